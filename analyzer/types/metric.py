@@ -15,6 +15,8 @@ from analyzer.types.trajectory import TrajectorySummary
 TICK_S = 900
 """Length of a tick in seconds. 15 minutes: the grid on which the detectors' figures were simulated."""
 
+HOUR_S = 3600
+
 BIN_WIDTH = 0.05
 """Width of a sketch bin in ln(value): a value read back from its bin is at most 2.5 % off."""
 
@@ -33,14 +35,42 @@ def bin_value(index: int) -> float:
 
 
 class Signal(StrEnum):
-    """What a series measures. Amounts have a value per unit; events are counted among the units."""
+    """What a series measures. Amounts have a value per unit; events are counted among the units.
+
+    A trajectory counts in the tick in which it ended, a call in the tick in which the call ended.
+    """
 
     COST = "cost"
     """USD per finished trajectory. Amount; unit: trajectory."""
+    TOKENS = "tokens"
+    """Input and output tokens per finished trajectory. Amount; unit: trajectory."""
+    STEPS = "steps"
+    """Inferences and tool calls per finished trajectory. Amount; unit: trajectory."""
+    LATENCY = "latency"
+    """Seconds from first start to last end per finished trajectory. Amount; unit: trajectory."""
+    TOOL_LATENCY = "tool-latency"
+    """Seconds per call, per tool. Amount; unit: call."""
+    TOOL_COST = "tool-cost"
+    """USD per call, per tool that has a price. Amount; unit: call."""
     ERRORS = "errors"
     """Trajectories that ended in an error, among finished trajectories."""
+    SUCCESS = "success"
+    """Trajectories that missed their goal or broke, among finished trajectories of agents that say how runs end: by an
+    evaluation or an outcome. The event is the failure, so that a rise is bad here too."""
     TOOL_ERRORS = "tool-errors"
     """Failed tool calls among tool calls, per tool."""
+    RETRIES = "retries"
+    """Trajectories that had to try something again, among finished trajectories."""
+    TRUNCATION = "truncation"
+    """Trajectories with a reply cut at the limit of tokens or a context that overflowed, among finished ones."""
+    VOLUME = "volume"
+    """Trajectories that began. Only `count` has a meaning; `total` repeats it."""
+
+
+AMOUNTS = frozenset({
+    Signal.COST, Signal.TOKENS, Signal.STEPS, Signal.LATENCY, Signal.TOOL_LATENCY, Signal.TOOL_COST
+})  # fmt: skip
+"""Signals with a value per unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +102,56 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
+class Choices:
+    """What an agent chose among in one place, per hour: which tool it called, or which value it gave an argument.
+
+    Hour i covers [start_s + i * HOUR_S, start_s + (i + 1) * HOUR_S) in Unix seconds; all sequences have one length.
+    """
+
+    subject: Subject
+    """The agent; and the tool, where the choice is of an argument's value."""
+    what: str
+    """"tool", or the argument's name: "tables" for the tables that a statement reads."""
+    task: str | None
+    """The kind of task (a key that is equal for goals of the same form), or None over all tasks."""
+    start_s: int
+    picked: Mapping[str, Sequence[float]]
+    """Choice -> trajectories per hour that chose it."""
+    of: Sequence[float]
+    """Trajectories per hour that had the choice."""
+    failed: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Choice -> those of `picked` that missed their goal or broke."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTrajectory:
+    """A trajectory whose top span has not arrived: as far as anyone can see, it still runs."""
+
+    summary: TrajectorySummary
+    seen_ns: int
+    """When its latest span ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What finished trajectories of one agent took in the history: the measure of those that still run."""
+
+    agent: str
+    trajectories: int
+    steps_p50: float
+    steps_p99: float
+    tokens_p50: float
+    tokens_p99: float
+    cost_p50: float | None
+    cost_p99: float | None
+    """USD; None where nothing was priced."""
+    duration_p50_s: float
+    duration_p99_s: float
+    gap_p99_s: float
+    """Seconds between one span of a trajectory and the next."""
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """What one run looks at: values only. Detectors get this and nothing else."""
 
@@ -85,4 +165,10 @@ class Window:
     """Steps of the trajectories in [start, end) that repeat enough to be worth a closer look, by trace id."""
     summaries: Mapping[str, TrajectorySummary] = field(default_factory=dict)
     """The summaries of the suspects, by trace id."""
+    choices: tuple[Choices, ...] = ()
+    """Reach back over the history, like series."""
+    running: tuple[OpenTrajectory, ...] = ()
+    """Trajectories that had begun and not ended at `end`."""
+    usual: Mapping[str, Usual] = field(default_factory=dict)
+    """By agent."""
     gaps: tuple[Gap, ...] = ()
