@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import overload
 
 from analyzer.types.report import Gap, Subject
 from analyzer.types.steps import Step
@@ -34,6 +36,51 @@ def bin_value(index: int) -> float:
     return math.exp((index + 0.5) * BIN_WIDTH)
 
 
+@dataclass(frozen=True, slots=True)
+class FlatSketches(Sequence[Sketch]):
+    """The sketches of all ticks as three arrays with an entry per used bin, by tick: weeks of them are some megabytes.
+
+    Reads like a list of sketches.
+    """
+
+    length: int
+    """How many ticks there are."""
+    ticks: Sequence[int]
+    """Ascending."""
+    bins: Sequence[int]
+    units: Sequence[int]
+
+    def __len__(self) -> int:
+        """Return how many ticks there are."""
+        return self.length
+
+    @overload
+    def __getitem__(self, index: int) -> Sketch: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Sketch]: ...
+
+    def __getitem__(self, index: int | slice) -> Sketch | list[Sketch]:
+        """Return the sketch of a tick."""
+        if isinstance(index, slice):
+            return [self[tick] for tick in range(*index.indices(self.length))]
+        tick = range(self.length)[index]
+        first, stop = bisect_left(self.ticks, tick), bisect_left(self.ticks, tick + 1)
+        return dict(zip(self.bins[first:stop], self.units[first:stop], strict=True))
+
+    @classmethod
+    def of(cls, sketches: Sequence[Sketch]) -> FlatSketches:
+        """Return a list of sketches in this form."""
+        used = [(tick, bin_, units) for tick, sketch in enumerate(sketches) for bin_, units in sorted(sketch.items())]
+        ticks, bins, units = zip(*used, strict=True) if used else ((), (), ())
+        return cls(len(sketches), ticks, bins, units)
+
+    def until(self, tick: int) -> FlatSketches:
+        """Return the sketches of the ticks before one."""
+        stop = bisect_left(self.ticks, tick)
+        return FlatSketches(min(tick, self.length), self.ticks[:stop], self.bins[:stop], self.units[:stop])
+
+
 class Signal(StrEnum):
     """What a series measures. Amounts have a value per unit; events are counted among the units.
 
@@ -48,6 +95,9 @@ class Signal(StrEnum):
     """Inferences and tool calls per finished trajectory. Amount; unit: trajectory."""
     LATENCY = "latency"
     """Seconds from first start to last end per finished trajectory. Amount; unit: trajectory."""
+    GAP = "gap"
+    """The longest pause in seconds between the spans of a finished trajectory. Amount; unit: trajectory. No detector
+    judges it as a series: it is the measure of trajectories that seem to be stuck."""
     TOOL_LATENCY = "tool-latency"
     """Seconds per call, per tool. Amount; unit: call."""
     TOOL_COST = "tool-cost"
@@ -68,7 +118,7 @@ class Signal(StrEnum):
 
 
 AMOUNTS = frozenset({
-    Signal.COST, Signal.TOKENS, Signal.STEPS, Signal.LATENCY, Signal.TOOL_LATENCY, Signal.TOOL_COST
+    Signal.COST, Signal.TOKENS, Signal.STEPS, Signal.LATENCY, Signal.GAP, Signal.TOOL_LATENCY, Signal.TOOL_COST
 })  # fmt: skip
 """Signals with a value per unit."""
 
@@ -148,7 +198,7 @@ class Usual:
     duration_p50_s: float
     duration_p99_s: float
     gap_p99_s: float
-    """Seconds between one span of a trajectory and the next."""
+    """Of the longest pause in each trajectory, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

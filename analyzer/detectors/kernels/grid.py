@@ -6,12 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
 
-from analyzer.types.metric import BIN_WIDTH, TICK_S, Series, Sketch
+from analyzer.types.metric import BIN_WIDTH, TICK_S, FlatSketches, Series
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -73,7 +72,8 @@ def grid_of(series: Series, end: datetime) -> Grid:
     amount[offset : offset + ended] = np.where(sound, total, 0.0)
     hist, x = None, np.empty(0)
     if series.sketches is not None:
-        hist, x = _dense(series.sketches[:ended], offset, ticks)
+        known = series.sketches if isinstance(series.sketches, FlatSketches) else FlatSketches.of(series.sketches)
+        hist, x = _dense(known.until(ended), offset, ticks)
     seen = np.flatnonzero(n)
     return Grid(
         start_s=series.start_s - offset * TICK_S,
@@ -90,17 +90,16 @@ def _array(values: Sequence[float], stop: int) -> Floats:
     return np.asarray(values[:stop], dtype=np.float64)
 
 
-def _dense(sketches: Sequence[Sketch], offset: int, ticks: int) -> tuple[Floats, Floats]:
+def _dense(sketches: FlatSketches, offset: int, ticks: int) -> tuple[Floats, Floats]:
     """Return the histogram of each tick over the bins in use, and ln(value) of each bin."""
-    used = [sketch for sketch in sketches if sketch]
-    if not used:
+    if not len(sketches.bins):
         return np.zeros((ticks, 1)), np.zeros(1)
-    high = max(max(sketch) for sketch in used)
-    low = max(min(min(sketch) for sketch in used), high - BINS_MAX + 1)
+    bins = np.asarray(sketches.bins, dtype=np.int64)
+    high = int(bins.max())
+    low = max(int(bins.min()), high - BINS_MAX + 1)
     width = high - low + 1
-    rows = np.repeat(np.arange(len(sketches)) + offset, [len(sketch) for sketch in sketches])
-    bins = np.fromiter(chain.from_iterable(sketches), np.int64, len(rows))
-    counts = np.fromiter(chain.from_iterable(sketch.values() for sketch in sketches), np.float64, len(rows))
+    rows = np.asarray(sketches.ticks, dtype=np.int64) + offset
+    counts = np.asarray(sketches.units, dtype=np.float64)
     flat = np.bincount(rows * width + np.maximum(bins - low, 0), weights=counts, minlength=ticks * width)
     x = (np.arange(low, high + 1, dtype=np.float64) + 0.5) * BIN_WIDTH
     return flat.astype(np.float64).reshape(ticks, width), x

@@ -1,0 +1,152 @@
+"""What agents chose, counted per hour: which tool, which argument values, for which kind of task.
+
+Kept per day and agent beside the rollups and counted anew with them. A trajectory counts in the hour in which it ended,
+once for each choice it made.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import orjson
+
+from analyzer.stores.rollups import HOUR_NS, NS, SETTLED_S, unsettled
+from analyzer.stores.summaries import OWN_AGENT, nanoseconds
+from analyzer.types.choices import TOOL
+from analyzer.types.metric import HOUR_S, Choices
+from analyzer.types.report import Subject
+from analyzer.types.trace import Outcome
+
+TASKS_MAX = 20
+"""Kinds of task told apart in one agent's hour, the commonest; goals in free words would each be a kind of its own."""
+VALUES_MAX = 50
+"""More different values of one argument in an hour are data and no choice."""
+TRAJECTORIES_MIN = 8
+"""Fewer in the whole window cannot be judged (catalogue M9) and are not loaded."""
+OTHER_TASKS = ""
+
+Place = tuple[str, str, str]
+"""Tool (empty for the choice of the tool itself), what, task."""
+Count = tuple[int, str, str, str, str, int, int]
+"""Hour since 1970, tool, what, task, value (empty: all of them), trajectories, failed ones."""
+
+_CALLS = (
+    "SELECT t.id, t.agent, t.task, t.outcome, s.tool, s.choices FROM trajectories t JOIN spans s ON s.trajectory = t.id"
+    " WHERE t.agent <> ? AND t.end_ns >= ? AND t.end_ns < ? AND (t.complete OR t.end_ns < ?)"
+    " AND s.operation = 'execute_tool' AND s.repeated = 0 AND s.tool IS NOT NULL"
+)
+_FAILED = frozenset({Outcome.FAILURE.value, Outcome.ERROR.value})
+_FOREVER = 2**63 - 1
+
+
+@dataclass(slots=True)
+class _Made:
+    """The choices of one trajectory."""
+
+    agent: str
+    task: str
+    failed: bool
+    choices: set[tuple[str, str, str]] = field(default_factory=set)
+    """Tool, what, value."""
+
+
+def counted(raw: sqlite3.Connection, hour: int, settled_ns: int = _FOREVER) -> dict[str, list[Count]]:
+    """Return by agent what its trajectories that ended in an hour chose."""
+    made: dict[int, _Made] = {}
+    bounds = (OWN_AGENT, hour * HOUR_NS, (hour + 1) * HOUR_NS, settled_ns)
+    for trajectory, agent, task, outcome, tool, choices in raw.execute(_CALLS, bounds):
+        one = made.setdefault(trajectory, _Made(agent, task or OTHER_TASKS, outcome in _FAILED))
+        one.choices.add(("", TOOL, tool))
+        if choices:
+            one.choices.update((tool, what, value) for what, value in orjson.loads(choices))
+    by_agent: dict[str, list[_Made]] = defaultdict(list)
+    for one in made.values():
+        by_agent[one.agent].append(one)
+    return {agent: list(_counts(hour, trajectories)) for agent, trajectories in by_agent.items()}
+
+
+def _counts(hour: int, trajectories: list[_Made]) -> Iterator[Count]:
+    common = Counter(one.task for one in trajectories)
+    told_apart = {task for task, _ in sorted(common.items(), key=lambda entry: (-entry[1], entry[0]))[:TASKS_MAX]}
+    picked: dict[Place, dict[str, list[int]]] = defaultdict(dict)
+    for one in trajectories:
+        task = one.task if one.task in told_apart else OTHER_TASKS
+        for tool, what, value in sorted(one.choices | {(tool, what, "") for tool, what, _ in one.choices}):
+            count = picked[tool, what, task].setdefault(value, [0, 0])
+            count[0] += 1
+            count[1] += one.failed
+    many = Counter((tool, what) for (tool, what, _), values in picked.items() for _ in values)
+    for (tool, what, task), values in sorted(picked.items()):
+        if what == TOOL or many[tool, what] <= VALUES_MAX:
+            yield from ((hour, tool, what, task, value, *count) for value, count in sorted(values.items()))  # type: ignore[misc]
+
+
+def recount(raw: sqlite3.Connection, day: int, hours: Iterable[int]) -> None:
+    """Count some hours of a day anew. Needs the write lock."""
+    again = set(hours)
+    kept: dict[str, list[Count]] = defaultdict(list)
+    for agent, body in raw.execute("SELECT agent, body FROM choices WHERE day = ?", (day,)):
+        kept[agent] = [one for one in orjson.loads(body) if one[0] not in again]
+    for hour in sorted(again):
+        for agent, counts in counted(raw, hour).items():
+            kept[agent] += counts
+    raw.execute("DELETE FROM choices WHERE day = ?", (day,))
+    raw.executemany(
+        "INSERT INTO choices VALUES (?, ?, ?)",
+        [(day, agent, orjson.dumps(counts)) for agent, counts in sorted(kept.items()) if counts],
+    )
+
+
+def choices(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Choices]:
+    """Return every choice that was made often enough to be judged, over all tasks and by task."""
+    start_s, end_s = int(start.timestamp()) // HOUR_S * HOUR_S, int(end.timestamp()) // HOUR_S * HOUR_S
+    hours = max(0, (end_s - start_s) // HOUR_S)
+    first = start_s // HOUR_S
+    picked: dict[tuple[str, Place], dict[str, list[Count]]] = defaultdict(lambda: defaultdict(list))
+    for agent, one in _read(raw, start_s, end_s, nanoseconds(end) - SETTLED_S * NS):
+        if not first <= one[0] < first + hours:
+            continue
+        _, tool, what, task, value, _, _ = one
+        picked[agent, (tool, what, "*")][value].append(one)
+        if task != OTHER_TASKS:
+            picked[agent, (tool, what, task)][value].append(one)
+    found = []
+    for (agent, (tool, what, task)), values in sorted(picked.items()):
+        if sum(one[5] for one in values.get("", ())) < TRAJECTORIES_MIN:
+            continue
+        laid = {value: _laid(counts, first, hours) for value, counts in values.items()}
+        found.append(
+            Choices(
+                subject=Subject(agent=agent, tool=tool or None),
+                what=what,
+                task=None if task == "*" else task,
+                start_s=start_s,
+                picked={value: count for value, (count, _) in laid.items() if value},
+                of=laid[""][0],
+                failed={value: failed for value, (_, failed) in laid.items() if value},
+            )
+        )
+    return found
+
+
+def _read(raw: sqlite3.Connection, start_s: int, end_s: int, settled_ns: int) -> Iterator[tuple[str, Count]]:
+    now = unsettled(raw, start_s, end_s, settled_ns)
+    query = "SELECT agent, body FROM choices WHERE day >= ? AND day <= ? ORDER BY day, agent"
+    for agent, body in raw.execute(query, (start_s // 86_400, end_s // 86_400)):
+        yield from ((agent, one) for one in orjson.loads(body) if one[0] not in now)
+    for hour in sorted(now):
+        for agent, counts in counted(raw, hour, settled_ns).items():
+            yield from ((agent, one) for one in counts)
+
+
+def _laid(counts: Iterable[Count], first: int, hours: int) -> tuple[list[float], list[float]]:
+    """Return trajectories and failed ones by hour."""
+    picked, failed = [0.0] * hours, [0.0] * hours
+    for hour, _, _, _, _, trajectories, broken in counts:
+        picked[hour - first] += trajectories
+        failed[hour - first] += broken
+    return picked, failed

@@ -1,0 +1,152 @@
+"""Rollups: counts and sketches per agent, tool and tick, kept in step with the trajectories.
+
+A write marks the hours it touched; before anything is read, the marked hours are counted anew from their trajectories
+and tool calls, whole. So a run costs what is new and not what is stored, and no order, repetition or lateness of spans
+can make a sum drift: a cell is never added to, only counted again.
+
+A trajectory whose root has not arrived counts once an hour has passed without a span (`SETTLED_S`). Cells are kept as
+if that hour had passed everywhere; the ticks that are younger than it when somebody asks are counted at that moment.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+
+from analyzer.stores.cells import DAY_S, Day, Tally, replaced, ticks_of, unpacked
+from analyzer.stores.cells import packed as packed_day
+from analyzer.stores.summaries import OWN_AGENT
+from analyzer.types.metric import TICK_S, Signal
+from analyzer.types.trace import Outcome
+
+NS = 1_000_000_000
+HOUR_NS = 3600 * NS
+SETTLED_S = 3600
+"""A trajectory whose root never arrives counts as finished after this long without a span: the root may belong to a
+web framework that exports elsewhere, or was sampled away. Long enough for a slow tool call."""
+
+Key = tuple[str, str]
+"""Agent and tool; the tool is empty for what concerns the agent as a whole."""
+Tallies = dict[Key, dict[Signal, Tally]]
+
+_FAILED = frozenset({Outcome.FAILURE.value, Outcome.ERROR.value})
+_TRAJECTORIES = (
+    "SELECT agent, start_ns, end_ns, outcome, judged, steps, input_tokens + output_tokens, cost_usd, unpriced, retries,"
+    " truncated FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ?"
+)
+_TOOLS = (
+    "SELECT t.agent, s.tool, s.trajectory, s.start_ns, s.end_ns, s.status, s.cost_usd"
+    " FROM spans s JOIN trajectories t ON t.id = s.trajectory"
+    " WHERE s.operation = 'execute_tool' AND s.repeated = 0 AND s.tool IS NOT NULL"
+    " AND t.agent <> ? AND s.end_ns >= ? AND s.end_ns < ?"
+)
+_STARTED = "SELECT agent, start_ns FROM trajectories WHERE agent <> ? AND start_ns >= ? AND start_ns < ?"
+
+
+def mark(raw: sqlite3.Connection, times_ns: Iterable[int | None]) -> None:
+    """Note that what began or ended at these moments changed. Called by every write, in its transaction."""
+    hours = {time_ns // HOUR_NS for time_ns in times_ns if time_ns is not None}
+    raw.executemany("INSERT OR IGNORE INTO stale_hours VALUES (?)", [(hour,) for hour in sorted(hours)])
+
+
+def refresh(raw: sqlite3.Connection, start_ns: int, end_ns: int) -> None:
+    """Count the marked hours of a range anew. Needs the write lock."""
+    query = "SELECT hour FROM stale_hours WHERE hour >= ? AND hour <= ? ORDER BY hour"
+    stale = [int(row[0]) for row in raw.execute(query, (start_ns // HOUR_NS, end_ns // HOUR_NS))]
+    by_day: dict[int, list[int]] = defaultdict(list)
+    for hour in stale:
+        by_day[hour // 24].append(hour)
+    for day, hours in by_day.items():
+        _recount(raw, day, hours)
+    raw.executemany("DELETE FROM stale_hours WHERE hour = ?", [(hour,) for hour in stale])
+
+
+def _recount(raw: sqlite3.Connection, day: int, hours: list[int]) -> None:
+    kept = {(agent, tool): unpacked(body) for agent, tool, body in raw.execute(
+        "SELECT agent, tool, body FROM rollups WHERE day = ?", (day,)
+    )}  # fmt: skip
+    for hour in hours:
+        fresh = tallied(raw, hour * HOUR_NS, (hour + 1) * HOUR_NS)
+        ticks = ticks_of(hour % 24)
+        for key in kept.keys() | fresh.keys():
+            kept[key] = replaced(kept.get(key, {}), ticks, fresh.get(key, {}))
+    raw.execute("DELETE FROM rollups WHERE day = ?", (day,))
+    raw.executemany(
+        "INSERT INTO rollups VALUES (?, ?, ?, ?)",
+        [(day, *key, packed_day(cells)) for key, cells in sorted(kept.items()) if any(c.ticks for c in cells.values())],
+    )
+
+
+def tallied(raw: sqlite3.Connection, start_ns: int, end_ns: int, settled_ns: int | None = None) -> Tallies:
+    """Return the counts of what ended in a range, by subject; a tick is that of its day.
+
+    Trajectories without a root that ended at or after `settled_ns` are left out.
+    """
+    found: Tallies = defaultdict(lambda: defaultdict(Tally))
+    bounds = (OWN_AGENT, start_ns, end_ns)
+    finished, values = _TRAJECTORIES, bounds
+    if settled_ns is not None:
+        finished, values = f"{_TRAJECTORIES} AND (complete OR end_ns < ?)", (*bounds, settled_ns)  # type: ignore[assignment]
+    for agent, began_ns, ended_ns, outcome, judged, steps, tokens, cost, unpriced, retries, truncated in raw.execute(
+        finished, values
+    ):
+        tallies, tick = found[agent, ""], _tick(ended_ns)
+        tallies[Signal.ERRORS].event(tick, outcome == Outcome.ERROR.value)
+        tallies[Signal.RETRIES].event(tick, retries > 0)
+        tallies[Signal.TRUNCATION].event(tick, truncated > 0)
+        tallies[Signal.TOKENS].amount(tick, tokens)
+        tallies[Signal.STEPS].amount(tick, steps)
+        if judged:
+            tallies[Signal.SUCCESS].event(tick, outcome in _FAILED)
+        # A sum that lacks a part is no cost: see `unpriced` in the types.
+        if cost is not None and not unpriced:
+            tallies[Signal.COST].amount(tick, cost)
+        if began_ns is not None and ended_ns > began_ns:
+            tallies[Signal.LATENCY].amount(tick, (ended_ns - began_ns) / NS)
+    for agent, began_ns in raw.execute(_STARTED, bounds):
+        found[agent, ""][Signal.VOLUME].event(_tick(began_ns), 1.0)
+    _tally_tools(raw, bounds, found)
+    return found
+
+
+def _tally_tools(raw: sqlite3.Connection, bounds: tuple[str, int, int], found: Tallies) -> None:
+    """Count tool calls: seconds and USD by call, failures by trajectory, for calls of one trajectory fail together."""
+    callers: dict[tuple[Key, int], dict[int, bool]] = defaultdict(dict)
+    for agent, tool, trajectory, began_ns, ended_ns, status, cost in raw.execute(_TOOLS, bounds):
+        key, tick = (agent, tool), _tick(ended_ns)
+        failed = callers[key, tick]
+        failed[trajectory] = failed.get(trajectory, False) or status == "error"
+        if began_ns is not None and ended_ns > began_ns:
+            found[key][Signal.TOOL_LATENCY].amount(tick, (ended_ns - began_ns) / NS)
+        if cost is not None:
+            found[key][Signal.TOOL_COST].amount(tick, cost)
+    for (key, tick), failed in callers.items():
+        found[key][Signal.TOOL_ERRORS].event(tick, sum(failed.values()), len(failed))
+
+
+def _tick(time_ns: int) -> int:
+    return time_ns // NS % DAY_S // TICK_S
+
+
+def days(raw: sqlite3.Connection, start_s: int, stop_s: int) -> Iterator[tuple[int, Key, Day]]:
+    """Yield (start of the day in Unix seconds, subject, cells) of the days that touch a range, oldest first."""
+    query = "SELECT day, agent, tool, body FROM rollups WHERE day >= ? AND day <= ? ORDER BY day, agent, tool"
+    for day, agent, tool, body in raw.execute(query, (start_s // DAY_S, (stop_s - 1) // DAY_S)):
+        yield day * DAY_S, (agent, tool), unpacked(body)
+
+
+def unsettled(raw: sqlite3.Connection, start_s: int, stop_s: int, settled_ns: int) -> frozenset[int]:
+    """Return the hours of a range (since 1970) whose cells do not hold: marked ones, and those not settled yet."""
+    query = "SELECT hour FROM stale_hours WHERE hour >= ? AND hour < ?"
+    stale = {int(row[0]) for row in raw.execute(query, (start_s // 3600, -(-stop_s // 3600)))}
+    return frozenset(stale | set(range(max(settled_ns // HOUR_NS, start_s // 3600), -(-stop_s // 3600))))
+
+
+def counted_now(
+    raw: sqlite3.Connection, hours: Iterable[int], settled_ns: int
+) -> Iterator[tuple[int, Key, Mapping[Signal, Tally]]]:
+    """Yield the same as `days` for single hours, counted now and with only what has settled."""
+    for hour in sorted(hours):
+        for key, tallies in tallied(raw, hour * HOUR_NS, (hour + 1) * HOUR_NS, settled_ns).items():
+            yield hour // 24 * DAY_S, key, tallies

@@ -1,0 +1,151 @@
+"""Series on the tick grid, put together from the rollups of the days."""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import numpy as np
+
+from analyzer.stores import rollups
+from analyzer.stores.cells import TICKS_PER_DAY, Cells
+from analyzer.stores.summaries import nanoseconds
+from analyzer.types.metric import AMOUNTS, TICK_S, FlatSketches, Series, Signal
+from analyzer.types.report import Subject
+
+UNITS: Mapping[Signal, str] = {
+    Signal.COST: "USD",
+    Signal.TOKENS: "tokens",
+    Signal.STEPS: "steps",
+    Signal.LATENCY: "s",
+    Signal.TOOL_LATENCY: "s",
+    Signal.TOOL_COST: "USD",
+}
+"""Of the values of amounts; events are counted in trajectories."""
+
+QUERIES: Mapping[Signal, str] = {
+    Signal.COST: "sum(increase(agent_cost_usd_total{AGENT}[$range])) / RUNS",
+    Signal.TOKENS: "sum(increase(agent_tokens_total{AGENT}[$range])) / RUNS",
+    Signal.STEPS: "sum(increase(agent_steps_sum{AGENT}[$range])) / sum(increase(agent_steps_count{AGENT}[$range]))",
+    Signal.LATENCY: (
+        "sum(increase(agent_trajectory_seconds_sum{AGENT}[$range]))"
+        " / sum(increase(agent_trajectory_seconds_count{AGENT}[$range]))"
+    ),
+    Signal.TOOL_LATENCY: (
+        "sum(increase(agent_tool_seconds_sum{AGENT, TOOL}[$range]))"
+        " / sum(increase(agent_tool_seconds_count{AGENT, TOOL}[$range]))"
+    ),
+    Signal.TOOL_COST: (
+        "sum(increase(agent_tool_cost_usd_total{AGENT, TOOL}[$range]))"
+        " / sum(increase(agent_tool_seconds_count{AGENT, TOOL}[$range]))"
+    ),
+    Signal.ERRORS: 'sum(increase(agent_trajectories_total{AGENT, outcome="error"}[$range])) / RUNS',
+    Signal.SUCCESS: 'sum(increase(agent_trajectories_total{AGENT, outcome=~"failure|error"}[$range])) / RUNS',
+    Signal.RETRIES: "sum(increase(agent_trajectories_retried_total{AGENT}[$range])) / RUNS",
+    Signal.TRUNCATION: "sum(increase(agent_trajectories_truncated_total{AGENT}[$range])) / RUNS",
+    Signal.TOOL_ERRORS: (
+        'sum(increase(agent_tool_trajectories_total{AGENT, TOOL, outcome="error"}[$range]))'
+        " / sum(increase(agent_tool_trajectories_total{AGENT, TOOL}[$range]))"
+    ),
+    Signal.VOLUME: "sum(increase(agent_trajectories_started_total{AGENT}[$range]))",
+}
+"""PromQL on the names of the contract that says what a series says; AGENT, TOOL and RUNS are filled in."""
+_RUNS = "sum(increase(agent_trajectories_total{AGENT}[$range]))"
+
+
+@dataclass(slots=True)
+class _Growing:
+    """One series while its days are laid one after the other."""
+
+    ticks: int
+    count: list[float] = field(default_factory=list)
+    total: list[float] = field(default_factory=list)
+    at: array[int] = field(default_factory=lambda: array("i"))
+    bins: array[int] = field(default_factory=lambda: array("h"))
+    units: array[int] = field(default_factory=lambda: array("I"))
+
+    def __post_init__(self) -> None:
+        """Begin with ticks that saw nothing."""
+        self.count, self.total = [0.0] * self.ticks, [0.0] * self.ticks
+
+    def lay(self, cells: Cells, offset: int, keep: np.ndarray) -> None:
+        """Add the cells of a day whose first tick is `offset`; `keep` says which ticks of the day are wanted."""
+        for tick, count, total in zip(cells.ticks, cells.count, cells.total, strict=True):
+            if keep[tick]:
+                self.count[offset + tick] = count
+                self.total[offset + tick] = total
+        at = np.frombuffer(cells.at, np.uint8)
+        wanted = keep[at]
+        self.at.frombytes((at[wanted].astype(np.int32) + offset).tobytes())
+        self.bins.frombytes(np.frombuffer(cells.bins, np.int16)[wanted].tobytes())
+        self.units.frombytes(np.frombuffer(cells.units, np.uint32)[wanted].tobytes())
+
+    def sketches(self) -> FlatSketches:
+        """Return the distribution, by tick: hours that were counted just now were laid last."""
+        order = np.argsort(np.frombuffer(self.at, np.int32), kind="stable")
+        parts = []
+        for part in (self.at, self.bins, self.units):
+            ordered = array(part.typecode)
+            ordered.frombytes(np.frombuffer(part, np.dtype(part.typecode))[order].tobytes())
+            parts.append(ordered)
+        return FlatSketches(self.ticks, *parts)
+
+
+def series(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Series]:
+    """Return every signal of every agent, and of every tool of it, on the tick grid.
+
+    The grid begins with the tick that holds `start`; the last tick is the last whole one before `end`.
+    """
+    start_s = int(start.timestamp()) // TICK_S * TICK_S
+    ticks = max(0, int(end.timestamp() - start_s) // TICK_S)
+    end_s = start_s + ticks * TICK_S
+    settled_ns = nanoseconds(end) - rollups.SETTLED_S * rollups.NS
+    growing: dict[tuple[Signal, str, str], _Growing] = {}
+    hours = rollups.unsettled(raw, start_s, end_s, settled_ns)
+    for day_s, (agent, tool), day in rollups.days(raw, start_s, end_s):
+        keep = _wanted(day_s, start_s, end_s, hours, fresh=False)
+        for signal, cells in day.items():
+            one = growing.setdefault((signal, agent, tool), _Growing(ticks))
+            one.lay(cells, (day_s - start_s) // TICK_S, keep)
+    for day_s, (agent, tool), tallies in rollups.counted_now(raw, hours, settled_ns):
+        keep = _wanted(day_s, start_s, end_s, hours, fresh=True)
+        for signal, tally in tallies.items():
+            one = growing.setdefault((signal, agent, tool), _Growing(ticks))
+            one.lay(tally.cells(), (day_s - start_s) // TICK_S, keep)
+    return [
+        _series(signal, agent, tool, start_s, growing[signal, agent, tool])
+        for signal, agent, tool in sorted(growing)
+        if any(growing[signal, agent, tool].count)
+    ]
+
+
+def _wanted(day_s: int, start_s: int, end_s: int, hours: frozenset[int], *, fresh: bool) -> np.ndarray:
+    """Return for each tick of a day whether it lies in the range, and is one of `hours` or none of them."""
+    times = day_s + np.arange(TICKS_PER_DAY) * TICK_S
+    counted_now = np.isin(times // 3600, list(hours))
+    return np.asarray((times >= start_s) & (times < end_s) & (counted_now if fresh else ~counted_now))
+
+
+def _series(signal: Signal, agent: str, tool: str, start_s: int, grown: _Growing) -> Series:
+    labels = f"agent={quoted(agent)}"
+    query = QUERIES[signal].replace("RUNS", _RUNS).replace("AGENT, TOOL", f"{labels}, tool={quoted(tool)}")
+    return Series(
+        signal=signal,
+        subject=Subject(agent=agent, tool=tool or None),
+        unit=UNITS.get(signal, "trajectories"),
+        source="store",
+        query=query.replace("AGENT", labels),
+        start_s=start_s,
+        count=grown.count,
+        total=grown.total,
+        sketches=grown.sketches() if signal in AMOUNTS else None,
+    )
+
+
+def quoted(label: str) -> str:
+    """Return a label value as a PromQL string: an agent's name may hold quotes."""
+    escaped = label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
