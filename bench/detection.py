@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 import numpy as np
 from _fleet_sim import DAYS, START_S, TICKS, Fault, cost_series, error_series
 
-from analyzer.detectors.kernels.amounts import AmountSettings
+from analyzer.detectors.kernels.amount_baseline import AmountSettings
 from analyzer.detectors.kernels.events import EventSettings
 from analyzer.detectors.kernels.findings import amount_episodes, event_episodes
 from analyzer.types.metric import TICK_S, Series
