@@ -8,9 +8,30 @@ from __future__ import annotations
 from analyzer.detectors.base import Detector
 from analyzer.detectors.cost import CostDetector
 from analyzer.detectors.errors import ErrorsDetector
+from analyzer.detectors.latency import LatencyDetector
 from analyzer.detectors.loop import LoopDetector
+from analyzer.detectors.retries import RetriesDetector
+from analyzer.detectors.steps import StepsDetector
+from analyzer.detectors.success import SuccessDetector
+from analyzer.detectors.tokens import TokensDetector
+from analyzer.detectors.tool_cost import ToolCostDetector
 from analyzer.detectors.tool_errors import ToolErrorsDetector
+from analyzer.detectors.tool_latency import ToolLatencyDetector
+from analyzer.detectors.truncation import TruncationDetector
 
-DETECTORS: tuple[Detector, ...] = (CostDetector(), ErrorsDetector(), ToolErrorsDetector(), LoopDetector())
+DETECTORS: tuple[Detector, ...] = (
+    CostDetector(),
+    TokensDetector(),
+    StepsDetector(),
+    LatencyDetector(),
+    ToolLatencyDetector(),
+    ToolCostDetector(),
+    ErrorsDetector(),
+    SuccessDetector(),
+    RetriesDetector(),
+    TruncationDetector(),
+    ToolErrorsDetector(),
+    LoopDetector(),
+)
 
 __all__ = ["DETECTORS", "Detector"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -47,6 +48,15 @@ def finding(kind, value, baseline, *, usd=None, affected=100, of=200):
         (finding(Kind.ERRORS, 0.6, 0.01), 5, Severity.CRITICAL),
         (finding(Kind.ERRORS, 0.6, 0.01, affected=6), 5, Severity.MEDIUM),
         (finding(Kind.TOOL_ERRORS, 0.6, 0.01), 5, Severity.HIGH),
+        (finding(Kind.RETRIES, 0.6, 0.01), 5, Severity.HIGH),
+        (finding(Kind.TRUNCATION, 0.06, 0.0001), 5, Severity.MEDIUM),
+        (finding(Kind.TRUNCATION, 0.04, 0.0001), 5, Severity.LOW),
+        (finding(Kind.SUCCESS, 0.36, 0.33), 5, Severity.LOW),
+        (finding(Kind.SUCCESS, 0.55, 0.33), 5, Severity.HIGH),
+        (finding(Kind.SILENCE, 0.0, 4.0), 5, Severity.MEDIUM),
+        (finding(Kind.SILENCE, 0.0, 40.0), 5, Severity.HIGH),
+        (replace(finding(Kind.SILENCE, 0.0, 4.0), subject=Subject()), 2, Severity.HIGH),
+        (finding(Kind.LATENCY, 30.0, 12.0), 5, Severity.MEDIUM),
         (finding(Kind.LOOP, 5, 4, usd=0.2, affected=1), 5, Severity.LOW),
         (finding(Kind.LOOP, 40, 4, usd=0.2, affected=1), 5, Severity.MEDIUM),
         (finding(Kind.LOOP, 5, 4, usd=0.2, affected=14), 5, Severity.HIGH),

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from analyzer.detectors.kernels.amounts import BASELINE_DAYS, HELD_OUT_DAYS
 from analyzer.detectors.kernels.blocks import persistent
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid, running_sum
+from analyzer.detectors.kernels.learning import learning_ticks, limit
 from analyzer.detectors.kernels.proportion import Proportion, overdispersion
 from analyzer.detectors.kernels.walk import Block, Cusum, Masks, settled_ticks
 
@@ -93,8 +93,8 @@ class Events:
     def baseline(self, day: int, masked: Bools) -> EventBaseline | None:
         """Learn from the trailing 14 days less the last one; None with fewer than 100 units in them."""
         grid = self.grid
-        start = max((day - BASELINE_DAYS) * TICKS_PER_DAY, 0)
-        stop = (day - HELD_OUT_DAYS) * TICKS_PER_DAY
+        learnt = learning_ticks(day)
+        start, stop = learnt.start, learnt.stop
         if stop <= max(start, grid.first):
             return None
         keep = ~masked[start:stop]
@@ -114,6 +114,16 @@ class Events:
             tau2=overdispersion(y, n, np.tile(hourly[_HOUR], days)),
             units_per_hour=units / max(float(keep[max(grid.first - start, 0) :].sum()), 1.0) * TICKS_PER_HOUR,
         )
+
+    def units_learnt(self, day: int, masked: Bools) -> float:
+        """Return how many units a day's baseline would rest on."""
+        days = learning_ticks(day)
+        return float((self.grid.n[days] * ~masked[days]).sum())
+
+    def detectable(self, baseline: EventBaseline) -> str:
+        """Say how long the rise that the CUSUM looks for takes to confirm at this volume."""
+        what = f"a rise from {baseline.rate:.1%} to {baseline.risen(self.settings):.1%}"
+        return limit(baseline.units_per_hour, what, baseline.units_to_confirm(self.settings))
 
     def view(self, baseline: EventBaseline, start: int, stop: int, masks: Masks) -> EventView:
         """Judge ticks [start, stop) by a baseline."""
