@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from analyzer.types.metric import Series
+from analyzer.types.metric import Choices, Series
 from analyzer.types.report import Change, Incident, Sent
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
@@ -144,6 +144,9 @@ class TrajectoryStore(Protocol):
 
     def series(self, start: datetime, end: datetime) -> list[Series]:
         """Return every signal of every agent (and tool) on the tick grid over the range."""
+
+    def choices(self, start: datetime, end: datetime) -> list[Choices]:
+        """Return what agents chose, per hour over the range, where it was chosen often enough to be judged."""
 
     def usage(self, agent: str, start: datetime, end: datetime) -> list[Usage]:
         """Return amounts per version and model for the account of a change."""

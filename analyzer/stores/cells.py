@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from analyzer.types.metric import TICK_S, Signal, bin_of
+from analyzer.types.metric import TICK_S, bin_of
 
 DAY_S = 86_400
 TICKS_PER_DAY = DAY_S // TICK_S
@@ -65,18 +65,19 @@ class Cells:
             own.extend(more)  # type: ignore[arg-type]
 
 
-Day = dict[Signal, Cells]
+Day = dict[str, Cells]
+"""By signal, or another name under which something is counted."""
 
 
-def packed(day: Mapping[Signal, Cells]) -> bytes:
+def packed(day: Mapping[str, Cells]) -> bytes:
     """Return a day as bytes: a JSON line with the lengths, then the arrays, little-endian."""
-    used = {signal: cells for signal, cells in sorted(day.items()) if cells.ticks}
-    head = [[signal.value, len(cells.ticks), len(cells.at)] for signal, cells in used.items()]
+    used = {str(name): cells for name, cells in sorted(day.items()) if cells.ticks}
+    head = [[name, len(cells.ticks), len(cells.at)] for name, cells in used.items()]
     return b"".join([orjson.dumps(head), b"\n", *(_bytes(part) for cells in used.values() for part in cells.parts())])
 
 
 def unpacked(body: bytes) -> Day:
-    """Return the day of `packed`. A signal of a later version is left out."""
+    """Return the day of `packed`."""
     head, _, data = body.partition(b"\n")
     day: Day = {}
     at = 0
@@ -88,12 +89,8 @@ def unpacked(body: bytes) -> Day:
             if sys.byteorder == "big":
                 part.byteswap()
             at += size
-        if name in _SIGNALS:
-            day[Signal(name)] = cells
+        day[name] = cells
     return day
-
-
-_SIGNALS = frozenset(signal.value for signal in Signal)
 
 
 def _bytes(part: array[int] | array[float]) -> bytes:
@@ -133,11 +130,11 @@ class Tally:
         return cells
 
 
-def replaced(day: Day, ticks: range, fresh: Mapping[Signal, Tally]) -> Day:
+def replaced(day: Day, ticks: range, fresh: Mapping[str, Tally]) -> Day:
     """Return a day with the cells of some ticks replaced."""
-    after = {signal: cells.without(ticks) for signal, cells in day.items()}
-    for signal, tally in fresh.items():
-        after.setdefault(signal, Cells()).extend(tally.cells())
+    after = {name: cells.without(ticks) for name, cells in day.items()}
+    for name, tally in fresh.items():
+        after.setdefault(name, Cells()).extend(tally.cells())
     return after
 
 

@@ -20,6 +20,8 @@ from typing import Any, TypeVar
 import orjson
 
 from analyzer.stores.blocks import SLOT_BITS, BlockWriter, Codec
+from analyzer.types.choices import task_of
+from analyzer.types.messages import message_text
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
@@ -44,10 +46,12 @@ _SIGN = 1 << 64
 class Text:
     """A text that was staged: the messages that came before, if they were staged too, and the keys of its own."""
 
-    __slots__ = ("before", "blocks", "keys", "node", "reference", "single", "version")
+    __slots__ = ("before", "blocks", "keys", "node", "reference", "single", "task", "version")
 
-    def __init__(self, before: Text | None, keys: list[int], *, single: bool) -> None:
+    def __init__(self, before: Text | None, keys: list[int], *, single: bool, task: str = "") -> None:
         self.before = before
+        self.task = task
+        """The kind of task of the first message of a user, in a text that is an array of messages."""
         self.keys = keys
         self.single = single
         self.version = ""
@@ -103,7 +107,7 @@ class Intake:
         parts = _parts(text)
         if parts is None:
             return Text(None, [self._key(encoded(text), text)], single=True)
-        return Text(None, [self._key(body, part) for body, part in parts], single=False)
+        return Text(None, [self._key(body, part) for body, part in parts], single=False, task=_task(parts))
 
     def stage_prompt(self, trace_id: str, text: str | None) -> Text | None:
         """Take the input of an inference, which mostly repeats that of the step before and goes on."""
@@ -120,7 +124,8 @@ class Intake:
             # `[a]` and `[a,b]`: what follows the comma is an array of its own.
             parts = _parts("[" + more[1:]) if more.startswith(",") else None
             if parts is not None:
-                staged = Text(head, [self._key(body, part) for body, part in parts], single=False)
+                keys = [self._key(body, part) for body, part in parts]
+                staged = Text(head, keys, single=False, task=head.task or _task(parts))
         if staged is None:
             staged = self.stage(text)
         if staged is not None and not staged.single and text[-1] == "]":
@@ -333,6 +338,14 @@ def _looked_up(raw: sqlite3.Connection, keys: Iterable[int], young: int) -> dict
             query = f"SELECT hash, payload FROM recent_{generation} WHERE hash IN ({marks})"  # noqa: S608 - 0 or 1, question marks
             found.update(raw.execute(query, chunk).fetchall())
     return found
+
+
+def _task(parts: Iterable[tuple[bytes, dict[str, Any]]]) -> str:
+    """Return the kind of task that the first message of a user sets."""
+    for _, message in parts:
+        if message.get("role") == "user" and (text := message_text(message)):
+            return task_of(text)
+    return ""
 
 
 def _content(message: dict[str, Any]) -> str | None:

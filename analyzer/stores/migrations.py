@@ -78,6 +78,48 @@ CREATE TABLE counters (
 INSERT INTO counters VALUES (1, 1, 1, 0, 1);
 """
 
+ROLLUPS = """
+ALTER TABLE spans ADD COLUMN parameters TEXT;
+ALTER TABLE spans ADD COLUMN sdk TEXT;
+ALTER TABLE spans ADD COLUMN task TEXT;
+ALTER TABLE spans ADD COLUMN choices TEXT;
+ALTER TABLE trajectories ADD COLUMN truncated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE trajectories ADD COLUMN judged INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE trajectories ADD COLUMN gap_s REAL;
+ALTER TABLE trajectories ADD COLUMN task TEXT;
+ALTER TABLE trajectories ADD COLUMN parameters TEXT;
+ALTER TABLE trajectories ADD COLUMN sdk TEXT;
+CREATE INDEX trajectories_by_start ON trajectories (start_ns, agent);
+-- Hours since 1970 whose counts do not hold any more; see `rollups`.
+CREATE TABLE stale_hours (hour INTEGER PRIMARY KEY);
+CREATE TABLE rollups (
+    day INTEGER NOT NULL, agent TEXT NOT NULL, tool TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (day, agent, tool)
+) WITHOUT ROWID;
+CREATE TABLE sightings (
+    day INTEGER NOT NULL, agent TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (day, agent)
+) WITHOUT ROWID;
+CREATE TABLE choices (
+    day INTEGER NOT NULL, agent TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (day, agent)
+) WITHOUT ROWID;
+UPDATE trajectories SET
+    truncated = (SELECT COUNT(*) FROM spans WHERE trajectory = trajectories.id AND NOT repeated
+        AND operation IN ('chat', 'embeddings') AND (finish = 'length' OR error = 'context_length')),
+    judged = EXISTS (SELECT 1 FROM spans WHERE trajectory = trajectories.id AND outcome IS NOT NULL);
+UPDATE trajectories SET gap_s = gap FROM (
+    SELECT trajectory, MAX(MAX(0, start_ns - latest)) / 1e9 AS gap FROM (
+        SELECT trajectory, start_ns, MAX(end_ns) OVER (
+            PARTITION BY trajectory ORDER BY start_ns, end_ns DESC, span_id
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS latest FROM spans
+        WHERE operation IN ('chat', 'execute_tool') AND NOT repeated AND start_ns IS NOT NULL AND end_ns IS NOT NULL
+    ) WHERE latest IS NOT NULL GROUP BY trajectory
+) AS pauses WHERE pauses.trajectory = trajectories.id;
+INSERT INTO stale_hours
+    SELECT start_ns / 3600000000000 FROM trajectories WHERE start_ns IS NOT NULL
+    UNION SELECT end_ns / 3600000000000 FROM trajectories WHERE end_ns IS NOT NULL
+    UNION SELECT end_ns / 3600000000000 FROM spans WHERE operation = 'execute_tool' AND end_ns IS NOT NULL;
+"""
+
 
 def _execute(db: Database, script: str) -> None:
     """Run statements one by one: `executescript` would commit the migration's transaction."""
@@ -112,3 +154,12 @@ def m003_blocks(db: Database) -> None:
     """
     _execute(db, BLOCKS)
     convert_payloads(db.conn)
+
+
+@MIGRATIONS()
+def m004_rollups(db: Database) -> None:
+    """Add what the detectors count by, and the tables of the counts; every hour waits to be counted once.
+
+    What is read from texts when a span arrives (the kind of task, choices) stays unknown of spans that came before.
+    """
+    _execute(db, ROLLUPS)

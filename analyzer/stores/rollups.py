@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from analyzer.stores.cells import DAY_S, Day, Tally, replaced, ticks_of, unpacked
 from analyzer.stores.cells import packed as packed_day
@@ -28,12 +28,14 @@ web framework that exports elsewhere, or was sampled away. Long enough for a slo
 
 Key = tuple[str, str]
 """Agent and tool; the tool is empty for what concerns the agent as a whole."""
-Tallies = dict[Key, dict[Signal, Tally]]
+Tallies = dict[Key, dict[str, Tally]]
+Recount = Callable[[sqlite3.Connection, int, list[int]], None]
+"""Counts some hours (since 1970) of a day anew."""
 
 _FAILED = frozenset({Outcome.FAILURE.value, Outcome.ERROR.value})
 _TRAJECTORIES = (
     "SELECT agent, start_ns, end_ns, outcome, judged, steps, input_tokens + output_tokens, cost_usd, unpriced, retries,"
-    " truncated FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ?"
+    " truncated, gap_s FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ?"
 )
 _TOOLS = (
     "SELECT t.agent, s.tool, s.trajectory, s.start_ns, s.end_ns, s.status, s.cost_usd"
@@ -50,15 +52,16 @@ def mark(raw: sqlite3.Connection, times_ns: Iterable[int | None]) -> None:
     raw.executemany("INSERT OR IGNORE INTO stale_hours VALUES (?)", [(hour,) for hour in sorted(hours)])
 
 
-def refresh(raw: sqlite3.Connection, start_ns: int, end_ns: int) -> None:
-    """Count the marked hours of a range anew. Needs the write lock."""
+def refresh(raw: sqlite3.Connection, start_ns: int, end_ns: int, more: Sequence[Recount] = ()) -> None:
+    """Count the marked hours of a range anew, also by `more` that keep their counts so. Needs the write lock."""
     query = "SELECT hour FROM stale_hours WHERE hour >= ? AND hour <= ? ORDER BY hour"
     stale = [int(row[0]) for row in raw.execute(query, (start_ns // HOUR_NS, end_ns // HOUR_NS))]
     by_day: dict[int, list[int]] = defaultdict(list)
     for hour in stale:
         by_day[hour // 24].append(hour)
     for day, hours in by_day.items():
-        _recount(raw, day, hours)
+        for recount in (_recount, *more):
+            recount(raw, day, hours)
     raw.executemany("DELETE FROM stale_hours WHERE hour = ?", [(hour,) for hour in stale])
 
 
@@ -88,15 +91,16 @@ def tallied(raw: sqlite3.Connection, start_ns: int, end_ns: int, settled_ns: int
     finished, values = _TRAJECTORIES, bounds
     if settled_ns is not None:
         finished, values = f"{_TRAJECTORIES} AND (complete OR end_ns < ?)", (*bounds, settled_ns)  # type: ignore[assignment]
-    for agent, began_ns, ended_ns, outcome, judged, steps, tokens, cost, unpriced, retries, truncated in raw.execute(
-        finished, values
-    ):
+    for row in raw.execute(finished, values):
+        agent, began_ns, ended_ns, outcome, judged, steps, tokens, cost, unpriced, retries, truncated, gap_s = row
         tallies, tick = found[agent, ""], _tick(ended_ns)
         tallies[Signal.ERRORS].event(tick, outcome == Outcome.ERROR.value)
         tallies[Signal.RETRIES].event(tick, retries > 0)
         tallies[Signal.TRUNCATION].event(tick, truncated > 0)
         tallies[Signal.TOKENS].amount(tick, tokens)
         tallies[Signal.STEPS].amount(tick, steps)
+        if gap_s is not None:
+            tallies[Signal.GAP].amount(tick, gap_s)
         if judged:
             tallies[Signal.SUCCESS].event(tick, outcome in _FAILED)
         # A sum that lacks a part is no cost: see `unpriced` in the types.
@@ -145,7 +149,7 @@ def unsettled(raw: sqlite3.Connection, start_s: int, stop_s: int, settled_ns: in
 
 def counted_now(
     raw: sqlite3.Connection, hours: Iterable[int], settled_ns: int
-) -> Iterator[tuple[int, Key, Mapping[Signal, Tally]]]:
+) -> Iterator[tuple[int, Key, Mapping[str, Tally]]]:
     """Yield the same as `days` for single hours, counted now and with only what has settled."""
     for hour in sorted(hours):
         for key, tallies in tallied(raw, hour * HOUR_NS, (hour + 1) * HOUR_NS, settled_ns).items():

@@ -17,6 +17,7 @@ from analyzer.types.trace import ErrorClass, Event, FinishReason, Operation, Out
 NAMES = (
     "name", "status_message", "error_type", "agent", "agent_version", "service", "provider", "model", "tool",
     "tool_call_id", "response_id", "conversation_id", "user_id", "prompt_name", "prompt_version", "scope",
+    "parameters", "sdk",
 )  # fmt: skip
 """Columns of short texts, masked."""
 COUNTS = (
@@ -29,7 +30,9 @@ PLAIN = (
 )  # fmt: skip
 """Columns that hold their value themselves."""
 TEXTS = ("input", "output", "system", "tool_definitions")
-COLUMNS = ("trajectory", *PLAIN, "system_hash", "tools_hash", *TEXTS, "resource", "extra", "repeated", "digest")
+DERIVED = ("system_hash", "tools_hash", "task", "choices")
+"""Columns that are read from the texts."""
+COLUMNS = ("trajectory", *PLAIN, *DERIVED, *TEXTS, "resource", "extra", "repeated", "digest")
 SPAN_ID = COLUMNS.index("span_id")
 REPEATED = COLUMNS.index("repeated")
 
@@ -40,7 +43,7 @@ UPSERT = (
     # Of two forms of one span the one that ended later wins, then the larger digest: whatever the order of arrival.
     " WHERE (COALESCE(excluded.end_ns, 0), excluded.digest) > (COALESCE(end_ns, 0), digest)"
 )
-SELECT_LIGHT = f"SELECT {', '.join((*PLAIN, 'system_hash', 'tools_hash'))} FROM spans"  # noqa: S608 - own names only
+SELECT_LIGHT = f"SELECT {', '.join((*PLAIN, *DERIVED))} FROM spans"  # noqa: S608 - own names only
 SELECT_FULL = f"SELECT {', '.join((*PLAIN, *TEXTS, 'resource', 'extra'))} FROM spans"  # noqa: S608 - own names only
 
 COUNT_MAX = 10**12
@@ -253,7 +256,8 @@ def _sound(value: Any, depth: int) -> Any:
 def light_span(trace_id: str, row: Sequence[Any]) -> Span:
     """Return a span without payloads from SELECT_LIGHT; `system` and `tool_definitions` are their hashes."""
     fields = _fields(trace_id, row)
-    return Span(**fields, system=row[len(PLAIN)], tool_definitions=row[len(PLAIN) + 1])
+    system, tools, task, choices = row[len(PLAIN) : len(PLAIN) + len(DERIVED)]
+    return Span(**fields, system=system, tool_definitions=tools, task=task, choices=choices)
 
 
 def full_span(trace_id: str, row: Sequence[Any], texts: Mapping[str, Any], resource: str, extra: str) -> Span:

@@ -56,6 +56,9 @@ QUERIES: Mapping[Signal, str] = {
 _RUNS = "sum(increase(agent_trajectories_total{AGENT}[$range]))"
 
 
+_SIGNALS = frozenset(signal.value for signal in Signal)
+
+
 @dataclass(slots=True)
 class _Growing:
     """One series while its days are laid one after the other."""
@@ -103,22 +106,22 @@ def series(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Seri
     ticks = max(0, int(end.timestamp() - start_s) // TICK_S)
     end_s = start_s + ticks * TICK_S
     settled_ns = nanoseconds(end) - rollups.SETTLED_S * rollups.NS
-    growing: dict[tuple[Signal, str, str], _Growing] = {}
+    growing: dict[tuple[str, str, str], _Growing] = {}
     hours = rollups.unsettled(raw, start_s, end_s, settled_ns)
     for day_s, (agent, tool), day in rollups.days(raw, start_s, end_s):
         keep = _wanted(day_s, start_s, end_s, hours, fresh=False)
-        for signal, cells in day.items():
-            one = growing.setdefault((signal, agent, tool), _Growing(ticks))
+        for name, cells in day.items():
+            one = growing.setdefault((name, agent, tool), _Growing(ticks))
             one.lay(cells, (day_s - start_s) // TICK_S, keep)
     for day_s, (agent, tool), tallies in rollups.counted_now(raw, hours, settled_ns):
         keep = _wanted(day_s, start_s, end_s, hours, fresh=True)
-        for signal, tally in tallies.items():
-            one = growing.setdefault((signal, agent, tool), _Growing(ticks))
+        for name, tally in tallies.items():
+            one = growing.setdefault((name, agent, tool), _Growing(ticks))
             one.lay(tally.cells(), (day_s - start_s) // TICK_S, keep)
     return [
-        _series(signal, agent, tool, start_s, growing[signal, agent, tool])
-        for signal, agent, tool in sorted(growing)
-        if any(growing[signal, agent, tool].count)
+        _series(Signal(name), agent, tool, start_s, growing[name, agent, tool])
+        for name, agent, tool in sorted(growing)
+        if name in _SIGNALS and any(growing[name, agent, tool].count)
     ]
 
 

@@ -142,6 +142,6 @@ def resolve(raw: sqlite3.Connection, prefix: str) -> str:
 
 def _summary(row: tuple[Any, ...]) -> TrajectorySummary:
     values = dict(zip(_NAMES, row, strict=True))
-    values["complete"] = bool(values["complete"])
+    values["complete"], values["judged"] = bool(values["complete"]), bool(values["judged"])
     values["outcome"] = Outcome(values["outcome"])
     return TrajectorySummary(**values)

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from analyzer.errors import NotFoundError
+from analyzer.errors import NotFoundError, StoreError
 from analyzer.masking import Masker
-from analyzer.stores import aggregates, retention, rows, search, stats, summaries
+from analyzer.stores import (
+    aggregates,
+    choices,
+    retention,
+    rollups,
+    rows,
+    search,
+    series,
+    sightings,
+    stats,
+    summaries,
+)
 from analyzer.stores.base import Added, Hit, Order, Pruned, StoreStats, Usage
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads, direct
 from analyzer.stores.writer import Writer
-from analyzer.types.metric import Series
+from analyzer.types.metric import Choices, Series
 from analyzer.types.report import Change
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
@@ -106,7 +118,7 @@ class SqliteTrajectories:
 
     def _steps(self, raw: sqlite3.Connection, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
         marks = ",".join("?" * len(trace_ids))
-        columns = ", ".join((*rows.PLAIN, "system_hash", "tools_hash", "input", "output", "trace_id"))
+        columns = ", ".join((*rows.PLAIN, *rows.DERIVED, "input", "output", "trace_id"))
         query = (
             f"SELECT {columns} FROM (SELECT id, trace_id FROM trajectories WHERE trace_id IN ({marks})) AS t"  # noqa: S608 - own names and question marks
             " JOIN spans ON spans.trajectory = t.id"
@@ -167,8 +179,25 @@ class SqliteTrajectories:
 
     def series(self, start: datetime, end: datetime) -> list[Series]:
         """See `TrajectoryStore.series`."""
+        with self._counted(start, end) as raw:
+            return series.series(raw, start, end)
+
+    def choices(self, start: datetime, end: datetime) -> list[Choices]:
+        """See `TrajectoryStore.choices`."""
+        with self._counted(start, end) as raw:
+            return choices.choices(raw, start, end)
+
+    @contextmanager
+    def _counted(self, start: datetime, end: datetime) -> Iterator[sqlite3.Connection]:
+        """Give the connection for reading counts; what was written since they were made is counted first.
+
+        A store that cannot be written now is read all the same: marked hours are then counted for this once.
+        """
+        span = summaries.nanoseconds(start), summaries.nanoseconds(end)
+        with suppress(StoreError), self.connection.writing() as raw:
+            rollups.refresh(raw, *span, more=(sightings.recount, choices.recount))
         with self.connection.reading() as raw:
-            return aggregates.series(raw, start, end)
+            yield raw
 
     def usage(self, agent: str, start: datetime, end: datetime) -> list[Usage]:
         """See `TrajectoryStore.usage`."""
@@ -177,8 +206,8 @@ class SqliteTrajectories:
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """See `TrajectoryStore.changes`."""
-        with self.connection.reading() as raw:
-            return aggregates.changes(raw, agent, start, end)
+        with self._counted(start, end) as raw:
+            return sightings.changes(raw, agent, start, end)
 
     def unpriced_models(self) -> list[tuple[str, int]]:
         """Return the models with tokens but no price, and their calls, most calls first."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import orjson
+
 from analyzer.masking import Masker
-from analyzer.stores import rows, summaries
+from analyzer.stores import rollups, rows, summaries
 from analyzer.stores.base import Added
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.intake import Intake, Text
-from analyzer.types.trace import Span
-from analyzer.types.trajectory import TrajectorySummary, ordered, repeats_of, summarise
+from analyzer.types.choices import choices_of, task_of
+from analyzer.types.messages import readable
+from analyzer.types.trace import Operation, Span
+from analyzer.types.trajectory import TrajectorySummary, ordered, repeats_of, summarise, top_of
 
 _CHUNK = 500
 _RESOURCES_MAX = 500
@@ -28,6 +32,8 @@ class _Staged:
     plain: tuple[Any, ...]
     unchanged: bool
     """Whether the plain values are the span's own: then its summary can be made from the span itself."""
+    task: str | None
+    choices: str | None
     input: Text | None
     output: Text | None
     system: Text | None
@@ -83,12 +89,15 @@ class Writer:
         staged = []
         for span in batch:
             plain, unchanged = rows.plain_values(span, short)
+            asked = intake.stage_prompt(span.trace_id, span.input)
             staged.append(
                 _Staged(
                     span=span,
                     plain=plain,
                     unchanged=unchanged,
-                    input=intake.stage_prompt(span.trace_id, span.input),
+                    task=short[_task(span, asked)],
+                    choices=short[_choices(span)],
+                    input=asked,
                     output=intake.stage(span.output),
                     system=intake.stage_version(span.system),
                     tools=intake.stage_version(span.tool_definitions),
@@ -131,6 +140,7 @@ class Writer:
                 new += _merge(raw, trace_id, arrival, own)
         raw.executemany(rows.UPSERT, fresh_rows)
         summaries.insert(raw, fresh)
+        rollups.mark(raw, _moments(staged, (summary for _, summary in fresh)))
         raw.executemany(
             "INSERT OR IGNORE INTO uses VALUES (?, ?)",
             sorted((block, arrival.owner) for arrival in arrivals.values() for block in arrival.blocks),
@@ -146,6 +156,8 @@ class Writer:
             *one.plain,
             one.system.version if one.system else None,
             one.tools.version if one.tools else None,
+            one.task,
+            one.choices,
             place(raw, one.input, blocks),
             place(raw, one.output, blocks),
             place(raw, one.system, blocks),
@@ -201,7 +213,10 @@ def _summary(trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> Traj
     tools = next(
         (one.tools.version for one in staged if one.tools and one.span.tool_definitions == summary.tools), None
     )
-    return replace(summary, prompt=versions.get(summary.prompt, summary.prompt), tools=tools)
+    tasks = {one.span.span_id: one.task for one in staged if one.task}
+    top = top_of(spans)
+    task = next((tasks[span.span_id] for span in (top, *spans) if span is not None and span.span_id in tasks), None)
+    return replace(summary, prompt=versions.get(summary.prompt, summary.prompt), tools=tools, task=task)
 
 
 def _merge(raw: sqlite3.Connection, trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> int:
@@ -209,6 +224,7 @@ def _merge(raw: sqlite3.Connection, trace_id: str, arrival: _Arrival, own: Seque
     if arrival.is_new:
         summaries.insert(raw, [(arrival.owner, summarise(trace_id, ()))])
     before, changes = summaries.spans_of(raw, arrival.owner), raw.total_changes
+    _mark(raw, arrival.owner)
     raw.executemany(rows.UPSERT, own)
     if raw.total_changes == changes:
         return 0
@@ -221,4 +237,41 @@ def _merge(raw: sqlite3.Connection, trace_id: str, arrival: _Arrival, own: Seque
         [(arrival.owner, span_id) for span_id in repeats],
     )
     summaries.write(raw, arrival.owner, summarise(trace_id, spans, repeats))
+    _mark(raw, arrival.owner)
     return len(spans) - before
+
+
+def _mark(raw: sqlite3.Connection, owner: int) -> None:
+    """Mark the hours of everything that a trajectory is counted by: as it was, or as it is now."""
+    times = raw.execute(
+        "SELECT end_ns FROM spans WHERE trajectory = :owner AND operation = 'execute_tool'"
+        " UNION SELECT start_ns FROM trajectories WHERE id = :owner"
+        " UNION SELECT end_ns FROM trajectories WHERE id = :owner",
+        {"owner": owner},
+    )
+    rollups.mark(raw, [row[0] for row in times.fetchall()])
+
+
+def _moments(staged: Sequence[_Staged], fresh: Iterable[TrajectorySummary]) -> Iterator[int | None]:
+    """Yield when what is new is counted."""
+    yield from (one.span.end_ns for one in staged if one.span.operation is Operation.TOOL)
+    for summary in fresh:
+        yield from (summary.start_ns, summary.end_ns)
+
+
+def _task(span: Span, asked: Text | None) -> str | None:
+    """Return the kind of task a span was given: an agent's goal, or what a conversation began with."""
+    if span.operation in _WITH_GOAL and span.input:
+        return (asked.task if asked is not None else "") or task_of(readable(span.input)) or None
+    return (asked.task if asked is not None and span.operation is Operation.CHAT else "") or None
+
+
+def _choices(span: Span) -> str | None:
+    """Return what a tool call chose besides the tool, as JSON."""
+    if span.operation is not Operation.TOOL or not span.tool or not span.input:
+        return None
+    chosen = choices_of(span.tool, span.input)[1:]
+    return orjson.dumps(chosen).decode() if chosen else None
+
+
+_WITH_GOAL = frozenset({Operation.AGENT, Operation.WORKFLOW})

@@ -60,7 +60,7 @@ def parse_messages(payload: str) -> list[Message] | None:
         return None
     if not any("role" in entry or "parts" in entry or entry.get("type") for entry in value):
         return None
-    return [Message(str(entry.get("role") or entry.get("type") or "message"), _text(entry)) for entry in value]
+    return [Message(str(entry.get("role") or entry.get("type") or "message"), message_text(entry)) for entry in value]
 
 
 def _load(payload: str) -> Any:
@@ -74,7 +74,8 @@ def _load(payload: str) -> Any:
         return None
 
 
-def _text(entry: dict[str, Any]) -> str:
+def message_text(entry: dict[str, Any]) -> str:
+    """Return a message, as its source wrote it, as plain text."""
     return "\n".join(line for line in _lines(entry, 0) if line)
 
 

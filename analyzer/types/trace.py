@@ -149,6 +149,14 @@ class Span:
     prompt_version: str | None = None
     outcome: Outcome | None = None
     """Where this span says how the goal ended (evaluation or outcome attribute)."""
+    task: str | None = None
+    """The kind of task of the goal it was given (`choices.task_of`); known once the span is stored."""
+    choices: str | None = None
+    """What a tool call chose (`choices.choices_of`), as JSON; known once the span is stored."""
+    parameters: str | None = None
+    """How the model was asked, apart from the text: `max_tokens=4096 temperature=0.2`."""
+    sdk: str | None = None
+    """Name and version of the library that called the model, where the source tells."""
     input: str | None = None
     """Inference: the messages (JSON array as sent). Tool: its arguments. Agent: its goal."""
     output: str | None = None

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from analyzer.types.messages import last_message, readable
 from analyzer.types.steps import Step
-from analyzer.types.trace import Operation, Outcome, Span, Status
+from analyzer.types.trace import ErrorClass, FinishReason, Operation, Outcome, Span, Status
 
 UNKNOWN_AGENT = "unknown"
 """The agent of a trajectory whose spans name neither an agent nor a service."""
@@ -55,6 +55,16 @@ class TrajectorySummary:
     """Hash of the tool definitions offered."""
     conversation_id: str | None
     user_id: str | None
+    truncated: int = 0
+    """Replies cut at the limit of tokens, and calls refused because the context was full."""
+    judged: bool = False
+    """Whether an evaluation or an outcome attribute says how it ended; else only its status does."""
+    gap_s: float | None = None
+    """The longest pause between its steps, in seconds."""
+    task: str | None = None
+    """The kind of task: equal for goals of the same form."""
+    parameters: str | None = None
+    sdk: str | None = None
 
     @property
     def tokens(self) -> int:
@@ -181,8 +191,7 @@ def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str
     per_tool = Counter(span.tool or span.name for span in tools)
     starts = [span.start_ns for span in in_order if span.start_ns is not None]
     ends = [span.end_ns for span in in_order if span.end_ns is not None]
-    root = next((span for span in in_order if span.parent_id is None), None)
-    top = root or _top(in_order)
+    top = top_of(in_order)
     return TrajectorySummary(
         trace_id=trace_id,
         agent=_agent(top, in_order),
@@ -190,7 +199,7 @@ def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str
         model=_main_model(inferences),
         start_ns=min(starts, default=None),
         end_ns=max(ends, default=None),
-        complete=root is not None,
+        complete=top is not None and top.parent_id is None,
         outcome=_outcome(top, in_order, steps, broken),
         spans=len(in_order),
         steps=len(steps),
@@ -210,11 +219,36 @@ def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str
         tools=_first(None, inferences, "tool_definitions"),
         conversation_id=_first(top, in_order, "conversation_id"),
         user_id=_first(top, in_order, "user_id"),
+        truncated=sum(1 for span in inferences if _is_truncated(span)),
+        judged=any(span.outcome is not None for span in in_order),
+        gap_s=_gap_s(steps),
+        task=_first(top, in_order, "task"),
+        parameters=_first(None, inferences, "parameters"),
+        sdk=_first(None, inferences, "sdk"),
     )
 
 
-def _top(spans: Sequence[Span]) -> Span | None:
-    """Return the agent span under a parent that never arrived: a web framework's span kept elsewhere, say."""
+def _is_truncated(span: Span) -> bool:
+    return span.finish is FinishReason.LENGTH or span.error is ErrorClass.CONTEXT_LENGTH
+
+
+def _gap_s(steps: Sequence[Span]) -> float | None:
+    """Return the longest time in which no step ran, or None with fewer than two steps."""
+    longest, latest = None, None
+    for span in steps:
+        if span.start_ns is None or span.end_ns is None:
+            continue
+        if latest is not None:
+            longest = max(longest or 0, span.start_ns - latest)
+        latest = max(latest or 0, span.end_ns)
+    return None if longest is None else longest / 1e9
+
+
+def top_of(spans: Sequence[Span]) -> Span | None:
+    """Return the root, else the agent span under a parent that never arrived: a web framework keeps its own away."""
+    root = next((span for span in spans if span.parent_id is None), None)
+    if root is not None:
+        return root
     known = {span.span_id for span in spans}
     agents = (span for span in spans if span.operation in {Operation.AGENT, Operation.WORKFLOW})
     return next((span for span in agents if span.parent_id not in known), None)
