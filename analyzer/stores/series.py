@@ -21,6 +21,7 @@ UNITS: Mapping[Signal, str] = {
     Signal.TOKENS: "tokens",
     Signal.STEPS: "steps",
     Signal.LATENCY: "s",
+    Signal.GAP: "s",
     Signal.TOOL_LATENCY: "s",
     Signal.TOOL_COST: "USD",
 }
@@ -33,6 +34,10 @@ QUERIES: Mapping[Signal, str] = {
     Signal.LATENCY: (
         "sum(increase(agent_trajectory_seconds_sum{AGENT}[$range]))"
         " / sum(increase(agent_trajectory_seconds_count{AGENT}[$range]))"
+    ),
+    Signal.GAP: (
+        "sum(increase(agent_trajectory_gap_seconds_sum{AGENT}[$range]))"
+        " / sum(increase(agent_trajectory_gap_seconds_count{AGENT}[$range]))"
     ),
     Signal.TOOL_LATENCY: (
         "sum(increase(agent_tool_seconds_sum{AGENT, TOOL}[$range]))"

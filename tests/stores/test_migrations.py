@@ -64,9 +64,13 @@ def restored(dump: Path, folder: Path) -> Path:
 
 
 def told(store: SqliteTrajectories) -> list[str]:
-    """Return everything a store says of its trajectories; pseudonyms have the key of their store."""
+    """Return everything a store says of its trajectories; pseudonyms have the key of their store.
+
+    The kind of task and what a call chose are read when a span arrives, so an older store does not know them.
+    """
     found: list[Trajectory] = [store.trajectory(trace_id(number)) for number in (1, 2, 3)]
-    return [re.sub(r"<email:[0-9a-f]+>", "<email>", repr(one)) for one in found]
+    later = r"(task|choices)=('[^']*'|None)"
+    return [re.sub(later, r"\1", re.sub(r"<email:[0-9a-f]+>", "<email>", repr(one))) for one in found]
 
 
 @pytest.mark.parametrize("dump", SCHEMAS, ids=lambda path: path.stem)
