@@ -15,11 +15,14 @@ import numpy as np
 from analyzer.detectors.kernels.findings import Reported, common, evidence_of, heading, reported
 from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, grid_of
 from analyzer.detectors.kernels.learning import waiting
+from analyzer.detectors.kernels.readings import no_series, reading
 from analyzer.detectors.kernels.silences import Hush, SilenceBaseline, Silences, SilenceSettings
 from analyzer.detectors.kernels.walk import Walk
 from analyzer.types.metric import TICK_S, Series, Signal, Window
+from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
 
+UNIT = "trajectories per hour"
 FLEET_EVIDENCE_MAX = 3
 """Agents whose queries prove that the fleet is silent."""
 
@@ -50,6 +53,22 @@ class SilenceDetector:
             model = self._model(series, window, fleet)
             found += [self._finding(one, model) for one in reported(Walk(model).run(), series, window)]
         return tuple(found)
+
+    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
+        """Return where the detector stands with an agent; while the whole fleet is silent that hides it."""
+        agents = [series for series in window.series if series.signal is Signal.VOLUME]
+        fleet = self._fleet(agents, window)
+        found = []
+        for series in agents:
+            if series.subject.agent == agent:
+                model = self._model(series, window, fleet)
+                one = reading(model, Walk(model).run(), series, window, self.name, self.kind)
+                found.append(replace(one, unit=UNIT if one.value is not None else ""))
+        last = fleet.walk.episodes[-1] if fleet is not None and fleet.walk.episodes else None
+        if fleet is not None and last is not None and last.closed is None:
+            why = f"the whole fleet is silent since {fleet.model.grid.time(last.onset):%Y-%m-%d %H:%M} UTC"
+            found = [one if one.gate is Gate.FOUND else replace(one, gate=Gate.MASK, why=why) for one in found]
+        return tuple(found) or (no_series(self.name, self.kind, agent),)
 
     def _fleet(self, agents: Sequence[Series], window: Window) -> _Fleet | None:
         """Walk the sum of the agents; None where there is no other agent to compare with."""
@@ -88,7 +107,7 @@ class SilenceDetector:
         return replace(
             common(one, self.kind, self.name),
             baseline=missed / max(hours, 1 / TICKS_PER_HOUR),
-            unit="trajectories per hour",
+            unit=UNIT,
             note=note,
         )
 

@@ -28,7 +28,7 @@ from analyzer.detectors.kernels.arrivals import (
     since,
 )
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid
-from analyzer.detectors.kernels.learning import learning_ticks, waiting
+from analyzer.detectors.kernels.learning import learning_ticks, shortage, waiting
 from analyzer.detectors.kernels.walk import RECOVERY_NATS, Block, Cusum, Masks
 
 REST_NATS_MIN = 3.0
@@ -164,6 +164,18 @@ class Silences:
         """Return how many arrivals a day's baseline would rest on."""
         return float((self.grid.n[learning_ticks(day)] * self._counting(day, masked)).sum())
 
+    @property
+    def history_days_min(self) -> float:
+        """Days that must lie before the first tick that is judged."""
+        return self.settings.history_days_min
+
+    def shortage(self, day: int, masked: Bools) -> str:
+        """Say why there is no baseline for a day."""
+        units = self.units_learnt(day, masked)
+        if units < self.settings.units_min:
+            return shortage(self.settings.units_min, units)
+        return f"arrivals on {HABIT_DAYS} days needed before more are expected"
+
     def detectable(self, baseline: SilenceBaseline) -> str:
         """Say how long a silence lasts before it can be told from a quiet stretch."""
         interval = baseline.arrivals.interval
@@ -264,6 +276,18 @@ class SilenceView:
     def _long(self, start: int) -> Bools:
         long = self._gap[start:] >= self._model.settings.hours_min * TICKS_PER_HOUR
         return np.asarray(long if self._rest is None else long & (self._rest[start:] >= REST_NATS_MIN))
+
+    def measured(self, first: int, last: int) -> tuple[float, float]:
+        """Return what began per hour over ticks [first, last] and what usually does."""
+        hours = (last + 1 - max(first, 0)) / TICKS_PER_HOUR
+        began = float(self._model.grid.n[max(first, 0) : last + 1].sum())
+        return began / hours, self._model.expected(self._baseline, max(first, 0), last + 1) / hours
+
+    def effect(self, first: int, last: int) -> str:  # noqa: ARG002 - the stretch that ends with the last tick
+        """Say how long nothing has begun, and how long that must be."""
+        return (
+            f"nothing began for {self._gap[last] / TICKS_PER_HOUR:.2g} h, {self._model.settings.hours_min:g} h needed"
+        )
 
     def rises(self, first: int, last: int) -> bool:  # noqa: ARG002 - the stretch that ends with the last tick
         """Tell whether the stretch is as long as a silence must be, and a fleet's is not that of one agent."""
