@@ -148,6 +148,14 @@ def event_series(rng: np.random.Generator, kind: Rate, per_hour: float, fault: F
     return _series(kind, n, events.astype(float))
 
 
+def volume_series(rng: np.random.Generator, per_hour: float, fault: Fault | None = None) -> Series:
+    """Return what begins of one simulated agent; with a fault nothing does."""
+    n = arrivals(rng, per_hour)
+    if fault is not None:
+        n[fault.onset :] = 0
+    return _series(Rate(Signal.VOLUME, "trajectories", 1.0, 0.0), n, n.astype(float))
+
+
 def _series(
     kind: Amount | Rate, n: np.ndarray, totals: np.ndarray, sketches: tuple[Sketch, ...] | None = None
 ) -> Series:

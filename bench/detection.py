@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 import _fleet_sim as sim
 import numpy as np
-from _fleet_sim import DAYS, START_S, TICKS, Amount, Fault, Rate, amount_series, event_series
+from _fleet_sim import DAYS, START_S, TICKS, Amount, Fault, Rate, amount_series, event_series, volume_series
 from _rules import RULES, merged
 
 from analyzer.detectors.cost import CostDetector
@@ -26,8 +26,12 @@ from analyzer.detectors.errors import ErrorsDetector
 from analyzer.detectors.kernels.amount_baseline import AmountSettings
 from analyzer.detectors.kernels.detector import AmountDetector, EventDetector
 from analyzer.detectors.kernels.findings import amount_episodes, event_episodes
+from analyzer.detectors.kernels.grid import grid_of
+from analyzer.detectors.kernels.silences import Silences, SilenceSettings
+from analyzer.detectors.kernels.walk import Walk
 from analyzer.detectors.latency import LatencyDetector
 from analyzer.detectors.retries import RetriesDetector
+from analyzer.detectors.silence import SilenceDetector
 from analyzer.detectors.steps import StepsDetector
 from analyzer.detectors.success import SuccessDetector
 from analyzer.detectors.tokens import TokensDetector
@@ -90,13 +94,16 @@ class Tally:
 class Case:
     """A detector on the kind of series it is for, with the fault it should find."""
 
-    detector: AmountDetector | EventDetector
-    kind: Amount | Rate
+    detector: AmountDetector | EventDetector | SilenceDetector
+    kind: Amount | Rate | None
+    """None for what begins."""
     fault: Callable[[int], Fault]
     what: str
 
     def series(self, rng: np.random.Generator, per_hour: float, fault: Fault | None) -> Series:
         """Return one simulated agent."""
+        if self.kind is None:
+            return volume_series(rng, per_hour, fault)
         if isinstance(self.kind, Amount):
             return amount_series(rng, self.kind, per_hour, fault)
         return event_series(rng, self.kind, per_hour, fault)
@@ -106,6 +113,9 @@ class Case:
         settings = self.detector.settings
         if isinstance(settings, AmountSettings):
             found = [(one.alarmed, one.onset) for one in amount_episodes(series, END, settings)]
+        elif isinstance(settings, SilenceSettings):
+            walk = Walk(Silences(grid_of(series, END), settings)).run()
+            found = [(one.alarmed, one.onset) for one in walk.episodes]
         else:
             found = [(one.alarmed, one.onset) for one in event_episodes(series, END, settings)]
         return [alarm for alarm, _ in found], [onset for _, onset in found]
@@ -124,6 +134,7 @@ CASES = (
     Case(SuccessDetector(), sim.SUCCESS, lambda onset: Fault(onset, rate=0.5), "25 -> 50 % missed"),
     Case(RetriesDetector(), sim.RETRIES, lambda onset: Fault(onset, rate=0.2), "5 -> 20 %"),
     Case(TruncationDetector(), sim.TRUNCATION, lambda onset: Fault(onset, rate=0.08), "0.2 -> 8 %"),
+    Case(SilenceDetector(), None, Fault, "nothing begins"),
 )
 COMPARED = {0, 1, 7}
 """Cases that the other rules are run on, too: those of the reference tables."""

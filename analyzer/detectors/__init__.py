@@ -11,6 +11,7 @@ from analyzer.detectors.errors import ErrorsDetector
 from analyzer.detectors.latency import LatencyDetector
 from analyzer.detectors.loop import LoopDetector
 from analyzer.detectors.retries import RetriesDetector
+from analyzer.detectors.silence import SilenceDetector
 from analyzer.detectors.steps import StepsDetector
 from analyzer.detectors.success import SuccessDetector
 from analyzer.detectors.tokens import TokensDetector
@@ -31,6 +32,7 @@ DETECTORS: tuple[Detector, ...] = (
     RetriesDetector(),
     TruncationDetector(),
     ToolErrorsDetector(),
+    SilenceDetector(),
     LoopDetector(),
 )
 

@@ -104,6 +104,20 @@ class AmountView:
         count = float(self._features.count[cut].sum())
         return float(self._features.w[cut].sum()) / count / self._baseline.mean if count > 0 else 1.0
 
+    def measured(self, first: int, last: int) -> tuple[float, float]:
+        """Return the winsorised mean over ticks [first, last] and what is expected in those hours of the day."""
+        cut = slice(max(first - self._start + self._lead, 0), last + 1 - self._start + self._lead)
+        count = self._features.count[cut]
+        of = float(count.sum())
+        hours = (np.arange(cut.stop - len(count), cut.stop) - self._lead + self._start) // TICKS_PER_HOUR % 24
+        centre = np.exp(self._baseline.centre[hours])
+        expected = float((count * centre).sum()) / of if of > 0 else float(centre.mean())
+        return (float(self._features.usd[cut].sum()) / of if of > 0 else 0.0), expected * self._baseline.mean
+
+    def effect(self, first: int, last: int) -> str:
+        """Say how many times as much it is, and how many times it must be."""
+        return f"{self.ratio(first, last):.2f} times as much, {self._settings.ratio_min:.2f} needed"
+
     def rises(self, first: int, last: int) -> bool:
         """Tell whether the mean has risen by the ratio that matters."""
         return self.ratio(first, last) >= self._settings.ratio_min

@@ -19,7 +19,7 @@ import numpy as np
 from analyzer.detectors.kernels.amount_baseline import TAIL_SHARE, AmountBaseline, AmountSettings, Features
 from analyzer.detectors.kernels.amount_view import AmountView
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid, weighted_quantile
-from analyzer.detectors.kernels.learning import HELD_OUT_DAYS, learning_ticks, limit
+from analyzer.detectors.kernels.learning import HELD_OUT_DAYS, learning_ticks, limit, shortage
 from analyzer.detectors.kernels.proportion import overdispersion
 from analyzer.detectors.kernels.spread import SIGMA_MIN, TAU_DEFAULT, between_hours, centres, within_hours
 from analyzer.detectors.kernels.walk import Masks
@@ -106,6 +106,15 @@ class Amounts:
         """Return how many units a day's baseline would rest on."""
         days = learning_ticks(day)
         return float((self._valued[days] * ~masked[days]).sum())
+
+    @property
+    def history_days_min(self) -> float:
+        """Days that must lie before the first tick that is judged."""
+        return self.settings.history_days_min
+
+    def shortage(self, day: int, masked: Bools) -> str:
+        """Say why there is no baseline for a day."""
+        return shortage(self.settings.units_min, self.units_learnt(day, masked))
 
     def detectable(self, baseline: AmountBaseline) -> str:
         """Say how long a rise by the shift looked for takes to confirm at this volume."""

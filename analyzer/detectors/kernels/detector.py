@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from analyzer.detectors.kernels.amount_baseline import AmountSettings
-from analyzer.detectors.kernels.events import EventSettings
+from analyzer.detectors.kernels.amounts import Amounts
+from analyzer.detectors.kernels.events import Events, EventSettings
 from analyzer.detectors.kernels.findings import amount_findings, event_findings
-from analyzer.types.metric import Signal, Window
+from analyzer.detectors.kernels.grid import grid_of
+from analyzer.detectors.kernels.readings import Explaining, no_series, reading
+from analyzer.detectors.kernels.walk import Walk
+from analyzer.types.metric import Series, Signal, Window
+from analyzer.types.reading import Reading
 from analyzer.types.report import Finding, Kind
 
 
@@ -42,6 +49,10 @@ class AmountDetector:
             for finding in amount_findings(window, series, self.kind, self.settings, self.name)
         )
 
+    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
+        """Return where the detector stands with each series of an agent."""
+        return _readings(self, window, agent, lambda series: Amounts(grid_of(series, window.end), self.settings))
+
 
 @dataclass(frozen=True, slots=True)
 class EventDetector:
@@ -73,3 +84,18 @@ class EventDetector:
             if series.signal is self.signal
             for finding in event_findings(window, series, self.kind, self.settings, self.name, self.said)
         )
+
+    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
+        """Return where the detector stands with each series of an agent."""
+        return _readings(self, window, agent, lambda series: Events(grid_of(series, window.end), self.settings))
+
+
+def _readings(
+    detector: AmountDetector | EventDetector, window: Window, agent: str, model_of: Callable[[Series], Explaining[Any]]
+) -> tuple[Reading, ...]:
+    found = []
+    for series in window.series:
+        if series.signal is detector.signal and series.subject.agent == agent:
+            model = model_of(series)
+            found.append(reading(model, Walk(model).run(), series, window, detector.name, detector.kind))
+    return tuple(found) or (no_series(detector.name, detector.kind, agent),)

@@ -151,7 +151,7 @@ def common(one: Reported, kind: Kind, detector: str) -> Finding:
         score=episode.score,
         unit=one.series.unit,
         recovered=None if episode.recovered is None else grid.time(episode.recovered),
-        evidence=_evidence(one),
+        evidence=evidence_of(one),
     )
 
 
@@ -162,7 +162,7 @@ def heading(one: Reported) -> str:
     return f"{how} After 14 days the new level counts as normal." if episode.rebased else how
 
 
-def _evidence(one: Reported) -> tuple[MetricEvidence, ...]:
+def evidence_of(one: Reported) -> tuple[MetricEvidence, ...]:
     """Return the plain value since the onset and over the baseline, each with the query that gives it."""
     base = one.episode.baseline
     usual = _longest_unmasked(one.masked, base.start, base.stop)

@@ -11,6 +11,14 @@ _HOURS_MAX = 48
 """From here on a wait is said in days."""
 
 
+DAYS_MIN_WHY = "{needed:g} days of history needed, {there:.1f} there"
+
+
+def shortage(units_min: float, units: float) -> str:
+    """Say that there are too few units to learn from."""
+    return f"{units_min:.0f} units needed in the baseline (14 days without the last), {units:.0f} there"
+
+
 def learning_ticks(day: int) -> slice:
     """Return the ticks of the trailing 14 days less the last one; empty on the first day of a grid."""
     stop = max((day - HELD_OUT_DAYS) * TICKS_PER_DAY, 0)

@@ -192,6 +192,10 @@ class Walk(Generic[BaselineT]):
                 tick = self._look_out(self.baseline, tick, end)
         return self
 
+    def levels(self) -> list[tuple[int, float]]:
+        """Return for each CUSUM since which tick it has been above zero, and how far; empty where nothing is judged."""
+        return [(running.zero, running.level) for running in self._rising]
+
     def _look_out(self, baseline: BaselineT, start: int, stop: int) -> int:
         """Advance to the next alarm or to `stop`; return the tick to go on with."""
         view = self.model.view(baseline, start, stop, self.masks)
