@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from analyzer.stores.base import Usage
+from analyzer.stores.base import UnpricedUse, Usage
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
-from analyzer.types.metric import TICK_S, Series, Signal, Sketch
+from analyzer.types.metric import TICK_S, Series, Signal, Sketch, Unpriced
 from analyzer.types.report import Change, Subject
 
 _NS = 1_000_000_000
@@ -29,6 +31,8 @@ TOOL_ERRORS_QUERY = (
     " / sum(increase(agent_tool_calls_total{{agent={agent}, tool={tool}}}[$range]))"
 )
 
+_UNPRICED = "s.input_tokens IS NOT NULL AND s.cost_usd IS NULL"
+"""An inference whose tokens are known and whose price is not."""
 _FINISHED = "agent <> ? AND end_ns >= ? AND end_ns < ? AND (complete OR end_ns < ?)"
 
 
@@ -61,28 +65,49 @@ def series(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Seri
     ]
 
 
-def _cost(raw: sqlite3.Connection, bounds: tuple[Any, ...], start_s: int, ticks: int) -> list[Series]:
-    counts: dict[str, list[float]] = {}
-    totals: dict[str, list[float]] = {}
-    sketches: dict[str, list[dict[int, int]]] = {}
-    query = (
-        f"SELECT agent, (end_ns / {_NS} - {start_s}) / {TICK_S}, cost_bin, COUNT(*), SUM(cost_usd) FROM trajectories"  # noqa: S608 - numbers and own text
-        f" WHERE {_FINISHED} AND cost_usd IS NOT NULL GROUP BY 1, 2, 3"
-    )
-    for agent, tick, cost_bin, units, total in raw.execute(query, bounds):
-        if agent not in counts:
-            counts[agent], totals[agent] = [0.0] * ticks, [0.0] * ticks
-            sketches[agent] = [{} for _ in range(ticks)]
-        counts[agent][tick] += units
-        totals[agent][tick] += total
+class _Costs:
+    """The costs of one agent, tick by tick, while they are read."""
+
+    def __init__(self, ticks: int) -> None:
+        self.count, self.total = [0.0] * ticks, [0.0] * ticks
+        self.sketches: list[dict[int, int]] = [{} for _ in range(ticks)]
+        self.unknown, self.calls, self.inferences = [0.0] * ticks, [0.0] * ticks, [0.0] * ticks
+
+    def add(self, tick: int, cost_bin: int | None, units: int, priced: int, total: float) -> None:
+        """Take the trajectories of one tick and bin; those of no known cost are counted apart."""
+        self.count[tick] += priced
+        self.unknown[tick] += units - priced
+        self.total[tick] += total
         if cost_bin is not None:
-            sketches[agent][tick][cost_bin] = units
-    return [
-        _series(
-            Signal.COST, Subject(agent=agent), "USD", COST_QUERY, start_s, counts[agent], totals[agent], sketches[agent]
-        )
-        for agent in sorted(counts)
-    ]
+            self.sketches[tick][cost_bin] = priced
+
+    def series(self, agent: str, start_s: int) -> Series:
+        """Return what was read."""
+        subject = Subject(agent=agent)
+        series = _series(Signal.COST, subject, "USD", COST_QUERY, start_s, self.count, self.total, self.sketches)
+        if not any(self.calls):
+            return series
+        return replace(series, unpriced=Unpriced(self.unknown, self.calls, self.inferences))
+
+
+def _cost(raw: sqlite3.Connection, bounds: tuple[Any, ...], start_s: int, ticks: int) -> list[Series]:
+    """Return the known costs of each agent that has any, and beside them how much is not known.
+
+    A trajectory with no priced inference has an unknown cost, not one of 0: it is no unit of the series. Of one with
+    some, the known part counts.
+    """
+    found: dict[str, _Costs] = {}
+    query = (
+        f"SELECT agent, (end_ns / {_NS} - {start_s}) / {TICK_S}, cost_bin, COUNT(*), COUNT(cost_usd), TOTAL(cost_usd),"  # noqa: S608 - numbers and own text
+        f" SUM(unpriced), SUM(inferences) FROM trajectories WHERE {_FINISHED}"
+        " AND (cost_usd IS NOT NULL OR unpriced > 0) GROUP BY 1, 2, 3"
+    )
+    for agent, tick, cost_bin, units, priced, total, calls, inferences in raw.execute(query, bounds):
+        costs = found.setdefault(agent, _Costs(ticks))
+        costs.add(tick, cost_bin, units, priced, total)
+        costs.calls[tick] += calls
+        costs.inferences[tick] += inferences
+    return [found[agent].series(agent, start_s) for agent in sorted(found) if any(found[agent].count)]
 
 
 def _errors(raw: sqlite3.Connection, bounds: tuple[Any, ...], start_s: int, ticks: int) -> list[Series]:
@@ -161,14 +186,15 @@ def usage(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime) -
         (row[0], row[1]): row[2:]
         for row in raw.execute(
             "SELECT t.version, s.model, COUNT(*), SUM(s.input_tokens), SUM(s.output_tokens), SUM(s.cache_read_tokens),"  # noqa: S608 - own text
-            " SUM(s.cache_write_tokens), TOTAL(s.cost_usd), SUM(s.input_tokens IS NOT NULL AND s.cost_usd IS NULL)"
+            f" SUM(s.cache_write_tokens), TOTAL(s.cost_usd), SUM({_UNPRICED}),"
+            f" SUM(CASE WHEN {_UNPRICED} THEN s.input_tokens + COALESCE(s.output_tokens, 0) END)"
             f" FROM trajectories t JOIN spans s ON s.trajectory = t.id WHERE {in_range}"
             " AND s.operation IN ('chat', 'embeddings') AND s.repeated = 0 GROUP BY 1, 2",
             bounds,
         )
     }
     keys = sorted(runs.keys() | spent.keys(), key=lambda key: (key[0] or "", key[1] or ""))
-    nothing = (0, 0, 0, 0, 0, 0.0, 0)
+    nothing = (0, 0, 0, 0, 0, 0.0, 0, 0)
     return [
         Usage(agent, *key, *runs.get(key, (0, 0)), *(value or 0 for value in spent.get(key, nothing))) for key in keys
     ]
@@ -202,15 +228,24 @@ def _before(raw: sqlite3.Connection, agent: str, column: str, first_ns: int) -> 
     return str(row[0]) if row is not None else None
 
 
+def unpriced(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[UnpricedUse]:
+    """Return each agent's use of models without a known price, most calls first."""
+    return _unpriced(raw, " AND t.end_ns >= ? AND t.end_ns < ?", (nanoseconds(start), nanoseconds(end)))
+
+
+def _unpriced(raw: sqlite3.Connection, condition: str, values: tuple[int, ...]) -> list[UnpricedUse]:
+    query = (
+        "SELECT t.agent, COALESCE(s.model, '(no model named)'), COUNT(*), COUNT(DISTINCT t.id)"  # noqa: S608 - own text
+        f" FROM trajectories t JOIN spans s ON s.trajectory = t.id WHERE t.unpriced > 0 AND t.agent <> ?{condition}"
+        f" AND s.operation IN ('chat', 'embeddings') AND s.repeated = 0 AND {_UNPRICED}"
+        " GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"
+    )
+    return [UnpricedUse(*row) for row in raw.execute(query, (OWN_AGENT, *values))]
+
+
 def unpriced_models(raw: sqlite3.Connection) -> list[tuple[str, int]]:
-    """Return models whose inferences have tokens but no cost, with their number of calls."""
-    return [
-        (str(model), int(calls))
-        for model, calls in raw.execute(
-            "SELECT COALESCE(s.model, '(no model named)'), COUNT(*)"
-            " FROM trajectories t JOIN spans s ON s.trajectory = t.id WHERE t.unpriced > 0 AND t.agent <> ?"
-            " AND s.operation IN ('chat', 'embeddings') AND s.repeated = 0"
-            " AND s.input_tokens IS NOT NULL AND s.cost_usd IS NULL GROUP BY 1 ORDER BY 2 DESC, 1",
-            (OWN_AGENT,),
-        )
-    ]
+    """Return models whose inferences have tokens but no cost, with their number of calls, most first."""
+    calls: Counter[str] = Counter()
+    for use in _unpriced(raw, "", ()):
+        calls[use.model] += use.calls
+    return sorted(calls.items(), key=lambda entry: (-entry[1], entry[0]))

@@ -13,7 +13,7 @@ from typing import Any, Self
 from analyzer.errors import NotFoundError
 from analyzer.masking import Masker
 from analyzer.stores import aggregates, rows, summaries
-from analyzer.stores.base import Added, Hit, Order, Usage
+from analyzer.stores.base import Added, Hit, Order, UnpricedUse, Usage
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads
 from analyzer.types.messages import readable
@@ -258,6 +258,11 @@ class SqliteTrajectories:
         """See `TrajectoryStore.changes`."""
         with self.connection.reading() as raw:
             return aggregates.changes(raw, agent, start, end)
+
+    def unpriced(self, start: datetime, end: datetime) -> list[UnpricedUse]:
+        """See `TrajectoryStore.unpriced`."""
+        with self.connection.reading() as raw:
+            return aggregates.unpriced(raw, start, end)
 
     def unpriced_models(self) -> list[tuple[str, int]]:
         """Return the models with tokens but no price, and their calls, most calls first."""
