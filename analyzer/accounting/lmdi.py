@@ -1,10 +1,12 @@
 """Exact account of a change of spend: logarithmic mean Divisia index, LMDI-I (Ang and Liu 2001; Ang 2015).
 
-Spend is a product of four factors, and the last of them a sum over models i:
+Spend is a product of factors, and the last of them a sum over models i:
 
-    spend per hour = runs/h x steps/run x tokens/step x USD/token,    USD/token = sum_i share_i x price_i
+    spend per hour = runs/h x steps/run x tokens/step x known share x USD/token,    USD/token = sum_i share_i x price_i
 
-with share_i the model's part of all tokens and price_i its USD per token. The effect of a factor f on the spend C is
+with share_i the model's part of the tokens that have a price and price_i its USD per token. The known share is the
+part of all tokens that have a known price: without it, work that moved to a model of unknown price would look like a
+price that fell. The effect of a factor f on the spend C is
 L(C1, C0) ln(f1 / f0) with the logarithmic mean L(a, b) = (a - b) / ln(a / b). The effect of USD/token is divided in
 the same way among prices and shares: sum_i L(share1 price1, share0 price0) ln(price1 / price0), and likewise for
 shares. The effects add up to the change without a residual and do not depend on an order of the factors. Two levels,
@@ -13,7 +15,7 @@ because with one a run that takes more steps on a new model would count as model
 What the factors mean: "runs", "steps per run" and "tokens per step" are those of the whole agent. "model mix" is only
 the shift of tokens between models, a model that is new or gone included. "price" is what a token of the same model
 costs: a new price list, fewer cache hits, or more output per input. Versions are folded: a new version that works as
-the old one did changes nothing.
+the old one did changes nothing. "known share" is no factor where every token has a price.
 """
 
 from __future__ import annotations
@@ -43,8 +45,10 @@ class _Period:
     """Per run."""
     tokens: float
     """Per step."""
+    priced: float
+    """Share of the tokens that have a known price."""
     used: Mapping[str | None, float]
-    """Tokens by model."""
+    """Tokens with a known price, by model."""
     cost: Mapping[str | None, float]
     """USD by model, per hour or per run."""
 
@@ -52,6 +56,11 @@ class _Period:
     def spend(self) -> float:
         """USD per hour or per run."""
         return math.fsum(self.cost.values())
+
+    @property
+    def volume(self) -> float:
+        """Tokens with a known price, per hour or per run."""
+        return self.runs * self.steps * self.tokens * self.priced
 
 
 def account(
@@ -68,8 +77,8 @@ def account(
     With the hours of both periods the change is that of spend per hour and the first factor is "runs" (per hour);
     without them it is the change of the cost of one run. A run that used two models stands in two rows: pass the true
     numbers of runs where that happens, else the rows are summed. Factors come largest share first; `from_value` and
-    `to_value` are runs per hour, steps per run, tokens per step, and USD per token (for "price" at the old mix, for
-    "model mix" from there to the new one). Empty where nothing changed, or where one period has no priced spend.
+    `to_value` are runs per hour, steps per run, tokens per step, a share, USD per token (for "price" at the old mix,
+    for "model mix" from there to the new one). Empty where nothing changed, or where one period has no priced spend.
     Raises ValueError for hours that are not positive.
     """
     hourly = hours_before is not None and hours_after is not None
@@ -89,23 +98,33 @@ def _period(rows: Sequence[Usage], hours: float | None, runs: int | None) -> _Pe
         raise ValueError(f"a period of {hours} hours has no spend per hour: give positive hours")
     count = runs if runs is not None else sum(row.trajectories for row in rows)
     steps = sum(row.steps for row in rows)
+    every = 0
     used: dict[str | None, float] = {}
     cost: dict[str | None, float] = {}
     scale = hours if hours is not None else float(count or 1)
     for row in rows:
-        used[row.model] = used.get(row.model, 0.0) + row.input_tokens + row.output_tokens
+        tokens = row.input_tokens + row.output_tokens
+        every += tokens
+        used[row.model] = used.get(row.model, 0.0) + tokens - row.unpriced_tokens
         cost[row.model] = cost.get(row.model, 0.0) + row.cost_usd / scale
     cost = {model: usd if usd * scale >= USD_MIN else 0.0 for model, usd in cost.items()}
-    tokens = math.fsum(used.values())
-    if count <= 0 or steps <= 0 or tokens <= 0 or math.fsum(cost.values()) <= 0:
+    priced = math.fsum(used.values())
+    if count <= 0 or steps <= 0 or priced <= 0 or math.fsum(cost.values()) <= 0:
         return None
-    return _Period(count / hours if hours is not None else 1.0, steps / count, tokens / steps, used, cost)
+    return _Period(
+        runs=count / hours if hours is not None else 1.0,
+        steps=steps / count,
+        tokens=every / steps,
+        priced=priced / every,
+        used=used,
+        cost=cost,
+    )
 
 
 def _factors(old: _Period, new: _Period, change: float, *, hourly: bool) -> tuple[Factor, ...]:
     mean = logarithmic_mean(new.spend, old.spend)
-    token_price_old = old.spend / (old.runs * old.steps * old.tokens)
-    token_price_new = new.spend / (new.runs * new.steps * new.tokens)
+    token_price_old = old.spend / old.volume
+    token_price_new = new.spend / new.volume
     price = _price_effect(old, new) / logarithmic_mean(token_price_new, token_price_old)
     # The indices of price and mix multiply to that of USD per token: they meet at the new prices and the old mix.
     between = token_price_old * math.exp(price)
@@ -115,6 +134,8 @@ def _factors(old: _Period, new: _Period, change: float, *, hourly: bool) -> tupl
         ("price", token_price_old, between, price),
         ("model mix", between, token_price_new, math.log(token_price_new / token_price_old) - price),
     ]
+    if min(old.priced, new.priced) < 1:
+        effects.insert(2, ("known share", old.priced, new.priced, math.log(new.priced / old.priced)))
     if hourly:
         effects.insert(0, ("runs", old.runs, new.runs, math.log(new.runs / old.runs)))
     factors = [Factor(name, start, stop, mean * effect / change) for name, start, stop, effect in effects]
@@ -146,8 +167,7 @@ def _shares_and_prices(
     for period in (old, new):
         share = max(period.used.get(model, 0.0) / math.fsum(period.used.values()), EMPTY_SHARE)
         shares.append(share)
-        volume = period.runs * period.steps * period.tokens * share
-        prices.append(period.cost.get(model, 0.0) / volume)
+        prices.append(period.cost.get(model, 0.0) / (period.volume * share))
     if not present[0]:
         shares[0], prices[0] = EMPTY_SHARE * shares[1], None
     if not present[1]:

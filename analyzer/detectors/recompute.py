@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+import numpy as np
+
+from analyzer.detectors.kernels.grid import possible
 from analyzer.types.metric import HOUR_S, TICK_S, Series, Signal
 from analyzer.types.report import MetricEvidence
 
@@ -13,21 +16,18 @@ def measured(series: Series, start: datetime, end: datetime) -> float | None:
     """Return the plain value per unit over the ticks that begin in [start, end): sum of totals over sum of counts.
 
     Of volume it is what began per hour of the ticks that were seen. No winsorising, no weights: the same number that
-    `series.query` gives over the range. Ticks that cannot be (not finite, negative) count as unseen. None where no unit
-    was seen.
+    `series.query` gives over the range. Ticks that cannot be (`grid.possible`) count as unseen. None where no unit was
+    seen.
     """
     first = max(math.ceil((start.timestamp() - series.start_s) / TICK_S), 0)
     stop = max(math.ceil((end.timestamp() - series.start_s) / TICK_S), 0)
+    count, total = (np.asarray(part[first:stop], dtype=np.float64) for part in (series.count, series.total))
     if series.signal is Signal.VOLUME:
-        counts = [count for count in series.count[first:stop] if math.isfinite(count)]
-        return math.fsum(counts) / len(counts) * (HOUR_S / TICK_S) if counts else None
-    pairs = [
-        (count, total)
-        for count, total in zip(series.count[first:stop], series.total[first:stop], strict=True)
-        if math.isfinite(count) and math.isfinite(total) and count > 0 and total >= 0
-    ]
-    units = math.fsum(count for count, _ in pairs)
-    return math.fsum(total for _, total in pairs) / units if units > 0 else None
+        began = count[np.isfinite(count)]
+        return math.fsum(began) / len(began) * (HOUR_S / TICK_S) if len(began) else None
+    seen = possible(count, total)
+    units = math.fsum(count[seen])
+    return math.fsum(total[seen]) / units if units > 0 else None
 
 
 def recompute(evidence: MetricEvidence, series: Series) -> float | None:

@@ -119,7 +119,9 @@ def chosen(store: Sequence[Series], prometheus: Sequence[Series]) -> list[Series
     series = []
     for own in store:
         other = metered.pop((own.signal, own.subject), None)
-        enough = other is None or sum(own.count) >= COVERAGE_MIN * sum(other.count)
+        # Trajectories of unknown cost were seen all the same: counters hold 0 for them and would be a worse source.
+        unknown = sum(own.unpriced.trajectories) if own.unpriced is not None else 0.0
+        enough = other is None or sum(own.count) + unknown >= COVERAGE_MIN * sum(other.count)
         series.append(own if enough or other is None else other)
     return series + list(metered.values())
 

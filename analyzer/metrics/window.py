@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from analyzer.errors import MetricsError
 from analyzer.metrics.base import MetricSource
 from analyzer.metrics.series import chosen, prometheus_series
-from analyzer.stores.base import TrajectoryStore
+from analyzer.stores.base import TrajectoryStore, UnpricedUse
 from analyzer.types.metric import TICK_S, Series, Signal, Window
 from analyzer.types.report import Gap
 from analyzer.types.steps import Step
@@ -23,6 +24,12 @@ SUSPECTS_MAX = 5_000
 CHARACTERS_MAX = 100_000_000
 """Text of suspects held in memory at once: about 200 MB of a 512 MiB process."""
 _CHUNK = 100
+PRICED_SHARE_MIN = 0.05
+"""From here on the detector of costs takes note (docs/detectors/cost.md)."""
+COMPARED_TICKS = 15 * 86_400 // TICK_S
+"""What the detectors' baselines reach back, and the day that they leave out."""
+NAMED_MAX = 5
+"""Models and agents named in one Gap before the rest is only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +65,8 @@ def collect(
                     )
                 ]
             series = chosen(series, metered)
-    gaps = [*gaps, *_unseen(store, series, start)]
+    gaps = [*gaps, *_unseen(store, series, start), *unpriced_gaps(store.unpriced(start, reach.at), series, start)]
+    gaps += price_change_gaps(series, start)
     summaries = store.summaries(
         start=start, end=reach.at, order="repeats", repeats_min=REPEATS_MIN, limit=SUSPECTS_MAX + 1
     )
@@ -92,6 +100,72 @@ def _unseen(store: TrajectoryStore, series: Sequence[Series], start: datetime) -
         f"check what writes the traces, or repeat history with --at {ended + timedelta(minutes=15):%Y-%m-%dT%H:%M:%SZ}"
     )
     return [Gap("the fleet", why, hint)]
+
+
+def unpriced_gaps(uses: Sequence[UnpricedUse], series: Sequence[Series], start: datetime) -> list[Gap]:
+    """Return a Gap where models without a known price were at work: what they cost can rise without anyone seeing it.
+
+    `uses` are those since `start`. Said in every run, for as long as it is so: nothing else would show that the cost of
+    an agent is not judged.
+    """
+    if not uses:
+        return []
+    by_model: dict[str, list[UnpricedUse]] = {}
+    for use in uses:
+        by_model.setdefault(use.model, []).append(use)
+    ranked = sorted(by_model.items(), key=lambda entry: (-sum(use.calls for use in entry[1]), entry[0]))
+    models = [_unpriced_model(model, found) for model, found in ranked]
+    agents = sorted({use.agent for use in uses})
+    known = [_known_share(agent, series, start) for agent in agents]
+    why = f"no price is known for {_named(models)}. Costs are judged without it: {_named(known)}"
+    hint = (
+        "set the price under [prices] in analyzer.toml (docs/prices.md), 0 where nothing is paid; it holds from then on"
+    )
+    return [Gap("cost", why, hint)]
+
+
+def price_change_gaps(series: Sequence[Series], start: datetime) -> list[Gap]:
+    """Return a Gap where calls that had no price have one since `start`: their cost came in, it did not rise."""
+    changed = []
+    for one in series:
+        if one.unpriced is None:
+            continue
+        first = max(0, int((start.timestamp() - one.start_s) // TICK_S))
+        calls, inferences = one.unpriced.calls, one.unpriced.inferences
+        cuts = slice(max(first - COMPARED_TICKS, 0), first), slice(first, None)
+        before, after = (math.fsum(calls[cut]) / max(math.fsum(inferences[cut]), 1.0) for cut in cuts)
+        if before - after > PRICED_SHARE_MIN and any(inferences[first:]):
+            changed.append(f"{one.subject.agent} ({before:.0%} of its calls before, {after:.0%} now)")
+    if not changed:
+        return []
+    why = f"fewer calls than before have no known price: {_named(changed)}. A rise that may only be that is not told"
+    return [Gap("cost", why, "nothing to do: the history of known costs grows, and the gap closes within two weeks")]
+
+
+def _unpriced_model(model: str, uses: Sequence[UnpricedUse]) -> str:
+    calls = sum(use.calls for use in uses)
+    agents = ", ".join(f"{use.agent} in {use.trajectories:,}" for use in uses[:NAMED_MAX])
+    more = f" and {len(uses) - NAMED_MAX} more agents" if len(uses) > NAMED_MAX else ""
+    return f"{model} ({calls:,} calls: {agents}{more} trajectories)"
+
+
+def _known_share(agent: str, series: Sequence[Series], start: datetime) -> str:
+    """Say of how many trajectories of an agent since `start` a cost is known, wholly or in part."""
+    own = next((one for one in series if one.signal is Signal.COST and one.subject.agent == agent), None)
+    if own is None:
+        return f"{agent} has no known cost at all"
+    if own.unpriced is None:
+        return f"{agent} by its metered cost"
+    first = max(0, int((start.timestamp() - own.start_s) // TICK_S))
+    seen, unseen = sum(own.count[first:]), sum(own.unpriced.trajectories[first:])
+    if not seen:
+        return f"{agent} has no known cost at all"
+    return f"{agent} by {seen:,.0f} of {seen + unseen:,.0f} trajectories"
+
+
+def _named(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - NAMED_MAX} more" if len(texts) > NAMED_MAX else ""
+    return "; ".join(texts[:NAMED_MAX]) + more
 
 
 def learning_agents(window: Window) -> list[str]:

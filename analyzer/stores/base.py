@@ -47,6 +47,19 @@ class Usage:
     cache_write_tokens: int
     cost_usd: float
     unpriced: int
+    """Inferences with tokens and no known price."""
+    unpriced_tokens: int = 0
+    """Input and output tokens of those: part of the tokens above, and of no cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnpricedUse:
+    """What one agent asked of one model that has no known price."""
+
+    agent: str
+    model: str
+    calls: int
+    trajectories: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +163,9 @@ class TrajectoryStore(Protocol):
 
     def usage(self, agent: str, start: datetime, end: datetime) -> list[Usage]:
         """Return amounts per version and model for the account of a change."""
+
+    def unpriced(self, start: datetime, end: datetime) -> list[UnpricedUse]:
+        """Return who used models without a known price, by trajectories that ended in the range, most calls first."""
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """Return what was first seen in the range: versions, models, prompts, tool definitions.

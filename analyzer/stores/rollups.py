@@ -26,6 +26,9 @@ SETTLED_S = 3600
 """A trajectory whose root never arrives counts as finished after this long without a span: the root may belong to a
 web framework that exports elsewhere, or was sampled away. Long enough for a slow tool call."""
 
+UNKNOWN, UNPRICED = "unknown-cost", "unpriced"
+"""Trajectories of no known cost among all that used a model; inferences without a known price among all of these."""
+
 Key = tuple[str, str]
 """Agent and tool; the tool is empty for what concerns the agent as a whole."""
 Tallies = dict[Key, dict[str, Tally]]
@@ -34,8 +37,8 @@ Recount = Callable[[sqlite3.Connection, int, list[int]], None]
 
 _FAILED = frozenset({Outcome.FAILURE.value, Outcome.ERROR.value})
 _TRAJECTORIES = (
-    "SELECT agent, start_ns, end_ns, outcome, judged, steps, input_tokens + output_tokens, cost_usd, unpriced, retries,"
-    " truncated, gap_s FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ?"
+    "SELECT agent, start_ns, end_ns, outcome, judged, steps, input_tokens + output_tokens, cost_usd, unpriced,"
+    " inferences, retries, truncated, gap_s FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ?"
 )
 _TOOLS = (
     "SELECT t.agent, s.tool, s.trajectory, s.start_ns, s.end_ns, s.status, s.cost_usd"
@@ -92,7 +95,8 @@ def tallied(raw: sqlite3.Connection, start_ns: int, end_ns: int, settled_ns: int
     if settled_ns is not None:
         finished, values = f"{_TRAJECTORIES} AND (complete OR end_ns < ?)", (*bounds, settled_ns)  # type: ignore[assignment]
     for row in raw.execute(finished, values):
-        agent, began_ns, ended_ns, outcome, judged, steps, tokens, cost, unpriced, retries, truncated, gap_s = row
+        agent, began_ns, ended_ns, outcome, judged, steps, tokens, cost, unpriced, inferences, *rest = row
+        retries, truncated, gap_s = rest
         tallies, tick = found[agent, ""], _tick(ended_ns)
         tallies[Signal.ERRORS].event(tick, outcome == Outcome.ERROR.value)
         tallies[Signal.RETRIES].event(tick, retries > 0)
@@ -103,9 +107,12 @@ def tallied(raw: sqlite3.Connection, start_ns: int, end_ns: int, settled_ns: int
             tallies[Signal.GAP].amount(tick, gap_s)
         if judged:
             tallies[Signal.SUCCESS].event(tick, outcome in _FAILED)
-        # A sum that lacks a part is no cost: see `unpriced` in the types.
-        if cost is not None and not unpriced:
+        # With no priced inference the cost is unknown, not 0. Of a trajectory with some, the known part counts.
+        if cost is not None:
             tallies[Signal.COST].amount(tick, cost)
+        if cost is not None or unpriced:
+            tallies[UNKNOWN].event(tick, cost is None)
+            tallies[UNPRICED].event(tick, unpriced, inferences)
         if began_ns is not None and ended_ns > began_ns:
             tallies[Signal.LATENCY].amount(tick, (ended_ns - began_ns) / NS)
     for agent, began_ns in raw.execute(_STARTED, bounds):

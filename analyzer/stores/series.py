@@ -13,7 +13,7 @@ import numpy as np
 from analyzer.stores import rollups
 from analyzer.stores.cells import TICKS_PER_DAY, Cells
 from analyzer.stores.summaries import nanoseconds
-from analyzer.types.metric import AMOUNTS, TICK_S, FlatSketches, Series, Signal
+from analyzer.types.metric import AMOUNTS, TICK_S, FlatSketches, Series, Signal, Unpriced
 from analyzer.types.report import Subject
 
 UNITS: Mapping[Signal, str] = {
@@ -124,7 +124,7 @@ def series(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Seri
             one = growing.setdefault((name, agent, tool), _Growing(ticks))
             one.lay(tally.cells(), (day_s - start_s) // TICK_S, keep)
     return [
-        _series(Signal(name), agent, tool, start_s, growing[name, agent, tool])
+        _series(Signal(name), agent, tool, start_s, growing[name, agent, tool], _unpriced(growing, name, agent))
         for name, agent, tool in sorted(growing)
         if name in _SIGNALS and any(growing[name, agent, tool].count)
     ]
@@ -137,12 +137,21 @@ def _wanted(day_s: int, start_s: int, end_s: int, hours: frozenset[int], *, fres
     return np.asarray((times >= start_s) & (times < end_s) & (counted_now if fresh else ~counted_now))
 
 
-def _series(signal: Signal, agent: str, tool: str, start_s: int, grown: _Growing) -> Series:
+def _unpriced(growing: Mapping[tuple[str, str, str], _Growing], name: str, agent: str) -> Unpriced | None:
+    """Return how much of an agent's cost is not known, where some of it is not."""
+    calls = growing.get((rollups.UNPRICED, agent, ""))
+    if name != Signal.COST or calls is None or not any(calls.total):
+        return None
+    return Unpriced(growing[rollups.UNKNOWN, agent, ""].total, calls.total, calls.count)
+
+
+def _series(signal: Signal, agent: str, tool: str, start_s: int, grown: _Growing, unpriced: Unpriced | None) -> Series:
     labels = f"agent={quoted(agent)}"
     query = QUERIES[signal].replace("RUNS", _RUNS).replace("AGENT, TOOL", f"{labels}, tool={quoted(tool)}")
     return Series(
         signal=signal,
         subject=Subject(agent=agent, tool=tool or None),
+        unpriced=unpriced,
         unit=UNITS.get(signal, "trajectories"),
         source="store",
         query=query.replace("AGENT", labels),

@@ -24,7 +24,7 @@ from analyzer.stores import (
     stats,
     summaries,
 )
-from analyzer.stores.base import Added, Hit, Order, Pruned, StoreStats, Usage
+from analyzer.stores.base import Added, Hit, Order, Pruned, StoreStats, UnpricedUse, Usage
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads, direct
@@ -208,6 +208,11 @@ class SqliteTrajectories:
         """See `TrajectoryStore.changes`."""
         with self._counted(start, end) as raw:
             return sightings.changes(raw, agent, start, end)
+
+    def unpriced(self, start: datetime, end: datetime) -> list[UnpricedUse]:
+        """See `TrajectoryStore.unpriced`."""
+        with self.connection.reading() as raw:
+            return aggregates.unpriced(raw, start, end)
 
     def unpriced_models(self) -> list[tuple[str, int]]:
         """Return the models with tokens but no price, and their calls, most calls first."""

@@ -128,6 +128,22 @@ MONEY = frozenset({Signal.COST, Signal.TOOL_COST})
 
 
 @dataclass(frozen=True, slots=True)
+class Unpriced:
+    """What an agent did at an unknown price, per tick, beside a series of its costs.
+
+    An unknown cost is not 0 and not the mean of the others: work that moves to or from a model without a price moves
+    the known costs, and nothing has become dearer.
+    """
+
+    trajectories: Sequence[float]
+    """Trajectories of which no cost at all is known: they are not in the series' count."""
+    calls: Sequence[float]
+    """Inferences with tokens and no price, in all trajectories."""
+    inferences: Sequence[float]
+    """All inferences of all trajectories."""
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """One signal of one subject, a value per tick; all sequences have the same length.
 
@@ -148,6 +164,8 @@ class Series:
     """Amounts: the sum of the values. Events: how many of the units had the event."""
     sketches: Sequence[Sketch] | None = None
     """Amounts from the store: the distribution of the values. Prometheus counters cannot give it."""
+    unpriced: Unpriced | None = None
+    """Costs from the store, where anything has no known price; else None."""
 
     @property
     def end_s(self) -> int:

@@ -199,3 +199,13 @@ def test_logarithmic_mean_lies_between(a, b):
     mean = logarithmic_mean(a, b)
     assert min(a, b) * (1 - 1e-9) <= mean <= max(a, b) * (1 + 1e-9)
     assert mean == pytest.approx(logarithmic_mean(b, a))
+
+
+def test_work_of_unknown_price_is_a_factor_of_its_own():
+    """Half of the tokens that move to a model without a price are no price that fell and no mix that changed."""
+    before = [usage("m", usd=4.0)]
+    dark = replace(usage("dark", runs=0, steps=0, tokens=40_000, usd=0.0), unpriced=50, unpriced_tokens=40_000)
+    found = shares(before, [usage("m", tokens=40_000, usd=2.0), dark])
+    assert found["known share"] == pytest.approx(1.0)
+    assert [found[name] for name in ("price", "model mix", "tokens per step")] == pytest.approx([0, 0, 0], abs=1e-9)
+    assert "known share" not in shares(before, [usage("m", usd=8.0)])

@@ -1,7 +1,8 @@
-"""The 66 cases of the reference table: P must be found, N must stay silent. Built by small generators."""
+"""The 66 cases of the reference table (P01-P30, N01-N36) and those that came since: P must be found, N must stay silent."""
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from collections.abc import Callable
@@ -280,6 +281,24 @@ def p30(t):
         t.turn("click", {"x": 10, "y": 20}, f"screenshot-{i * 37}.png", say="I click on the Submit button to go on.")
 
 
+def p31(t):
+    """Same call x5, no answer recorded anywhere."""
+    for _ in range(5):
+        t.turn("get_order", {"id": 7})
+
+
+def p32(t):
+    """A-B-A-B x4, no answer recorded anywhere."""
+    for _ in range(4):
+        t.turn("read_file", {"path": "a.py"}).turn("list_files", {"path": "."})
+
+
+def p33(t):
+    """Same page asked for again and again by the same cursor, no answer recorded."""
+    for _ in range(6):
+        t.turn("list_products", {"cursor": uuid_of(1)})
+
+
 def n01(t):
     """Polling with progress."""
     for i in range(20):
@@ -514,6 +533,89 @@ def n36(t):
     """Agent waits on a process with sleep commands, same empty output x6."""
     for _ in range(6):
         t.turn("bash", {"command": "sleep 60"}, "")
+
+
+def _paged(t, cursor, count=20, tool="list_products"):
+    for page in range(count):
+        t.turn(tool, {"category": "shoes", "cursor": cursor(page)})
+
+
+def uuid_of(seed: int) -> str:
+    """Return a UUID of its own for every seed."""
+    digits = random.Random(seed).randbytes(16).hex()  # noqa: S311 - a case is the same every time
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def n37(t):
+    """Cursor pagination by UUID, no answer recorded."""
+    _paged(t, uuid_of)
+
+
+def n38(t):
+    """Cursor pagination by hex, no answer recorded."""
+    _paged(t, lambda page: uuid_of(page).replace("-", "")[:20])
+
+
+def n39(t):
+    """Cursor pagination by base64, no answer recorded."""
+    _paged(t, lambda page: base64.b64encode(f'{{"after":{page * 100},"k":"{uuid_of(page)}"}}'.encode()).decode())
+
+
+def n40(t):
+    """Cursor pagination by prefixed token, no answer recorded."""
+    _paged(t, lambda page: f"req_{uuid_of(page)[:8]}")
+
+
+def n41(t):
+    """Page numbers, no answer recorded."""
+    for page in range(1, 31):
+        t.turn("list_products", {"page": page, "limit": 100})
+
+
+def n42(t):
+    """Looking up ids that jump about, no answer recorded."""
+    for i in range(30):
+        t.turn("get_order", {"id": 7919 * i % 997})
+
+
+def n43(t):
+    """Different questions with words in common, no answer recorded."""
+    for topic in ("price", "size", "colour", "stock", "origin", "weight", "delivery", "warranty", "maker", "rating"):
+        t.turn("search_kb", {"query": f"what is the {topic} of the blue shoe"})
+
+
+def n44(t):
+    """Records fetched by UUID, eight at once, no answer recorded."""
+    for i in range(4):
+        t.say("")
+        for k in range(8):
+            t.call("get_record", {"id": uuid_of(100 * i + k)})
+
+
+def n45(t):
+    """Page and record by UUID in turn, no answer recorded."""
+    for i in range(12):
+        t.turn("list_records", {"after": uuid_of(i)}).turn("get_record", {"id": uuid_of(500 + i)})
+
+
+def n46(t):
+    """Scrolling and "next" without arguments, no answer recorded."""
+    for _ in range(12):
+        t.turn("scroll_down", {})
+    for _ in range(12):
+        t.turn("browser_next_page", {})
+
+
+def n47(t):
+    """Polling for long, no answer recorded."""
+    for _ in range(40):
+        t.turn("get_job_status", {"id": "j1"})
+
+
+def n48(t):
+    """Cursor pagination by UUID whose pages were recorded as empty texts, while other answers were recorded."""
+    t.turn("login", {}, "welcome")
+    _paged(t, uuid_of)
 
 
 def _built(build: Callable[[Tape], None]) -> tuple[Step, ...]:

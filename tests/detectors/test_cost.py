@@ -13,12 +13,13 @@ from analyzer.detectors.cost import CostDetector
 from analyzer.detectors.kernels.amount_baseline import AmountSettings
 from analyzer.detectors.kernels.findings import amount_episodes
 from analyzer.detectors.recompute import recompute
-from analyzer.types.metric import bin_of
+from analyzer.types.metric import Unpriced, bin_of
 from analyzer.types.report import Kind
 
 DETECTOR = CostDetector()
 ONSET = 15 * DAY + 10 * HOUR
 DOUBLED = costs(step(ONSET, 1.0, 2.0))
+NONE = flat(0.0)
 
 
 def test_doubling():
@@ -205,6 +206,46 @@ def test_free_trajectories():
     (found,) = DETECTOR.detect(window(replace(DOUBLED, count=count)))
     assert found.value / found.baseline == pytest.approx(2.0, rel=0.15)
     assert found.value == pytest.approx(found.evidence[0].value, rel=0.2)
+
+
+def _unpriced(series, unknown, calls=NONE):
+    """Return the series with `unknown` of its trajectories at no known cost, and so many calls without a price each."""
+    ticks = np.arange(len(series.count))
+    every = np.array(series.count) / (1 - unknown(ticks))
+    unseen = np.round(every * unknown(ticks))
+    runs = np.array(series.count) + unseen
+    own = Unpriced(unseen.tolist(), (4 * unseen + calls(ticks) * runs).tolist(), (4 * runs).tolist())
+    return replace(series, unpriced=own)
+
+
+def test_cheap_work_that_moves_to_an_unpriced_model_is_no_rise():
+    """Where the dear part is all that still has a price, its mean has doubled and nothing has become dearer."""
+    assert DETECTOR.detect(window(_unpriced(DOUBLED, step(ONSET, 0.0, 0.7)))) == ()
+
+
+def test_a_rise_that_the_unknown_part_cannot_explain_is_found():
+    """Costs of four times are twice as high even if the tenth that moved away had cost nothing; the note says so."""
+    (found,) = DETECTOR.detect(window(_unpriced(costs(step(ONSET, 1.0, 4.0)), step(ONSET, 0.0, 0.1))))
+    assert found.value / found.baseline == pytest.approx(4.0, rel=0.15)
+    assert "trajectories have no known price and are in no figure" in found.note
+
+
+def test_the_same_unknown_part_before_and_after_changes_nothing():
+    """An agent of whose runs a third never had a price is judged by the others."""
+    (found,) = DETECTOR.detect(window(_unpriced(DOUBLED, flat(0.33), flat(0.5))))
+    assert found.value / found.baseline == pytest.approx(2.0, rel=0.15)
+
+
+def test_a_price_that_was_set_is_no_rise():
+    """Calls whose cost was not known and now is raise the known costs, and nothing has become dearer."""
+    assert DETECTOR.detect(window(_unpriced(DOUBLED, flat(0.0), step(ONSET, 2.0, 0.0)))) == ()
+
+
+def test_what_was_a_rise_before_the_work_moved_stays_one():
+    """An incident does not end because half of the work has since gone to a model without a price."""
+    series = costs(step(ONSET, 1.0, 2.0))
+    (found,) = DETECTOR.detect(window(_unpriced(series, step(ONSET + 12 * HOUR, 0.0, 0.6))))
+    assert found.recovered is None
 
 
 EPISODES = amount_episodes(

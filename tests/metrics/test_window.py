@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 from support.spans import EPOCH, chat, root, tool, trace_id
 
 from analyzer.errors import MetricsError
+from analyzer.metrics.series import chosen
 from analyzer.metrics.window import Reach, collect, learning_agents
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.metric import Signal
 
 AT = EPOCH + timedelta(days=3)
 REACH = Reach(AT, timedelta(days=1), timedelta(days=28))
@@ -72,3 +75,41 @@ def test_agents_that_are_too_new_to_be_judged_are_known(store: SqliteTrajectorie
         [root(1, at_s=2 * 86_400, agent="new"), root(2, at_s=-86_400, agent="old"), root(3, at_s=86_400, agent="old")]
     )
     assert learning_agents(collect(store, None, {}, REACH)) == ["new"]
+
+
+def test_unpriced_models_are_a_gap_that_names_models_calls_and_agents(store: SqliteTrajectories) -> None:
+    """A cost that nobody knows can triple without anyone seeing it: every run says whose, and how to set the price."""
+    late = 2.5 * 86_400
+    store.add([root(1, at_s=late), chat(1, 2, at_s=late, model="mystery-1", cost_usd=None)])
+    store.add([root(2, at_s=late), chat(2, 2, at_s=late), chat(2, 3, at_s=late, model="mystery-1", cost_usd=None)])
+    store.add([root(3, at_s=late), chat(3, 2, at_s=late)])
+    store.add([root(4, at_s=late, agent="dark"), chat(4, 2, at_s=late, model="own-2", cost_usd=None)])
+    store.add([root(5, at_s=3600, agent="old"), chat(5, 2, at_s=3600, model="long-gone", cost_usd=None)])
+    [gap] = collect(store, None, {}, REACH).gaps
+    assert gap.what == "cost"
+    assert gap.why == (
+        "no price is known for mystery-1 (2 calls: shop in 2 trajectories); own-2 (1 calls: dark in 1 trajectories)."
+        " Costs are judged without it: dark has no known cost at all; shop by 2 of 3 trajectories"
+    )
+    assert "[prices]" in gap.hint
+    assert "docs/prices.md" in gap.hint
+
+
+def test_a_price_that_was_set_is_no_rise_and_said(store: SqliteTrajectories) -> None:
+    """Calls that had no price and have one now bring their cost in: known costs before and after do not compare."""
+    for number in range(1, 41):
+        at_s = number * 7_000 - 86_400
+        cost = 0.01 if at_s > 2 * 86_400 else None
+        spans = [root(number, at_s=at_s), chat(number, 2, at_s=at_s), chat(number, 3, at_s=at_s, cost_usd=cost)]
+        store.add(spans)
+    [gap] = collect(store, None, {}, REACH).gaps
+    assert gap.what == "cost"
+    assert "shop (50% of its calls before, 0% now)" in gap.why
+
+
+def test_trajectories_of_unknown_cost_were_seen_all_the_same(store: SqliteTrajectories) -> None:
+    """Counters hold 0 for what has no price: the store's series stays, though it has a cost of only half the runs."""
+    store.add([root(1), chat(1, 2), root(2), chat(2, 2, cost_usd=None)])
+    [own] = [one for one in store.series(EPOCH, EPOCH + timedelta(days=1)) if one.signal is Signal.COST]
+    metered = replace(own, source="prometheus", count=[2 * n for n in own.count], unpriced=None, sketches=None)
+    assert chosen([own], [metered]) == [own]

@@ -234,8 +234,25 @@ def test_series_count_finished_trajectories_per_tick(store: SqliteTrajectories) 
     assert ("cost", "unknown") in {(one.signal.value, one.subject.agent) for one in settled}
 
 
+def test_unknown_costs_stand_beside_the_series_and_not_in_it(store: SqliteTrajectories) -> None:
+    """A trajectory without any known cost is no unit of the costs, least of all one of 0; of a part the part counts."""
+    store.add([root(1), chat(1, 2, cost_usd=0.5), chat(1, 3, cost_usd=None)])
+    store.add([root(2), chat(2, 2, cost_usd=None), root(3), chat(3, 2, cost_usd=1.5)])
+    store.add([root(4, agent="dark"), chat(4, 2, cost_usd=None)])
+    costs = {one.subject.agent: one for one in store.series(EPOCH, END) if one.signal.value == "cost"}
+    assert set(costs) == {"shop"}
+    own = costs["shop"]
+    assert (own.count[0], own.total[0]) == (2, 2.0)
+    assert own.unpriced is not None
+    assert (own.unpriced.trajectories[0], own.unpriced.calls[0], own.unpriced.inferences[0]) == (1, 2, 4)
+    found = [(use.agent, use.model, use.calls, use.trajectories) for use in store.unpriced(EPOCH, END)]
+    assert found == [("shop", "claude-sonnet-5-5", 2, 2), ("dark", "claude-sonnet-5-5", 1, 1)]
+    assert store.unpriced_models() == [("claude-sonnet-5-5", 3)]
+    assert sum(row.unpriced_tokens for row in store.usage("shop", EPOCH, END)) == 240
+
+
 def test_tool_errors_are_counted_per_tool(store: SqliteTrajectories) -> None:
-    """Calls and failures stand with their tool; a call that an inner span reports again counts once."""
+    """Trajectories that called a tool, and those it failed in; a call that an inner span reports again counts once."""
     store.add(
         [
             root(1),
@@ -250,7 +267,7 @@ def test_tool_errors_are_counted_per_tool(store: SqliteTrajectories) -> None:
         for one in store.series(EPOCH, END)
         if one.signal.value == "tool-errors"
     }
-    assert series == {"lookup_order": (2, 1), "refund": (1, 0)}
+    assert series == {"lookup_order": (1, 1), "refund": (1, 0)}
 
 
 def test_usage_adds_up_to_the_whole(store: SqliteTrajectories) -> None:

@@ -29,6 +29,8 @@ CONTEXT_DAYS = 15
 CLIP_SIGMAS = 3.0
 WINSOR_FACTOR = 1.5
 """Values above 1.5 times the baseline's 99th percentile count as that much: one runaway is no shift of the mean."""
+AMOUNT_MIN = 1e-12
+"""A tick whose amounts add up to less has none: what is left of a subtraction of counters is no price."""
 CAP_MIN = 4.0
 """... but four times the usual always counts in full: where no run differs from another, a doubling must still show."""
 _HOUR = np.arange(TICKS_PER_DAY) // TICKS_PER_HOUR
@@ -57,7 +59,7 @@ class Amounts:
         self.settings = settings
         self.warm = grid.first + int(settings.history_days_min * TICKS_PER_DAY)
         with np.errstate(divide="ignore", invalid="ignore"):
-            self._means = np.where((grid.n > 0) & (grid.total > 0), np.log(grid.total / grid.n), np.nan)
+            self._means = np.where((grid.n > 0) & (grid.total > AMOUNT_MIN), np.log(grid.total / grid.n), np.nan)
         self._memo = _Memo(np.empty(0), 0.0, 0, 0, ())
         self._valued = (
             grid.hist.sum(axis=1) if grid.hist is not None else np.where(np.isfinite(self._means), grid.n, 0.0)

@@ -248,6 +248,8 @@ class EventView:
 
 
 def _risen(rate: Floats, settings: EventSettings) -> Floats:
+    """Return the rate to look for above a usual one, always below 1: a margin on a high rate may lie above it."""
+    rate = np.minimum(rate, RISEN_RATE_MAX)
     return np.minimum(np.maximum(settings.risen_ratio * rate, rate + settings.rise_min), (1 + rate) / 2)
 
 

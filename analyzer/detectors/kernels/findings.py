@@ -10,6 +10,7 @@ import numpy as np
 
 from analyzer.detectors.kernels.amount_baseline import AmountBaseline, AmountSettings
 from analyzer.detectors.kernels.amounts import Amounts
+from analyzer.detectors.kernels.credible import least_part, unknown_of
 from analyzer.detectors.kernels.episode import Episode
 from analyzer.detectors.kernels.events import EventBaseline, Events, EventSettings
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, Bools, Grid, grid_of
@@ -48,7 +49,7 @@ def amount_findings(
     """Walk a series of amounts and report the episodes that concern the window."""
     model = Amounts(grid_of(series, window.end), settings)
     walk = Walk(model).run()
-    return [_amount(one, model, kind, detector) for one in reported(walk, series, window)]
+    return [_amount(one, model, kind, detector) for one in reported(walk, series, window) if _credible(one, model)]
 
 
 def event_findings(
@@ -86,20 +87,59 @@ def reported(walk: Walk[Any], series: Series, window: Window) -> list[Reported]:
     ]
 
 
+@dataclass(frozen=True, slots=True)
+class _Size:
+    """How large a rise of an amount is."""
+
+    base: AmountBaseline
+    of: float
+    value: float
+    expected: float
+
+
+def _size(one: Reported, model: Amounts, stop: int) -> _Size:
+    """Measure an episode from its onset to `stop`."""
+    onset = one.episode.onset
+    base = model.moved(one.episode.baseline, onset, stop)
+    seen = model.features(base, onset, stop, np.zeros(stop - onset, dtype=np.bool_))
+    of = float(seen.count.sum())
+    hours = (np.arange(onset, stop) % TICKS_PER_DAY) // (TICKS_PER_DAY // 24)
+    expected = float((seen.count * np.exp(base.centre[hours])).sum()) * base.mean / of
+    return _Size(base, of, float(seen.usd.sum()) / of, expected)
+
+
+def _credible(one: Reported, model: Amounts) -> bool:
+    """Tell whether what is not known could not explain the rise, at the alarm or since.
+
+    At the alarm: what was right to say then has not recovered because half of the work has gone to where no price is
+    known.
+    """
+    if one.series.unpriced is None:
+        return True
+    base = one.episode.baseline
+    before = unknown_of(one.series, one.grid, base.start, base.stop, one.masked)
+    for stop in (min(one.episode.alarmed + 1, one.stop), one.stop):
+        size = _size(one, model, stop)
+        part = least_part(before, unknown_of(one.series, one.grid, one.episode.onset, stop))
+        if part == 1.0 or part * size.value / size.expected >= model.settings.ratio_min:
+            return True
+    return False
+
+
 def _amount(one: Reported, model: Amounts, kind: Kind, detector: str) -> Finding:
     episode, grid = one.episode, one.grid
-    base = model.moved(episode.baseline, episode.onset, one.stop)
+    size = _size(one, model, one.stop)
+    base, of, value, expected = size.base, size.of, size.value, size.expected
     cut = slice(episode.onset, one.stop)
-    seen = model.features(base, episode.onset, one.stop, np.zeros(one.stop - episode.onset, dtype=np.bool_))
-    of = float(seen.count.sum())
-    hours = (np.arange(episode.onset, one.stop) % TICKS_PER_DAY) // (TICKS_PER_DAY // 24)
-    expected = float((seen.count * np.exp(base.centre[hours])).sum()) * base.mean / of
-    value = float(seen.usd.sum()) / of
     if grid.hist is None:
         affected = of
         caveat = " The source has no distribution: the tick means were judged, and all units count as affected."
     else:
         affected, caveat = float(grid.hist[cut][:, grid.x > base.high].sum()), ""
+    unknown = unknown_of(one.series, grid, episode.onset, one.stop)
+    if unknown.unknown:
+        share = f"{unknown.unknown:,.0f} of {unknown.trajectories:,.0f}"
+        caveat += f" {share} trajectories have no known price and are in no figure."
     note = (
         f"{heading(one)} The mean is {value / expected:.2f} times what these hours of the day had before, single"
         f" runaways capped. {model.detectable(base)}{caveat}"

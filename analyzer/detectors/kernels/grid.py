@@ -21,13 +21,17 @@ TICKS_PER_DAY = DAY_S // TICK_S
 BINS_MAX = 1024
 """Width limit of the dense histogram: 1,024 bins are 22 decades, more than costs or tokens span. What lies below is
 counted in the lowest bin: a location statistic clips it anyway."""
+COUNT_MIN, COUNT_MAX, TOTAL_MAX = 1e-6, 1e12, 1e15
+"""What a quarter of an hour can hold: no fleet ends a thousand million runs a second, and extrapolated counters have no
+smaller fractions than a millionth. Beyond that sums and squares overflow."""
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
     """A series on whole UTC days. Arrays have one entry per tick; padding has no units.
 
-    Values that cannot be (NaN, infinite, negative: counters read across a reset) are taken as "no units seen".
+    Values that cannot be (NaN, infinite, negative: counters read across a reset; see `possible`) are taken as "no units
+    seen".
     """
 
     start_s: int
@@ -66,14 +70,15 @@ def grid_of(series: Series, end: datetime) -> Grid:
     offset = (series.start_s % DAY_S) // TICK_S
     ticks = math.ceil((offset + ended) / TICKS_PER_DAY) * TICKS_PER_DAY
     count, total = _array(series.count, ended), _array(series.total, ended)
-    sound = np.isfinite(count) & np.isfinite(total) & (count > 0) & (total >= 0)
+    sound = possible(count, total)
     n, amount = np.zeros(ticks), np.zeros(ticks)
     n[offset : offset + ended] = np.where(sound, count, 0.0)
     amount[offset : offset + ended] = np.where(sound, total, 0.0)
     hist, x = None, np.empty(0)
     if series.sketches is not None:
-        known = series.sketches if isinstance(series.sketches, FlatSketches) else FlatSketches.of(series.sketches)
-        hist, x = _dense(known.until(ended), offset, ticks)
+        flat = series.sketches if isinstance(series.sketches, FlatSketches) else FlatSketches.of(series.sketches)
+        hist, x = _dense(flat.until(ended), offset, ticks)
+        hist[offset : offset + ended][~sound] = 0.0
     seen = np.flatnonzero(n)
     return Grid(
         start_s=series.start_s - offset * TICK_S,
@@ -84,6 +89,11 @@ def grid_of(series: Series, end: datetime) -> Grid:
         hist=hist,
         x=x,
     )
+
+
+def possible(count: Floats, total: Floats) -> Bools:
+    """Tell which ticks hold values that can be: a number of units, and an amount or number of events of them."""
+    return np.asarray((count >= COUNT_MIN) & (count <= COUNT_MAX) & (total >= 0) & (total <= TOTAL_MAX))
 
 
 def _array(values: Sequence[float], stop: int) -> Floats:

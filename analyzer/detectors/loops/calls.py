@@ -43,7 +43,7 @@ class RepeatSameCall:
         if isinstance(event, Asked) or is_progress(event):
             self._calls.clear()
             self._errors.clear()
-        if not isinstance(event, Made) or (event.poll and not event.failed):
+        if not isinstance(event, Made) or (event.poll and not event.failed) or event.onward:
             return
         key = event.call.exact
         if self._outcomes.get(key) != event.outcome:
@@ -133,9 +133,9 @@ class Cycle:
 
     def see(self, event: Event) -> None:
         """Take the next event."""
-        if isinstance(event, Asked):
+        if isinstance(event, Asked) or (isinstance(event, Made) and event.onward):
             self._symbols, self._events, self._where, self._alive, self._growing = [], [], {}, {}, {}
-        if not isinstance(event, Made) or event.poll:
+        if not isinstance(event, Made) or event.poll or event.onward:
             return
         symbol = (event.call.exact, event.outcome)
         at = len(self._symbols)
@@ -169,8 +169,8 @@ class Cycle:
         step = self._events[at].step
         tools = {made.step.name for made in turn}
         tool = tools.pop() if len(tools) == 1 else max(turn, key=lambda made: made.read).step.name
-        hit = Hit("cycle", turn[0].step, step, step, repeats, CYCLE_REPEATS, period, tool, 1.0, [])
-        hit.examples = [made.step for made in turn[:2]] + [self._events[start + period].step]
+        examples = [made.step for made in turn[:2]] + [self._events[start + period].step]
+        hit = Hit("cycle", turn[0].step, step, step, repeats, CYCLE_REPEATS, period, tool, 1.0, examples)
         self._growing[period] = hit
         self.hits.append(hit)
 
@@ -208,7 +208,7 @@ class NothingNew:
             self._shapes.clear()
             self._near.clear()
             self._pages.clear()
-        if not isinstance(event, Made) or not event.read or event.poll or event.failed:
+        if not isinstance(event, Made) or not event.read or event.poll or event.failed or event.unseen:
             return
         key = event.call.shape
         shape = self._shapes.get(key)
@@ -263,7 +263,7 @@ class RewordedQuery:
             self._streaks.clear()
             self._last.clear()
         # Command lines share their options; that two of them are alike says nothing.
-        if not isinstance(event, Made) or not event.read or event.poll or is_shell(event.step.name):
+        if not isinstance(event, Made) or not event.read or event.poll or event.unseen or is_shell(event.step.name):
             return
         tool, before = event.step.name, self._last.get(event.step.name)
         self._last[tool] = event
@@ -333,7 +333,7 @@ class Polling:
         if isinstance(event, Asked):
             self._after.clear()
             self._long.clear()
-        if not isinstance(event, Made) or not event.poll:
+        if not isinstance(event, Made) or not event.poll or event.unseen:
             return
         key = event.call.exact
         if self._outcomes.get(key) != event.outcome:

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 
 from analyzer.types.steps import Step
-from analyzer.types.trace import ErrorClass, Status
+from analyzer.types.trace import ErrorClass, Operation, Status
 
 _HEAD, _TAIL = 400, 400
 """Characters at either end of an output in which a failure announces itself."""
@@ -37,6 +37,7 @@ _WRITE = _names(
 _POLL = _names("status poll wait sleep watch heartbeat health healthcheck progress await alive ready tail")
 _POLL_NOUNS = _names("job task run build deployment workflow pipeline operation queue execution")
 _POLL_VERBS = _names("get check describe read show")
+_ONWARD = _names("scroll next forward advance continue more paginate skip undo redo")
 _SHELL = _names("bash shell terminal sh zsh powershell command cmd exec execute run console")
 _SHELL_WRITES = re.compile(
     r"(?:^|[\s;&|(])(?:rm|mv|cp|mkdir|touch|tee|chmod|chown|ln|patch|dd|truncate|kill|install|make)\s"
@@ -107,6 +108,18 @@ _EMPTY = re.compile(
 def is_shell(tool: str) -> bool:
     """Tell whether a tool takes command lines."""
     return bool(words_of(tool) & _SHELL)
+
+
+def is_onward(tool: str) -> bool:
+    """Tell whether equal calls of a tool are meant to lead on: what comes next is in no argument."""
+    return bool(words_of(tool) & _ONWARD)
+
+
+def is_unseen(step: Step) -> bool:
+    """Tell whether nothing was recorded of what a call brought: an empty text looks the same and shows as little."""
+    return (
+        step.operation is Operation.TOOL and not is_failure(step) and not (step.output or step.status_message).strip()
+    )
 
 
 @lru_cache(maxsize=4096)

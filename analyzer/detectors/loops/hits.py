@@ -6,8 +6,13 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from analyzer.detectors.loops.classify import is_unseen
 from analyzer.detectors.loops.sequence import Event, Made
 from analyzer.types.steps import Step
+
+UNSEEN_CERTAINTY = 0.6
+"""Equal calls without recorded answers may each have brought something: at the limit of a rule this gives 0.45, just
+enough to be reported."""
 
 
 @dataclass(slots=True)
@@ -26,6 +31,14 @@ class Hit:
     similarity: float
     """Upper bound of the confidence: 1 for equal hashes, less where texts are only alike."""
     examples: list[Step]
+    unseen: bool = field(default=False, init=False)
+    """Whether no answers were recorded, so that they cannot be said to be the same."""
+
+    def __post_init__(self) -> None:
+        """Be less sure of calls whose answers nobody recorded."""
+        self.unseen = any(is_unseen(step) for step in self.examples)
+        if self.unseen:
+            self.similarity *= UNSEEN_CERTAINTY
 
     @property
     def confidence(self) -> float:
@@ -106,4 +119,4 @@ class Streaks:
 
 def is_progress(event: Event) -> bool:
     """Tell whether an event is work of its own, after which repeating a call can make sense."""
-    return isinstance(event, Made) and event.fresh_write
+    return isinstance(event, Made) and (event.fresh_write or event.onward)

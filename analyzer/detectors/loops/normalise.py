@@ -139,10 +139,11 @@ def ids_in(text: str) -> frozenset[str]:
     return frozenset(found[0] for word in folded.split() if _DIGIT.search(word) for found in _NOISE.finditer(word))
 
 
-def call_of(tool: str, arguments: str, given: AbstractSet[str] = frozenset()) -> Call:
+def call_of(tool: str, arguments: str, given: AbstractSet[str] = frozenset(), *, unseen: bool = False) -> Call:
     """Return the identity of a tool call. Arguments that are no JSON are compared as text.
 
-    `given` are the ids that earlier answers brought. An id that an answer gave (a cursor, a customer) is what the call
+    Where the answer is `unseen` nothing shows which id of the arguments is noise and which is a cursor, so `exact` is of
+    the arguments as they are, volatile keys and all. `given` are the ids that earlier answers brought. An id that an answer gave (a cursor, a customer) is what the call
     is about; one that nobody gave is noise. A date without a clock is a choice, a time of day is when it was made.
     """
     value = _parsed(arguments)
@@ -151,8 +152,9 @@ def call_of(tool: str, arguments: str, given: AbstractSet[str] = frozenset()) ->
     lower = text.lower()
     numbers = tuple(float(found) for found in _NUMBER.findall(lower)[:16])
     parts = cleaned if isinstance(cleaned, dict) else {"": cleaned}
+    identity = json.dumps(value, sort_keys=True, default=str) if unseen else text
     return Call(
-        exact=digest(f"{tool}\0{text}"),
+        exact=digest(f"{tool}\0{identity}"),
         shape=digest(f"{tool}\0{_NUMBER.sub('#', lower)}"),
         numbers=numbers,
         values={key: " ".join(_leaves(part)).lower() for key, part in parts.items()},

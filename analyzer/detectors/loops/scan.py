@@ -46,6 +46,10 @@ _WHAT = {
     "text_chanting": "{period} words said {repeats} times in one reply",
     "agent_ping_pong": "agents handing the same text round {repeats} times",
 }
+_WHAT_UNSEEN = {
+    "repeat_same_call": "the same call to {tool} {repeats} times, what came back was not recorded",
+    "cycle": "{period} calls in the same order {repeats} times, what came back was not recorded",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,7 @@ def _strongest(hits: Sequence[Hit]) -> list[Hit]:
 
 
 def _loop(hit: Hit, steps: Sequence[Step]) -> Loop:
+    what = (_WHAT_UNSEEN.get(hit.rule) if hit.unseen else None) or _WHAT[hit.rule]
     wasted = [step for step in steps if hit.confirmed.number < step.number <= hit.last.number]
     return Loop(
         rule=hit.rule,
@@ -117,5 +122,5 @@ def _loop(hit: Hit, steps: Sequence[Step]) -> Loop:
         wasted_usd=sum(step.cost_usd or 0.0 for step in wasted),
         wasted_tokens=sum(step.tokens for step in wasted),
         confidence=round(hit.confidence, 4),
-        what=_WHAT[hit.rule].format(tool=hit.tool or "a tool", repeats=hit.repeats, period=hit.period),
+        what=what.format(tool=hit.tool or "a tool", repeats=hit.repeats, period=hit.period),
     )

@@ -11,7 +11,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from analyzer.detectors.loops.classify import is_empty, is_failing, is_failure, is_outage, is_poll, is_read, is_write
+from analyzer.detectors.loops.classify import (
+    is_empty,
+    is_failing,
+    is_failure,
+    is_onward,
+    is_outage,
+    is_poll,
+    is_read,
+    is_unseen,
+    is_write,
+)
 from analyzer.detectors.loops.normalise import Call, Shingles, call_of, digest, error_signature, ids_in, mask, shingles
 from analyzer.types.steps import Step
 from analyzer.types.trace import Operation
@@ -55,6 +65,16 @@ class Made:
     def failing(self) -> bool:
         """Whether it failed, or reported failure in an answer that came back well."""
         return self.failed or is_failing(self.step.output)
+
+    @property
+    def unseen(self) -> bool:
+        """Whether no answer was recorded: that two of them are the same cannot be said."""
+        return is_unseen(self.step)
+
+    @property
+    def onward(self) -> bool:
+        """Whether it leads on by its nature (scrolling, "next"), and no answer shows that it did not."""
+        return self.unseen and is_onward(self.step.name)
 
     @property
     def empty(self) -> bool:
@@ -155,7 +175,7 @@ def _same_round(led: int, step: Step, batch: Sequence[Step]) -> bool:
 
 def _round(batch: Sequence[Step], number: int, seen: _Seen) -> Iterator[Made]:
     """Fold the equal calls of one round; different ones stay apart."""
-    calls = [call_of(step.name, step.input, seen.given) for step in batch]
+    calls = [call_of(step.name, step.input, seen.given, unseen=is_unseen(step)) for step in batch]
     copies = Counter(call.exact for call in calls)
     done: set[str] = set()
     for step, call in zip(batch, calls, strict=True):
