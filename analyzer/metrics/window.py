@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from analyzer.errors import MetricsError
 from analyzer.metrics.base import MetricSource
 from analyzer.metrics.series import chosen, prometheus_series
+from analyzer.metrics.usual import usual_of
 from analyzer.stores.base import TrajectoryStore, UnpricedUse
 from analyzer.types.metric import TICK_S, Series, Signal, Window
 from analyzer.types.report import Gap
@@ -47,6 +48,7 @@ def collect(
     """Load the window. Raises StoreError; a dead Prometheus is a Gap and the store's own series take its place."""
     start, history_start = reach.at - reach.lookback, reach.at - max(reach.history, reach.lookback)
     series = store.series(history_start, reach.at)
+    usual = usual_of(series, reach.at)
     gaps: list[Gap] = []
     if source is not None:
         try:
@@ -80,6 +82,9 @@ def collect(
         series=tuple(series),
         suspects=suspects,
         summaries={summary.trace_id: summary for summary in summaries if summary.trace_id in suspects},
+        choices=tuple(store.choices(history_start, reach.at)),
+        running=tuple(store.running(reach.at)),
+        usual=usual,
         gaps=tuple(gaps),
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
-from analyzer.types.metric import Choices, Series
+from analyzer.types.metric import Choices, OpenTrajectory, Series
 from analyzer.types.report import Change, Incident, Sent
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
@@ -160,6 +160,9 @@ class TrajectoryStore(Protocol):
 
     def choices(self, start: datetime, end: datetime) -> list[Choices]:
         """Return what agents chose, per hour over the range, where it was chosen often enough to be judged."""
+
+    def running(self, at: datetime) -> list[OpenTrajectory]:
+        """Return the trajectories that had begun and not ended at a moment, as they stood then."""
 
     def usage(self, agent: str, start: datetime, end: datetime) -> list[Usage]:
         """Return amounts per version and model for the account of a change."""

@@ -18,6 +18,7 @@ from analyzer.stores import (
     retention,
     rollups,
     rows,
+    running,
     search,
     series,
     sightings,
@@ -29,7 +30,7 @@ from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads, direct
 from analyzer.stores.writer import Writer
-from analyzer.types.metric import Choices, Series
+from analyzer.types.metric import Choices, OpenTrajectory, Series
 from analyzer.types.report import Change
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
@@ -186,6 +187,11 @@ class SqliteTrajectories:
         """See `TrajectoryStore.choices`."""
         with self._counted(start, end) as raw:
             return choices.choices(raw, start, end)
+
+    def running(self, at: datetime) -> list[OpenTrajectory]:
+        """See `TrajectoryStore.running`."""
+        with self.connection.reading() as raw:
+            return running.running(raw, at)
 
     @contextmanager
     def _counted(self, start: datetime, end: datetime) -> Iterator[sqlite3.Connection]:
