@@ -8,19 +8,24 @@ from datetime import UTC, datetime, timedelta
 
 from analyzer.errors import MetricsQueryError
 from analyzer.metrics.base import MetricSource, Points
-from analyzer.types.metric import TICK_S, Series, Signal
+from analyzer.types.promql import quoted
+from analyzer.types.metric import AMOUNTS, TICK_S, Series, Signal
 from analyzer.types.report import Gap, Subject
 
 AGENT_LABELS = ("agent", "gen_ai_agent_name", "agent_name")
-"""Labels that name the agent, first match first."""
+TOOL_LABELS = ("tool", "gen_ai_tool_name", "tool_name")
+"""Labels that name the agent and the tool, first match first."""
 
 RECIPES: Mapping[Signal, tuple[str, str, str]] = {
     Signal.COST: ("cost", "trajectories", "USD"),
+    Signal.TOKENS: ("tokens", "trajectories", "tokens"),
+    Signal.STEPS: ("steps", "trajectories", "steps"),
     Signal.ERRORS: ("errors", "trajectories", "trajectories"),
+    Signal.TOOL_LATENCY: ("tool_seconds", "tool_calls", "s"),
 }
 """By signal: the query of the amounts or events, the query of the units, and the unit."""
 
-_SIMPLE = re.compile(r"sum by \((\w+)\) \(increase\((\w+)(?:\{(.*)\})?\[\$range\]\)\)")
+_SIMPLE = re.compile(r"sum by \((\w+(?:, ?\w+)*)\) \(increase\((\w+)(?:\{(.*)\})?\[\$range\]\)\)")
 """The form of the default queries: a matcher can be put in; other queries are wrapped."""
 
 
@@ -35,7 +40,7 @@ def prometheus_series(
     start_s = int(start.timestamp()) // TICK_S * TICK_S
     ticks = max(0, int(end.timestamp() - start_s) // TICK_S)
     gaps: list[Gap] = []
-    found: dict[str, tuple[str, dict[str, list[float]]]] = {}
+    found: dict[str, tuple[str, dict[Subject, list[float]]]] = {}
     if ticks:
         for name in sorted({query for recipe in RECIPES.values() for query in recipe[:2]}):
             answer = _first_that_answers(source, queries[name], start_s, ticks, gaps)
@@ -45,23 +50,22 @@ def prometheus_series(
     for signal, (amounts, units, unit) in RECIPES.items():
         if units not in found:
             continue
-        unit_query, per_agent = found[units]
+        unit_query, unit_of = found[units]
         amount_query, amount_of = found.get(amounts, (queries[amounts][0], {}))
-        if signal is Signal.COST and not amount_of:
-            continue
-        for agent in sorted(per_agent):
-            if signal is Signal.COST and agent not in amount_of:
+        for subject in sorted(unit_of):
+            # A counter of events that never rose has no series and is 0; amounts that nobody counts are unknown.
+            if signal in AMOUNTS and subject not in amount_of:
                 continue
             series.append(
                 Series(
                     signal=signal,
-                    subject=Subject(agent=agent),
+                    subject=subject,
                     unit=unit,
                     source="prometheus",
-                    query=f"{for_agent(amount_query, agent)} / {for_agent(unit_query, agent)}",
+                    query=f"{narrowed(amount_query, subject)} / {narrowed(unit_query, subject)}",
                     start_s=start_s,
-                    count=per_agent[agent],
-                    total=amount_of.get(agent, [0.0] * ticks),
+                    count=unit_of[subject],
+                    total=amount_of.get(subject, [0.0] * ticks),
                 )
             )
     return series, gaps
@@ -69,7 +73,7 @@ def prometheus_series(
 
 def _first_that_answers(
     source: MetricSource, queries: Sequence[str], start_s: int, ticks: int, gaps: list[Gap]
-) -> tuple[str, dict[str, list[float]]] | None:
+) -> tuple[str, dict[Subject, list[float]]] | None:
     first = datetime.fromtimestamp(start_s + TICK_S, UTC)
     last = first + timedelta(seconds=TICK_S * (ticks - 1))
     for query in queries:
@@ -79,34 +83,43 @@ def _first_that_answers(
             gaps.append(Gap("a Prometheus query", str(error), "mend it under [queries] in analyzer.toml"))
             continue
         if answer:
-            return query, _by_agent(answer, start_s, ticks)
+            return query, _by_subject(answer, start_s, ticks)
     return None
 
 
-def _by_agent(answer: Sequence[Points], start_s: int, ticks: int) -> dict[str, list[float]]:
-    by_agent: dict[str, list[float]] = {}
+def _by_subject(answer: Sequence[Points], start_s: int, ticks: int) -> dict[Subject, list[float]]:
+    found: dict[Subject, list[float]] = {}
     for points in answer:
-        agent = next((points.labels[label] for label in AGENT_LABELS if points.labels.get(label)), None)
+        agent, tool = (
+            next((points.labels[label] for label in labels if points.labels.get(label)), None)
+            for labels in (AGENT_LABELS, TOOL_LABELS)
+        )
         if agent is None:
             continue
-        values = by_agent.setdefault(agent, [0.0] * ticks)
+        values = found.setdefault(Subject(agent=agent, tool=tool), [0.0] * ticks)
         for time_s, value in zip(points.times_s, points.values, strict=True):
             tick = round((time_s - start_s) / TICK_S) - 1
             if 0 <= tick < ticks:
                 values[tick] += max(0.0, value)
-    return by_agent
+    return found
 
 
-def for_agent(query: str, agent: str) -> str:
-    """Return the query narrowed to one agent; it still holds `$range`."""
-    label_value = agent.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+def narrowed(query: str, subject: Subject) -> str:
+    """Return the query narrowed to one agent, and to its tool where it has one; it still holds `$range`."""
     simple = _SIMPLE.fullmatch(query)
-    if simple is None:
-        label = next((name for name in AGENT_LABELS if re.search(rf"\b{name}\b", query)), AGENT_LABELS[0])
-        return f'sum(({query}) and on ({label}) label_replace(vector(1), "{label}", "{label_value}", "", ""))'
-    label, metric, matchers = simple.groups()
-    inside = ", ".join(part for part in (f'{label}="{label_value}"', matchers) if part)
-    return f"sum(increase({metric}{{{inside}}}[$range]))"
+    grouped = simple[1].replace(" ", "").split(",") if simple is not None else re.findall(r"\w+", query)
+    wanted = []
+    for value, labels in ((subject.agent, AGENT_LABELS), (subject.tool, TOOL_LABELS)):
+        if value is not None:
+            wanted.append((next((name for name in labels if name in grouped), labels[0]), quoted(value)))
+    if simple is not None:
+        _, metric, matchers = simple.groups()
+        inside = ", ".join([*(f"{label}={value}" for label, value in wanted), *([matchers] if matchers else [])])
+        return f"sum(increase({metric}{{{inside}}}[$range]))"
+    one = "vector(1)"
+    for label, value in wanted:
+        one = f'label_replace({one}, "{label}", {value}, "", "")'
+    return f"sum(({query}) and on ({', '.join(label for label, _ in wanted)}) {one})"
 
 
 def chosen(store: Sequence[Series], prometheus: Sequence[Series]) -> list[Series]:

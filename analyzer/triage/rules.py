@@ -46,13 +46,14 @@ CAUSE_ORDER = (
     Kind.SILENCE,
     Kind.VOLUME,
     Kind.SUCCESS,
+    Kind.COST,
     Kind.TOKENS,
     Kind.STEPS,
-    Kind.COST,
     Kind.LATENCY,
     Kind.BUDGET,
 )
-"""From what causes to what is only felt. An incident has the kind of its foremost finding."""
+"""From what causes to what is only felt. An incident has the kind of its foremost finding. Where money is known to have
+risen it is what people are told; that tokens or steps made it rise, the account says."""
 
 SYMPTOMS = frozenset({Kind.TOKENS, Kind.STEPS, Kind.COST, Kind.LATENCY, Kind.BUDGET})
 """These move together: one incident, not five."""

@@ -10,7 +10,7 @@ import pytest
 from analyzer.config import DEFAULT_QUERIES
 from analyzer.errors import MetricsError, MetricsQueryError
 from analyzer.metrics.base import Points
-from analyzer.metrics.series import chosen, for_agent, prometheus_series
+from analyzer.metrics.series import chosen, narrowed, prometheus_series
 from analyzer.types.metric import TICK_S, Series, Signal
 from analyzer.types.report import Subject
 
@@ -81,7 +81,7 @@ def test_a_refused_query_is_a_gap_and_a_dead_server_an_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "narrowed"),
+    ("query", "expected"),
     [
         ("sum by (agent) (increase(c_total[$range]))", 'sum(increase(c_total{agent="a\\"b"}[$range]))'),
         (
@@ -97,9 +97,9 @@ def test_a_refused_query_is_a_gap_and_a_dead_server_an_error() -> None:
         ),
     ],
 )
-def test_a_query_is_narrowed_to_one_agent_whatever_its_name_holds(query: str, narrowed: str) -> None:
+def test_a_query_is_narrowed_to_one_agent_whatever_its_name_holds(query: str, expected: str) -> None:
     """Evidence names the query of the one agent; a quote in its name cannot break out of the matcher."""
-    assert for_agent(query, 'a"b') == narrowed
+    assert narrowed(query, Subject(agent='a"b')) == expected
 
 
 def one_series(source: str, *counts: float) -> Series:
@@ -117,3 +117,22 @@ def test_the_store_speaks_where_it_saw_nearly_everything(kept: float, source: st
 def test_without_prometheus_the_store_speaks() -> None:
     """What only the store knows is used as it is."""
     assert [one.source for one in chosen([one_series("store", 1)], [])] == ["store"]
+
+
+def test_tools_have_series_of_their_own() -> None:
+    """Seconds per call stand with agent and tool, and the query that proves them names both."""
+    labelled = [Points({"agent": "shop", "tool": "search"}, (START.timestamp() + TICK_S,), (value,)) for value in (6, 3)]
+    source = RecordedMetrics({"agent_tool_seconds_sum": labelled[:1], "agent_tool_seconds_count": labelled[1:]})
+    [series] = prometheus_series(source, DEFAULT_QUERIES, START, END)[0]
+    assert (series.signal, series.subject) == (Signal.TOOL_LATENCY, Subject(agent="shop", tool="search"))
+    assert (series.count[0], series.total[0], series.unit) == (3, 6, "s")
+    assert series.query == (
+        'sum(increase(agent_tool_seconds_sum{agent="shop", tool="search"}[$range]))'
+        ' / sum(increase(agent_tool_seconds_count{agent="shop", tool="search"}[$range]))'
+    )
+
+
+def test_an_amount_that_nobody_counts_is_unknown_and_not_zero() -> None:
+    """Where only trajectories are metered, there is a series of errors and none of tokens, steps or cost."""
+    source = RecordedMetrics({"agent_trajectories_total[": ticks(4, 4)})
+    assert [one.signal for one in prometheus_series(source, DEFAULT_QUERIES, START, END)[0]] == [Signal.ERRORS]
