@@ -15,7 +15,8 @@ def pinned(promql: str, at: datetime) -> str | None:
 
     `@` holds a selector at a moment whatever the evaluation time (Prometheus 2.33 and later; also Mimir, Thanos and
     VictoriaMetrics). Not safe are queries with a subquery, whose inner selectors must move, with an `@` of their own,
-    with a string that does not end, and with no selector that shows itself by a brace or a range. A bare metric name beside others is left as it is.
+    with a string that does not end, and with no selector that shows itself by a brace or a range. A bare metric name
+    beside others is left as it is.
     """
     strings: list[str] = []
 
