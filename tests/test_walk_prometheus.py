@@ -12,6 +12,7 @@ from support.prometheus import need_prometheus, prometheus
 
 from analyzer.ingest.otlp import spans_from_json
 from analyzer.ingest.pricing import Pricer
+from analyzer.metrics.prometheus import Prometheus
 from analyzer.simulation.agents import Agent
 from analyzer.simulation.faults import Fault, FaultKind
 from analyzer.simulation.fleet import Fleet
@@ -60,6 +61,8 @@ def test_a_doubling_is_found_in_prometheus_with_its_onset_and_version(tmp_path: 
         assert seen.code == 0, seen.stderr
         [incident] = [one for one in json.loads(seen.stdout)["incidents"] if one["kind"] == "cost"]
         checked = [one for one in incident["evidence"] if one.get("source") == "prometheus"]
+        check = incident["diagnosis"]["check"]
+        asked_now = Prometheus(url, timeout_s=10).query(check, datetime.now(UTC))
         doctor = analyzer("doctor", "--store", str(store), "--json", env={"ANALYZER_PROMETHEUS_URL": url})
     assert incident["subject"]["agent"] == "triage"
     assert incident["subject"]["version"] == "1.5.0"
@@ -69,6 +72,9 @@ def test_a_doubling_is_found_in_prometheus_with_its_onset_and_version(tmp_path: 
     assert sum(one["share"] for one in incident["account"]) == pytest.approx(1, abs=1e-6)
     assert max(incident["account"], key=lambda one: one["share"])["factor"] == "tokens per step"
     assert checked
+    # The check holds its own time: run today, it gives the number that was filed.
+    assert [points.values[-1] for points in asked_now] == [pytest.approx(checked[0]["value"])]
+    assert f"@ {int(NOW.timestamp())}" in check
     assert "triage" in incident["diagnosis"]["summary"]
     states = {check["name"]: check["state"] for check in json.loads(doctor.stdout)["checks"]}
     assert states["store"] == "ok"

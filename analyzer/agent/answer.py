@@ -163,7 +163,10 @@ DIAGNOSIS_SCHEMA: Mapping[str, Any] = _object(
         "description": "the earliest step whose correction would have avoided the failure; null: none can be named",
     },
     actions={"type": "array", "items": {"type": "string"}, "description": f"at most {ACTIONS_MAX}, most useful first"},
-    check=_string("a PromQL query on this agent, or `analyzer traces show <trace id>`"),
+    check=_string(
+        "`analyzer traces show <trace id>`, `analyzer traces diff <trace id> <trace id>`, or, where the metric tool "
+        "answers, a PromQL query on this agent"
+    ),
 )
 
 ANSWER_SCHEMA: Mapping[str, Any] = _object(

@@ -12,9 +12,10 @@ from analyzer.agent.facts import Fact, facts_of, number, short
 from analyzer.agent.gate import Gate, Gated
 from analyzer.agent.investigate import Means, complaints, converse, note_of
 from analyzer.agent.investigator import Judge, Judged
+from analyzer.agent.kinds import QUESTION
 from analyzer.agent.limits import Meter
 from analyzer.agent.numbers import COUNT, SECONDS, TOKENS, USD, Quantity
-from analyzer.agent.rules import ENDINGS, explain
+from analyzer.agent.rules import explain
 from analyzer.agent.tools import SUBMIT_ANSWER_SPEC
 from analyzer.prompts import load
 from analyzer.types.report import (
@@ -35,6 +36,7 @@ from analyzer.types.trace import Status
 from analyzer.types.trajectory import Trajectory
 
 QUESTION_CHARS = 2_000
+NO_MODEL = "no model is set up, so the question itself was not answered: `analyzer doctor` says what is missing"
 DAY = timedelta(days=1)
 
 
@@ -68,7 +70,7 @@ def ask(
     if means.model is None:
         return rules
     name = means.model.name
-    fallback = explain(incident, (trajectory,), peers, mask=means.mask).diagnosis
+    fallback = explain(incident, (trajectory,), peers, mask=means.mask, row=QUESTION).diagnosis
 
     def judge(gate: Gate) -> Judge:
         def judged(payload: Mapping[str, Any]) -> Judged:
@@ -172,7 +174,7 @@ def _facts(incident: Incident, trajectory: Trajectory, peers: Sequence[Trajector
 
 def _by_rules(case: CaseFile, facts: tuple[Fact, ...], means: Means) -> Answer:
     """Return what was computed as sentences, with the quotes that the rules find."""
-    explained = explain(case.incident, case.trajectories, case.healthy, mask=means.mask)
+    explained = explain(case.incident, case.trajectories, case.healthy, mask=means.mask, row=QUESTION)
     own = [fact.text for fact in facts if not fact.text.startswith("Evidence ")]
     sentences = [*own, *(claim.text for claim in explained.diagnosis.claims)]
     standing = explained.diagnosis.claims
@@ -184,7 +186,7 @@ def _by_rules(case: CaseFile, facts: tuple[Fact, ...], means: Means) -> Answer:
         by="rules",
         ending=Ending.OFF,
         struck_out=0,
-        note=ENDINGS[Ending.OFF],
+        note=NO_MODEL,
         use=ModelUse(),
     )
 

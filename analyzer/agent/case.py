@@ -8,17 +8,19 @@ this order until its budget of tokens is used (`text.estimate_tokens`), so it ho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from analyzer.agent.facts import Fact, facts_of
-from analyzer.agent.outline import fit, rows_of
+from analyzer.agent.loops import loops_in
+from analyzer.agent.outline import Row, fit, rows_of
 from analyzer.agent.shown import Shown
 from analyzer.agent.text import Markers, Mask, clip, estimate_tokens, one_line, plain, text_of, visible
+from analyzer.detectors.loops.scan import Loop
 from analyzer.types.report import Incident
 from analyzer.types.steps import Step
-from analyzer.types.trace import TEXT_FIELDS, Operation, Status
+from analyzer.types.trace import TEXT_FIELDS, Status
 from analyzer.types.trajectory import Trajectory
 
 TOKENS_MAX = 12_000
@@ -30,8 +32,8 @@ STRETCH_TOKENS = 700
 """One stretch takes no more: several places say more than one long payload; the `span` tool pages through the rest."""
 STRETCHES_MAX = 40
 OUTLINE_HEAD = "a summary, not quotable: step, span id, operation, name, status, tokens, time, cost | gist"
-LOOP_MIN = 4
-"""Identical calls with identical answers from here on are a loop; what the frameworks' own rules have in common."""
+LOOPS_SHOWN = 2
+"""Beginnings of loops shown of one trajectory, the longest first."""
 LOOKBACK = timedelta(days=7)
 """How long before the onset queries may reach: the same hours of the days before are the fair comparison."""
 
@@ -43,6 +45,8 @@ class CaseFile:
     text: str
     facts: tuple[Fact, ...]
     shown: Shown
+    repeats: frozenset[int]
+    """How often steps repeat, as the outlines and the loop detector count them."""
     incident: Incident
     trajectories: tuple[Trajectory, ...]
     """Worst first."""
@@ -90,21 +94,35 @@ def build_case(
     markers = Markers(_all_texts(incident, (*worst, *peers)))
     shown = Shown()
     steps = {one.summary.trace_id: masked_steps(one, mask) for one in (*worst, *peers)}
+    rows = {trace_id: rows_of(own, markers) for trace_id, own in steps.items()}
+    loops = {one.summary.trace_id: loops_in(steps[one.summary.trace_id]) for one in (*worst, *peers)}
     facts = facts_of(incident, worst, peers) if facts is None else facts
     head = _facts_section(facts, markers, int(tokens_max * FACTS_SHARE))
-    outlines = _outlines(worst, peers, steps, markers, int(tokens_max * OUTLINES_SHARE))
+    outlines = _outlines(worst, peers, steps, rows, markers, int(tokens_max * OUTLINES_SHARE))
     shown.say(head)
     for outline in outlines:
         shown.say(outline)
     parts = [head, *outlines]
     room = tokens_max - sum(estimate_tokens(part) + 2 for part in parts) - 60
-    parts.append(_stretches_section(worst, peers, steps, markers, shown, mask, room))
+    tool = incident.subject.tool
+    peer_steps = [steps[peer.summary.trace_id] for peer in peers]
+
+    def places_of(one: Trajectory) -> list[tuple[int, Stretch]]:
+        trace_id = one.summary.trace_id
+        return decisive(one, steps[trace_id], peer_steps, loops[trace_id], tool)
+
+    ranked = _ranked(worst, peers, steps, places_of)
+    parts.append(_stretches_section(ranked, markers, shown, mask, room))
     start, end = window or (incident.onset - LOOKBACK, max(incident.last_seen_at, incident.onset))
     agents = {one.summary.agent for one in worst} | ({incident.subject.agent} if incident.subject.agent else set())
     return CaseFile(
         text=clip("\n\n".join(part for part in parts if part), tokens_max),
         facts=facts,
         shown=shown,
+        repeats=frozenset(
+            [row.repeats for own in rows.values() for row in own if row.repeats > 1]
+            + [loop.repeats for own in loops.values() for loop in own]
+        ),
         incident=incident,
         trajectories=worst,
         healthy=peers,
@@ -134,30 +152,24 @@ def first_difference(steps: Sequence[Step], peer: Sequence[Step]) -> Step | None
     return steps[len(peer)] if len(steps) > len(peer) else None
 
 
-def loop_start(steps: Sequence[Step]) -> tuple[Step, int] | None:
-    """Return where the call that is repeated most with the same answer begins, and how often it occurs.
-
-    None below LOOP_MIN occurrences.
-    """
-    seen: dict[tuple[str, str, str], list[Step]] = {}
-    for step in steps:
-        if step.operation is Operation.TOOL:
-            key = (step.name, " ".join(step.input.split()), " ".join((step.output or step.status_message).split()))
-            seen.setdefault(key, []).append(step)
-    most = max(seen.values(), key=len, default=[])
-    return (most[0], len(most)) if len(most) >= LOOP_MIN else None
-
-
 def decisive(
-    trajectory: Trajectory, steps: Sequence[Step], peers: Sequence[Sequence[Step]]
+    trajectory: Trajectory,
+    steps: Sequence[Step],
+    peers: Sequence[Sequence[Step]],
+    loops: Sequence[Loop] = (),
+    tool: str | None = None,
 ) -> list[tuple[int, Stretch]]:
-    """Return the places worth showing with their rank, best first: see the module's text for the order."""
+    """Return the places worth showing with their rank, best first: see the module's text for the order.
+
+    `loops` are what the loop detector says of the trajectory; `tool` is the incident's, whose failures come first.
+    """
     found: list[tuple[int, Stretch]] = []
 
     def add(rank: int, step: Step, field: str, why: str) -> None:
         found.append((rank, Stretch(trajectory, step, field, why)))
 
     failed = [step for step in steps if step.status is Status.ERROR]
+    failed.sort(key=lambda step: tool is not None and step.name != tool)
     told: set[str] = set()
     for index, step in enumerate(failed):
         words = one_line(step.status_message or step.output, 80)
@@ -167,11 +179,12 @@ def decisive(
             add(rank, step, "status_message", "error")
         add(rank, step, "output", "what the failed step returned")
         add(rank + 1, step, "input", "what the failed step was asked")
-    looped = loop_start(steps)
-    if looped is not None:
-        step, times = looped
-        add(0, step, "input", f"first of {times} identical calls")
-        add(0, step, "output", f"first of {times} identical results")
+    by_id = {step.span_id: step for step in steps}
+    for loop in sorted(loops, key=lambda loop: loop.first_step - loop.last_step)[:LOOPS_SHOWN]:
+        step = by_id[loop.example_span_ids[0]]
+        why = f"a loop starts here, {loop.repeats} times to step {loop.last_step}"
+        add(0, step, "input", why)
+        add(0, step, "output", why)
     for peer in peers[:1]:
         differs = first_difference(steps, peer)
         if differs is not None:
@@ -217,6 +230,7 @@ def _outlines(
     worst: Sequence[Trajectory],
     peers: Sequence[Trajectory],
     steps: Mapping[str, Sequence[Step]],
+    rows: Mapping[str, Sequence[Row]],
     markers: Markers,
     tokens_max: int,
 ) -> list[str]:
@@ -228,35 +242,34 @@ def _outlines(
         own = room // (len(everyone) - index) if index else max(room // max(len(everyone) - 1, 1), room // 2)
         trace_id = one.summary.trace_id
         title = f"Outline of {trace_id} ({role}); {OUTLINE_HEAD}"
-        lines = fit(rows_of(steps[trace_id], markers), steps[trace_id], own - estimate_tokens(title) - 30)
+        lines = fit(rows[trace_id], steps[trace_id], own - estimate_tokens(title) - 30)
         outline = markers.section("outline", "\n".join([title, *lines]))
         room = max(room - estimate_tokens(outline) - 2, 0)
         outlines.append(outline)
     return outlines
 
 
-def _stretches_section(
+def _ranked(
     worst: Sequence[Trajectory],
     peers: Sequence[Trajectory],
     steps: Mapping[str, Sequence[Step]],
-    markers: Markers,
-    shown: Shown,
-    mask: Mask,
-    room: int,
-) -> str:
+    places_of: Callable[[Trajectory], list[tuple[int, Stretch]]],
+) -> list[Stretch]:
     """Return the decisive stretches in the order of their rank, the worst trajectory before the next."""
-    peer_steps = [steps[peer.summary.trace_id] for peer in peers]
     ranked: list[tuple[int, int, Stretch]] = []
     for order, one in enumerate(worst):
-        places = decisive(one, steps[one.summary.trace_id], peer_steps)
-        ranked += [(rank + order * 2, order, stretch) for rank, stretch in places]
+        ranked += [(rank + order * 2, order, stretch) for rank, stretch in places_of(one)]
     for one in peers:
         last = steps[one.summary.trace_id][-1:]
         ranked += [(5, len(worst), Stretch(one, step, "output", "last step of a healthy peer")) for step in last]
-    ranked.sort(key=lambda entry: entry[:2])
+    return [stretch for _, _, stretch in sorted(ranked, key=lambda entry: entry[:2])]
+
+
+def _stretches_section(ranked: Sequence[Stretch], markers: Markers, shown: Shown, mask: Mask, room: int) -> str:
+    """Return the stretches in full, as many as the room holds."""
     blocks: list[str] = []
     done: set[tuple[str, str, str]] = set()
-    for _, _, stretch in ranked:
+    for stretch in ranked:
         place = (stretch.trajectory.summary.trace_id, stretch.step.span_id, stretch.field)
         span = stretch.trajectory.span(stretch.step.span_id)
         if place in done or span is None or len(blocks) >= STRETCHES_MAX:

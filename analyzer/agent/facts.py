@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from analyzer.agent.numbers import COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Quantity, quantities_in
-from analyzer.types.report import Change, Evidence, Factor, Incident, Kind, MetricEvidence
+from analyzer.types.report import STORE, Change, Evidence, Factor, Incident, Kind, MetricEvidence
 from analyzer.types.trajectory import Trajectory, TrajectorySummary
 
 FACTS_MAX = 60
+NAMED_SHARE = 0.2
+"""A factor with at least this part of the change is named; below are small change and the noise of an account."""
 _NS_MAX = 4e18
 """Unix nanoseconds in the year 2096: later times are broken clocks."""
 _EVENT_KINDS = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES, Kind.TRUNCATION})
@@ -127,6 +129,12 @@ def main_factor(incident: Incident) -> Factor | None:
     return max(incident.account, key=lambda factor: factor.share, default=None)
 
 
+def named_factors(incident: Incident) -> tuple[Factor, ...]:
+    """Return the factors worth naming, the largest share first."""
+    named = [factor for factor in incident.account if round(factor.share, 3) >= NAMED_SHARE]
+    return tuple(sorted(named, key=lambda factor: -factor.share))
+
+
 def _ids(incident: Incident) -> tuple[str, ...]:
     return tuple(entry.id for entry in evidence_of(incident))
 
@@ -225,7 +233,8 @@ def _evidence(entry: MetricEvidence) -> Fact:
     known = {Quantity(entry.value, unit) for unit in ("", USD, COUNT, SECONDS, TOKENS, RATIO)}
     known.add(Quantity(entry.value * 100, SHARE))
     query = f"{short(entry.promql, 400)} at {moment(entry.end)}"
-    text = f"Evidence {entry.id}: {query} = {number(entry.value)} ({entry.source})."
+    source = entry.source if entry.source != STORE else "computed from the stored trajectories; no server has it"
+    text = f"Evidence {entry.id}: {query} = {number(entry.value)} ({source})."
     return Fact("", text, frozenset(known), (entry.id,), frozenset({entry.start, entry.end}))
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from analyzer.agent.answer import CLAIM_CHARS, QUOTE_CHARS, TEXT_CHARS, Draft, DraftClaim, FactRef, MetricValue, Quote
-from analyzer.agent.case import CaseFile, loop_start
+from analyzer.agent.case import CaseFile
 from analyzer.agent.facts import evidence_of
 from analyzer.agent.numbers import COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Known, Quantity, quantities_in, unproven
 from analyzer.agent.promql import objection
@@ -80,24 +80,30 @@ class _Ids:
 class Gate:
     """Judges the answers to one case."""
 
-    def __init__(self, case: CaseFile, shown: Shown, lookup: Lookup, recompute: Recompute, mask: Mask) -> None:
+    def __init__(
+        self,
+        case: CaseFile,
+        shown: Shown,
+        lookup: Lookup,
+        recompute: Recompute,
+        mask: Mask,
+        *,
+        metered: bool = True,
+    ) -> None:
+        """`metered`: there is a Prometheus that answers, so that a query is a check which a reader can run."""
         self._case = case
         self._shown = shown
         self._lookup = lookup
         self._recompute = recompute
         self._mask = mask
+        self._metered = metered
         self._filed = {entry.id: entry for entry in evidence_of(case.incident)}
         self._facts = {fact.id: fact for fact in case.facts}
         self._steps = {
             one.summary.trace_id: {step.span_id: step for step in one.steps}
             for one in (*case.trajectories, *case.healthy)
         }
-
-        self._repeats = {
-            Quantity(float(looped[1]), COUNT)
-            for steps in self._steps.values()
-            if (looped := loop_start(tuple(steps.values()))) is not None
-        }
+        self._repeats = {Quantity(float(times), COUNT) for times in case.repeats}
 
     def judge(self, draft: Draft, fallback: Diagnosis, by: str) -> Gated:
         """Return what stands of a draft; `fallback` is the explanation by rules, `by` the model's id."""
@@ -306,7 +312,7 @@ class Gate:
         if command is not None:
             given = [prefix for prefix in command.groups() if prefix]
             return line if all(any(one.startswith(p) for one in self._case.trace_ids) for p in given) else ""
-        if not self._case.agents or "\n" in line or not re.search(r"[{(]", line):
+        if not self._metered or not self._case.agents or "\n" in line or not re.search(r"[{(]", line):
             return ""
         return line if objection(line, self._case.agents, self._case.end - self._case.start) is None else ""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from analyzer.agent.shapes import shape_of
 from analyzer.agent.text import Mask, has_hidden, text_of
 from analyzer.types.report import SpanEvidence
 from analyzer.types.steps import Step
@@ -18,8 +18,6 @@ FIELDS = ("system", "input")
 LINE_CHARS_MIN, LINE_CHARS_MAX = 16, 240
 LINES_MAX = 20_000
 """Lines of all texts looked at: bounds the work on the longest histories."""
-_VARYING = re.compile(r"\d+|<[a-z]+:[0-9a-f]+>|\b[0-9a-f]{8,}\b")
-"""Numbers, pseudonyms and ids: two tickets are two texts, two lines of one template are one shape."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +82,4 @@ def _lines(one: Trajectory, mask: Mask) -> Iterable[tuple[Step, str, str, str]]:
                     return
                 words = line.strip()
                 if LINE_CHARS_MIN <= len(words) <= LINE_CHARS_MAX and not has_hidden(words):
-                    yield step, field, words, _VARYING.sub("#", words.casefold())
+                    yield step, field, words, shape_of(words)

@@ -135,7 +135,8 @@ def converse(
         watch=means.watch,
         parallel=means.limits.parallel_tools,
     )
-    gate = Gate(case, shown, toolbox.lookup, means.recompute, means.mask)
+    metered = means.metrics is not None
+    gate = Gate(case, shown, toolbox.lookup, means.recompute, means.mask, metered=metered)
     investigator = Investigator(means.model, toolbox, submit, judge(gate), means.limits, meter, means.watch, means.mask)
     with means.watch.span("investigate", Operation.AGENT, agent="analyzer", model=means.model.name) as mark:
         try:

@@ -11,6 +11,9 @@ from analyzer.types.report import Answer, SpanEvidence
 def answer_outline(answer: Answer, trace_id: str) -> tuple[Block, ...]:
     """Return the answer, its claims with their evidence, and how it came about."""
     blocks: list[Block] = [Heading(1, plain(f"Trajectory {trace_id}"))]
+    computed = answer.by == "rules"
+    if computed and answer.note:
+        blocks.append(Paragraph(prose(_without_a_model(answer))))
     blocks += [Paragraph(prose(one_line(text))) for text in answer.text.splitlines() if text.strip()]
     said = set(answer.text.splitlines())
     claims = [claim for claim in answer.claims if claim.text not in said]
@@ -22,11 +25,17 @@ def answer_outline(answer: Answer, trace_id: str) -> tuple[Block, ...]:
         if isinstance(entry, SpanEvidence):
             where = (" span ", code(entry.span_id), f", {entry.field}:")
             blocks.append(Quote(visible(entry.quote), line(strong(entry.id), *where)))
-    by = "rules, without a model" if answer.by == "rules" else answer.by
+    by = "rules, without a model" if computed else answer.by
     parts = [f"By {by}", f"{count(len(answer.claims), 'claim')} borne out by evidence, {answer.struck_out} struck out"]
     if answer.use.calls:
         parts.append(f"{count(answer.use.calls, 'call')}, {money(answer.use.cost_usd)}")
-    note = f" {one_line(answer.note)}" if answer.note else ""
+    note = f" {one_line(answer.note)}" if answer.note and not computed else ""
     blocks.append(Paragraph(plain("; ".join(parts) + "." + note)))
     blocks.append(Paragraph(line("The spans: ", code(f"analyzer traces show {trace_id[:12]}"))))
     return tuple(blocks)
+
+
+def _without_a_model(answer: Answer) -> str:
+    """Return why no model answered, as the first thing to be read: what follows does not heed the question."""
+    why = one_line(answer.note).rstrip(".")
+    return f"{why[:1].upper()}{why[1:]}. What follows is what can be computed."

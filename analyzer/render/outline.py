@@ -14,7 +14,6 @@ from analyzer.render.blocks import (
     Heading,
     Line,
     Paragraph,
-    Quote,
     Table,
     code,
     line,
@@ -22,6 +21,7 @@ from analyzer.render.blocks import (
     prose,
     strong,
 )
+from analyzer.render.evidence import evidence_outline
 from analyzer.render.numbers import (
     clock,
     count,
@@ -35,24 +35,18 @@ from analyzer.render.numbers import (
     span_of,
     tokens,
 )
-from analyzer.render.text import cut, one_line, visible
+from analyzer.render.text import cut, one_line
 from analyzer.types.report import (
     Change,
     Diagnosis,
     Ending,
-    Evidence,
     Incident,
     Kind,
-    MetricEvidence,
     Report,
     Run,
-    SpanEvidence,
     State,
 )
 
-QUOTE_CHARACTERS_MAX = 1200
-EVIDENCE_SHOWN_MAX = 12
-"""Beyond this a report is no longer read; the JSON document has all of it."""
 TRACES_SHOWN_MAX = 5
 NAME_COLUMNS_MAX = 80
 
@@ -101,7 +95,7 @@ def incident_outline(incident: Incident, at: datetime, *, level: int = 1) -> tup
         *facts(incident, at, below),
         *_account(incident, below),
         *_changes(incident.changes, at, below),
-        *_evidence(incident, at, below),
+        *evidence_outline(incident, at, below),
         *_trajectories(incident, below),
         *_advice(incident, below),
         *_provenance(incident, below),
@@ -253,42 +247,6 @@ def _change(change: Change, at: datetime) -> Line:
     new = code(one_line(change.to_value, NAME_COLUMNS_MAX)) if change.to_value else "none"
     old = (" (before: ", code(one_line(change.from_value, NAME_COLUMNS_MAX)), ")") if change.from_value else ()
     return line(f"{change.what}: ", new, *old, f", first seen {clock(change.at, at)}")
-
-
-def _evidence(incident: Incident, at: datetime, level: int) -> Iterable[Block]:
-    if not incident.evidence:
-        return
-    yield Heading(level, plain("Evidence"))
-    shown = _cited_first(incident)[:EVIDENCE_SHOWN_MAX]
-    measured = [entry for entry in shown if isinstance(entry, MetricEvidence)]
-    if measured:
-        yield Bullets(tuple(_metric(entry, at) for entry in measured))
-    for entry in shown:
-        if isinstance(entry, SpanEvidence):
-            yield _quote(entry)
-    hidden = len(incident.evidence) - len(shown)
-    if hidden:
-        yield Paragraph(line(f"{hidden} more in ", code(f"analyzer incidents show {incident.id} --json")))
-
-
-def _cited_first(incident: Incident) -> list[Evidence]:
-    """Return the evidence with what the claims rest on first: that must be shown in any case."""
-    claims = incident.diagnosis.claims if incident.diagnosis is not None else ()
-    cited = {name for claim in claims for name in claim.evidence}
-    return sorted(incident.evidence, key=lambda entry: entry.id not in cited)
-
-
-def _metric(entry: MetricEvidence, at: datetime) -> Line:
-    span = f" from {clock(entry.start, at)} to {clock(entry.end, at)} ({entry.source})"
-    return line(strong(entry.id), " ", code(one_line(entry.promql)), f" = {number(entry.value)}{span}")
-
-
-def _quote(entry: SpanEvidence) -> Quote:
-    text = visible(entry.quote)
-    if len(text) > QUOTE_CHARACTERS_MAX:
-        text = text[:QUOTE_CHARACTERS_MAX] + "…"
-    where = (" trajectory ", code(entry.trace_id), ", span ", code(entry.span_id), f", {entry.field}:")
-    return Quote(text, line(strong(entry.id), *where))
 
 
 def _trajectories(incident: Incident, level: int) -> Iterable[Block]:

@@ -119,19 +119,24 @@ class SpanEvidence:
     quote: str
 
 
+PROMETHEUS, STORE = "prometheus", "store"
+"""Where a metric was evaluated."""
+
+
 @dataclass(frozen=True, slots=True)
 class MetricEvidence:
     """A number and the query that gives it."""
 
     id: str
     promql: str
+    """Gives the value when evaluated at `end`. From the store it only names what was computed: no server has it."""
     start: datetime
     end: datetime
     step: float
     """Seconds between points; the length of the range for a single value."""
     value: float
-    source: str = "store"
-    """Where the query was evaluated: "prometheus", or "store" for the same names computed from trajectories."""
+    source: str = STORE
+    """PROMETHEUS, where anyone can ask again; STORE for the same names computed from the stored trajectories."""
 
 
 Evidence = SpanEvidence | MetricEvidence

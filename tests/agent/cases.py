@@ -42,8 +42,17 @@ def span_id(number: int, trace_id: str = WORST) -> str:
     return f"{trace_id[0] * 8}{number:08x}"
 
 
-def chat(number: int, said: str, *, trace_id: str = WORST, tokens: int = 1200, heard: str = "go on") -> Span:
-    """Return an inference."""
+def chat(
+    number: int,
+    said: str,
+    *,
+    trace_id: str = WORST,
+    tokens: int = 1200,
+    heard: str = "go on",
+    calls: Sequence[str] = (),
+) -> Span:
+    """Return an inference; `calls` are the tools that its reply asks for."""
+    asked = [{"type": "function", "function": {"name": name, "arguments": "{}"}} for name in calls]
     start = int(ONSET.timestamp() * 1e9) + number * 2_000_000_000
     return Span(
         trace_id=trace_id,
@@ -59,7 +68,7 @@ def chat(number: int, said: str, *, trace_id: str = WORST, tokens: int = 1200, h
         tokens=Tokens(input=tokens, output=50),
         cost_usd=tokens * 1e-6,
         input=json.dumps([{"role": "user", "content": heard}]),
-        output=json.dumps([{"role": "assistant", "content": said}]),
+        output=json.dumps([{"role": "assistant", "content": said} | ({"tool_calls": asked} if asked else {})]),
         system="You triage support tickets. Never promise refunds.",
     )
 
@@ -108,7 +117,8 @@ def trajectory(spans: Sequence[Span], trace_id: str = WORST) -> Trajectory:
 
 def looping(trace_id: str = WORST, times: int = 25) -> Trajectory:
     """Return a run that looks up one order again and again, and fails at the end."""
-    spans = [chat(1, "I will look up the order 81723.", trace_id=trace_id, heard="Where is my order 81723?")]
+    heard = "Where is my order 81723?"
+    spans = [chat(1, "I will look up the order 81723.", trace_id=trace_id, heard=heard, calls=("lookup_order",))]
     spans += [
         tool(number, '{"order_id": "81723"}', "order 81723 not found in region eu-west", trace_id=trace_id)
         for number in range(2, times + 2)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pytest
-from agent.cases import ERROR, HEALTHY, claim, looping, means, quote, well
+from agent.cases import ERROR, HEALTHY, WORST, claim, looping, means, quote, well
 from support.messages_api import calls, fails, messages_api, refuses, says
 
 from analyzer.agent.ask import ask
 from analyzer.agent.claude import ClaudeModel
 from analyzer.agent.limits import Limits
 from analyzer.agent.model import ModelReply, ToolCall
+from analyzer.agent.rules import ENDINGS
 from analyzer.agent.scripted import ScriptedModel
+from analyzer.render.answer import answer_outline
+from analyzer.render.terminal import terminal
 from analyzer.types.report import Ending, Verdict
 
 WHY = "why did it fail?"
@@ -53,6 +56,17 @@ def test_without_a_model_the_rules_answer():
     assert {name for one in found.claims for name in one.evidence} == {entry.id for entry in found.evidence}
 
 
+def test_without_a_model_that_is_said_first():
+    """The first thing a reader sees is that nobody read the question, and where to look for what is missing."""
+    found = ask(looping(), WHY, means(None))
+    shown = terminal(answer_outline(found, WORST), 200)
+    assert shown.splitlines()[3] == (
+        "No model is set up, so the question itself was not answered: analyzer doctor says what is missing. "
+        "What follows is what can be computed."
+    )
+    assert shown.count("o model is set up") == 1
+
+
 @pytest.mark.parametrize(
     ("replies", "ending"),
     [
@@ -71,3 +85,6 @@ def test_whatever_the_api_does_the_rules_answer(replies: list, ending: Ending):
     assert (found.ending, found.by) == (ending, "rules")
     assert found.note
     assert "28 steps" in found.text
+    first = terminal(answer_outline(found, WORST), 1000).splitlines()[3]
+    assert first.lower().startswith(ENDINGS[ending])
+    assert first.endswith("What follows is what can be computed.")

@@ -9,10 +9,11 @@ from agent.cases import ERROR, HEALTHY, SECOND, WORST, chat, incident, looping, 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analyzer.agent.case import build_case, first_difference, loop_start
+from analyzer.agent.case import build_case, first_difference
 from analyzer.agent.outline import fit, rows_of
 from analyzer.agent.text import Markers, estimate_tokens
 from analyzer.types.messages import readable
+from analyzer.types.report import Subject
 from analyzer.types.trace import Span
 
 WORDS = st.sampled_from(
@@ -159,12 +160,25 @@ def test_the_first_difference_from_a_peer():
     assert first_difference(worst[:2], peer) is None
 
 
-def test_a_loop_starts_at_its_first_call():
-    """Four identical calls with identical answers are a loop; three are not."""
-    found = loop_start(looping(times=4).steps)
-    assert found is not None
-    assert (found[0].number, found[1]) == (2, 4)
-    assert loop_start(looping(times=3).steps) is None
+def test_a_loop_is_shown_where_it_starts():
+    """Four identical calls with identical answers are a loop, shown at the first; three are not."""
+    case = build_case(incident(), trajectories=[looping(times=4)], healthy=[])
+    assert re.search(r'id="a{8}0{7}2" field="input"[^>]*step 2, a loop starts here, 4 times to step 5', case.text)
+    assert "loop starts" not in build_case(incident(), trajectories=[looping(times=3)], healthy=[]).text
+
+
+def test_the_failure_of_the_incidents_tool_is_shown_first():
+    """With little room the error of the tool the incident is about is shown, and not an earlier one of another."""
+    spans = [
+        tool(1, "{}", "", name="fetch", error="404 page not found"),
+        tool(2, "{}", "", name="run_sql", error=ERROR),
+    ]
+    one = incident(subject=Subject(agent="support-triage", tool="run_sql"))
+    run = trajectory(spans)
+    case = build_case(one, trajectories=[run], healthy=[])
+    assert case.text.index('field="status_message"') == case.text.index(f'id="{run.steps[1].span_id}" field') + len(
+        f'id="{run.steps[1].span_id}" '
+    )
 
 
 def test_a_case_without_trajectories_still_has_its_facts():

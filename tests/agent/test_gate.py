@@ -38,7 +38,7 @@ FACT = {"kind": "fact", "id": "E1"}
 TRUE = quote("order 81723 not found in region eu-west")
 
 
-def judge(payload: dict[str, Any], case: Any = None, recompute: Any = None) -> Gated:
+def judge(payload: dict[str, Any], case: Any = None, recompute: Any = None, *, metered: bool = True) -> Gated:
     """Return what the gate leaves of an answer."""
     case = case or the_case()
     held = {one.summary.trace_id: one for one in (*case.trajectories, *case.healthy)}
@@ -48,6 +48,7 @@ def judge(payload: dict[str, Any], case: Any = None, recompute: Any = None) -> G
         lambda trace_id, span: held[trace_id].span(span) if trace_id in held else None,
         recompute or (lambda evidence: 0.26 if evidence.promql == QUERY else None),
         lambda text: text,
+        metered=metered,
     )
     fallback = explain(case.incident, case.trajectories, case.healthy).diagnosis
     return gate.judge(read_diagnosis(payload), fallback, "liar")
@@ -281,13 +282,20 @@ def test_a_responsible_step_that_does_not_exist_is_replaced(named: Any):
 )
 def test_a_check_that_is_no_harmless_look_is_replaced(check: str):
     """The check is a look at a trajectory of the case or a confined query; nothing else reaches the report."""
-    assert judge(answer(check=check)).diagnosis.check == QUERY
+    assert judge(answer(check=check)).diagnosis.check == "analyzer traces diff aaaaaaaaaaaa cccccccccccc"
 
 
 def test_good_checks_stay():
     """A confined query or a look at a trajectory of the case is kept."""
     for check in (f"analyzer traces show {WORST}", f"analyzer traces diff {WORST[:12]} {HEALTHY}", QUERY):
         assert judge(answer(check=check)).diagnosis.check == check
+
+
+def test_a_query_is_no_check_where_no_prometheus_answers():
+    """Without a Prometheus a model's query could be run by nobody: the command made by rules takes its place."""
+    query = f'sum(rate(agent_cost_usd_total{{agent="{AGENT}"}}[5m]))'
+    assert judge(answer(check=query)).diagnosis.check == query
+    assert judge(answer(check=query), metered=False).diagnosis.check == "analyzer traces diff aaaaaaaaaaaa cccccccccccc"
 
 
 def test_links_mentions_and_markup_are_defused_everywhere():

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from agent.cases import ERROR, HEALTHY, ONSET, SECOND, WORST, chat, incident, looping, tool, trajectory, well
+from agent.cases import HEALTHY, ONSET, SECOND, WORST, chat, incident, looping, tool, trajectory, well
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.agent.rules import ENDINGS, explain, quotable
+from analyzer.agent.quoting import quotable
+from analyzer.agent.rules import ENDINGS, explain
 from analyzer.types.messages import readable
 from analyzer.types.report import Ending, Factor, Kind, SpanEvidence, Verdict
 
@@ -24,12 +25,12 @@ def test_a_person_woken_at_night_reads_what_happened():
     )
     assert diagnosis.cause == (
         "83 % of the change comes from steps per run: from 3.1 to 27.4. It coincides with a change of version from "
-        "1.4.1 to 1.4.2, first seen 2026-11-20 14:03 UTC. Trajectory aaaaaaaaaaaa calls lookup_order 25 times with "
-        "the same arguments and gets the same answer each time, first at step 2."
+        "1.4.1 to 1.4.2, first seen 2026-11-20 14:03 UTC. Trajectory aaaaaaaaaaaa repeats itself from step 2 to "
+        "step 26: the same call to lookup_order with the same result 25 times."
     )
     assert diagnosis.claims[1].text == (
-        f'Step 27 of trajectory aaaaaaaaaaaa, lookup_order, failed: "{ERROR}"; 2 of 2 failed steps in the '
-        "trajectories looked at read alike."
+        "Trajectory aaaaaaaaaaaa calls lookup_order 26 times, healthy peers at most 1 time; step 3 is the first "
+        "beyond that."
     )
     assert (diagnosis.verdict, diagnosis.category, diagnosis.by) == (Verdict.LIKELY, "loop", "rules")
     assert diagnosis.responsible is not None
@@ -72,8 +73,8 @@ def test_the_commonest_error_is_quoted_numbers_aside():
     """Errors that differ only in numbers count as one."""
     spans = [tool(n, f'{{"n": {n}}}', "", error=f"connection {n} reset by peer") for n in range(1, 6)]
     spans.append(tool(6, "{}", "", error="something else broke"))
-    found = explain(incident(), [trajectory(spans)], [])
-    assert '"connection 1 reset by peer"; 5 of 6 failed steps' in found.diagnosis.claims[0].text
+    found = explain(incident(kind=Kind.ERRORS), [trajectory(spans)], [])
+    assert '"connection 1 reset by peer": 5 of 6 failed steps' in found.diagnosis.claims[0].text
 
 
 def test_filed_quotes_are_not_filed_twice():

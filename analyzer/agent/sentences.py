@@ -1,0 +1,126 @@
+"""The computed part of an explanation by rules in sentences: what happened, where it comes from, how to check it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC
+
+from analyzer.agent.facts import amount, evidence_of, moment, named_factors, near_onset, number, short
+from analyzer.agent.quoting import prefix
+from analyzer.agent.readings import LOOP_KINDS
+from analyzer.types.promql import pinned
+from analyzer.types.report import PROMETHEUS, STORE, Change, Factor, Incident, MetricEvidence
+from analyzer.types.trajectory import Trajectory
+
+AGAINST_SHARE = 1.005
+"""Shares sum to 1, so one above it (as printed) means that others are negative: readers stumble over 110 %."""
+_MOVED_BY = {"model mix": "model", "price": "price"}
+"""Factors that a change of this name moves by itself: no coincidence, the account is made of them."""
+
+
+def summary_of(incident: Incident) -> str:
+    """Return what happened, since when and how bad it is, in up to three sentences."""
+    subject = short(str(incident.subject))
+    observed = amount(incident.observed, incident.unit, incident.kind)
+    expected = amount(incident.expected, incident.unit, incident.kind)
+    if incident.kind in LOOP_KINDS:
+        text = f"{subject}: {incident.kind.value} of up to {observed}, where {number(incident.expected)} are the limit"
+    else:
+        text = f"{subject}: {incident.kind.value} at {observed}, expected {expected}"
+        if incident.ratio is not None:
+            text += f" ({number(incident.ratio)}x)"
+    text += f", since about {moment(incident.onset)}."
+    if incident.affected.of:
+        text += f" {number(incident.affected.trajectories)} of {number(incident.affected.of)} are affected."
+    if incident.excess_usd:
+        text += f" About {number(incident.excess_usd)} USD were spent beyond what was expected."
+    return text
+
+
+def factor_sentence(incident: Incident) -> str:
+    """Return the factors worth naming with their shares in one sentence, or "" where there is none."""
+    named = named_factors(incident)
+    if not named:
+        return ""
+    against = ", against what other factors took back" if _total(named) >= AGAINST_SHARE else ""
+    if len(named) == 1:
+        ends = f": {ends}" if (ends := _ends(named[0])) else ""
+        return f"{_per_cent(named[0])} of the change comes from {short(named[0].factor, 60)}{against}{ends}."
+    parts = [f"{short(one.factor, 60)}{f' ({ends})' if (ends := _ends(one)) else ''}" for one in named]
+    parts = [f"{_per_cent(named[0])} of the change comes from {parts[0]}"] + [
+        f"{_per_cent(one)} from {part}" for one, part in zip(named[1:], parts[1:], strict=True)
+    ]
+    return f"{', '.join(parts[:-1])} and {parts[-1]}{against}."
+
+
+def change_sentence(incident: Incident) -> str:
+    """Return what changed near the onset, what moves a named factor by itself first; "" where nothing was seen to."""
+    changes = _telling_first(incident)
+    if not changes:
+        return ""
+    change = changes[0]
+    before = f" from {short(change.from_value, 80)}" if change.from_value else ""
+    after = f" to {short(change.to_value, 80)}" if change.to_value else ""
+    moved = mover_of(incident)
+    how = f", which is what moved the {'mix' if change.what == 'model' else change.what}" if change == moved else ""
+    others = [f"{short(one.what, 60)} {short(one.to_value, 80)}" for one in changes[1:4] if one.to_value]
+    more = f" Also new then: {', '.join(others)}." if others else ""
+    seen = f"first seen {moment(change.at)}"
+    return f"It coincides with a change of {short(change.what, 60)}{before}{after}, {seen}{how}.{more}"
+
+
+def mover_of(incident: Incident) -> Change | None:
+    """Return the change near the onset that moves the largest factor by itself, if there is one."""
+    largest = next(iter(named_factors(incident)), None)
+    what = _MOVED_BY.get(largest.factor) if largest is not None else None
+    return next((change for change in near_onset(incident) if change.what == what), None)
+
+
+def check_of(incident: Incident, trajectories: Sequence[Trajectory], healthy: Sequence[Trajectory]) -> str:
+    """Return what anyone can run to check: a query that holds its own time, or else a command of this program.
+
+    Queries only where a Prometheus has answered them. No text from spans stands in a command, ids alone: it is made to
+    be pasted into a shell.
+    """
+    metrics = [entry for entry in evidence_of(incident) if isinstance(entry, MetricEvidence)]
+    queries = (pinned(entry.promql, entry.end) for entry in metrics if entry.source == PROMETHEUS)
+    query = next((query for query in queries if query), None)
+    if query is not None:
+        return query
+    worst = trajectories[0].summary.trace_id if trajectories else next(iter(incident.trace_ids), "")
+    peer = healthy[0].summary.trace_id if healthy else next(iter(incident.healthy_trace_ids), "")
+    if worst and peer and incident.kind not in LOOP_KINDS:
+        return f"analyzer traces diff {prefix(worst)} {prefix(peer)}"
+    if worst:
+        return f"analyzer traces show {worst}"
+    if any(entry.source == STORE for entry in metrics):
+        at = incident.last_seen_at.astimezone(UTC)
+        return f"analyzer run --at {at:%Y-%m-%dT%H:%M:%SZ} --llm off"
+    return f"analyzer incidents show {incident.id}"
+
+
+def refutation_of(incident: Incident) -> str:
+    """Return what would show the explanation to be wrong."""
+    changes = _telling_first(incident)
+    if changes:
+        return f"Trajectories without the change of {short(changes[0].what, 60)} would show the same in the same hours."
+    return "Healthy peers from before the onset would show the same steps."
+
+
+def _telling_first(incident: Incident) -> list[Change]:
+    moved = mover_of(incident)
+    return sorted(near_onset(incident), key=lambda change: change != moved)
+
+
+def _total(factors: Sequence[Factor]) -> float:
+    return sum(factor.share for factor in factors)
+
+
+def _per_cent(factor: Factor) -> str:
+    return f"{number(factor.share * 100)} %"
+
+
+def _ends(factor: Factor) -> str:
+    if factor.from_value is None or factor.to_value is None:
+        return ""
+    return f"from {number(factor.from_value)} to {number(factor.to_value)}"
