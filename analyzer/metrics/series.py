@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from analyzer.errors import MetricsQueryError
 from analyzer.metrics.base import MetricSource, Points
-from analyzer.types.promql import quoted
 from analyzer.types.metric import AMOUNTS, TICK_S, Series, Signal
+from analyzer.types.promql import quoted
 from analyzer.types.report import Gap, Subject
 
 AGENT_LABELS = ("agent", "gen_ai_agent_name", "agent_name")

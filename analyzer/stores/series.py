@@ -14,6 +14,7 @@ from analyzer.stores import rollups
 from analyzer.stores.cells import TICKS_PER_DAY, Cells
 from analyzer.stores.summaries import nanoseconds
 from analyzer.types.metric import AMOUNTS, TICK_S, FlatSketches, Series, Signal, Unpriced
+from analyzer.types.promql import quoted
 from analyzer.types.report import Subject
 
 UNITS: Mapping[Signal, str] = {
@@ -160,9 +161,3 @@ def _series(signal: Signal, agent: str, tool: str, start_s: int, grown: _Growing
         total=grown.total,
         sketches=grown.sketches() if signal in AMOUNTS else None,
     )
-
-
-def quoted(label: str) -> str:
-    """Return a label value as a PromQL string: an agent's name may hold quotes."""
-    escaped = label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return f'"{escaped}"'

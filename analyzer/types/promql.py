@@ -35,3 +35,9 @@ def pinned(promql: str, at: datetime) -> str | None:
     when = f"{at.timestamp():.3f}".rstrip("0").rstrip(".")
     held = _SELECTOR.sub(lambda match: f"{match.group().rstrip()} @ {when}", bare)
     return _HELD.sub(lambda match: strings[int(match.group(1))], held)
+
+
+def quoted(label: str) -> str:
+    """Return a label value as a PromQL string: an agent's name may hold quotes."""
+    escaped = label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

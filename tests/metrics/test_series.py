@@ -121,7 +121,9 @@ def test_without_prometheus_the_store_speaks() -> None:
 
 def test_tools_have_series_of_their_own() -> None:
     """Seconds per call stand with agent and tool, and the query that proves them names both."""
-    labelled = [Points({"agent": "shop", "tool": "search"}, (START.timestamp() + TICK_S,), (value,)) for value in (6, 3)]
+    labelled = [
+        Points({"agent": "shop", "tool": "search"}, (START.timestamp() + TICK_S,), (value,)) for value in (6, 3)
+    ]
     source = RecordedMetrics({"agent_tool_seconds_sum": labelled[:1], "agent_tool_seconds_count": labelled[1:]})
     [series] = prometheus_series(source, DEFAULT_QUERIES, START, END)[0]
     assert (series.signal, series.subject) == (Signal.TOOL_LATENCY, Subject(agent="shop", tool="search"))
