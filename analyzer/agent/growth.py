@@ -16,6 +16,8 @@ from analyzer.types.trajectory import Trajectory
 FIELDS = ("system", "input")
 """Where instructions and loaded context stand."""
 LINE_CHARS_MIN, LINE_CHARS_MAX = 16, 240
+OWN_WORDS = "assistant: "
+"""What the agent said itself comes back to it at every step: that there is more of it is no reason but an effect."""
 LINES_MAX = 20_000
 """Lines of all texts looked at: bounds the work on the longest histories."""
 
@@ -37,7 +39,7 @@ class Growth:
 def growth(trajectories: Sequence[Trajectory], healthy: Sequence[Trajectory], mask: Mask) -> Growth | None:
     """Return the line that most costly trajectories are sent and no healthy peer; of equals the most repeated one.
 
-    None where there is no peer to compare with, or nothing is new.
+    None where there is no peer to compare with, or nothing is new to more than half of the costly ones.
     """
     if not healthy:
         return None
@@ -63,6 +65,9 @@ def growth(trajectories: Sequence[Trajectory], healthy: Sequence[Trajectory], ma
 
     best = max(holders, key=weight)
     one, step, quote = firsts[best]
+    if holders[best] <= len(trajectories) // 2:
+        # Every run has a goal of its own, and text about it.
+        return None
     times = counts[one.summary.trace_id, step.span_id, best]
     return Growth(one, step, quote, times, holders[best], len(trajectories))
 
@@ -81,5 +86,7 @@ def _lines(one: Trajectory, mask: Mask) -> Iterable[tuple[Step, str, str, str]]:
                 if left < 0:
                     return
                 words = line.strip()
-                if LINE_CHARS_MIN <= len(words) <= LINE_CHARS_MAX and not has_hidden(words):
+                if words.startswith(OWN_WORDS) or has_hidden(words):
+                    continue
+                if LINE_CHARS_MIN <= len(words) <= LINE_CHARS_MAX:
                     yield step, field, words, shape_of(words)

@@ -30,6 +30,11 @@ class Row:
     looks: tuple[Look, ...] = ()
     actions: tuple[str, ...] = ()
 
+    @property
+    def accounted(self) -> bool:
+        """Whether the kind is an amount with an account of factors: then the account is the first thing to say."""
+        return any(look.factor for look in self.looks)
+
 
 _LOOP = Look(looped)
 _FAILED = Look(failed)
@@ -47,7 +52,7 @@ ROWS: Mapping[Kind, Row] = {
     Kind.COST: Row(_SPEND),
     Kind.TOKENS: Row((Look(grown), *_MORE_STEPS)),
     Kind.BUDGET: Row(_SPEND, (_CAP,)),
-    Kind.STEPS: Row((_LOOP, Look(busier), Look(failed, "steps", FAILURES))),
+    Kind.STEPS: Row((_LOOP, Look(busier), Look(failed, kinds=FAILURES))),
     Kind.RUNAWAY: Row((_LOOP, Look(busier), Look(grown)), (_CAP,)),
     Kind.LOOP: Row(
         (_LOOP, Look(failed, kinds=FAILURES)),

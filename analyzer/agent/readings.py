@@ -157,10 +157,10 @@ def busier(scene: Scene) -> Seen | None:
         if times < BUSIER_RATIO * most or times - most < BUSIER_CALLS_MIN:
             continue
         step = [step for step in _calls(scene, one) if step.name == name][most]
-        peers = f"at most {most} time{'' if most == 1 else 's'}" if most else "never"
+        peers = f"{most} time{'' if most == 1 else 's'} at most" if most else "not once"
         text = (
-            f"Trajectory {prefix(one.summary.trace_id)} calls {short(name, 60)} {times} times, healthy peers {peers}; "
-            f"step {step.number} is the first beyond that."
+            f"Trajectory {prefix(one.summary.trace_id)} calls {short(name, 60)} {times} times, "
+            f"the healthy peers looked at {peers}; step {step.number} is the first beyond that."
         )
         return Seen(text, _quotes(scene, one, step, ("input", "output", "status_message")), one, step)
     return None

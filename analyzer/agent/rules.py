@@ -18,7 +18,15 @@ from analyzer.agent.facts import evidence_of, named_factors, near_onset, number,
 from analyzer.agent.kinds import FAILURES, Row, read, row_of
 from analyzer.agent.quoting import prefix
 from analyzer.agent.readings import Scene, Seen, failed
-from analyzer.agent.sentences import change_sentence, check_of, factor_sentence, mover_of, refutation_of, summary_of
+from analyzer.agent.sentences import (
+    change_sentence,
+    check_of,
+    factor_sentence,
+    mover_of,
+    refutation_of,
+    summary_of,
+    telling_changes,
+)
 from analyzer.agent.text import Mask, plain
 from analyzer.agent.verdict import MAIN_SHARE, Standing, verdict_of
 from analyzer.types.report import (
@@ -146,7 +154,8 @@ def _computed_claims(incident: Incident) -> list[Claim]:
 def _cause(incident: Incident, seen: str, trajectories: Sequence[Trajectory], healthy: Sequence[Trajectory]) -> str:
     """Return the cause: the account first where there is one, else what was seen: of failing calls, the error."""
     factors, change = factor_sentence(incident), change_sentence(incident)
-    text = " ".join(part for part in ((factors, change, seen) if factors else (seen, change)) if part)
+    parts = (factors, change, seen) if row_of(incident.kind).accounted and factors else (seen, change, factors)
+    text = " ".join(part for part in parts if part)
     if text:
         return text
     if trajectories and healthy:
@@ -189,7 +198,7 @@ def _responsible(incident: Incident, seen: Seen) -> Responsible:
 
 def _actions(incident: Incident, seen: Seen | None, row: Row) -> tuple[str, ...]:
     actions: list[str] = []
-    changes = near_onset(incident)
+    changes = telling_changes(incident)
     if changes and changes[0].from_value:
         change = changes[0]
         before = f"{short(change.what, 60)} {short(change.from_value or '', 80)}"

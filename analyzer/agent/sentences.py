@@ -55,7 +55,7 @@ def factor_sentence(incident: Incident) -> str:
 
 def change_sentence(incident: Incident) -> str:
     """Return what changed near the onset, what moves a named factor by itself first; "" where nothing was seen to."""
-    changes = _telling_first(incident)
+    changes = telling_changes(incident)
     if not changes:
         return ""
     change = changes[0]
@@ -67,6 +67,12 @@ def change_sentence(incident: Incident) -> str:
     more = f" Also new then: {', '.join(others)}." if others else ""
     seen = f"first seen {moment(change.at)}"
     return f"It coincides with a change of {short(change.what, 60)}{before}{after}, {seen}{how}.{more}"
+
+
+def telling_changes(incident: Incident) -> list[Change]:
+    """Return the changes near the onset, what moves the largest factor by itself first."""
+    moved = mover_of(incident)
+    return sorted(near_onset(incident), key=lambda change: change != moved)
 
 
 def mover_of(incident: Incident) -> Change | None:
@@ -101,15 +107,10 @@ def check_of(incident: Incident, trajectories: Sequence[Trajectory], healthy: Se
 
 def refutation_of(incident: Incident) -> str:
     """Return what would show the explanation to be wrong."""
-    changes = _telling_first(incident)
+    changes = telling_changes(incident)
     if changes:
         return f"Trajectories without the change of {short(changes[0].what, 60)} would show the same in the same hours."
     return "Healthy peers from before the onset would show the same steps."
-
-
-def _telling_first(incident: Incident) -> list[Change]:
-    moved = mover_of(incident)
-    return sorted(near_onset(incident), key=lambda change: change != moved)
 
 
 def _total(factors: Sequence[Factor]) -> float:

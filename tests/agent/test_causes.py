@@ -258,7 +258,7 @@ def test_a_tool_called_more_often_than_by_peers_is_named():
     account = (Factor("steps per run", 3.0, 12.0, 1.0),)
     diagnosis = explain(incident(account=account), [trajectory(spans)], [well()]).diagnosis
     assert (
-        "Trajectory aaaaaaaaaaaa calls lookup_order 12 times, healthy peers at most 1 time; "
+        "Trajectory aaaaaaaaaaaa calls lookup_order 12 times, the healthy peers looked at 1 time at most; "
         "step 2 is the first beyond that." in diagnosis.cause
     )
 
@@ -293,3 +293,42 @@ def test_a_loops_limit_is_not_what_was_expected():
     looped = failing(Kind.LOOP, observed=20.0, expected=3.0, unit="repeats", ratio=20 / 3)
     summary = explain(looped, [], []).diagnosis.summary
     assert summary.startswith("support-triage: loop of up to 20 repeats, where 3 are the limit, since about")
+
+
+def sent(trace_id: str, *lines: str) -> Trajectory:
+    """Return a run whose inference is sent these lines."""
+    return trajectory([chat(1, "fine", trace_id=trace_id, heard="\n".join(lines))], trace_id)
+
+
+def test_text_of_one_run_alone_does_not_explain_dearer_tokens():
+    """Every run has a text of its own: only what most costly runs are sent, and no healthy one, came with the rise."""
+    account = (Factor("tokens per step", 1200.0, 5000.0, 1.0),)
+    third = "e" * 32
+    own = [
+        sent(one, f"My dishwasher {name} leaks") for one, name in ((WORST, "Aqua"), (SECOND, "Bosch"), (third, "Miele"))
+    ]
+    assert "is sent text" not in str(explain(incident(account=account), own, [well()]).diagnosis)
+    loaded = [
+        sent(one, f"My dishwasher {name} leaks", "Loaded policy: never promise refunds")
+        for one, name in ((WORST, "Aqua"), (SECOND, "Bosch"))
+    ]
+    found = explain(incident(account=account), loaded, [well()]).diagnosis
+    assert "Loaded policy: never promise refunds" in found.cause
+
+
+def test_the_cause_of_a_loop_leads_with_the_loop():
+    """An account beside a loop says what it costs: the loop comes first."""
+    looped = failing(Kind.LOOP, subject=Subject(AGENT, tool="lookup_order"), account=incident().account)
+    cause = explain(looped, [looping()], [well()]).diagnosis.cause
+    assert cause.index("repeats itself") < cause.index("83 %")
+    assert "83 %" in cause
+
+
+def test_after_a_change_of_model_the_advice_is_about_the_model():
+    """What moved the cost is what to compare with, before the version it came with."""
+    at = ONSET - timedelta(minutes=12)
+    changes = (Change("version", "1.4.1", "1.4.2", at), Change("model", "haiku", "opus", at))
+    mixed = incident(account=(Factor("model mix", 2e-6, 2e-5, 1.0),), changes=changes)
+    assert (
+        explain(mixed, [], []).diagnosis.actions[0] == "Compare with model haiku; roll back if it does not show this."
+    )

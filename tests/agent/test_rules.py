@@ -29,8 +29,8 @@ def test_a_person_woken_at_night_reads_what_happened():
         "step 26: the same call to lookup_order with the same result 25 times."
     )
     assert diagnosis.claims[1].text == (
-        "Trajectory aaaaaaaaaaaa calls lookup_order 26 times, healthy peers at most 1 time; step 3 is the first "
-        "beyond that."
+        "Trajectory aaaaaaaaaaaa calls lookup_order 26 times, the healthy peers looked at 1 time at most; step 3 is "
+        "the first beyond that."
     )
     assert (diagnosis.verdict, diagnosis.category, diagnosis.by) == (Verdict.LIKELY, "loop", "rules")
     assert diagnosis.responsible is not None
