@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 
 from analyzer.detectors.kernels.blocks import P_MAX
-from analyzer.detectors.kernels.grid import Bools, Floats
+from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Bools, Floats
 
 TAIL_SHARE = 0.05
+STEP_NATS_MAX = 4.0
+"""No single tick contributes more: one quarter of an hour is never proof."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +56,15 @@ class AmountBaseline:
     high: float
     """ln of the 90th percentile of the values; -inf where there is no distribution."""
     units_per_hour: float
+    gate: float
+    """The rise of the mean below which nothing is reported: `ratio_min`, or more where the level drifts by itself."""
 
-    def units_to_confirm(self, settings: AmountSettings) -> float:
-        """Return how many units kernel A needs for a rise by its shift: threshold over Kullback-Leibler divergence."""
-        return settings.alarm_nats * 2 * self.sigma2 * self.deff / settings.shift**2
+    def hours_to_confirm(self, settings: AmountSettings) -> float:
+        """Return how long kernel A needs for a rise by its shift: threshold over the divergence of a tick."""
+        units = max(self.units_per_hour / TICKS_PER_HOUR, 1e-9)
+        variance = 4 * self.tau2 + self.deff * self.sigma2 / units
+        nats = min(settings.shift**2 / (2 * variance), STEP_NATS_MAX)
+        return settings.alarm_nats / nats / TICKS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
