@@ -75,7 +75,7 @@ def test_first_sight_opens_an_incident_with_everything_computed() -> None:
     )
     (one,) = run([entry])
     assert one.state is State.OPEN
-    assert one.title == "support-triage: cost per trajectory 2.3x since 08:10 UTC, $111 a day too much"
+    assert one.title == "support-triage: cost per trajectory 2.3x since 2026-11-23 08:10 UTC, $111 a day too much"
     assert one.subject == Subject("support-triage", "2.4.0", "b", None)
     assert (one.onset, one.opened_at, one.last_seen_at, one.resolved_at) == (ONSET, NOW, NOW, None)
     assert (one.observed, one.expected, one.unit, one.excess_usd) == (0.31, 0.135, "USD", 45.5)
@@ -94,35 +94,39 @@ def test_first_sight_opens_an_incident_with_everything_computed() -> None:
     [
         (
             loop(1, 2, agent="billing-bot", excess_usd=3.2),
-            "billing-bot: lookup_order repeated up to 25x in 2 of 90 trajectories since 08:10 UTC, $3.20 wasted",
+            "billing-bot: lookup_order repeated up to 25x in 2 of 90 trajectories since 2026-11-23 08:10 UTC,"
+            " $3.20 wasted",
         ),
         (
             finding(Kind.ERRORS, "sql-analyst", value=0.34, baseline=0.02, onset=ONSET - timedelta(days=1)),
-            "sql-analyst: 34 % of trajectories fail (2 % expected) since 22 Nov 08:10 UTC",
+            "sql-analyst: 34 % of trajectories fail (2 % expected) since 2026-11-22 08:10 UTC",
         ),
         (
             finding(Kind.TOOL_ERRORS, "sql-analyst", tool="run_query", value=0.5, baseline=0.001),
-            "sql-analyst: run_query: 50 % of calls fail (0.1 % expected) since 08:10 UTC",
+            "sql-analyst: run_query: 50 % of calls fail (0.1 % expected) since 2026-11-23 08:10 UTC",
         ),
         (
             finding(excess_usd=4.0, onset=NOW - HOUR),
-            "support-triage: cost per trajectory 2.3x since 17:00 UTC, $4.00 too much",
+            "support-triage: cost per trajectory 2.3x since 2026-11-23 17:00 UTC, $4.00 too much",
         ),
         (
             finding(excess_usd=4.0, recovered=NOW - HOUR),
-            "support-triage: cost per trajectory 2.3x from 08:10 UTC to 17:00 UTC, $4.00 too much",
+            "support-triage: cost per trajectory 2.3x from 2026-11-23 08:10 to 17:00 UTC, $4.00 too much",
         ),
-        (finding(baseline=0.0), "support-triage: cost per trajectory at $0.31 since 08:10 UTC"),
-        (finding(Kind.SILENCE, None, affected=0), "fleet: has gone silent since 08:10 UTC"),
-        (finding(Kind.TOOL_LATENCY, tool="search"), "support-triage: duration of search 2.3x since 08:10 UTC"),
+        (finding(baseline=0.0), "support-triage: cost per trajectory at $0.31 since 2026-11-23 08:10 UTC"),
+        (finding(Kind.SILENCE, None, affected=0), "fleet: has gone silent since 2026-11-23 08:10 UTC"),
+        (
+            finding(Kind.TOOL_LATENCY, tool="search"),
+            "support-triage: duration of search 2.3x since 2026-11-23 08:10 UTC",
+        ),
         (
             finding(agent="a\n\x1b[31mred" + "x" * 99),
-            f"a ␛[31mred{'x' * 49}…: cost per trajectory 2.3x since 08:10 UTC",
+            f"a ␛[31mred{'x' * 49}…: cost per trajectory 2.3x since 2026-11-23 08:10 UTC",
         ),
     ],
 )
 def test_title_says_what_who_how_much_since_when(found: Finding, title: str) -> None:
-    """The title is one line for people, with a date where the day is another, and a rate only once it is no guess."""
+    """The title is one line that reads the same next week, its times in full; a rate only once it is no guess."""
     assert run([found])[0].title == title
 
 
@@ -481,4 +485,4 @@ def test_a_loop_keeps_the_time_at_which_it_was_first_seen() -> None:
     later = NOW + 20 * HOUR
     [second] = run([loop(3, 4, onset=ONSET + 20 * HOUR)], [first], at=later)
     assert (second.id, second.onset) == (first.id, ONSET)
-    assert "(first 23 Nov 08:10 UTC)" in second.title
+    assert "(first 2026-11-23 08:10 UTC)" in second.title

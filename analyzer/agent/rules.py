@@ -145,8 +145,10 @@ def summary_of(incident: Incident) -> str:
     subject = short(str(incident.subject))
     observed = amount(incident.observed, incident.unit, incident.kind)
     expected = amount(incident.expected, incident.unit, incident.kind)
-    text = f"{subject}: {incident.kind.value} at {observed}, expected {expected}"
-    if incident.ratio is not None:
+    limited = incident.kind is Kind.LOOP
+    held = "the limit is" if limited else "expected"
+    text = f"{subject}: {incident.kind.value} at {observed}, {held} {expected}"
+    if incident.ratio is not None and not limited:
         text += f" ({number(incident.ratio)}x)"
     text += f", since about {moment(incident.onset)}."
     if incident.affected.of:

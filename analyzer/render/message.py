@@ -19,8 +19,8 @@ from analyzer.render.blocks import (
     prose,
     strong,
 )
-from analyzer.render.numbers import clock, figure, money, percent, ratio
-from analyzer.render.outline import ending_text, status_line
+from analyzer.render.numbers import clock, money, percent
+from analyzer.render.outline import ending_text, figures, status_line
 from analyzer.render.text import one_line, visible
 from analyzer.types.report import Incident, Reason, SpanEvidence
 
@@ -56,10 +56,7 @@ def message_outline(incident: Incident, reason: Reason, at: datetime) -> tuple[B
 
 
 def _facts(incident: Incident, at: datetime) -> Block:
-    observed = figure(incident.observed, incident.kind, incident.unit)
-    expected = figure(incident.expected, incident.kind, incident.unit)
-    times = f" ({ratio(incident.ratio)})" if incident.ratio is not None else ""
-    entries = [plain(f"observed {observed}, expected {expected}{times}, since {clock(incident.onset, at)}")]
+    entries = [plain(f"{figures(incident)}, since {clock(incident.onset, at)}")]
     if incident.excess_usd is not None:
         entries.append(plain(f"{money(incident.excess_usd)} beyond what was expected"))
     main = max(incident.account, key=lambda factor: factor.share, default=None)

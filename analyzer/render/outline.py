@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from analyzer.render import incidents as tables
 from analyzer.render.blocks import (
@@ -23,6 +23,7 @@ from analyzer.render.blocks import (
     strong,
 )
 from analyzer.render.numbers import (
+    LIMITED,
     clock,
     count,
     duration,
@@ -96,9 +97,9 @@ def incident_outline(incident: Incident, at: datetime, *, level: int = 1) -> tup
         Heading(level, plain(incident.title)),
         Paragraph(status_line(incident)),
         *_explanation(incident),
-        *facts(incident, at, below),
+        *facts(incident, below),
         *_account(incident, below),
-        *_changes(incident.changes, at, below),
+        *_changes(incident.changes, below),
         *_evidence(incident, at, below),
         *_trajectories(incident, below),
         *_advice(incident, below),
@@ -156,7 +157,7 @@ def _explanation(incident: Incident) -> Iterable[Block]:
         )
 
 
-def facts(incident: Incident, at: datetime, level: int) -> Iterable[Block]:
+def facts(incident: Incident, level: int) -> Iterable[Block]:
     """Yield the computed facts: figures, onset, extent, and each finding of several."""
     subject = incident.subject
     names = [
@@ -170,11 +171,13 @@ def facts(incident: Incident, at: datetime, level: int) -> Iterable[Block]:
         if value
     ]
     entries = [line(f"{label}: ", code(one_line(value, NAME_COLUMNS_MAX))) for label, value in names]
-    entries.append(plain(_figures(incident)))
+    entries.append(plain(figures(incident)))
     low = min((finding.onset_low for finding in incident.findings), default=incident.onset)
     high = max((finding.onset_high for finding in incident.findings), default=incident.onset)
-    between = f" (between {clock(low, at)} and {clock(high, at)})" if low < high else ""
-    entries.append(plain(f"began: {moment(incident.onset)}{between}, {span_of(at - incident.onset)} ago"))
+    between = f" (between {moment(low)} and {moment(high)})" if low < high else ""
+    entries.append(plain(f"began: {moment(incident.onset)}{between}"))
+    lasted = span_of(max(incident.last_seen_at - incident.onset, timedelta()))
+    entries.append(plain(f"last seen: {moment(incident.last_seen_at)}, {lasted} after it began"))
     if incident.affected.of or incident.affected.trajectories:
         entries.append(plain(_extent(incident)))
     if incident.excess_usd is not None:
@@ -197,13 +200,14 @@ def _extent(incident: Incident) -> str:
     return f"hit: {number(incident.affected.trajectories)} of {count(incident.affected.of, *noun)}"
 
 
-def _figures(incident: Incident) -> str:
+def figures(incident: Incident) -> str:
+    """Return what was observed and what it is held against. A loop has no expected number of repeats, only a limit."""
     observed = figure(incident.observed, incident.kind, incident.unit)
-    if incident.kind is Kind.LOOP:
-        return f"repeated: up to {observed}; {figure(incident.expected, incident.kind, incident.unit)} is the limit"
     expected = figure(incident.expected, incident.kind, incident.unit)
-    times = f", {ratio(incident.ratio)} as much" if incident.ratio is not None else ""
-    return f"observed: {observed}, expected: {expected}{times}"
+    if incident.kind in LIMITED:
+        return f"repeated up to {observed}, the limit is {expected}"
+    times = f" ({ratio(incident.ratio)})" if incident.ratio is not None else ""
+    return f"observed {observed}, expected {expected}{times}"
 
 
 def _findings_table(incident: Incident) -> Table:
@@ -212,7 +216,7 @@ def _findings_table(incident: Incident) -> Table:
             plain(finding.detector),
             plain(finding.kind.value),
             plain(figure(finding.value, finding.kind, finding.unit)),
-            plain(figure(finding.baseline, finding.kind, finding.unit)),
+            plain(("limit " if finding.kind in LIMITED else "") + figure(finding.baseline, finding.kind, finding.unit)),
             plain(number(finding.score)),
             plain(number(finding.threshold)),
         )
@@ -238,18 +242,18 @@ def _account(incident: Incident, level: int) -> Iterable[Block]:
     yield Table(("factor", "before", "since", "share of the change"), rows, right=frozenset({1, 2, 3}))
 
 
-def _changes(changes: Sequence[Change], at: datetime, level: int) -> Iterable[Block]:
+def _changes(changes: Sequence[Change], level: int) -> Iterable[Block]:
     yield Heading(level, plain("What changed near the onset"))
     if not changes:
         yield Paragraph(plain("Nothing we can see changed."))
         return
-    yield Bullets(tuple(_change(change, at) for change in changes))
+    yield Bullets(tuple(_change(change) for change in changes))
 
 
-def _change(change: Change, at: datetime) -> Line:
+def _change(change: Change) -> Line:
     new = code(one_line(change.to_value, NAME_COLUMNS_MAX)) if change.to_value else "none"
     old = (" (before: ", code(one_line(change.from_value, NAME_COLUMNS_MAX)), ")") if change.from_value else ()
-    return line(f"{change.what}: ", new, *old, f", first seen {clock(change.at, at)}")
+    return line(f"{change.what}: ", new, *old, f", first seen {moment(change.at)}")
 
 
 def _evidence(incident: Incident, at: datetime, level: int) -> Iterable[Block]:
