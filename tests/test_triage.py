@@ -93,9 +93,8 @@ def test_first_sight_opens_an_incident_with_everything_computed() -> None:
     ("found", "title"),
     [
         (
-            loop(1, 2, agent="billing-bot", excess_usd=3.2),
-            "billing-bot: lookup_order repeated up to 25x in 2 of 90 trajectories since 2026-11-23 08:10 UTC,"
-            " $3.20 wasted",
+            loop(1, 2, agent="billing", excess_usd=3.2),
+            "billing: lookup_order repeated up to 25x in 2 of 90 trajectories since 2026-11-23 08:10 UTC, $3.20 wasted",
         ),
         (
             finding(Kind.ERRORS, "sql-analyst", value=0.34, baseline=0.02, onset=ONSET - timedelta(days=1)),
@@ -191,12 +190,25 @@ def test_loop_from_the_edge_of_the_window_may_be_older() -> None:
 
 
 def test_failing_tool_and_failing_trajectories_are_one_incident() -> None:
-    """Errors and tool errors that begin together are one incident about the tool, counted in trajectories."""
+    """Errors and tool errors that begin together are one incident about the tool."""
     errors = finding(Kind.ERRORS, value=0.34, baseline=0.02, affected=40, of=120)
-    tool = finding(Kind.TOOL_ERRORS, tool="run_query", value=0.5, baseline=0.01, affected=300, of=600)
+    tool = finding(Kind.TOOL_ERRORS, tool="run_query", value=0.5, baseline=0.01, unit="calls", affected=300, of=600)
     (one,) = run([errors, tool])
-    assert (one.kind, one.subject.tool, one.affected) == (Kind.TOOL_ERRORS, "run_query", Affected(40, 120))
+    assert (one.kind, one.subject.tool) == (Kind.TOOL_ERRORS, "run_query")
     assert len(run([errors, replace(tool, onset_low=NOW - HOUR, onset_high=NOW)])) == 2
+
+
+def test_a_failing_tool_is_counted_in_trajectories_or_not_at_all() -> None:
+    """Calls are no trajectories, and trajectories that failed are not those that the tool hit: only a count of these."""
+    errors = finding(Kind.ERRORS, value=0.34, baseline=0.02, affected=26, of=55)
+    tool = finding(Kind.TOOL_ERRORS, tool="run_query", value=0.5, baseline=0.01, unit="calls", affected=300, of=600)
+    counted = Examined(tool, affected=Affected(42, 55))
+    (known,) = run([errors, counted])
+    assert known.affected == Affected(42, 55)
+    (unknown,) = run([errors, tool])
+    assert unknown.affected == Affected(0, 0)
+    (unseen,) = run([errors], [known], NOW + HOUR)
+    assert (unseen.kind, unseen.affected) == (Kind.TOOL_ERRORS, Affected(42, 55))
 
 
 def test_symptoms_move_together() -> None:

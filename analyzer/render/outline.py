@@ -38,6 +38,7 @@ from analyzer.render.numbers import (
 )
 from analyzer.render.text import cut, one_line, visible
 from analyzer.types.report import (
+    CALLS,
     Change,
     Diagnosis,
     Ending,
@@ -178,8 +179,9 @@ def facts(incident: Incident, level: int) -> Iterable[Block]:
     entries.append(plain(f"began: {moment(incident.onset)}{between}"))
     lasted = span_of(max(incident.last_seen_at - incident.onset, timedelta()))
     entries.append(plain(f"last seen: {moment(incident.last_seen_at)}, {lasted} after it began"))
-    if incident.affected.of or incident.affected.trajectories:
-        entries.append(plain(_extent(incident)))
+    extent = _extent(incident)
+    if extent:
+        entries.append(plain(extent))
     if incident.excess_usd is not None:
         entries.append(plain(f"cost beyond what was expected: {money(incident.excess_usd)}"))
     if incident.resolved_at is not None:
@@ -194,10 +196,15 @@ def facts(incident: Incident, level: int) -> Iterable[Block]:
 
 
 def _extent(incident: Incident) -> str:
-    """Say how much is hit. Of failing tools it is calls, unless a finding of failed trajectories came with them."""
-    calls = incident.kind is Kind.TOOL_ERRORS and all(found.kind is not Kind.ERRORS for found in incident.findings)
-    noun = ("call", "calls") if calls else ("trajectory", "trajectories")
-    return f"hit: {number(incident.affected.trajectories)} of {count(incident.affected.of, *noun)}"
+    """Say how much is hit, or nothing. Where the trajectories that called a failing tool are not known, it is calls."""
+    hit = incident.affected
+    if hit.of:
+        whose = " that called it" if incident.kind is Kind.TOOL_ERRORS else ""
+        return f"hit: {number(hit.trajectories)} of {count(hit.of, 'trajectory', 'trajectories')}{whose}"
+    lead = incident.findings[0] if incident.findings else None
+    if lead is None or not lead.of or lead.unit != CALLS:
+        return ""
+    return f"hit: {number(lead.affected)} of {count(lead.of, 'call')}"
 
 
 def figures(incident: Incident) -> str:

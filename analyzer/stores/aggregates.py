@@ -6,7 +6,7 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
-from analyzer.stores.base import Usage
+from analyzer.stores.base import ToolUse, Usage
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 from analyzer.types.metric import TICK_S, Series, Signal, Sketch
 from analyzer.types.report import Change, Subject
@@ -172,6 +172,17 @@ def usage(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime) -
     return [
         Usage(agent, *key, *runs.get(key, (0, 0)), *(value or 0 for value in spent.get(key, nothing))) for key in keys
     ]
+
+
+def tool_use(raw: sqlite3.Connection, agent: str, tool: str, start: datetime, end: datetime) -> ToolUse:
+    """Return calls and distinct trajectories of one tool. See `TrajectoryStore.tool_use`."""
+    query = (
+        "SELECT COUNT(*), COUNT(DISTINCT s.trajectory),"
+        " COUNT(DISTINCT CASE WHEN s.status = 'error' THEN s.trajectory END)"
+        " FROM spans s JOIN trajectories t ON t.id = s.trajectory WHERE s.operation = 'execute_tool'"
+        " AND s.repeated = 0 AND s.tool = ? AND t.agent = ? AND s.end_ns >= ? AND s.end_ns < ?"
+    )
+    return ToolUse(*raw.execute(query, (tool, agent, nanoseconds(start), nanoseconds(end))).fetchone())
 
 
 def changes(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime) -> list[Change]:

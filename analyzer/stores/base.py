@@ -50,6 +50,17 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolUse:
+    """How much one tool was used by one agent in a time range."""
+
+    calls: int
+    trajectories: int
+    """Trajectories with at least one call."""
+    failed: int
+    """Of these, those with at least one call that failed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One place where a text was found."""
 
@@ -106,6 +117,9 @@ class TrajectoryStore(Protocol):
 
     def usage(self, agent: str, start: datetime, end: datetime) -> list[Usage]:
         """Return amounts per version and model for the account of a change."""
+
+    def tool_use(self, agent: str, tool: str, start: datetime, end: datetime) -> ToolUse:
+        """Return the calls of a tool that ended in the range, and the trajectories that made them."""
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """Return what was first seen in the range: versions, models, prompts, tool definitions.

@@ -13,7 +13,7 @@ from typing import Any, Self
 from analyzer.errors import NotFoundError
 from analyzer.masking import Masker
 from analyzer.stores import aggregates, rows, summaries
-from analyzer.stores.base import Added, Hit, Order, Usage
+from analyzer.stores.base import Added, Hit, Order, ToolUse, Usage
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads
 from analyzer.types.messages import readable
@@ -253,6 +253,11 @@ class SqliteTrajectories:
         """See `TrajectoryStore.usage`."""
         with self.connection.reading() as raw:
             return aggregates.usage(raw, agent, start, end)
+
+    def tool_use(self, agent: str, tool: str, start: datetime, end: datetime) -> ToolUse:
+        """See `TrajectoryStore.tool_use`."""
+        with self.connection.reading() as raw:
+            return aggregates.tool_use(raw, agent, tool, start, end)
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """See `TrajectoryStore.changes`."""

@@ -12,6 +12,7 @@ from analyzer.triage.groups import Group
 from analyzer.triage.rules import EVENTS, Rules, cause_rank, fingerprint, incident_id, is_retry_of, key_of
 from analyzer.triage.title import title
 from analyzer.types.report import (
+    CALLS,
     Affected,
     Change,
     Examined,
@@ -90,7 +91,7 @@ def compose(
         expected=lead.baseline,
         ratio=lead.value / lead.baseline if lead.baseline > 0 else None,
         unit=lead.unit,
-        affected=_affected(lead, findings),
+        affected=_affected(lead, members, base if keep else None),
         excess_usd=excess_usd,
         findings=tuple(findings),
         account=_first(entry.account for entry in sources) or (base.account if keep and base else ()),
@@ -136,12 +137,15 @@ def _subject(lead: Finding, changes: Sequence[Change], base: Incident | None) ->
     )
 
 
-def _affected(lead: Finding, findings: Sequence[Finding]) -> Affected:
-    """Count trajectories: tool errors count calls, so that the failed trajectories of the same story stand in."""
-    counted = lead
-    if lead.kind is Kind.TOOL_ERRORS:
-        counted = next((finding for finding in findings if finding.kind is Kind.ERRORS), lead)
-    return Affected(counted.affected, counted.of)
+def _affected(lead: Finding, members: Sequence[Examined], base: Incident | None) -> Affected:
+    """Count trajectories as they were counted for the foremost finding; a number of calls never stands in for them."""
+    key = key_of(lead)
+    counted = next((entry.affected for entry in members if key_of(entry.finding) == key), None)
+    if counted is not None:
+        return counted
+    if base is not None and base.fingerprint == key and all(key_of(entry.finding) != key for entry in members):
+        return base.affected
+    return Affected(0, 0) if lead.unit == CALLS else Affected(lead.affected, lead.of)
 
 
 def _trace_ids(members: Sequence[Examined], rules: Rules) -> tuple[str, ...]:

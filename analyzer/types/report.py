@@ -83,6 +83,10 @@ class Ending(StrEnum):
     """No model was asked: no credentials, or switched off."""
 
 
+CALLS = "calls"
+"""The unit of findings that count calls of a tool, and not trajectories."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Something that could not be seen. Never silence."""
@@ -240,7 +244,7 @@ class Diagnosis:
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """How much is hit."""
+    """How many trajectories are hit since the onset: 0 of 0 where only calls are known."""
 
     trajectories: int
     of: int
@@ -292,6 +296,8 @@ class Examined:
     healthy_trace_ids: tuple[str, ...] = ()
     """Peers of the same agent from before the onset that did well."""
     evidence: tuple[Evidence, ...] = ()
+    affected: Affected | None = None
+    """Trajectories hit, of those concerned, where the finding itself counts something else (calls); None: not known."""
 
 
 class Reason(StrEnum):

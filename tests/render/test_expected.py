@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import pytest
 from render.rewrite import EXPECTED, TEXTS
+from support.incidents import NOW, finding, incident
+
+from analyzer.render.outline import incident_outline
+from analyzer.render.terminal import terminal
+from analyzer.types.report import Affected, Kind
 
 
 @pytest.mark.parametrize("name", list(TEXTS))
@@ -13,3 +18,17 @@ def test_text_is_exactly_as_expected(name: str) -> None:
 def test_nothing_expected_is_forgotten() -> None:
     """Every file in expected/ is compared with something."""
     assert {file.name for file in EXPECTED.iterdir()} == set(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("affected", "line"),
+    [
+        (Affected(42, 55), "- hit: 42 of 55 trajectories that called it\n"),
+        (Affected(0, 0), "- hit: 300 of 600 calls\n"),
+    ],
+)
+def test_what_a_failing_tool_hits_is_said_in_what_was_counted(affected: Affected, line: str) -> None:
+    """Trajectories where they were counted, and else calls, by their own name."""
+    failing = finding(Kind.TOOL_ERRORS, tool="run_sql", value=0.5, unit="calls", affected=300, of=600)
+    one = incident(kind=Kind.TOOL_ERRORS, findings=(failing,), affected=affected)
+    assert line in terminal(incident_outline(one, NOW))
