@@ -22,7 +22,7 @@ from analyzer.metrics.base import MetricSource
 from analyzer.metrics.evidence import evaluated
 from analyzer.metrics.window import Reach, collect, learning_agents, of_one
 from analyzer.stores.base import IncidentStore, TrajectoryStore
-from analyzer.triage import triage
+from analyzer.triage import as_of, triage
 from analyzer.types.metric import Window
 from analyzer.types.report import (
     Answer,
@@ -42,6 +42,8 @@ from analyzer.types.watch import Watch
 _T = TypeVar("_T")
 NAMED_MAX = 10
 """Agents named in a note before the rest is only hinted at."""
+REPEATED = "history repeated"
+"""The note of a run in the past."""
 _ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
 
 
@@ -91,8 +93,13 @@ class App:
     """What other rooms could not do, collected while they worked: an own trace that could not be kept, say."""
 
 
-def run(app: App, at: datetime, *, on_phase: Callable[[str], None] = lambda _name: None) -> Report:
-    """Do one pass as of `at` and return its report, stored and delivered. Raises StoreError when the store is gone."""
+def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str], None] = lambda _name: None) -> Report:
+    """Do one pass as of `at` and return its report, stored and delivered. Raises StoreError when the store is gone.
+
+    Where the store remembers a later run, this one repeats history: the report is all that comes of it, with the note
+    REPEATED. It knows less than what is kept, and would put back incidents that people look at now. `live` says that
+    `at` is the clock's own now, which is never history: a run at a wrong time must not silence those on schedule.
+    """
     began = time.monotonic()
 
     def phase(name: str, work: Callable[[], _T]) -> _T:
@@ -101,6 +108,7 @@ def run(app: App, at: datetime, *, on_phase: Callable[[str], None] = lambda _nam
             return work()
 
     with app.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer") as own:
+        later = None if live else _later_run(app, at)
         window = phase("collect", lambda: _collected(app, at))
         findings, blind_spots = phase("detect", lambda: _detected(app, window))
         examined = phase("account", lambda: _examined(app, findings, window))
@@ -110,13 +118,14 @@ def run(app: App, at: datetime, *, on_phase: Callable[[str], None] = lambda _nam
             run=_run(app, window, use, time.monotonic() - began),
             incidents=incidents,
             gaps=(*window.gaps, *blind_spots, *app.gaps()),
-            notes=_notes(window),
+            notes=_notes(window, later),
         )
-        phase("report", lambda: _kept(app, report, at))
-        undelivered = phase("deliver", lambda: app.deliver(report, at=at))
-        if undelivered:
-            report = replace(report, gaps=(*report.gaps, *undelivered))
-            _kept(app, report, at)
+        if later is None:
+            phase("report", lambda: _kept(app, report, at))
+            undelivered = phase("deliver", lambda: app.deliver(report, at=at))
+            if undelivered:
+                report = replace(report, gaps=(*report.gaps, *undelivered))
+                _kept(app, report, at)
         own.set(output=f"{len(incidents)} incidents, {len(report.gaps)} gaps", incidents=[one.id for one in incidents])
     return report
 
@@ -137,6 +146,12 @@ def ask(app: App, trace_id: str, question: str) -> Answer:
         answer = app.explainer.answer(trace_id, question, healthy_trace_ids=peers, findings=findings)
         own.set(output=answer.text)
     return answer
+
+
+def _later_run(app: App, at: datetime) -> datetime | None:
+    """Return the now of the last run that was kept, where it lies after `at`."""
+    last = app.incidents.latest_run_at()
+    return last if last is not None and last > at else None
 
 
 def _collected(app: App, at: datetime) -> Window:
@@ -195,7 +210,7 @@ def _investigated(app: App, incidents: Sequence[Incident], at: datetime) -> tupl
     The model is asked about what goes on; what was over before anyone saw it is explained by rules.
     """
     use = ModelUse(budget_usd=app.budget_usd)
-    before = {one.id: one for one in app.incidents.incidents()}
+    before = {one.id: one for one in as_of(app.incidents.incidents(), at)}
     done: list[Incident] = []
     asked = 0
     for incident in incidents:
@@ -236,13 +251,20 @@ def added(left: ModelUse, right: ModelUse) -> ModelUse:
     )
 
 
-def _notes(window: Window) -> dict[str, str]:
-    """Return what a reader should know who wonders why nothing was said: agents that are too new to be judged."""
+def _notes(window: Window, later: datetime | None) -> dict[str, str]:
+    """Return what a reader should know who wonders why nothing was said, by name.
+
+    Agents that are too new to be judged, and that a run in the past is neither kept nor sent.
+    """
+    notes = {}
+    if later is not None:
+        kept = f"a run at {later:%Y-%m-%d %H:%M} UTC is recorded already"
+        notes[REPEATED] = f"{kept}: nothing of this one was saved or sent"
     learning = learning_agents(window)
-    if not learning:
-        return {}
-    names = ", ".join(learning[:NAMED_MAX]) + (", ..." if len(learning) > NAMED_MAX else "")
-    return {"learning": f"less than three days of history, so rises are not judged yet: {names}"}
+    if learning:
+        names = ", ".join(learning[:NAMED_MAX]) + (", ..." if len(learning) > NAMED_MAX else "")
+        notes["learning"] = f"less than three days of history, so rises are not judged yet: {names}"
+    return notes
 
 
 def _run(app: App, window: Window, use: ModelUse, duration_s: float) -> Run:

@@ -199,7 +199,7 @@ def test_failing_tool_and_failing_trajectories_are_one_incident() -> None:
 
 
 def test_a_failing_tool_is_counted_in_trajectories_or_not_at_all() -> None:
-    """Calls are no trajectories, and trajectories that failed are not those that the tool hit: only a count of these."""
+    """Calls are no trajectories, and those that failed are not those that the tool hit: only a count of these."""
     errors = finding(Kind.ERRORS, value=0.34, baseline=0.02, affected=26, of=55)
     tool = finding(Kind.TOOL_ERRORS, tool="run_query", value=0.5, baseline=0.01, unit="calls", affected=300, of=600)
     counted = Examined(tool, affected=Affected(42, 55))
@@ -379,6 +379,14 @@ def test_run_repeated_on_history_does_not_know_what_came_later() -> None:
     closed = replace(first, state=State.RESOLVED, resolved_at=NOW + 10 * HOUR)
     (seen,) = run([finding()], [closed], NOW + HOUR)
     assert (seen.id, seen.state, seen.resolved_at) == (first.id, State.ONGOING, None)
+
+
+def test_run_repeated_on_history_does_not_know_what_was_opened_later() -> None:
+    """With `at` before an incident was opened it is seen for the first time, or not at all."""
+    (first,) = run([finding()])
+    assert run([], [first], NOW - HOUR) == ()
+    (again,) = run([finding()], [first], NOW - HOUR)
+    assert (again.id, again.state, again.opened_at) == (first.id, State.OPEN, NOW - HOUR)
 
 
 def test_ranking_is_by_severity_then_money() -> None:

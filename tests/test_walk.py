@@ -6,10 +6,12 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -160,6 +162,48 @@ def test_two_runs_at_once_tell_nothing_twice(store: Path) -> None:
     assert all("another run over" in error for error in refused)
 
 
+def kept(store: Path) -> list[tuple[Any, ...]]:
+    """Return what the store keeps of incidents, messages and reports, and the report files, as they are."""
+    with closing(sqlite3.connect(store)) as raw:
+        rows = [(table, *row) for table in ("incidents", "deliveries", "reports") for row in raw.execute(
+            f"SELECT * FROM {table} ORDER BY id"  # noqa: S608 - own names
+        )]  # fmt: skip
+    return rows + [(path.name, path.read_bytes()) for path in sorted((store.parent / "reports").iterdir())]
+
+
+def test_a_run_in_the_past_reports_and_leaves_everything_as_it_was(store: Path) -> None:
+    """`--at` before the last run shows what was seen then; incidents, files and routes keep what is known since."""
+    loop = the_loop(run(store))
+    before = kept(store)
+    with slack() as fake:
+        past = run(store, at=NOW - timedelta(hours=4), ANALYZER_SLACK_WEBHOOK_URL=fake.url)
+        assert fake.payloads == []
+    assert past.code == 0, past.stderr
+    assert kept(store) == before
+    then = the_loop(past)
+    assert (then["id"], then["state"], then["onset"]) == (loop["id"], "open", loop["onset"])
+    assert then["affected"]["trajectories"] < loop["affected"]["trajectories"]
+    said = "a run at 2026-11-20 12:00 UTC is recorded already: nothing of this one was saved or sent"
+    assert json.loads(past.stdout)["notes"]["history repeated"] == said
+    assert past.stderr == f"history repeated: {said}\n"
+
+
+def test_a_run_in_the_past_prints_its_whole_report(store: Path) -> None:
+    """Nobody is told anything, so that a person who repeats a run is shown the report itself."""
+    run(store)
+    past = analyzer("run", "--store", str(store), "--at", (NOW - timedelta(hours=4)).isoformat())
+    assert past.stdout.startswith("Agent fleet report, 2026-11-20 08:00 UTC\n")
+    assert "What was measured" in past.stdout
+    assert "This run" in past.stdout
+
+
+def test_a_run_by_the_clock_is_never_the_past(store: Path) -> None:
+    """A run at a time that is yet to come does not silence the ones on schedule."""
+    run(store, at=datetime(2999, 1, 1, tzinfo=UTC))
+    ended = analyzer("run", "--store", str(store), "--json")
+    assert "history repeated" not in json.loads(ended.stdout)["notes"]
+
+
 def test_fail_on_is_exit_1(store: Path) -> None:
     """`--fail-on low` ends 1 while an incident is open."""
     assert run(store, "--fail-on", "low").code == 1
@@ -265,8 +309,6 @@ def _diagnosis(claims: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _without_incidents(source: Path, target: Path) -> None:
-    import sqlite3
-
     target.write_bytes(source.read_bytes())
     with sqlite3.connect(target) as raw:
         for table in ("deliveries", "incidents", "reports"):

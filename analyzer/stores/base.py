@@ -142,6 +142,9 @@ class IncidentStore(Protocol):
     def incident(self, prefix: str) -> Incident:
         """Return one incident by id or a prefix of it. Raises NotFoundError."""
 
+    def latest_run_at(self) -> datetime | None:
+        """Return the latest now of any run that was kept here, or None before the first."""
+
     def save_incidents(self, incidents: Sequence[Incident], *, run_trace_id: str) -> None:
         """Keep the incidents as this run left them, in one transaction."""
 
