@@ -82,7 +82,11 @@ def test_help_imports_nothing_heavy() -> None:
         (("frobnicate",), "No such command 'frobnicate'"),
         (("ingest",), "Missing argument 'PATH...'"),
         (("run", "--at", "soon"), "'soon' is no time"),
+        (("run", "--at", "2999-01-01"), "'2999-01-01' is out of range: 1971 to 2261"),
+        (("run", "--at", "0001-01-01T00:00:00+14:00"), "is out of range"),
+        (("run", "--at", "99999999999"), "is out of range"),
         (("run", "--lookback", "a while"), "'a while' is no duration"),
+        (("run", "--lookback", "99999999999w"), "'99999999999w' is longer than 365 days"),
         (("traces", "show", "zzz"), "'zzz' is no trace id"),
         (("traces", "show", "latest"), "holds no trajectories yet"),
         (("incidents", "show", "inc-1"), "no incident begins with inc-1"),
@@ -230,6 +234,13 @@ def test_settings_are_shown_with_their_source_and_secrets_are_not(tmp_path: Path
     assert "secretpart" not in ended.stdout + ended.stderr
     assert "ANALYZER_SLACK_WEBHOOK_URL" in ended.stdout
     assert "(set, not shown)" in ended.stdout
+
+
+def test_doctor_shows_durations_as_they_are_written() -> None:
+    """A length of time is shown in the form in which a setting takes it."""
+    ended = analyzer("doctor", "--json", env={"ANALYZER_LOOKBACK": "36h"})
+    shown = {one["name"]: one["value"] for one in json.loads(ended.stdout)["settings"]}
+    assert (shown["lookback"], shown["history"]) == ("1d12h", "28d")
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
