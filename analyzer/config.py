@@ -17,8 +17,9 @@ from analyzer.errors import UsageError
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PORTS = 65_536
 YEARS = (1971, 2261)
-"""Times are kept as Unix nanoseconds in 64 bits, which end in 2262; a run looks back from its now by less than a year."""
+"""Times are kept as Unix nanoseconds in 64 bits, which end in 2262; before the first year lies at most a history."""
 DURATION_MAX = timedelta(days=365)
+"""No detector learns from more, and a slip of the pen must not make a run read everything."""
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)\s*([smhdw]))+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 
