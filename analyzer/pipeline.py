@@ -26,6 +26,8 @@ from analyzer.triage import as_of, triage
 from analyzer.types.metric import Window
 from analyzer.types.report import (
     Answer,
+    Diagnosis,
+    Ending,
     Examined,
     Explained,
     Finding,
@@ -45,6 +47,8 @@ NAMED_MAX = 10
 REPEATED = "history repeated"
 """The note of a run in the past."""
 _ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
+_NOT_ASKED = frozenset({Ending.OFF, Ending.UNAVAILABLE})
+"""Endings after which a later run asks again: nobody was there, so that nothing was answered."""
 
 
 class Explainer(Protocol):
@@ -205,9 +209,10 @@ def _hours(finding: Finding, at: datetime) -> float:
 
 
 def _investigated(app: App, incidents: Sequence[Incident], at: datetime) -> tuple[tuple[Incident, ...], ModelUse]:
-    """Have the new and the worse explained, worst first, within the run's budget; by rules beyond it.
+    """Have every incident explained that this run saw, worst first: the model is asked within the run's limits.
 
-    The model is asked about what goes on; what was over before anyone saw it is explained by rules.
+    Rules explain the rest, anew in each run, so that what they say agrees with the figures. What a model said is kept
+    while its incident goes on and gets no worse: it was paid for, and it says of which time it is.
     """
     use = ModelUse(budget_usd=app.budget_usd)
     before = {one.id: one for one in as_of(app.incidents.incidents(), at)}
@@ -215,26 +220,40 @@ def _investigated(app: App, incidents: Sequence[Incident], at: datetime) -> tupl
     asked = 0
     for incident in incidents:
         known = before.get(incident.id)
-        if not _needs_explaining(incident, known):
+        worse = known is not None and incident.severity.rank > known.severity.rank
+        if incident.state is State.DISMISSED or (incident.diagnosis is not None and not worse):
             done.append(incident)
             continue
-        left_usd = max(0.0, app.budget_usd - (use.cost_usd or 0.0))
-        if asked < app.investigations_max and incident.state in _ACTIVE:
+        if asked < app.investigations_max and incident.state in _ACTIVE and (worse or _is_open_question(known)):
+            left_usd = max(0.0, app.budget_usd - (use.cost_usd or 0.0))
             explained = app.explainer.explain(incident, budget_usd=left_usd, history_start=at - app.history)
+            diagnosis = explained.diagnosis
             asked += 1
         else:
             explained = app.explainer.explain_by_rules(incident)
+            diagnosis = _with_earlier_ending(explained.diagnosis, known)
         use = added(use, explained.use)
-        evidence = (*incident.evidence, *explained.evidence)
-        done.append(replace(incident, diagnosis=explained.diagnosis, evidence=evidence))
+        diagnosis = replace(diagnosis, as_of=at, observed=incident.observed)
+        done.append(replace(incident, diagnosis=diagnosis, evidence=(*incident.evidence, *explained.evidence)))
     return tuple(done), use
 
 
-def _needs_explaining(incident: Incident, known: Incident | None) -> bool:
-    """Whether there are facts that no explanation has seen: the incident is new, back, or more severe."""
-    if incident.state is State.DISMISSED:
-        return False
-    return incident.diagnosis is None or (known is not None and incident.severity.rank > known.severity.rank)
+def _is_open_question(known: Incident | None) -> bool:
+    """Whether no model has been asked about an incident yet: it is new or back, or there was none to be reached.
+
+    One that refused, or used up its limits, is not asked again: each run would spend the same for the same.
+    """
+    if known is None or known.state not in _ACTIVE or known.diagnosis is None:
+        return True
+    return known.diagnosis.by_rules and known.diagnosis.ending in _NOT_ASKED
+
+
+def _with_earlier_ending(diagnosis: Diagnosis, known: Incident | None) -> Diagnosis:
+    """Return an explanation by rules that still says how the model failed when it was asked about this incident."""
+    earlier = known.diagnosis if known is not None and known.state in _ACTIVE else None
+    if earlier is None or earlier.ending in {Ending.OFF, Ending.ANSWERED}:
+        return diagnosis
+    return replace(diagnosis, ending=earlier.ending, note=earlier.note, struck_out=earlier.struck_out)
 
 
 def added(left: ModelUse, right: ModelUse) -> ModelUse:

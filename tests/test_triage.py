@@ -55,10 +55,10 @@ def loop(*numbers: int, **fields: Any) -> Finding:
     return finding(Kind.LOOP, **(values | {"trace_ids": ids, "affected": len(ids)} | fields))
 
 
-def explained(incident: Incident, *evidence: str) -> Incident:
-    """Return the incident with an explanation that rests on evidence."""
+def explained(incident: Incident, *evidence: str, by: str = "claude-sonnet-5-5") -> Incident:
+    """Return the incident with an explanation of NOW that rests on evidence."""
     claim = Claim("It is so.", evidence)
-    diagnosis = Diagnosis(Verdict.LIKELY, "rules", Ending.OFF, "s", "c", (claim,), None, (), "check", 0)
+    diagnosis = Diagnosis(Verdict.LIKELY, by, Ending.ANSWERED, "s", "c", (claim,), None, (), "check", 0, as_of=NOW)
     return replace(incident, diagnosis=diagnosis)
 
 
@@ -371,6 +371,24 @@ def test_evidence_keeps_its_number_while_an_explanation_names_it() -> None:
     assert second.diagnosis == first.diagnosis
     (third,) = run([finding(evidence=(metric(value=0.33), metric(value=0.14)))], [second], NOW + 2 * HOUR)
     assert {entry.id for entry in third.evidence} == {"E1", "E3", "E4", "E5"}
+
+
+def test_explanation_by_rules_does_not_outlive_its_figures() -> None:
+    """What rules said of an earlier run's figures goes, and its evidence with it; unseen incidents keep theirs."""
+    (first,) = run([finding(evidence=(metric(value=0.30),))])
+    first = explained(first, "E1", by="rules")
+    (second,) = run([finding(evidence=(metric(value=0.33),))], [first], NOW + HOUR)
+    assert second.diagnosis is None
+    assert [(entry.id, entry.value) for entry in second.evidence] == [("E1", 0.33)]
+    (unseen,) = run([], [first], NOW + HOUR)
+    assert (unseen.diagnosis, unseen.evidence) == (first.diagnosis, first.evidence)
+
+
+def test_run_repeated_on_history_does_not_know_a_later_explanation() -> None:
+    """What a model said of later figures is not there yet."""
+    (first,) = run([finding()], at=NOW - 2 * HOUR)
+    (then,) = run([finding()], [explained(first)], NOW - HOUR)
+    assert then.diagnosis is None
 
 
 def test_run_repeated_on_history_does_not_know_what_came_later() -> None:

@@ -345,6 +345,67 @@ def test_whatever_the_model_does_the_report_is_filed_and_says_so(
     assert (store.parent / "reports" / "report.md").read_text().count("billing") >= 1
 
 
+HOUR_BEFORE = NOW - timedelta(hours=1)
+"""Between these the loop hits more trajectories, and its severity stays the same."""
+
+
+def test_an_explanation_by_rules_is_made_anew_with_the_figures_of_each_run(store: Path) -> None:
+    """What rules say of an ongoing incident has this run's figures, and this run's time."""
+    for at in (HOUR_BEFORE, NOW):
+        loop = the_loop(run(store, at=at))
+        hit = loop["affected"]
+        assert f"{hit['trajectories']} of {hit['of']} are affected" in loop["diagnosis"]["summary"]
+        assert (loop["diagnosis"]["as_of"], loop["diagnosis"]["observed"]) == (loop["last_seen_at"], loop["observed"])
+        named = {name for claim in loop["diagnosis"]["claims"] for name in claim["evidence"]}
+        assert named <= {entry["id"] for entry in loop["evidence"]}
+    assert (loop["state"], loop["diagnosis"]["ending"]) == ("ongoing", "off")
+
+
+def test_what_a_model_said_is_kept_with_its_date(store: Path) -> None:
+    """An answer is paid for once: it stays while the incident goes on, and says of which time its figures are."""
+    rehearsal = store.with_name("rehearsal.db")
+    rehearsal.write_bytes(store.read_bytes())
+    quote = next(one for one in the_loop(run(rehearsal, at=HOUR_BEFORE))["evidence"] if "quote" in one)
+    cited = {"kind": "quote", **{name: quote[name] for name in ("trace_id", "span_id", "field", "quote")}}
+    claims = [{"text": "The same call is repeated.", "decisive": True, "evidence": [cited]}]
+    answer = calls(("submit_diagnosis", _diagnosis(claims)))
+    with messages_api([honest, lambda _r: answer]) as api:
+        env = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "test-key"}
+        first = the_loop(run(store, at=HOUR_BEFORE, **env))
+        asked = len(api.requests)
+        second = the_loop(run(store, at=NOW, **env))
+        assert len(api.requests) == asked
+    assert first["diagnosis"]["by"] == "claude-sonnet-5-5"
+    assert second["diagnosis"] == first["diagnosis"]
+    assert (second["diagnosis"]["as_of"], second["state"]) == ("2026-11-20T11:00:00Z", "ongoing")
+    said = (store.parent / "reports" / "report.md").read_text()
+    assert "Explained as of 2026-11-20 11:00 UTC" in said
+
+
+def test_how_the_model_failed_is_still_said_of_an_ongoing_incident(store: Path) -> None:
+    """A refusal is not asked for twice: the rules explain anew, and the report goes on saying why no model did."""
+    with messages_api([lambda _r: refuses()]) as api:
+        env = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "test-key"}
+        run(store, at=HOUR_BEFORE, **env)
+        asked = len(api.requests)
+        second = the_loop(run(store, at=NOW, **env))
+        assert len(api.requests) == asked
+    assert (second["diagnosis"]["by"], second["diagnosis"]["ending"]) == ("rules", "refused")
+    assert second["diagnosis"]["as_of"] == second["last_seen_at"]
+
+
+@pytest.mark.parametrize("ending", ["off", "unavailable"])
+def test_a_model_that_was_not_there_is_asked_by_the_next_run(store: Path, ending: str) -> None:
+    """Where no model answered because there was none, or none could be reached, a later run asks while it goes on."""
+    with messages_api([lambda _r: fails(401, "authentication_error")]) as dead:
+        env = {"ANTHROPIC_BASE_URL": dead.url, "ANTHROPIC_API_KEY": "test-key"}
+        first = run(store, at=HOUR_BEFORE, **(env if ending == "unavailable" else {}))
+    assert the_loop(first)["diagnosis"]["ending"] == ending
+    second, requests = asked_about_the_loop(store, [lambda _r: refuses()])
+    assert requests
+    assert the_loop(second)["diagnosis"]["ending"] == "refused"
+
+
 def test_without_a_key_nobody_is_asked(store: Path) -> None:
     """No credentials: explained by rules, and labelled so."""
     diagnosis = the_loop(run(store))["diagnosis"]

@@ -16,7 +16,8 @@ from analyzer.errors import AnalyzerError, DeliveryError
 from analyzer.notify.base import Message, RateLimitedError, Route
 from analyzer.notify.reasons import reason
 from analyzer.stores.base import IncidentStore
-from analyzer.types.report import Gap, Incident, Reason, Sent, State
+from analyzer.types.report import Gap, Incident, State
+from analyzer.types.sent import Reason, Sent
 from analyzer.types.watch import Unwatched, Watch
 
 CATCH_UP = timedelta(days=3)

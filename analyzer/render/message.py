@@ -20,9 +20,10 @@ from analyzer.render.blocks import (
     strong,
 )
 from analyzer.render.numbers import clock, money, percent
-from analyzer.render.outline import ending_text, figures, status_line
+from analyzer.render.outline import as_of_note, ending_text, figures, status_line
 from analyzer.render.text import one_line, visible
-from analyzer.types.report import Incident, Reason, SpanEvidence
+from analyzer.types.report import Incident, SpanEvidence
+from analyzer.types.sent import Reason
 
 QUOTES_MAX = 2
 QUOTE_CHARACTERS_MAX = 500
@@ -82,6 +83,7 @@ def _cause(incident: Incident) -> Iterable[Block]:
     diagnosis = incident.diagnosis
     if diagnosis is None:
         return
+    yield from as_of_note(incident)
     text = diagnosis.cause or diagnosis.summary
     if text:
         yield Paragraph(line(strong("Cause: "), *prose(one_line(text, TEXT_CHARACTERS_MAX))))

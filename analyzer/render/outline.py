@@ -129,6 +129,17 @@ def ending_text(diagnosis: Diagnosis) -> str:
     return "; ".join(parts) + "." + ("" if said else f" {note}")
 
 
+def as_of_note(incident: Incident) -> Iterable[Block]:
+    """Yield of when an explanation is, where the incident was measured since: a kept text has figures of its time."""
+    diagnosis = incident.diagnosis
+    if diagnosis is None or diagnosis.as_of is None:
+        return
+    then, now = (figure(value, incident.kind, incident.unit) for value in (diagnosis.observed, incident.observed))
+    if diagnosis.as_of < incident.last_seen_at or then != now:
+        observed = f"when {then} was observed; its figures are of then"
+        yield Paragraph(plain(f"Explained as of {moment(diagnosis.as_of)}, {observed}."))
+
+
 def _headline(report: Report) -> str:
     active = [entry for entry in report.incidents if entry.state not in {State.RESOLVED, State.DISMISSED}]
     resolved = sum(1 for entry in report.incidents if entry.state is State.RESOLVED)
@@ -145,6 +156,7 @@ def _explanation(incident: Incident) -> Iterable[Block]:
     diagnosis = incident.diagnosis
     if diagnosis is None:
         return
+    yield from as_of_note(incident)
     if diagnosis.cause:
         yield Paragraph(line(strong("Cause: "), *prose(one_line(diagnosis.cause))))
     if diagnosis.summary and diagnosis.summary != diagnosis.cause:

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from analyzer.types.metric import Series
-from analyzer.types.report import Change, Incident, Sent
+from analyzer.types.report import Change, Incident
+from analyzer.types.sent import Sent
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
 from analyzer.types.trajectory import Trajectory, TrajectorySummary

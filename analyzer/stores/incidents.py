@@ -9,7 +9,8 @@ from datetime import datetime
 from analyzer.errors import NotFoundError
 from analyzer.stores.database import Connection
 from analyzer.types.document import incident_document, incident_from_document
-from analyzer.types.report import Incident, Reason, Sent, Severity, State
+from analyzer.types.report import Incident, Severity, State
+from analyzer.types.sent import Reason, Sent
 
 _ACTIVE = (State.OPEN, State.ONGOING, State.REGRESSED)
 

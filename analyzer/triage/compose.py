@@ -55,12 +55,16 @@ def compose(
     severity: Callable[[Finding], Severity],
     rules: Rules,
 ) -> Incident:
-    """Return the incident of a group; `base` is its last form: its id, its opening, and what this run did not see."""
+    """Return the incident of a group; `base` is its last form: its id, its opening, and what this run did not see.
+
+    What a model said of it is kept. What rules said of the figures of an earlier run is not: it can be said anew.
+    """
     members = sorted(group.members, key=_rank)
     keep = course.keep and base is not None
     seen = {key_of(entry.finding) for entry in members}
     retained = [finding for finding in base.findings if key_of(finding) not in seen] if keep and base else []
-    fresh, evidence = numbered(members, retained, base, keep_diagnosis=keep, limit=rules.evidence_max)
+    diagnosis = base.diagnosis if keep and base and base.diagnosis and not base.diagnosis.by_rules else None
+    fresh, evidence = numbered(members, retained, base, diagnosis, limit=rules.evidence_max)
     mark = base.fingerprint if keep and base else ""
     # Among equals the finding it was opened for stays the foremost, so that an incident does not change its subject.
     together = [*fresh, *retained]
@@ -99,7 +103,7 @@ def compose(
         trace_ids=_trace_ids(members, rules) or (base.trace_ids if keep and base else ()),
         healthy_trace_ids=_first(e.healthy_trace_ids for e in sources)
         or (base.healthy_trace_ids if keep and base else ()),
-        diagnosis=base.diagnosis if keep and base else None,
+        diagnosis=diagnosis,
         evidence=evidence,
         resolved_at=course.resolved_at,
     )

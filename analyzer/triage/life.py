@@ -78,7 +78,7 @@ def _rank(incident: Incident) -> tuple[int, float, datetime, str]:
 def as_of(incidents: Sequence[Incident], at: datetime) -> list[Incident]:
     """Return the incidents that were known at `at`, as they stood then, as far as their latest form tells.
 
-    A run repeated on history knows neither what was opened later nor a later resolution.
+    A run repeated on history knows neither what was opened later nor a later resolution or explanation.
     """
     return [_as_of(incident, at) for incident in incidents if incident.opened_at <= at]
 
@@ -86,6 +86,9 @@ def as_of(incidents: Sequence[Incident], at: datetime) -> list[Incident]:
 def _as_of(incident: Incident, at: datetime) -> Incident:
     if incident.state is State.RESOLVED and _resolved_at(incident) > at:
         incident = replace(incident, state=State.ONGOING, resolved_at=None)
+    explained_at = incident.diagnosis.as_of if incident.diagnosis is not None else None
+    if explained_at is not None and explained_at > at:
+        incident = replace(incident, diagnosis=None)
     return replace(incident, last_seen_at=min(incident.last_seen_at, at))
 
 

@@ -240,6 +240,15 @@ class Diagnosis:
     category: str = "unknown"
     refutation: str = ""
     """What would show the cause to be wrong."""
+    as_of: datetime | None = None
+    """The now of the run that explained; None in documents of older releases."""
+    observed: float | None = None
+    """What was observed then, in the incident's unit: figures in the explanation are of that time."""
+
+    @property
+    def by_rules(self) -> bool:
+        """True where no model has a part in it, so that it can be made anew at no cost."""
+        return self.by == "rules"
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,26 +307,6 @@ class Examined:
     evidence: tuple[Evidence, ...] = ()
     affected: Affected | None = None
     """Trajectories hit, of those concerned, where the finding itself counts something else (calls); None: not known."""
-
-
-class Reason(StrEnum):
-    """Why a message is sent."""
-
-    FIRST_SEEN = "FIRST_SEEN"
-    GOT_WORSE = "GOT_WORSE"
-    RESOLVED = "RESOLVED"
-    REGRESSED = "REGRESSED"
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What was last said about an incident on one route."""
-
-    reason: Reason
-    at: datetime
-    state: State
-    severity: Severity
-    observed: float
 
 
 @dataclass(frozen=True, slots=True)

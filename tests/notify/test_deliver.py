@@ -12,7 +12,8 @@ from analyzer.errors import DeliveryError, StoreError
 from analyzer.notify.base import RateLimitedError, RecordedNotifier, Route
 from analyzer.notify.deliver import Delivery, deliver, wait_s, worth_it
 from analyzer.retry import retrying
-from analyzer.types.report import Incident, Reason, Sent, State
+from analyzer.types.report import Incident, State
+from analyzer.types.sent import Reason, Sent
 
 HOUR = timedelta(hours=1)
 DOWN = DeliveryError("Slack failed (500)", retryable=True)
