@@ -25,6 +25,7 @@ from analyzer.stores.base import IncidentStore, TrajectoryStore
 from analyzer.triage import as_of, triage
 from analyzer.types.metric import Window
 from analyzer.types.report import (
+    REPEATED,
     Answer,
     Diagnosis,
     Ending,
@@ -44,8 +45,6 @@ from analyzer.types.watch import Watch
 _T = TypeVar("_T")
 NAMED_MAX = 10
 """Agents named in a note before the rest is only hinted at."""
-REPEATED = "history repeated"
-"""The note of a run in the past."""
 _ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
 _NOT_ASKED = frozenset({Ending.OFF, Ending.UNAVAILABLE})
 """Endings after which a later run asks again: nobody was there, so that nothing was answered."""

@@ -17,6 +17,7 @@ from analyzer.cli.common import (
     json_option,
     moment,
     print_json,
+    say_notes,
     settings_from,
     store_option,
 )
@@ -58,10 +59,11 @@ def command(
 
     Exit codes: 0 done; 1 incidents at or above --fail-on; 3 done, but something could not be seen; 4 failed.
     """
-    from analyzer.pipeline import REPEATED, run
+    from analyzer.pipeline import run
     from analyzer.render.outline import report_outline
     from analyzer.render.terminal import terminal
     from analyzer.stores.turn import alone
+    from analyzer.types.report import REPEATED
     from analyzer.wiring.building import build
 
     settings = settings_from(
@@ -82,10 +84,7 @@ def command(
         print_json(json.loads(document))
     elif REPEATED in report.notes:
         click.echo(terminal(report_outline(report), columns()), nl=False)
-    for gap in report.gaps:
-        click.echo(f"could not see {gap.what}: {gap.why} ({gap.hint})", err=True)
-    if REPEATED in report.notes:
-        click.echo(f"{REPEATED}: {report.notes[REPEATED]}", err=True)
+    say_notes(report)
     return exit_code(report, settings.fail_on)
 
 

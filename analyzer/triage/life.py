@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -69,6 +69,11 @@ def triage(
         if incident.id not in touched and incident.state in ACTIVE
     ]
     return tuple(sorted(incidents, key=_rank))
+
+
+def newest_first(incidents: Iterable[Incident]) -> list[Incident]:
+    """Return incidents as people list them: those opened last first, of one run the worst first."""
+    return sorted(sorted(incidents, key=_rank), key=lambda incident: incident.opened_at, reverse=True)
 
 
 def _rank(incident: Incident) -> tuple[int, float, datetime, str]:

@@ -364,6 +364,10 @@ class Run:
     llm: ModelUse
 
 
+REPEATED = "history repeated"
+"""The note of a run in the past, of which nothing is saved or sent."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """Everything one run has to say."""
