@@ -134,7 +134,11 @@ def _account(store: TrajectoryStore, agent: str, periods: Periods) -> tuple[Fact
         return ()
     rate_before, rate_after = runs_before / hours_before, runs_after / hours_after
     noise = 2 * math.sqrt(1 / runs_after + 1 / runs_before + RUNS_NOISE**2)
-    if abs(math.log(rate_after / rate_before)) > noise:
+    change = math.log(rate_after / rate_before)
+    if change < -noise:
+        # Fewer runs spend less, which is no part of why each of them costs more: the account would turn around.
+        return account(before, after)
+    if change > noise:
         return account(before, after, hours_before=hours_before, hours_after=hours_after)
     # Traffic as usual: its noise is no factor. The change is that of the cost at the usual rate of runs.
     factors = account(before, after, hours_before=hours_before, hours_after=runs_after / rate_before)

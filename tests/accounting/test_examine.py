@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 from support.incidents import finding
-from support.spans import EPOCH, root, tool
+from support.spans import EPOCH, chat, root, tool
 
 from analyzer.accounting.examine import examine
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.report import Affected, Examined, Finding, Kind
-from analyzer.types.trace import Outcome, Span, Status
+from analyzer.types.trace import Outcome, Span, Status, Tokens
 
 ONSET = EPOCH + timedelta(hours=1)
 FAILED = {"status": Status.ERROR, "status_message": "backend is down"}
@@ -68,3 +68,27 @@ def test_a_store_that_holds_a_sample_does_not_say_how_many_trajectories_were_hit
 def test_other_kinds_count_trajectories_themselves(store: SqliteTrajectories) -> None:
     """A finding of failed trajectories keeps its own count."""
     assert examined(store, finding(Kind.ERRORS, "shop", onset=ONSET, affected=3, of=5)).affected is None
+
+
+def spending(first: int, runs: int, from_s: float, tokens: int) -> list[Span]:
+    """Return runs of the writer spread over an hour, each with one inference at a ten-thousandth of a cent a token."""
+    spans = []
+    for number in range(first, first + runs):
+        at_s = from_s + (number - first) * 3500 / runs
+        used = {"tokens": Tokens(input=tokens, output=0), "cost_usd": tokens * 1e-6}
+        spans += [root(number, at_s=at_s, agent="writer"), chat(number, 2, at_s=at_s, **used)]
+    return spans
+
+
+@pytest.mark.parametrize(("runs", "with_runs"), [(10, False), (45, True), (160, True)])
+def test_a_fall_of_traffic_does_not_turn_an_account_around(
+    store: SqliteTrajectories, runs: int, *, with_runs: bool
+) -> None:
+    """Each run costs twice as much: that is what is accounted for, also where fewer runs spend less altogether."""
+    store.add([*spending(100, 40, 0, 1000), *spending(1000, runs, 3600, 2000)])
+    found = finding(Kind.COST, "writer", onset=ONSET, onset_low=ONSET, onset_high=ONSET)
+    account = {one.factor: one for one in examined(store, found).account}
+    assert ("runs" in account) is with_runs
+    assert sum(one.share for one in account.values()) == pytest.approx(1)
+    assert account["tokens per step"].share > 0
+    assert (account["tokens per step"].from_value, account["tokens per step"].to_value) == (1000, 2000)
