@@ -16,6 +16,10 @@ from analyzer.errors import UsageError
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PORTS = 65_536
+YEARS = (1971, 2261)
+"""Times are kept as Unix nanoseconds in 64 bits, which end in 2262; before the first year lies at most a history."""
+DURATION_MAX = timedelta(days=365)
+"""No detector learns from more, and a slip of the pen must not make a run read everything."""
 _DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)\s*([smhdw]))+")
 _DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 
@@ -51,7 +55,19 @@ def parse_duration(text: str) -> timedelta:
     seconds = sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION_PART.findall(compact))
     if seconds <= 0:
         raise UsageError(f"'{text}' is no duration: it must be longer than nothing")
+    if seconds > DURATION_MAX.total_seconds():
+        raise UsageError(f"'{text}' is longer than {DURATION_MAX.days} days")
     return timedelta(seconds=seconds)
+
+
+def duration_text(length: timedelta) -> str:
+    """Return a length of time as it is written in a setting, `1d12h`: what `parse_duration` reads back."""
+    rest, parts = int(length.total_seconds()), []
+    for unit in ("d", "h", "m", "s"):
+        count, rest = divmod(rest, _UNITS_S[unit])
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
 
 
 def parse_time(text: str) -> datetime:
@@ -59,10 +75,14 @@ def parse_time(text: str) -> datetime:
     compact = text.strip()
     try:
         if re.fullmatch(r"\d{9,11}(\.\d+)?", compact):
-            return datetime.fromtimestamp(float(compact), UTC)
-        parsed = datetime.fromisoformat(compact)
+            parsed = datetime.fromtimestamp(float(compact), UTC)
+        else:
+            parsed = datetime.fromisoformat(compact)
     except ValueError:
         raise UsageError(f"'{text}' is no time: write it as 2026-11-23T14:10:00Z") from None
+    first, last = YEARS
+    if not first <= parsed.year <= last:
+        raise UsageError(f"'{text}' is out of range: {first} to {last}")
     return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
 
 

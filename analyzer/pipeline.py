@@ -22,10 +22,13 @@ from analyzer.metrics.base import MetricSource
 from analyzer.metrics.evidence import evaluated
 from analyzer.metrics.window import Reach, collect, learning_agents, of_one
 from analyzer.stores.base import IncidentStore, TrajectoryStore
-from analyzer.triage import triage
+from analyzer.triage import as_of, triage
 from analyzer.types.metric import Window
 from analyzer.types.report import (
+    REPEATED,
     Answer,
+    Diagnosis,
+    Ending,
     Examined,
     Explained,
     Finding,
@@ -43,6 +46,8 @@ _T = TypeVar("_T")
 NAMED_MAX = 10
 """Agents named in a note before the rest is only hinted at."""
 _ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
+_NOT_ASKED = frozenset({Ending.OFF, Ending.UNAVAILABLE})
+"""Endings after which a later run asks again: nobody was there, so that nothing was answered."""
 
 
 class Explainer(Protocol):
@@ -91,8 +96,13 @@ class App:
     """What other rooms could not do, collected while they worked: an own trace that could not be kept, say."""
 
 
-def run(app: App, at: datetime, *, on_phase: Callable[[str], None] = lambda _name: None) -> Report:
-    """Do one pass as of `at` and return its report, stored and delivered. Raises StoreError when the store is gone."""
+def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str], None] = lambda _name: None) -> Report:
+    """Do one pass as of `at` and return its report, stored and delivered. Raises StoreError when the store is gone.
+
+    Where the store remembers a later run, this one repeats history: the report is all that comes of it, with the note
+    REPEATED. It knows less than what is kept, and would put back incidents that people look at now. `live` says that
+    `at` is the clock's own now, which is never history: a run at a wrong time must not silence those on schedule.
+    """
     began = time.monotonic()
 
     def phase(name: str, work: Callable[[], _T]) -> _T:
@@ -101,6 +111,7 @@ def run(app: App, at: datetime, *, on_phase: Callable[[str], None] = lambda _nam
             return work()
 
     with app.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer") as own:
+        later = None if live else _later_run(app, at)
         window = phase("collect", lambda: _collected(app, at))
         findings, blind_spots = phase("detect", lambda: _detected(app, window))
         examined = phase("account", lambda: _examined(app, findings, window))
@@ -110,13 +121,14 @@ def run(app: App, at: datetime, *, on_phase: Callable[[str], None] = lambda _nam
             run=_run(app, window, use, time.monotonic() - began),
             incidents=incidents,
             gaps=(*window.gaps, *blind_spots, *app.gaps()),
-            notes=_notes(window),
+            notes=_notes(window, later),
         )
-        phase("report", lambda: _kept(app, report, at))
-        undelivered = phase("deliver", lambda: app.deliver(report, at=at))
-        if undelivered:
-            report = replace(report, gaps=(*report.gaps, *undelivered))
-            _kept(app, report, at)
+        if later is None:
+            phase("report", lambda: _kept(app, report, at))
+            undelivered = phase("deliver", lambda: app.deliver(report, at=at))
+            if undelivered:
+                report = replace(report, gaps=(*report.gaps, *undelivered))
+                _kept(app, report, at)
         own.set(output=f"{len(incidents)} incidents, {len(report.gaps)} gaps", incidents=[one.id for one in incidents])
     return report
 
@@ -137,6 +149,12 @@ def ask(app: App, trace_id: str, question: str) -> Answer:
         answer = app.explainer.answer(trace_id, question, healthy_trace_ids=peers, findings=findings)
         own.set(output=answer.text)
     return answer
+
+
+def _later_run(app: App, at: datetime) -> datetime | None:
+    """Return the now of the last run that was kept, where it lies after `at`."""
+    last = app.incidents.latest_run_at()
+    return last if last is not None and last > at else None
 
 
 def _collected(app: App, at: datetime) -> Window:
@@ -190,36 +208,51 @@ def _hours(finding: Finding, at: datetime) -> float:
 
 
 def _investigated(app: App, incidents: Sequence[Incident], at: datetime) -> tuple[tuple[Incident, ...], ModelUse]:
-    """Have the new and the worse explained, worst first, within the run's budget; by rules beyond it.
+    """Have every incident explained that this run saw, worst first: the model is asked within the run's limits.
 
-    The model is asked about what goes on; what was over before anyone saw it is explained by rules.
+    Rules explain the rest, anew in each run, so that what they say agrees with the figures. What a model said is kept
+    while its incident goes on and gets no worse: it was paid for, and it says of which time it is.
     """
     use = ModelUse(budget_usd=app.budget_usd)
-    before = {one.id: one for one in app.incidents.incidents()}
+    before = {one.id: one for one in as_of(app.incidents.incidents(), at)}
     done: list[Incident] = []
     asked = 0
     for incident in incidents:
         known = before.get(incident.id)
-        if not _needs_explaining(incident, known):
+        worse = known is not None and incident.severity.rank > known.severity.rank
+        if incident.state is State.DISMISSED or (incident.diagnosis is not None and not worse):
             done.append(incident)
             continue
-        left_usd = max(0.0, app.budget_usd - (use.cost_usd or 0.0))
-        if asked < app.investigations_max and incident.state in _ACTIVE:
+        if asked < app.investigations_max and incident.state in _ACTIVE and (worse or _is_open_question(known)):
+            left_usd = max(0.0, app.budget_usd - (use.cost_usd or 0.0))
             explained = app.explainer.explain(incident, budget_usd=left_usd, history_start=at - app.history)
+            diagnosis = explained.diagnosis
             asked += 1
         else:
             explained = app.explainer.explain_by_rules(incident)
+            diagnosis = _with_earlier_ending(explained.diagnosis, known)
         use = added(use, explained.use)
-        evidence = (*incident.evidence, *explained.evidence)
-        done.append(replace(incident, diagnosis=explained.diagnosis, evidence=evidence))
+        diagnosis = replace(diagnosis, as_of=at, observed=incident.observed)
+        done.append(replace(incident, diagnosis=diagnosis, evidence=(*incident.evidence, *explained.evidence)))
     return tuple(done), use
 
 
-def _needs_explaining(incident: Incident, known: Incident | None) -> bool:
-    """Whether there are facts that no explanation has seen: the incident is new, back, or more severe."""
-    if incident.state is State.DISMISSED:
-        return False
-    return incident.diagnosis is None or (known is not None and incident.severity.rank > known.severity.rank)
+def _is_open_question(known: Incident | None) -> bool:
+    """Whether no model has been asked about an incident yet: it is new or back, or there was none to be reached.
+
+    One that refused, or used up its limits, is not asked again: each run would spend the same for the same.
+    """
+    if known is None or known.state not in _ACTIVE or known.diagnosis is None:
+        return True
+    return known.diagnosis.by_rules and known.diagnosis.ending in _NOT_ASKED
+
+
+def _with_earlier_ending(diagnosis: Diagnosis, known: Incident | None) -> Diagnosis:
+    """Return an explanation by rules that still says how the model failed when it was asked about this incident."""
+    earlier = known.diagnosis if known is not None and known.state in _ACTIVE else None
+    if earlier is None or earlier.ending in {Ending.OFF, Ending.ANSWERED}:
+        return diagnosis
+    return replace(diagnosis, ending=earlier.ending, note=earlier.note, struck_out=earlier.struck_out)
 
 
 def added(left: ModelUse, right: ModelUse) -> ModelUse:
@@ -236,13 +269,20 @@ def added(left: ModelUse, right: ModelUse) -> ModelUse:
     )
 
 
-def _notes(window: Window) -> dict[str, str]:
-    """Return what a reader should know who wonders why nothing was said: agents that are too new to be judged."""
+def _notes(window: Window, later: datetime | None) -> dict[str, str]:
+    """Return what a reader should know who wonders why nothing was said, by name.
+
+    Agents that are too new to be judged, and that a run in the past is neither kept nor sent.
+    """
+    notes = {}
+    if later is not None:
+        kept = f"a run at {later:%Y-%m-%d %H:%M} UTC is recorded already"
+        notes[REPEATED] = f"{kept}: nothing of this one was saved or sent"
     learning = learning_agents(window)
-    if not learning:
-        return {}
-    names = ", ".join(learning[:NAMED_MAX]) + (", ..." if len(learning) > NAMED_MAX else "")
-    return {"learning": f"less than three days of history, so rises are not judged yet: {names}"}
+    if learning:
+        names = ", ".join(learning[:NAMED_MAX]) + (", ..." if len(learning) > NAMED_MAX else "")
+        notes["learning"] = f"less than three days of history, so rises are not judged yet: {names}"
+    return notes
 
 
 def _run(app: App, window: Window, use: ModelUse, duration_s: float) -> Run:

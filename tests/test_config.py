@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.config import DEFAULT_QUERIES, Settings, load, parse_duration, parse_time
+from analyzer.config import DEFAULT_QUERIES, Settings, duration_text, load, parse_duration, parse_time
 from analyzer.errors import UsageError
 
 
@@ -125,3 +125,10 @@ def test_the_default_store_lies_in_the_users_data_folder(tmp_path: Path) -> None
     """Without a setting the store is `analyzer/analyzer.db` under the user's data folder."""
     loaded = load({}, {"XDG_DATA_HOME": str(tmp_path)})
     assert loaded.settings.store == tmp_path / "analyzer" / "analyzer.db"
+
+
+@given(st.integers(1, 365 * 86_400))
+def test_a_duration_is_written_as_it_is_read(seconds: int) -> None:
+    """What is shown of a length of time can be set again."""
+    length = timedelta(seconds=seconds)
+    assert parse_duration(duration_text(length)) == length

@@ -55,10 +55,10 @@ def loop(*numbers: int, **fields: Any) -> Finding:
     return finding(Kind.LOOP, **(values | {"trace_ids": ids, "affected": len(ids)} | fields))
 
 
-def explained(incident: Incident, *evidence: str) -> Incident:
-    """Return the incident with an explanation that rests on evidence."""
+def explained(incident: Incident, *evidence: str, by: str = "claude-sonnet-5-5") -> Incident:
+    """Return the incident with an explanation of NOW that rests on evidence."""
     claim = Claim("It is so.", evidence)
-    diagnosis = Diagnosis(Verdict.LIKELY, "rules", Ending.OFF, "s", "c", (claim,), None, (), "check", 0)
+    diagnosis = Diagnosis(Verdict.LIKELY, by, Ending.ANSWERED, "s", "c", (claim,), None, (), "check", 0, as_of=NOW)
     return replace(incident, diagnosis=diagnosis)
 
 
@@ -75,7 +75,7 @@ def test_first_sight_opens_an_incident_with_everything_computed() -> None:
     )
     (one,) = run([entry])
     assert one.state is State.OPEN
-    assert one.title == "support-triage: cost per trajectory 2.3x since 08:10 UTC, $111 a day too much"
+    assert one.title == "support-triage: cost per trajectory 2.3x since 2026-11-23 08:10 UTC, $111 a day too much"
     assert one.subject == Subject("support-triage", "2.4.0", "b", None)
     assert (one.onset, one.opened_at, one.last_seen_at, one.resolved_at) == (ONSET, NOW, NOW, None)
     assert (one.observed, one.expected, one.unit, one.excess_usd) == (0.31, 0.135, "USD", 45.5)
@@ -93,55 +93,61 @@ def test_first_sight_opens_an_incident_with_everything_computed() -> None:
     ("found", "title"),
     [
         (
-            loop(1, 2, agent="billing-bot", excess_usd=3.2),
-            "billing-bot: lookup_order repeated up to 25x in 2 of 90 trajectories since 08:10 UTC, $3.20 wasted",
+            loop(1, 2, agent="billing", excess_usd=3.2),
+            "billing: lookup_order repeated up to 25x in 2 of 90 trajectories since 2026-11-23 08:10 UTC, $3.20 wasted",
         ),
         (
             finding(Kind.ERRORS, "sql-analyst", value=0.34, baseline=0.02, onset=ONSET - timedelta(days=1)),
-            "sql-analyst: 34 % of trajectories fail (2 % expected) since 22 Nov 08:10 UTC",
+            "sql-analyst: 34 % of trajectories fail (2 % expected) since 2026-11-22 08:10 UTC",
         ),
         (
             finding(Kind.TOOL_ERRORS, "sql-analyst", tool="run_query", value=0.5, baseline=0.001),
-            "sql-analyst: run_query: 50 % of calls fail (0.1 % expected) since 08:10 UTC",
+            "sql-analyst: run_query: 50 % of calls fail (0.1 % expected) since 2026-11-23 08:10 UTC",
         ),
         (
             finding(excess_usd=4.0, onset=NOW - HOUR),
-            "support-triage: cost per trajectory 2.3x since 17:00 UTC, $4.00 too much",
+            "support-triage: cost per trajectory 2.3x since 2026-11-23 17:00 UTC, $4.00 too much",
         ),
         (
             finding(excess_usd=4.0, recovered=NOW - HOUR),
-            "support-triage: cost per trajectory 2.3x from 08:10 UTC to 17:00 UTC, $4.00 too much",
+            "support-triage: cost per trajectory 2.3x from 2026-11-23 08:10 to 17:00 UTC, $4.00 too much",
         ),
-        (finding(baseline=0.0), "support-triage: cost per trajectory at $0.31 since 08:10 UTC"),
-        (finding(Kind.SILENCE, None, affected=0), "fleet: has gone silent since 08:10 UTC"),
+        (finding(baseline=0.0), "support-triage: cost per trajectory at $0.31 since 2026-11-23 08:10 UTC"),
+        (finding(Kind.SILENCE, None, affected=0), "fleet: has gone silent since 2026-11-23 08:10 UTC"),
+        (
+            finding(Kind.TOOL_LATENCY, tool="search"),
+            "support-triage: duration of search 2.3x since 2026-11-23 08:10 UTC",
+        ),
         (
             finding(Kind.SUCCESS, value=0.55, baseline=0.3),
-            "support-triage: 55 % of trajectories miss their goal (30 % expected) since 08:10 UTC",
+            "support-triage: 55 % of trajectories miss their goal (30 % expected) since 2026-11-23 08:10 UTC",
         ),
         (
             finding(Kind.RETRIES, value=0.2, baseline=0.05),
-            "support-triage: 20 % of trajectories have to try again (5 % expected) since 08:10 UTC",
+            "support-triage: 20 % of trajectories have to try again (5 % expected) since 2026-11-23 08:10 UTC",
         ),
         (
             finding(Kind.TRUNCATION, value=0.1, baseline=0.001),
-            "support-triage: 10 % of trajectories are cut short (0.1 % expected) since 08:10 UTC",
+            "support-triage: 10 % of trajectories are cut short (0.1 % expected) since 2026-11-23 08:10 UTC",
         ),
-        (finding(Kind.STEPS, value=9.0, baseline=6.0), "support-triage: steps per trajectory 1.5x since 08:10 UTC"),
-        (finding(Kind.TOKENS), "support-triage: tokens per trajectory 2.3x since 08:10 UTC"),
-        (finding(Kind.LATENCY), "support-triage: duration of a trajectory 2.3x since 08:10 UTC"),
+        (
+            finding(Kind.STEPS, value=9.0, baseline=6.0),
+            "support-triage: steps per trajectory 1.5x since 2026-11-23 08:10 UTC",
+        ),
+        (finding(Kind.TOKENS), "support-triage: tokens per trajectory 2.3x since 2026-11-23 08:10 UTC"),
+        (finding(Kind.LATENCY), "support-triage: duration of a trajectory 2.3x since 2026-11-23 08:10 UTC"),
         (
             finding(Kind.TOOL_COST, tool="search", excess_usd=4.0, onset=NOW - HOUR),
-            "support-triage: cost of search 2.3x since 17:00 UTC, $4.00 too much",
+            "support-triage: cost of search 2.3x since 2026-11-23 17:00 UTC, $4.00 too much",
         ),
-        (finding(Kind.TOOL_LATENCY, tool="search"), "support-triage: duration of search 2.3x since 08:10 UTC"),
         (
             finding(agent="a\n\x1b[31mred" + "x" * 99),
-            f"a ␛[31mred{'x' * 49}…: cost per trajectory 2.3x since 08:10 UTC",
+            f"a ␛[31mred{'x' * 49}…: cost per trajectory 2.3x since 2026-11-23 08:10 UTC",
         ),
     ],
 )
 def test_title_says_what_who_how_much_since_when(found: Finding, title: str) -> None:
-    """The title is one line for people, with a date where the day is another, and a rate only once it is no guess."""
+    """The title is one line that reads the same next week, its times in full; a rate only once it is no guess."""
     assert run([found])[0].title == title
 
 
@@ -206,12 +212,25 @@ def test_loop_from_the_edge_of_the_window_may_be_older() -> None:
 
 
 def test_failing_tool_and_failing_trajectories_are_one_incident() -> None:
-    """Errors and tool errors that begin together are one incident about the tool, counted in trajectories."""
+    """Errors and tool errors that begin together are one incident about the tool."""
     errors = finding(Kind.ERRORS, value=0.34, baseline=0.02, affected=40, of=120)
-    tool = finding(Kind.TOOL_ERRORS, tool="run_query", value=0.5, baseline=0.01, affected=300, of=600)
+    tool = finding(Kind.TOOL_ERRORS, tool="run_query", value=0.5, baseline=0.01, unit="calls", affected=300, of=600)
     (one,) = run([errors, tool])
-    assert (one.kind, one.subject.tool, one.affected) == (Kind.TOOL_ERRORS, "run_query", Affected(40, 120))
+    assert (one.kind, one.subject.tool) == (Kind.TOOL_ERRORS, "run_query")
     assert len(run([errors, replace(tool, onset_low=NOW - HOUR, onset_high=NOW)])) == 2
+
+
+def test_a_failing_tool_is_counted_in_trajectories_or_not_at_all() -> None:
+    """Calls are no trajectories, and those that failed are not those that the tool hit: only a count of these."""
+    errors = finding(Kind.ERRORS, value=0.34, baseline=0.02, affected=26, of=55)
+    tool = finding(Kind.TOOL_ERRORS, tool="run_query", value=0.5, baseline=0.01, unit="calls", affected=300, of=600)
+    counted = Examined(tool, affected=Affected(42, 55))
+    (known,) = run([errors, counted])
+    assert known.affected == Affected(42, 55)
+    (unknown,) = run([errors, tool])
+    assert unknown.affected == Affected(0, 0)
+    (unseen,) = run([errors], [known], NOW + HOUR)
+    assert (unseen.kind, unseen.affected) == (Kind.TOOL_ERRORS, Affected(42, 55))
 
 
 def test_symptoms_move_together() -> None:
@@ -376,12 +395,38 @@ def test_evidence_keeps_its_number_while_an_explanation_names_it() -> None:
     assert {entry.id for entry in third.evidence} == {"E1", "E3", "E4", "E5"}
 
 
+def test_explanation_by_rules_does_not_outlive_its_figures() -> None:
+    """What rules said of an earlier run's figures goes, and its evidence with it; unseen incidents keep theirs."""
+    (first,) = run([finding(evidence=(metric(value=0.30),))])
+    first = explained(first, "E1", by="rules")
+    (second,) = run([finding(evidence=(metric(value=0.33),))], [first], NOW + HOUR)
+    assert second.diagnosis is None
+    assert [(entry.id, entry.value) for entry in second.evidence] == [("E1", 0.33)]
+    (unseen,) = run([], [first], NOW + HOUR)
+    assert (unseen.diagnosis, unseen.evidence) == (first.diagnosis, first.evidence)
+
+
+def test_run_repeated_on_history_does_not_know_a_later_explanation() -> None:
+    """What a model said of later figures is not there yet."""
+    (first,) = run([finding()], at=NOW - 2 * HOUR)
+    (then,) = run([finding()], [explained(first)], NOW - HOUR)
+    assert then.diagnosis is None
+
+
 def test_run_repeated_on_history_does_not_know_what_came_later() -> None:
     """With `at` before a resolution the incident is still going on."""
     (first,) = run([finding()])
     closed = replace(first, state=State.RESOLVED, resolved_at=NOW + 10 * HOUR)
     (seen,) = run([finding()], [closed], NOW + HOUR)
     assert (seen.id, seen.state, seen.resolved_at) == (first.id, State.ONGOING, None)
+
+
+def test_run_repeated_on_history_does_not_know_what_was_opened_later() -> None:
+    """With `at` before an incident was opened it is seen for the first time, or not at all."""
+    (first,) = run([finding()])
+    assert run([], [first], NOW - HOUR) == ()
+    (again,) = run([finding()], [first], NOW - HOUR)
+    assert (again.id, again.state, again.opened_at) == (first.id, State.OPEN, NOW - HOUR)
 
 
 def test_ranking_is_by_severity_then_money() -> None:
@@ -500,4 +545,4 @@ def test_a_loop_keeps_the_time_at_which_it_was_first_seen() -> None:
     later = NOW + 20 * HOUR
     [second] = run([loop(3, 4, onset=ONSET + 20 * HOUR)], [first], at=later)
     assert (second.id, second.onset) == (first.id, ONSET)
-    assert "(first 23 Nov 08:10 UTC)" in second.title
+    assert "(first 2026-11-23 08:10 UTC)" in second.title

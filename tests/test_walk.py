@@ -6,10 +6,12 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -160,6 +162,48 @@ def test_two_runs_at_once_tell_nothing_twice(store: Path) -> None:
     assert all("another run over" in error for error in refused)
 
 
+def kept(store: Path) -> list[tuple[Any, ...]]:
+    """Return what the store keeps of incidents, messages and reports, and the report files, as they are."""
+    with closing(sqlite3.connect(store)) as raw:
+        rows = [(table, *row) for table in ("incidents", "deliveries", "reports") for row in raw.execute(
+            f"SELECT * FROM {table} ORDER BY id"  # noqa: S608 - own names
+        )]  # fmt: skip
+    return rows + [(path.name, path.read_bytes()) for path in sorted((store.parent / "reports").iterdir())]
+
+
+def test_a_run_in_the_past_reports_and_leaves_everything_as_it_was(store: Path) -> None:
+    """`--at` before the last run shows what was seen then; incidents, files and routes keep what is known since."""
+    loop = the_loop(run(store))
+    before = kept(store)
+    with slack() as fake:
+        past = run(store, at=NOW - timedelta(hours=4), ANALYZER_SLACK_WEBHOOK_URL=fake.url)
+        assert fake.payloads == []
+    assert past.code == 0, past.stderr
+    assert kept(store) == before
+    then = the_loop(past)
+    assert (then["id"], then["state"], then["onset"]) == (loop["id"], "open", loop["onset"])
+    assert then["affected"]["trajectories"] < loop["affected"]["trajectories"]
+    said = "a run at 2026-11-20 12:00 UTC is recorded already: nothing of this one was saved or sent"
+    assert json.loads(past.stdout)["notes"]["history repeated"] == said
+    assert past.stderr == f"history repeated: {said}\n"
+
+
+def test_a_run_in_the_past_prints_its_whole_report(store: Path) -> None:
+    """Nobody is told anything, so that a person who repeats a run is shown the report itself."""
+    run(store)
+    past = analyzer("run", "--store", str(store), "--at", (NOW - timedelta(hours=4)).isoformat())
+    assert past.stdout.startswith("Agent fleet report, 2026-11-20 08:00 UTC\n")
+    assert "What was measured" in past.stdout
+    assert "This run" in past.stdout
+
+
+def test_a_run_by_the_clock_is_never_the_past(store: Path) -> None:
+    """A run at a time that is yet to come does not silence the ones on schedule."""
+    assert run(store, at=datetime(2100, 1, 1, tzinfo=UTC)).code == 3
+    ended = analyzer("run", "--store", str(store), "--json")
+    assert "history repeated" not in json.loads(ended.stdout)["notes"]
+
+
 def test_fail_on_is_exit_1(store: Path) -> None:
     """`--fail-on low` ends 1 while an incident is open."""
     assert run(store, "--fail-on", "low").code == 1
@@ -265,8 +309,6 @@ def _diagnosis(claims: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _without_incidents(source: Path, target: Path) -> None:
-    import sqlite3
-
     target.write_bytes(source.read_bytes())
     with sqlite3.connect(target) as raw:
         for table in ("deliveries", "incidents", "reports"):
@@ -301,6 +343,67 @@ def test_whatever_the_model_does_the_report_is_filed_and_says_so(
     assert (diagnosis["ending"], diagnosis["by"]) == (ending, "rules")
     assert diagnosis["cause"]
     assert (store.parent / "reports" / "report.md").read_text().count("billing") >= 1
+
+
+HOUR_BEFORE = NOW - timedelta(hours=1)
+"""Between these the loop hits more trajectories, and its severity stays the same."""
+
+
+def test_an_explanation_by_rules_is_made_anew_with_the_figures_of_each_run(store: Path) -> None:
+    """What rules say of an ongoing incident has this run's figures, and this run's time."""
+    for at in (HOUR_BEFORE, NOW):
+        loop = the_loop(run(store, at=at))
+        hit = loop["affected"]
+        assert f"{hit['trajectories']} of {hit['of']} are affected" in loop["diagnosis"]["summary"]
+        assert (loop["diagnosis"]["as_of"], loop["diagnosis"]["observed"]) == (loop["last_seen_at"], loop["observed"])
+        named = {name for claim in loop["diagnosis"]["claims"] for name in claim["evidence"]}
+        assert named <= {entry["id"] for entry in loop["evidence"]}
+    assert (loop["state"], loop["diagnosis"]["ending"]) == ("ongoing", "off")
+
+
+def test_what_a_model_said_is_kept_with_its_date(store: Path) -> None:
+    """An answer is paid for once: it stays while the incident goes on, and says of which time its figures are."""
+    rehearsal = store.with_name("rehearsal.db")
+    rehearsal.write_bytes(store.read_bytes())
+    quote = next(one for one in the_loop(run(rehearsal, at=HOUR_BEFORE))["evidence"] if "quote" in one)
+    cited = {"kind": "quote", **{name: quote[name] for name in ("trace_id", "span_id", "field", "quote")}}
+    claims = [{"text": "The same call is repeated.", "decisive": True, "evidence": [cited]}]
+    answer = calls(("submit_diagnosis", _diagnosis(claims)))
+    with messages_api([honest, lambda _r: answer]) as api:
+        env = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "test-key"}
+        first = the_loop(run(store, at=HOUR_BEFORE, **env))
+        asked = len(api.requests)
+        second = the_loop(run(store, at=NOW, **env))
+        assert len(api.requests) == asked
+    assert first["diagnosis"]["by"] == "claude-sonnet-5-5"
+    assert second["diagnosis"] == first["diagnosis"]
+    assert (second["diagnosis"]["as_of"], second["state"]) == ("2026-11-20T11:00:00Z", "ongoing")
+    said = (store.parent / "reports" / "report.md").read_text()
+    assert "Explained as of 2026-11-20 11:00 UTC" in said
+
+
+def test_how_the_model_failed_is_still_said_of_an_ongoing_incident(store: Path) -> None:
+    """A refusal is not asked for twice: the rules explain anew, and the report goes on saying why no model did."""
+    with messages_api([lambda _r: refuses()]) as api:
+        env = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "test-key"}
+        run(store, at=HOUR_BEFORE, **env)
+        asked = len(api.requests)
+        second = the_loop(run(store, at=NOW, **env))
+        assert len(api.requests) == asked
+    assert (second["diagnosis"]["by"], second["diagnosis"]["ending"]) == ("rules", "refused")
+    assert second["diagnosis"]["as_of"] == second["last_seen_at"]
+
+
+@pytest.mark.parametrize("ending", ["off", "unavailable"])
+def test_a_model_that_was_not_there_is_asked_by_the_next_run(store: Path, ending: str) -> None:
+    """Where no model answered because there was none, or none could be reached, a later run asks while it goes on."""
+    with messages_api([lambda _r: fails(401, "authentication_error")]) as dead:
+        env = {"ANTHROPIC_BASE_URL": dead.url, "ANTHROPIC_API_KEY": "test-key"}
+        first = run(store, at=HOUR_BEFORE, **(env if ending == "unavailable" else {}))
+    assert the_loop(first)["diagnosis"]["ending"] == ending
+    second, requests = asked_about_the_loop(store, [lambda _r: refuses()])
+    assert requests
+    assert the_loop(second)["diagnosis"]["ending"] == "refused"
 
 
 def test_without_a_key_nobody_is_asked(store: Path) -> None:

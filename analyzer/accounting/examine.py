@@ -16,7 +16,7 @@ from analyzer.accounting.changes import rank_changes
 from analyzer.accounting.lmdi import account
 from analyzer.stores.base import TrajectoryStore, Usage
 from analyzer.types.metric import TICK_S, Signal, Window
-from analyzer.types.report import Change, Examined, Factor, Finding, Kind, SpanEvidence
+from analyzer.types.report import CALLS, Affected, Change, Examined, Factor, Finding, Kind, SpanEvidence
 from analyzer.types.steps import Step
 from analyzer.types.trace import Outcome, Status
 from analyzer.types.trajectory import TrajectorySummary
@@ -33,6 +33,8 @@ DAYS_BEFORE = 7
 RUNS_NOISE = 0.1
 """Relative drift of traffic from day to day that no one would call a change; simulated fleets have 6 % day effects."""
 QUOTE_MAX = 300
+SAMPLE_MIN = 0.9
+"""Share of what was counted that the store must hold to speak for all of it: its series are chosen by the same rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def examine(store: TrajectoryStore, finding: Finding, *, at: datetime, history_s
         trace_ids=worst,
         healthy_trace_ids=_healthy(store, finding, agent, history_start),
         evidence=evidence,
+        affected=_hit(store, finding, agent, end),
     )
 
 
@@ -131,7 +134,11 @@ def _account(store: TrajectoryStore, agent: str, periods: Periods) -> tuple[Fact
         return ()
     rate_before, rate_after = runs_before / hours_before, runs_after / hours_after
     noise = 2 * math.sqrt(1 / runs_after + 1 / runs_before + RUNS_NOISE**2)
-    if abs(math.log(rate_after / rate_before)) > noise:
+    change = math.log(rate_after / rate_before)
+    if change < -noise:
+        # Fewer runs spend less, which is no part of why each of them costs more: the account would turn around.
+        return account(before, after)
+    if change > noise:
         return account(before, after, hours_before=hours_before, hours_after=hours_after)
     # Traffic as usual: its noise is no factor. The change is that of the cost at the usual rate of runs.
     factors = account(before, after, hours_before=hours_before, hours_after=runs_after / rate_before)
@@ -160,6 +167,20 @@ def _at_fault(
     )
     steps = store.steps([one.trace_id for one in failed])
     return _sharing_the_commonest_error(steps, lambda step: finding.subject.tool in {None, step.name})
+
+
+def _hit(store: TrajectoryStore, finding: Finding, agent: str, end: datetime) -> Affected | None:
+    """Return in how many trajectories a call of a failing tool failed, of those that called it since the onset.
+
+    Such a finding counts calls, and the trajectories that failed are not the same: an agent may recover, or fail for
+    another reason. None for every other kind, and where the store holds too few of the calls to speak for all.
+    """
+    tool = finding.subject.tool
+    if finding.kind is not Kind.TOOL_ERRORS or tool is None:
+        return None
+    used = store.tool_use(agent, tool, finding.onset, end)
+    seen = used.calls if finding.unit == CALLS else used.trajectories
+    return Affected(used.failed, used.trajectories) if seen and seen >= SAMPLE_MIN * finding.of else None
 
 
 def _sharing_the_commonest_error(

@@ -7,11 +7,14 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from analyzer.config import Loaded, load, parse_time
+
+if TYPE_CHECKING:
+    from analyzer.types.report import Report
 
 DONE, FAIL_ON, USAGE, GAPS, FAILED = 0, 1, 2, 3, 4
 """The exit codes of the contract."""
@@ -36,6 +39,21 @@ def moment(at: str | None) -> datetime:
 def print_json(document: Mapping[str, Any] | list[Any]) -> None:
     """Print a document; text from spans may hold anything, so everything beyond ASCII that could steer is escaped."""
     click.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def say_notes(report: Report) -> None:
+    """Say on standard error what a report could not see, and what else a reader should know, a line each.
+
+    Cron mails every line, so that a note that would be the same in each run (agents that are too new to be judged) is
+    only for a person at a terminal; it stands in the report file and in JSON in any case.
+    """
+    from analyzer.types.report import REPEATED
+
+    for gap in report.gaps:
+        click.echo(f"could not see {gap.what}: {gap.why} ({gap.hint})", err=True)
+    for name, text in report.notes.items():
+        if name == REPEATED or sys.stderr.isatty():
+            click.echo(f"{name}: {text}", err=True)
 
 
 def columns() -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from analyzer.cli.common import GAPS, at_option, json_option, print_json, settings_from
+from analyzer.cli.common import GAPS, at_option, json_option, print_json, say_notes, settings_from
 from analyzer.cli.progress import Counting, Phases
 from analyzer.cli.run import PHASES
 from analyzer.config import parse_time
@@ -57,8 +57,7 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
         progress("")
         if as_json:
             print_json(json.loads(app.document(report)))
-    for gap in report.gaps:
-        click.echo(f"could not see {gap.what}: {gap.why} ({gap.hint})", err=True)
+    say_notes(report)
     if not as_json:
         click.echo(_look_closer(scratch))
     return GAPS if report.gaps else 0

@@ -165,6 +165,9 @@ def _document(loaded: Loaded, checks: list[Check]) -> Mapping[str, Any]:
 
 
 def _settings_shown(loaded: Loaded) -> list[tuple[str, str | None]]:
+    """Return name and value of every setting, as it could be written; secrets are only said to be set."""
+    from analyzer.config import duration_text
+
     shown: list[tuple[str, str | None]] = []
     for spec in fields(loaded.settings):
         value = getattr(loaded.settings, spec.name)
@@ -172,6 +175,8 @@ def _settings_shown(loaded: Loaded) -> list[tuple[str, str | None]]:
             shown.append((spec.name, HIDDEN))
         elif isinstance(value, Mapping | tuple):
             shown.append((spec.name, f"{len(value)} entries"))
+        elif isinstance(value, timedelta):
+            shown.append((spec.name, duration_text(value)))
         else:
             shown.append((spec.name, None if value is None else str(value)))
     return shown

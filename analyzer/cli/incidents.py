@@ -17,14 +17,15 @@ def command() -> None:
 @store_option
 @json_option
 def list_(show_all: bool, store: str | None, as_json: bool) -> int:
-    """List incidents, newest first; those that are over only with --all."""
+    """List incidents, newest first and of one run the worst first; those that are over only with --all."""
     from analyzer.render.incidents import incident_table
     from analyzer.render.terminal import terminal
+    from analyzer.triage import newest_first
     from analyzer.types.document import incident_document
     from analyzer.wiring.opening import open_memory
 
     with open_memory(settings_from(store=store).settings) as memory:
-        found = memory.incidents(active_only=not show_all)
+        found = newest_first(memory.incidents(active_only=not show_all))
     if as_json:
         print_json({"schema": "analyzer.incidents/1", "incidents": [incident_document(incident) for incident in found]})
     elif found:

@@ -13,9 +13,11 @@ from analyzer.cli.common import (
     FAIL_ON,
     GAPS,
     at_option,
+    columns,
     json_option,
     moment,
     print_json,
+    say_notes,
     settings_from,
     store_option,
 )
@@ -53,11 +55,15 @@ def command(
     """Detect, account, explain, report, deliver: one pass over the fleet.
 
     Prints only what is new: an unchanged incident is told once, so that cron stays quiet when nothing happened.
+    With --at before the last run it repeats history: it prints its whole report, and neither saves nor sends a thing.
 
     Exit codes: 0 done; 1 incidents at or above --fail-on; 3 done, but something could not be seen; 4 failed.
     """
     from analyzer.pipeline import run
+    from analyzer.render.outline import report_outline
+    from analyzer.render.terminal import terminal
     from analyzer.stores.turn import alone
+    from analyzer.types.report import REPEATED
     from analyzer.wiring.building import build
 
     settings = settings_from(
@@ -71,12 +77,14 @@ def command(
     ).settings
     with alone(settings.store), build(settings, out=None if as_json else sys.stdout) as app:
         progress = Phases(PHASES)
-        report = run(app, moment(at), on_phase=progress)
+        report = run(app, moment(at), live=at is None, on_phase=progress)
         progress("")
-        if as_json:
-            print_json(json.loads(app.document(report)))
-    for gap in report.gaps:
-        click.echo(f"could not see {gap.what}: {gap.why} ({gap.hint})", err=True)
+        document = app.document(report)
+    if as_json:
+        print_json(json.loads(document))
+    elif REPEATED in report.notes:
+        click.echo(terminal(report_outline(report), columns()), nl=False)
+    say_notes(report)
     return exit_code(report, settings.fail_on)
 
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Protocol
 
 from analyzer.errors import DeliveryError
-from analyzer.types.report import Incident, Reason
+from analyzer.types.report import Incident
+from analyzer.types.sent import Reason
 
 
 @dataclass(frozen=True, slots=True)

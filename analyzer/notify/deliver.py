@@ -16,7 +16,8 @@ from analyzer.errors import AnalyzerError, DeliveryError
 from analyzer.notify.base import Message, RateLimitedError, Route
 from analyzer.notify.reasons import reason
 from analyzer.stores.base import IncidentStore
-from analyzer.types.report import Gap, Incident, Reason, Sent, State
+from analyzer.types.report import Gap, Incident, State
+from analyzer.types.sent import Reason, Sent
 from analyzer.types.watch import Unwatched, Watch
 
 CATCH_UP = timedelta(days=3)
@@ -73,8 +74,7 @@ def deliver(
     """Send on every route what there is to say; raise nothing.
 
     Besides the given incidents, those resolved in the last three days are looked at again: a resolution whose
-    message failed is not in a later run's list. A message recorded later than `at` means that this run repeats
-    history: then nothing is said.
+    message failed is not in a later run's list.
     """
     deliveries: list[Delivery] = []
     gaps: list[Gap] = []
@@ -112,7 +112,7 @@ def _deliver_route(this: _Round, candidates: Sequence[Incident], deliveries: lis
     dead = False
     for incident in candidates:
         try:
-            why = _due(incident, this)
+            why = reason(incident, this.store.last_sent(incident.id, this.route.name))
             if why is None:
                 continue
             if dead:
@@ -140,13 +140,6 @@ def _deliver_route(this: _Round, candidates: Sequence[Incident], deliveries: lis
         why_not = f"{waiting} not delivered: {'; '.join(dict.fromkeys(failures))}"
         hint = this.route.hint or "check the route's settings with `analyzer doctor`"
         gaps.append(Gap(what, why_not, f"{hint}; the next run tries again"))
-
-
-def _due(incident: Incident, this: _Round) -> Reason | None:
-    last = this.store.last_sent(incident.id, this.route.name)
-    if last is not None and last.at > this.at:
-        return None
-    return reason(incident, last)
 
 
 def _send(message: Message, this: _Round) -> None:

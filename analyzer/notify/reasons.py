@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from analyzer.types.report import Incident, Reason, Sent, State
+from analyzer.types.report import Incident, State
+from analyzer.types.sent import Reason, Sent
 from analyzer.types.worse import clearly_worse
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from analyzer.render.blocks import Line, Table, code, plain
-from analyzer.render.numbers import clock, figure, money, ratio
+from analyzer.render.numbers import LIMITED, clock, figure, money, ratio
 from analyzer.render.text import one_line
 from analyzer.types.report import Incident
 
@@ -27,7 +27,7 @@ def _row(incident: Incident, at: datetime) -> tuple[Line, ...]:
         plain(incident.kind.value),
         plain(one_line(str(incident.subject), _NAME_COLUMNS_MAX)),
         plain(figure(incident.observed, incident.kind, incident.unit)),
-        plain(ratio(incident.ratio) if incident.ratio is not None else "-"),
+        plain(ratio(incident.ratio) if incident.ratio is not None and incident.kind not in LIMITED else "-"),
         plain(clock(incident.onset, at)),
         plain(money(incident.excess_usd) if incident.excess_usd is not None else "-"),
     )

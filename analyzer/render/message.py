@@ -19,10 +19,11 @@ from analyzer.render.blocks import (
     prose,
     strong,
 )
-from analyzer.render.numbers import clock, figure, money, percent, ratio
-from analyzer.render.outline import ending_text, status_line
+from analyzer.render.numbers import clock, money, percent
+from analyzer.render.outline import as_of_note, ending_text, figures, status_line
 from analyzer.render.text import one_line, visible
-from analyzer.types.report import Incident, Reason, SpanEvidence
+from analyzer.types.report import Incident, SpanEvidence
+from analyzer.types.sent import Reason
 
 QUOTES_MAX = 2
 QUOTE_CHARACTERS_MAX = 500
@@ -56,10 +57,7 @@ def message_outline(incident: Incident, reason: Reason, at: datetime) -> tuple[B
 
 
 def _facts(incident: Incident, at: datetime) -> Block:
-    observed = figure(incident.observed, incident.kind, incident.unit)
-    expected = figure(incident.expected, incident.kind, incident.unit)
-    times = f" ({ratio(incident.ratio)})" if incident.ratio is not None else ""
-    entries = [plain(f"observed {observed}, expected {expected}{times}, since {clock(incident.onset, at)}")]
+    entries = [plain(f"{figures(incident)}, since {clock(incident.onset, at)}")]
     if incident.excess_usd is not None:
         entries.append(plain(f"{money(incident.excess_usd)} beyond what was expected"))
     main = max(incident.account, key=lambda factor: factor.share, default=None)
@@ -85,6 +83,7 @@ def _cause(incident: Incident) -> Iterable[Block]:
     diagnosis = incident.diagnosis
     if diagnosis is None:
         return
+    yield from as_of_note(incident)
     text = diagnosis.cause or diagnosis.summary
     if text:
         yield Paragraph(line(strong("Cause: "), *prose(one_line(text, TEXT_CHARACTERS_MAX))))

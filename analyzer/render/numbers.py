@@ -16,6 +16,8 @@ _WHOLE_USD = 100
 _NO_DECIMALS, _ONE_DECIMAL = 100, 10
 _MONEY = frozenset({Kind.COST, Kind.TOOL_COST, Kind.BUDGET})
 _SHARES = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES, Kind.TRUNCATION})
+LIMITED = frozenset({Kind.LOOP})
+"""Kinds that are held against a rule's limit: nobody expects a loop, so nothing of it is expected, or a ratio to it."""
 _DURATIONS = frozenset({Kind.LATENCY, Kind.TOOL_LATENCY})
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNITS = ((_DAY_S, "d", _HOUR_S, "h"), (_HOUR_S, "h", _MINUTE_S, "min"), (_MINUTE_S, "min", 1, "s"))
@@ -110,6 +112,13 @@ def tokens(value: int | None) -> str:
 def moment(time: datetime) -> str:
     """Return a time in full: `2026-11-23 14:10 UTC`."""
     return f"{_utc(time):%Y-%m-%d %H:%M} UTC"
+
+
+def period(start: datetime, end: datetime) -> str:
+    """Return two times in full: `2026-11-23 08:10 to 17:00 UTC`; the second date where it is another."""
+    first, last = _utc(start), _utc(end)
+    until = f"{last:%H:%M}" if first.date() == last.date() else f"{last:%Y-%m-%d %H:%M}"
+    return f"{first:%Y-%m-%d %H:%M} to {until} UTC"
 
 
 def clock(time: datetime, at: datetime) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from analyzer.render import incidents as tables
 from analyzer.render.blocks import (
@@ -23,7 +23,7 @@ from analyzer.render.blocks import (
 )
 from analyzer.render.evidence import evidence_outline
 from analyzer.render.numbers import (
-    clock,
+    LIMITED,
     count,
     duration,
     figure,
@@ -37,6 +37,8 @@ from analyzer.render.numbers import (
 )
 from analyzer.render.text import cut, one_line
 from analyzer.types.report import (
+    CALLS,
+    OF_CALLS,
     Change,
     Diagnosis,
     Ending,
@@ -51,8 +53,6 @@ TRACES_SHOWN_MAX = 5
 NAME_COLUMNS_MAX = 80
 
 _VERDICTS = {"confirmed": "cause confirmed", "likely": "cause likely", "inconclusive": "cause not established"}
-_OF_CALLS = frozenset({Kind.TOOL_ERRORS, Kind.TOOL_LATENCY, Kind.TOOL_COST})
-"""Kinds that count calls."""
 _ENDINGS = {
     Ending.ANSWERED: "the model answered",
     Ending.STEPS: "the model used up its steps before it had an answer",
@@ -92,9 +92,9 @@ def incident_outline(incident: Incident, at: datetime, *, level: int = 1) -> tup
         Heading(level, plain(incident.title)),
         Paragraph(status_line(incident)),
         *_explanation(incident),
-        *facts(incident, at, below),
+        *facts(incident, below),
         *_account(incident, below),
-        *_changes(incident.changes, at, below),
+        *_changes(incident.changes, below),
         *evidence_outline(incident, at, below),
         *_trajectories(incident, below),
         *_advice(incident, below),
@@ -123,6 +123,17 @@ def ending_text(diagnosis: Diagnosis) -> str:
     return "; ".join(parts) + "." + ("" if said else f" {note}")
 
 
+def as_of_note(incident: Incident) -> Iterable[Block]:
+    """Yield of when an explanation is, where the incident was measured since: a kept text has figures of its time."""
+    diagnosis = incident.diagnosis
+    if diagnosis is None or diagnosis.as_of is None:
+        return
+    then, now = (figure(value, incident.kind, incident.unit) for value in (diagnosis.observed, incident.observed))
+    if diagnosis.as_of < incident.last_seen_at or then != now:
+        observed = f"when {then} was observed; its figures are of then"
+        yield Paragraph(plain(f"Explained as of {moment(diagnosis.as_of)}, {observed}."))
+
+
 def _headline(report: Report) -> str:
     active = [entry for entry in report.incidents if entry.state not in {State.RESOLVED, State.DISMISSED}]
     resolved = sum(1 for entry in report.incidents if entry.state is State.RESOLVED)
@@ -139,6 +150,7 @@ def _explanation(incident: Incident) -> Iterable[Block]:
     diagnosis = incident.diagnosis
     if diagnosis is None:
         return
+    yield from as_of_note(incident)
     if diagnosis.cause:
         yield Paragraph(line(strong("Cause: "), *prose(one_line(diagnosis.cause))))
     if diagnosis.summary and diagnosis.summary != diagnosis.cause:
@@ -152,7 +164,7 @@ def _explanation(incident: Incident) -> Iterable[Block]:
         )
 
 
-def facts(incident: Incident, at: datetime, level: int) -> Iterable[Block]:
+def facts(incident: Incident, level: int) -> Iterable[Block]:
     """Yield the computed facts: figures, onset, extent, and each finding of several."""
     subject = incident.subject
     names = [
@@ -166,13 +178,16 @@ def facts(incident: Incident, at: datetime, level: int) -> Iterable[Block]:
         if value
     ]
     entries = [line(f"{label}: ", code(one_line(value, NAME_COLUMNS_MAX))) for label, value in names]
-    entries.append(plain(_figures(incident)))
+    entries.append(plain(figures(incident)))
     low = min((finding.onset_low for finding in incident.findings), default=incident.onset)
     high = max((finding.onset_high for finding in incident.findings), default=incident.onset)
-    between = f" (between {clock(low, at)} and {clock(high, at)})" if low < high else ""
-    entries.append(plain(f"began: {moment(incident.onset)}{between}, {span_of(at - incident.onset)} ago"))
-    if incident.affected.of or incident.affected.trajectories:
-        entries.append(plain(_extent(incident)))
+    between = f" (between {moment(low)} and {moment(high)})" if low < high else ""
+    entries.append(plain(f"began: {moment(incident.onset)}{between}"))
+    lasted = span_of(max(incident.last_seen_at - incident.onset, timedelta()))
+    entries.append(plain(f"last seen: {moment(incident.last_seen_at)}, {lasted} after it began"))
+    extent = _extent(incident)
+    if extent:
+        entries.append(plain(extent))
     if incident.excess_usd is not None:
         entries.append(plain(f"cost beyond what was expected: {money(incident.excess_usd)}"))
     if incident.resolved_at is not None:
@@ -187,20 +202,25 @@ def facts(incident: Incident, at: datetime, level: int) -> Iterable[Block]:
 
 
 def _extent(incident: Incident) -> str:
-    """Say how much is hit. Of failing tools it is calls, unless a finding of failed trajectories came with them."""
-    kinds = {found.kind for found in incident.findings}
-    calls = incident.kind in _OF_CALLS and not (incident.kind is Kind.TOOL_ERRORS and Kind.ERRORS in kinds)
-    noun = ("call", "calls") if calls else ("trajectory", "trajectories")
-    return f"hit: {number(incident.affected.trajectories)} of {count(incident.affected.of, *noun)}"
+    """Say how much is hit, or nothing. Where the trajectories that called a failing tool are not known, it is calls."""
+    hit = incident.affected
+    if hit.of:
+        whose = " that called it" if incident.kind is Kind.TOOL_ERRORS else ""
+        return f"hit: {number(hit.trajectories)} of {count(hit.of, 'trajectory', 'trajectories')}{whose}"
+    lead = incident.findings[0] if incident.findings else None
+    if lead is None or not lead.of or (lead.unit != CALLS and lead.kind not in OF_CALLS):
+        return ""
+    return f"hit: {number(lead.affected)} of {count(lead.of, 'call')}"
 
 
-def _figures(incident: Incident) -> str:
+def figures(incident: Incident) -> str:
+    """Return what was observed and what it is held against. A loop has no expected number of repeats, only a limit."""
     observed = figure(incident.observed, incident.kind, incident.unit)
-    if incident.kind is Kind.LOOP:
-        return f"repeated: up to {observed}; {figure(incident.expected, incident.kind, incident.unit)} is the limit"
     expected = figure(incident.expected, incident.kind, incident.unit)
-    times = f", {ratio(incident.ratio)} as much" if incident.ratio is not None else ""
-    return f"observed: {observed}, expected: {expected}{times}"
+    if incident.kind in LIMITED:
+        return f"repeated up to {observed}, the limit is {expected}"
+    times = f" ({ratio(incident.ratio)})" if incident.ratio is not None else ""
+    return f"observed {observed}, expected {expected}{times}"
 
 
 def _findings_table(incident: Incident) -> Table:
@@ -209,7 +229,7 @@ def _findings_table(incident: Incident) -> Table:
             plain(finding.detector),
             plain(finding.kind.value),
             plain(figure(finding.value, finding.kind, finding.unit)),
-            plain(figure(finding.baseline, finding.kind, finding.unit)),
+            plain(("limit " if finding.kind in LIMITED else "") + figure(finding.baseline, finding.kind, finding.unit)),
             plain(number(finding.score)),
             plain(number(finding.threshold)),
         )
@@ -235,18 +255,18 @@ def _account(incident: Incident, level: int) -> Iterable[Block]:
     yield Table(("factor", "before", "since", "share of the change"), rows, right=frozenset({1, 2, 3}))
 
 
-def _changes(changes: Sequence[Change], at: datetime, level: int) -> Iterable[Block]:
+def _changes(changes: Sequence[Change], level: int) -> Iterable[Block]:
     yield Heading(level, plain("What changed near the onset"))
     if not changes:
         yield Paragraph(plain("Nothing we can see changed."))
         return
-    yield Bullets(tuple(_change(change, at) for change in changes))
+    yield Bullets(tuple(_change(change) for change in changes))
 
 
-def _change(change: Change, at: datetime) -> Line:
+def _change(change: Change) -> Line:
     new = code(one_line(change.to_value, NAME_COLUMNS_MAX)) if change.to_value else "none"
     old = (" (before: ", code(one_line(change.from_value, NAME_COLUMNS_MAX)), ")") if change.from_value else ()
-    return line(f"{change.what}: ", new, *old, f", first seen {clock(change.at, at)}")
+    return line(f"{change.what}: ", new, *old, f", first seen {moment(change.at)}")
 
 
 def _trajectories(incident: Incident, level: int) -> Iterable[Block]:

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from analyzer.types.metric import Choices, OpenTrajectory, Series
-from analyzer.types.report import Change, Incident, Sent
+from analyzer.types.report import Change, Incident
+from analyzer.types.sent import Sent
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
 from analyzer.types.trajectory import Trajectory, TrajectorySummary
@@ -60,6 +61,17 @@ class UnpricedUse:
     model: str
     calls: int
     trajectories: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToolUse:
+    """How much one tool was used by one agent in a time range."""
+
+    calls: int
+    trajectories: int
+    """Trajectories with at least one call."""
+    failed: int
+    """Of these, those with at least one call that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +182,9 @@ class TrajectoryStore(Protocol):
     def unpriced(self, start: datetime, end: datetime) -> list[UnpricedUse]:
         """Return who used models without a known price, by trajectories that ended in the range, most calls first."""
 
+    def tool_use(self, agent: str, tool: str, start: datetime, end: datetime) -> ToolUse:
+        """Return the calls of a tool that ended in the range, and the trajectories that made them."""
+
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """Return what was first seen in the range: versions, models, prompts, tool definitions.
 
@@ -190,6 +205,9 @@ class IncidentStore(Protocol):
 
     def incident(self, prefix: str) -> Incident:
         """Return one incident by id or a prefix of it. Raises NotFoundError."""
+
+    def latest_run_at(self) -> datetime | None:
+        """Return the latest now of any run that was kept here, or None before the first."""
 
     def save_incidents(self, incidents: Sequence[Incident], *, run_trace_id: str) -> None:
         """Keep the incidents as this run left them, in one transaction."""

@@ -9,7 +9,8 @@ from datetime import datetime
 from analyzer.errors import NotFoundError
 from analyzer.stores.database import Connection
 from analyzer.types.document import incident_document, incident_from_document
-from analyzer.types.report import Incident, Reason, Sent, Severity, State
+from analyzer.types.report import Incident, Severity, State
+from analyzer.types.sent import Reason, Sent
 
 _ACTIVE = (State.OPEN, State.ONGOING, State.REGRESSED)
 
@@ -42,13 +43,20 @@ class SqliteIncidents:
             raise NotFoundError(f"{wanted} is the beginning of several incidents: give more digits")
         return incident_from_document(json.loads(rows[0][1]))
 
+    def latest_run_at(self) -> datetime | None:
+        """See `IncidentStore.latest_run_at`. A run that was killed has kept incidents, but no report."""
+        query = "SELECT max(at) FROM (SELECT at FROM reports UNION ALL SELECT last_seen_at FROM incidents)"
+        with self._connection.reading() as raw:
+            latest = raw.execute(query).fetchone()[0]
+        return None if latest is None else datetime.fromisoformat(latest)
+
     def save_incidents(self, incidents: Sequence[Incident], *, run_trace_id: str) -> None:
         """See `IncidentStore.save_incidents`."""
         with self._connection.writing() as raw:
             raw.executemany(
                 "INSERT INTO incidents (id, fingerprint, state, agent, opened_at, last_seen_at, run, document)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
-                " fingerprint = excluded.fingerprint, agent = excluded.agent,"
+                " fingerprint = excluded.fingerprint, agent = excluded.agent, opened_at = excluded.opened_at,"
                 " last_seen_at = excluded.last_seen_at, run = excluded.run, document = excluded.document",
                 [
                     (

@@ -25,7 +25,7 @@ from analyzer.stores import (
     stats,
     summaries,
 )
-from analyzer.stores.base import Added, Hit, Order, Pruned, StoreStats, UnpricedUse, Usage
+from analyzer.stores.base import Added, Hit, Order, Pruned, StoreStats, ToolUse, UnpricedUse, Usage
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads, direct
@@ -209,6 +209,11 @@ class SqliteTrajectories:
         """See `TrajectoryStore.usage`."""
         with self.connection.reading() as raw:
             return aggregates.usage(raw, agent, start, end)
+
+    def tool_use(self, agent: str, tool: str, start: datetime, end: datetime) -> ToolUse:
+        """See `TrajectoryStore.tool_use`."""
+        with self.connection.reading() as raw:
+            return aggregates.tool_use(raw, agent, tool, start, end)
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """See `TrajectoryStore.changes`."""

@@ -12,6 +12,8 @@ from analyzer.triage.groups import Group
 from analyzer.triage.rules import EVENTS, Rules, cause_rank, fingerprint, incident_id, is_retry_of, key_of
 from analyzer.triage.title import title
 from analyzer.types.report import (
+    CALLS,
+    OF_CALLS,
     Affected,
     Change,
     Examined,
@@ -54,12 +56,16 @@ def compose(
     severity: Callable[[Finding], Severity],
     rules: Rules,
 ) -> Incident:
-    """Return the incident of a group; `base` is its last form: its id, its opening, and what this run did not see."""
+    """Return the incident of a group; `base` is its last form: its id, its opening, and what this run did not see.
+
+    What a model said of it is kept. What rules said of the figures of an earlier run is not: it can be said anew.
+    """
     members = sorted(group.members, key=_rank)
     keep = course.keep and base is not None
     seen = {key_of(entry.finding) for entry in members}
     retained = [finding for finding in base.findings if key_of(finding) not in seen] if keep and base else []
-    fresh, evidence = numbered(members, retained, base, keep_diagnosis=keep, limit=rules.evidence_max)
+    diagnosis = base.diagnosis if keep and base and base.diagnosis and not base.diagnosis.by_rules else None
+    fresh, evidence = numbered(members, retained, base, diagnosis, limit=rules.evidence_max)
     mark = base.fingerprint if keep and base else ""
     # Among equals the finding it was opened for stays the foremost, so that an incident does not change its subject.
     together = [*fresh, *retained]
@@ -90,7 +96,7 @@ def compose(
         expected=lead.baseline,
         ratio=lead.value / lead.baseline if lead.baseline > 0 else None,
         unit=lead.unit,
-        affected=_affected(lead, findings),
+        affected=_affected(lead, members, base if keep else None),
         excess_usd=excess_usd,
         findings=tuple(findings),
         account=_first(entry.account for entry in sources) or (base.account if keep and base else ()),
@@ -98,7 +104,7 @@ def compose(
         trace_ids=_trace_ids(members, rules) or (base.trace_ids if keep and base else ()),
         healthy_trace_ids=_first(e.healthy_trace_ids for e in sources)
         or (base.healthy_trace_ids if keep and base else ()),
-        diagnosis=base.diagnosis if keep and base else None,
+        diagnosis=diagnosis,
         evidence=evidence,
         resolved_at=course.resolved_at,
     )
@@ -136,12 +142,16 @@ def _subject(lead: Finding, changes: Sequence[Change], base: Incident | None) ->
     )
 
 
-def _affected(lead: Finding, findings: Sequence[Finding]) -> Affected:
-    """Count trajectories: tool errors count calls, so that the failed trajectories of the same story stand in."""
-    counted = lead
-    if lead.kind is Kind.TOOL_ERRORS:
-        counted = next((finding for finding in findings if finding.kind is Kind.ERRORS), lead)
-    return Affected(counted.affected, counted.of)
+def _affected(lead: Finding, members: Sequence[Examined], base: Incident | None) -> Affected:
+    """Count trajectories as they were counted for the foremost finding; a number of calls never stands in for them."""
+    key = key_of(lead)
+    counted = next((entry.affected for entry in members if key_of(entry.finding) == key), None)
+    if counted is not None:
+        return counted
+    if base is not None and base.fingerprint == key and all(key_of(entry.finding) != key for entry in members):
+        return base.affected
+    of_calls = lead.unit == CALLS or lead.kind in OF_CALLS
+    return Affected(0, 0) if of_calls else Affected(lead.affected, lead.of)
 
 
 def _trace_ids(members: Sequence[Examined], rules: Rules) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from analyzer.types.report import Evidence, Examined, Finding, Incident
+from analyzer.types.report import Diagnosis, Evidence, Examined, Finding, Incident
 
 _ID = re.compile(r"E(\d{1,9})")
 
@@ -41,18 +41,23 @@ class Numbering:
 
 
 def numbered(
-    fresh: Sequence[Examined], retained: Sequence[Finding], base: Incident | None, *, keep_diagnosis: bool, limit: int
+    fresh: Sequence[Examined],
+    retained: Sequence[Finding],
+    base: Incident | None,
+    kept_diagnosis: Diagnosis | None,
+    *,
+    limit: int,
 ) -> tuple[list[Finding], tuple[Evidence, ...]]:
     """Return the fresh findings with their evidence numbered, and all evidence of the incident.
 
-    Of the evidence of an earlier run stays what the diagnosis or a retained finding names: other pointers are to
+    Of the evidence of an earlier run stays what the kept diagnosis or a retained finding names: other pointers are to
     figures that this run has measured anew.
     """
     kept: list[Evidence] = []
     if base is not None:
         named = {entry.id for finding in retained for entry in finding.evidence}
-        if keep_diagnosis and base.diagnosis is not None:
-            named.update(name for claim in base.diagnosis.claims for name in claim.evidence)
+        if kept_diagnosis is not None:
+            named.update(name for claim in kept_diagnosis.claims for name in claim.evidence)
         kept = [entry for entry in base.evidence if entry.id in named]
     numbering = Numbering(kept, len(kept) + limit)
     findings = [replace(entry.finding, evidence=numbering.add(entry.finding.evidence)) for entry in fresh]

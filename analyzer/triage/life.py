@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ def triage(
     Returned are the incidents of this run's findings, the unresolved ones of earlier runs, and those this run
     resolved. A resolved or dismissed incident that no finding touches is left out: nothing about it changed.
     """
-    known = [_as_of(incident, at) for incident in previous]
+    known = as_of(previous, at)
     closed = [incident for incident in known if incident.state is State.RESOLVED]
     unresolved = [incident for incident in known if incident.state is not State.RESOLVED]
     fresh = [
@@ -71,15 +71,30 @@ def triage(
     return tuple(sorted(incidents, key=_rank))
 
 
+def newest_first(incidents: Iterable[Incident]) -> list[Incident]:
+    """Return incidents as people list them: those opened last first, of one run the worst first."""
+    return sorted(sorted(incidents, key=_rank), key=lambda incident: incident.opened_at, reverse=True)
+
+
 def _rank(incident: Incident) -> tuple[int, float, datetime, str]:
     return (-incident.severity.rank, -(incident.excess_usd or 0.0), incident.onset, incident.id)
 
 
+def as_of(incidents: Sequence[Incident], at: datetime) -> list[Incident]:
+    """Return the incidents that were known at `at`, as they stood then, as far as their latest form tells.
+
+    A run repeated on history knows neither what was opened later nor a later resolution or explanation.
+    """
+    return [_as_of(incident, at) for incident in incidents if incident.opened_at <= at]
+
+
 def _as_of(incident: Incident, at: datetime) -> Incident:
-    """Return an incident as it stood at `at`: a run repeated on history does not know a later resolution."""
-    if incident.state is State.RESOLVED and (incident.resolved_at or incident.last_seen_at) > at:
-        return replace(incident, state=State.ONGOING, resolved_at=None)
-    return incident
+    if incident.state is State.RESOLVED and _resolved_at(incident) > at:
+        incident = replace(incident, state=State.ONGOING, resolved_at=None)
+    explained_at = incident.diagnosis.as_of if incident.diagnosis is not None else None
+    if explained_at is not None and explained_at > at:
+        incident = replace(incident, diagnosis=None)
+    return replace(incident, last_seen_at=min(incident.last_seen_at, at))
 
 
 def _is_past(finding: Finding, unresolved: Sequence[Incident], run_start: datetime) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from analyzer.render.numbers import clock, count, figure, money, number, percent, ratio
+from analyzer.render.numbers import count, figure, moment, money, number, percent, period, ratio
 from analyzer.render.text import one_line
 from analyzer.types.report import Finding, Kind, Subject
 
@@ -45,14 +45,15 @@ def title(
 ) -> str:
     """Return the title as of `at`. Names are cut to 60 columns and made visible; escaping them is the renderer's.
 
+    Times stand in full: a title is stored and read on other days, where "since 16:15" would mean another day.
     The figures of a finding count from its own onset; where the incident `began` before that, the title says both.
     """
     who = one_line(subject.agent or "fleet", _NAME_COLUMNS_MAX)
-    since = f"since {clock(lead.onset, at)}"
+    since = f"since {moment(lead.onset)}"
     if lead.recovered is not None:
-        since = f"from {clock(lead.onset, at)} to {clock(lead.recovered, at)}"
+        since = f"from {period(lead.onset, lead.recovered)}"
     if began is not None and lead.onset - began > _ONSETS_APART:
-        since = f"{since} (first {clock(began, at)})"
+        since = f"{since} (first {moment(began)})"
     text = f"{who}: {_what(lead, subject)} {since}"
     loss = _loss(lead, excess_usd, at)
     return f"{text}, {loss}" if loss else text

@@ -185,6 +185,8 @@ def _diagnosis(diagnosis: Diagnosis) -> Document:
         "note": diagnosis.note,
         "category": diagnosis.category,
         "refutation": diagnosis.refutation,
+        "as_of": _time_or_none(diagnosis.as_of),
+        "observed": _finite(diagnosis.observed),
     }
 
 

@@ -83,6 +83,12 @@ class Ending(StrEnum):
     """No model was asked: no credentials, or switched off."""
 
 
+CALLS = "calls"
+"""The unit of findings that count calls of a tool, and not trajectories."""
+OF_CALLS = frozenset({Kind.TOOL_LATENCY, Kind.TOOL_COST})
+"""Kinds whose findings have an amount as their unit and count calls all the same."""
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Something that could not be seen. Never silence."""
@@ -241,11 +247,20 @@ class Diagnosis:
     category: str = "unknown"
     refutation: str = ""
     """What would show the cause to be wrong."""
+    as_of: datetime | None = None
+    """The now of the run that explained; None in documents of older releases."""
+    observed: float | None = None
+    """What was observed then, in the incident's unit: figures in the explanation are of that time."""
+
+    @property
+    def by_rules(self) -> bool:
+        """True where no model has a part in it, so that it can be made anew at no cost."""
+        return self.by == "rules"
 
 
 @dataclass(frozen=True, slots=True)
 class Affected:
-    """How much is hit."""
+    """How many trajectories are hit since the onset: 0 of 0 where only calls are known."""
 
     trajectories: int
     of: int
@@ -297,26 +312,8 @@ class Examined:
     healthy_trace_ids: tuple[str, ...] = ()
     """Peers of the same agent from before the onset that did well."""
     evidence: tuple[Evidence, ...] = ()
-
-
-class Reason(StrEnum):
-    """Why a message is sent."""
-
-    FIRST_SEEN = "FIRST_SEEN"
-    GOT_WORSE = "GOT_WORSE"
-    RESOLVED = "RESOLVED"
-    REGRESSED = "REGRESSED"
-
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """What was last said about an incident on one route."""
-
-    reason: Reason
-    at: datetime
-    state: State
-    severity: Severity
-    observed: float
+    affected: Affected | None = None
+    """Trajectories hit, of those concerned, where the finding itself counts something else (calls); None: not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +369,10 @@ class Run:
     trajectories_seen: int
     spans_seen: int
     llm: ModelUse
+
+
+REPEATED = "history repeated"
+"""The note of a run in the past, of which nothing is saved or sent."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import subprocess
 import sys
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.cli import analyzer
+from support.incidents import NOW, incident
 
 from analyzer.cli.app import COMMANDS
+from analyzer.stores.incidents import SqliteIncidents
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.report import Severity
 
 LEAVES = [
     ("demo",),
@@ -82,7 +88,11 @@ def test_help_imports_nothing_heavy() -> None:
         (("frobnicate",), "No such command 'frobnicate'"),
         (("ingest",), "Missing argument 'PATH...'"),
         (("run", "--at", "soon"), "'soon' is no time"),
+        (("run", "--at", "2999-01-01"), "'2999-01-01' is out of range: 1971 to 2261"),
+        (("run", "--at", "0001-01-01T00:00:00+14:00"), "is out of range"),
+        (("run", "--at", "99999999999"), "is out of range"),
         (("run", "--lookback", "a while"), "'a while' is no duration"),
+        (("run", "--lookback", "99999999999w"), "'99999999999w' is longer than 365 days"),
         (("traces", "show", "zzz"), "'zzz' is no trace id"),
         (("traces", "show", "latest"), "holds no trajectories yet"),
         (("incidents", "show", "inc-1"), "no incident begins with inc-1"),
@@ -134,6 +144,49 @@ def test_an_empty_store_gives_empty_documents(tmp_path: Path) -> None:
     assert json.loads(analyzer("incidents", "list", "--json", *store).stdout)["incidents"] == []
     assert json.loads(analyzer("traces", "list", "--json", *store).stdout)["traces"] == []
     assert json.loads(analyzer("doctor", "--json", *store).stdout)["schema"] == "analyzer.doctor/1"
+
+
+LEARNING = "learning: less than three days of history, so rises are not judged yet: shop"
+
+
+def test_a_person_is_told_which_agents_are_too_new_and_cron_is_not(tmp_path: Path) -> None:
+    """On a terminal `run` names the agents that it cannot judge yet; into a mail it says nothing, run after run."""
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps(request(1)))
+    store = ("--store", str(tmp_path / "s.db"))
+    assert analyzer("ingest", str(path), *store).code == 0
+    command = ("run", "--at", "1790003600", "--reports", str(tmp_path / "r"), *store)
+    mailed = analyzer(*command)
+    assert (mailed.code, mailed.stdout, mailed.stderr) == (0, "", "")
+    leader, follower = os.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "analyzer", *command],
+            stdout=subprocess.PIPE,
+            stderr=follower,
+            timeout=60,
+            check=True,
+        )
+        said = os.read(leader, 10_000).decode()
+    finally:
+        os.close(leader)
+        os.close(follower)
+    assert done.stdout == b""
+    assert said.count(LEARNING) == 1
+    assert said.rstrip().endswith(LEARNING)
+
+
+def test_incidents_of_one_run_are_listed_worst_first(tmp_path: Path) -> None:
+    """The newest run's incidents come first; of one run the worst, whatever their ids."""
+    earlier = [incident(id=f"inc-{n}", severity=Severity.CRITICAL, opened_at=NOW - timedelta(hours=n)) for n in (1, 2)]
+    graded = zip(
+        "4567", (Severity.LOW, Severity.HIGH, Severity.HIGH, Severity.MEDIUM), (9.0, 1.0, 5.0, 9.0), strict=True
+    )
+    latest = [incident(id=f"inc-{name}", severity=level, excess_usd=usd) for name, level, usd in graded]
+    with SqliteTrajectories(tmp_path / "s.db") as store:
+        SqliteIncidents(store.connection).save_incidents([*earlier, *latest], run_trace_id="0" * 32)
+    listed = json.loads(analyzer("incidents", "list", "--json", "--store", str(tmp_path / "s.db")).stdout)["incidents"]
+    assert [one["id"] for one in listed] == ["inc-6", "inc-5", "inc-7", "inc-4", "inc-1", "inc-2"]
 
 
 def test_ingest_keeps_the_good_and_names_the_broken(tmp_path: Path) -> None:
@@ -230,6 +283,13 @@ def test_settings_are_shown_with_their_source_and_secrets_are_not(tmp_path: Path
     assert "secretpart" not in ended.stdout + ended.stderr
     assert "ANALYZER_SLACK_WEBHOOK_URL" in ended.stdout
     assert "(set, not shown)" in ended.stdout
+
+
+def test_doctor_shows_durations_as_they_are_written() -> None:
+    """A length of time is shown in the form in which a setting takes it."""
+    ended = analyzer("doctor", "--json", env={"ANALYZER_LOOKBACK": "36h"})
+    shown = {one["name"]: one["value"] for one in json.loads(ended.stdout)["settings"]}
+    assert (shown["lookback"], shown["history"]) == ("1d12h", "28d")
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from analyzer.notify.base import Message
 from analyzer.notify.files import ReportFolder
 from analyzer.render.markdown import markdown
 from analyzer.render.outline import incident_outline, report_outline
-from analyzer.types.report import Reason
+from analyzer.types.sent import Reason
 
 
 def test_report_and_each_incident_have_their_file(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 from support.incidents import NOW, incident
 
 from analyzer.notify.reasons import reason
-from analyzer.types.report import Kind, Reason, Sent, Severity, State
+from analyzer.types.report import Kind, Severity, State
+from analyzer.types.sent import Reason, Sent
 from analyzer.types.worse import clearly_worse
 
 HOUR = timedelta(hours=1)

@@ -20,7 +20,7 @@ from analyzer.notify.slack import SlackNotifier
 from analyzer.retry import retrying
 from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
-from analyzer.types.report import Reason
+from analyzer.types.sent import Reason
 
 MESSAGE = Message(Reason.FIRST_SEEN, cost_incident(), NOW)
 

@@ -10,7 +10,7 @@ from analyzer.notify.base import Message
 from analyzer.notify.writer import WriterNotifier
 from analyzer.render.message import message_outline
 from analyzer.render.terminal import terminal
-from analyzer.types.report import Reason
+from analyzer.types.sent import Reason
 
 MESSAGE = Message(Reason.GOT_WORSE, loop_incident(), NOW)
 

@@ -17,7 +17,7 @@ from analyzer.render.message import headline, message_outline  # noqa: E402
 from analyzer.render.outline import incident_outline, report_outline  # noqa: E402
 from analyzer.render.slack import fallback_text, slack_blocks  # noqa: E402
 from analyzer.render.terminal import terminal  # noqa: E402
-from analyzer.types.report import Reason  # noqa: E402
+from analyzer.types.sent import Reason  # noqa: E402
 
 EXPECTED = Path(__file__).parent / "expected"
 

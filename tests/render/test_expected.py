@@ -1,7 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 from render.rewrite import EXPECTED, TEXTS
+from support.incidents import NOW, cost_incident, finding, incident
+
+from analyzer.render.message import message_outline
+from analyzer.render.outline import incident_outline
+from analyzer.render.terminal import terminal
+from analyzer.types.report import Affected, Kind
+from analyzer.types.sent import Reason
 
 
 @pytest.mark.parametrize("name", list(TEXTS))
@@ -13,3 +23,28 @@ def test_text_is_exactly_as_expected(name: str) -> None:
 def test_nothing_expected_is_forgotten() -> None:
     """Every file in expected/ is compared with something."""
     assert {file.name for file in EXPECTED.iterdir()} == set(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("affected", "line"),
+    [
+        (Affected(42, 55), "- hit: 42 of 55 trajectories that called it\n"),
+        (Affected(0, 0), "- hit: 300 of 600 calls\n"),
+    ],
+)
+def test_what_a_failing_tool_hits_is_said_in_what_was_counted(affected: Affected, line: str) -> None:
+    """Trajectories where they were counted, and else calls, by their own name."""
+    failing = finding(Kind.TOOL_ERRORS, tool="run_sql", value=0.5, unit="calls", affected=300, of=600)
+    one = incident(kind=Kind.TOOL_ERRORS, findings=(failing,), affected=affected)
+    assert line in terminal(incident_outline(one, NOW))
+
+
+def test_an_explanation_of_earlier_figures_says_of_when_it_is() -> None:
+    """A kept explanation stands under its date and the figure it was about; one of the same figures needs no date."""
+    diagnosis = replace(cost_incident().diagnosis, as_of=NOW - timedelta(hours=4), observed=0.25)
+    old = replace(cost_incident(), diagnosis=diagnosis)
+    said = "Explained as of 2026-11-23 14:00 UTC, when $0.25 was observed; its figures are of then."
+    for text in (terminal(incident_outline(old, NOW)), terminal(message_outline(old, Reason.GOT_WORSE, NOW))):
+        assert f"{said}\n\nCause: " in text
+    fresh = replace(old, diagnosis=replace(diagnosis, as_of=NOW, observed=0.31))
+    assert "Explained as of" not in terminal(incident_outline(fresh, NOW))

@@ -149,6 +149,12 @@ def test_counts_and_tokens() -> None:
     assert numbers.moment(datetime(2026, 1, 2, 3, 4, tzinfo=UTC)) == "2026-01-02 03:04 UTC"
 
 
+def test_a_period_names_its_second_day_only_where_it_is_another() -> None:
+    """Two times on one day share its date; otherwise each has its own."""
+    assert numbers.period(NOW - timedelta(hours=2), NOW) == "2026-11-23 16:00 to 18:00 UTC"
+    assert numbers.period(NOW - timedelta(days=1), NOW) == "2026-11-22 18:00 to 2026-11-23 18:00 UTC"
+
+
 @given(st.floats() | st.none())
 def test_any_number_can_be_shown(value: float | None) -> None:
     """No number, however large, small or odd, breaks a report."""

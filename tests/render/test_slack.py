@@ -15,7 +15,8 @@ from analyzer.render.blocks import Bullets, Code, Heading, Paragraph, Quote, Tab
 from analyzer.render.message import headline, message_outline
 from analyzer.render.outline import ending_text, incident_outline
 from analyzer.render.slack import fallback_text, mrkdwn, slack_blocks
-from analyzer.types.report import Ending, Factor, Incident, Reason
+from analyzer.types.report import Ending, Factor, Incident
+from analyzer.types.sent import Reason
 
 LIVE = re.compile(r"<|>|://|@(?!\u2060)|&(?!(?:amp|lt|gt);)")
 """What Slack would act on: its own tags, bare addresses, mentions, and an ampersand that is no entity."""

@@ -62,7 +62,7 @@ def test_list_of_incidents() -> None:
         "inc-0123456789  high      open     cost  support-triage                 $0.31   2.3x  08:10 UTC         $45.50"
     )
     assert loop == (
-        "inc-00000000ab  medium    ongoing  loop  billing-bot / lookup_order       25x   3.1x  22 Nov 15:00 UTC   $3.20"
+        "inc-00000000ab  medium    ongoing  loop  billing-bot / lookup_order       25x      -  22 Nov 15:00 UTC   $3.20"
     )
 
 

@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +50,7 @@ def commands_page() -> str:
 
 def settings_page() -> str:
     """Return docs/settings.md: every setting with its variable, default and meaning."""
-    from analyzer.config import SECTIONS, Settings
+    from analyzer.config import SECTIONS, Settings, duration_text
 
     head = (
         "# Settings\n\nMade from the program; `make docs` writes it anew.\n\n"
@@ -64,7 +65,8 @@ def settings_page() -> str:
         if spec.name in sections:
             rows.append(f"| `[{sections[spec.name]}]` | - | - | {spec.metadata['doc']} |")
         else:
-            default = "-" if spec.default is None else f"`{spec.default}`"
+            text = duration_text(spec.default) if isinstance(spec.default, timedelta) else spec.default
+            default = "-" if text is None else f"`{text}`"
             rows.append(f"| `{spec.name}` | `ANALYZER_{spec.name.upper()}` | {default} | {spec.metadata['doc']} |")
     return head + "\n".join(rows) + "\n"
 

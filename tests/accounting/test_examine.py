@@ -1,0 +1,94 @@
+"""What is computed about a finding from the store, before anyone explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.incidents import finding
+from support.spans import EPOCH, chat, root, tool
+
+from analyzer.accounting.examine import examine
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.report import Affected, Examined, Finding, Kind
+from analyzer.types.trace import Outcome, Span, Status, Tokens
+
+ONSET = EPOCH + timedelta(hours=1)
+FAILED = {"status": Status.ERROR, "status_message": "backend is down"}
+
+
+def calls(number: int, at_s: float, ends: str, name: str = "lookup_order") -> list[Span]:
+    """Return a trajectory of the shop with a call of a tool per end: `.` went well, `x` failed. The run succeeds."""
+    spans = [root(number, at_s=at_s, lasts_s=60, outcome=Outcome.SUCCESS)]
+    for index, end in enumerate(ends):
+        more = FAILED if end == "x" else {}
+        spans.append(tool(number, 10 + index, at_s=at_s + index, tool=name, input=f'{{"order": {index}}}', **more))
+    return spans
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[SqliteTrajectories]:
+    """Give a store: before the onset two sound runs; since then four that call the tool, two of which see it fail."""
+    with SqliteTrajectories(tmp_path / "store.db") as opened:
+        before = [*calls(1, 0, "."), *calls(2, 60, "x")]
+        since = [
+            *calls(3, 3600, "xxx"),
+            *calls(4, 3700, "x."),
+            *calls(5, 3800, "."),
+            *calls(6, 3900, "."),
+            *calls(7, 4000, "x", name="refund"),
+        ]
+        opened.add([*before, *since])
+        yield opened
+
+
+def failing(**fields: object) -> Finding:
+    """Return the finding about the tool: 4 of 7 calls failed."""
+    values = {"tool": "lookup_order", "unit": "calls", "affected": 4, "of": 7, "onset": ONSET, "value": 4 / 7}
+    return finding(Kind.TOOL_ERRORS, "shop", **(values | fields))
+
+
+def examined(store: SqliteTrajectories, found: Finding) -> Examined:
+    """Examine a finding two hours after the history begins."""
+    return examine(store, found, at=EPOCH + timedelta(hours=2), history_start=EPOCH)
+
+
+def test_a_failing_tool_hits_the_trajectories_in_which_a_call_of_it_failed(store: SqliteTrajectories) -> None:
+    """Of the trajectories that called the tool since the onset those count that saw it fail, however often."""
+    assert examined(store, failing()).affected == Affected(2, 4)
+
+
+def test_a_store_that_holds_a_sample_does_not_say_how_many_trajectories_were_hit(store: SqliteTrajectories) -> None:
+    """Where the counters saw far more calls than the store holds, its trajectories are a sample and no answer."""
+    assert examined(store, failing(affected=400, of=700)).affected is None
+
+
+def test_other_kinds_count_trajectories_themselves(store: SqliteTrajectories) -> None:
+    """A finding of failed trajectories keeps its own count."""
+    assert examined(store, finding(Kind.ERRORS, "shop", onset=ONSET, affected=3, of=5)).affected is None
+
+
+def spending(first: int, runs: int, from_s: float, tokens: int) -> list[Span]:
+    """Return runs of the writer spread over an hour, each with one inference at a ten-thousandth of a cent a token."""
+    spans = []
+    for number in range(first, first + runs):
+        at_s = from_s + (number - first) * 3500 / runs
+        used = {"tokens": Tokens(input=tokens, output=0), "cost_usd": tokens * 1e-6}
+        spans += [root(number, at_s=at_s, agent="writer"), chat(number, 2, at_s=at_s, **used)]
+    return spans
+
+
+@pytest.mark.parametrize(("runs", "with_runs"), [(10, False), (45, True), (160, True)])
+def test_a_fall_of_traffic_does_not_turn_an_account_around(
+    store: SqliteTrajectories, runs: int, *, with_runs: bool
+) -> None:
+    """Each run costs twice as much: that is what is accounted for, also where fewer runs spend less altogether."""
+    store.add([*spending(100, 40, 0, 1000), *spending(1000, runs, 3600, 2000)])
+    found = finding(Kind.COST, "writer", onset=ONSET, onset_low=ONSET, onset_high=ONSET)
+    account = {one.factor: one for one in examined(store, found).account}
+    assert ("runs" in account) is with_runs
+    assert sum(one.share for one in account.values()) == pytest.approx(1)
+    assert account["tokens per step"].share > 0
+    assert (account["tokens per step"].from_value, account["tokens per step"].to_value) == (1000, 2000)
