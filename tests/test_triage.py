@@ -469,6 +469,15 @@ def test_a_loop_that_makes_up_the_failures_is_their_cause() -> None:
     assert (one.kind, len(one.findings)) == (Kind.LOOP, 2)
 
 
+def test_failing_trajectories_are_compared_with_looping_ones() -> None:
+    """Where the tool's failures are counted in trajectories, three that loop among forty that fail are no cause."""
+    values = {"unit": "trajectories", "affected": 40, "of": 80}
+    [one] = run([loop(1, 2, 3, value=25.0, onset=ONSET + 8 * HOUR), failing_tool(**values)])
+    assert one.kind is Kind.TOOL_ERRORS
+    [one] = run([loop(*range(1, 31), value=5.0), failing_tool(**values)])
+    assert one.kind is Kind.LOOP
+
+
 def test_a_loop_over_another_tool_stays_apart() -> None:
     """A failing tool does not explain loops over another one."""
     found = run([loop(1, 2, value=5.0, tool="refund", onset=ONSET + 8 * HOUR), failing_tool()])

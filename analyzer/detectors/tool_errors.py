@@ -1,7 +1,8 @@
 """The share of failed calls of one tool of one agent, against its own history.
 
-Kernels A' and D and the burst rule, per agent and tool. `value` and `baseline` are rates; `of` counts the calls since
-the onset, `affected` those that failed.
+Kernels A' and D and the burst rule, per agent and tool. `value` and `baseline` are the failed share of a trajectory's
+calls, each trajectory weighing the same; `of` counts the trajectories that called the tool since the onset, `affected`
+those in which a call failed.
 """
 
 from __future__ import annotations

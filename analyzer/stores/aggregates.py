@@ -103,7 +103,9 @@ def _cost(raw: sqlite3.Connection, bounds: tuple[Any, ...], start_s: int, ticks:
         " AND (cost_usd IS NOT NULL OR unpriced > 0) GROUP BY 1, 2, 3"
     )
     for agent, tick, cost_bin, units, priced, total, calls, inferences in raw.execute(query, bounds):
-        costs = found.setdefault(agent, _Costs(ticks))
+        if agent not in found:
+            found[agent] = _Costs(ticks)
+        costs = found[agent]
         costs.add(tick, cost_bin, units, priced, total)
         costs.calls[tick] += calls
         costs.inferences[tick] += inferences
@@ -112,33 +114,46 @@ def _cost(raw: sqlite3.Connection, bounds: tuple[Any, ...], start_s: int, ticks:
 
 def _errors(raw: sqlite3.Connection, bounds: tuple[Any, ...], start_s: int, ticks: int) -> list[Series]:
     query = (
-        f"SELECT agent, NULL, (end_ns / {_NS} - {start_s}) / {TICK_S}, COUNT(*), SUM(outcome = 'error')"  # noqa: S608 - numbers and own text
-        f" FROM trajectories WHERE {_FINISHED} GROUP BY 1, 3"
+        f"SELECT agent, NULL, (end_ns / {_NS} - {start_s}) / {TICK_S}, COUNT(*),"  # noqa: S608 - numbers and own text
+        f" SUM(outcome = 'error'), SUM(outcome = 'error') FROM trajectories WHERE {_FINISHED} GROUP BY 1, 3"
     )
     found = raw.execute(query, bounds)
-    return _events(found, Signal.ERRORS, "trajectories", ERRORS_QUERY, start_s, ticks)
+    return _events(found, Signal.ERRORS, ERRORS_QUERY, start_s, ticks)
 
 
 def _tool_errors(raw: sqlite3.Connection, bounds: tuple[Any, ...], start_s: int, ticks: int) -> list[Series]:
+    """Return the failed share of the calls, of each trajectory that called a tool, in the tick of its last call.
+
+    Ten failures of one trajectory say something about that run and not ten times as much about the tool
+    (docs/detectors/tool_errors.md).
+    """
     query = (
-        f"SELECT t.agent, s.tool, (s.end_ns / {_NS} - {start_s}) / {TICK_S}, COUNT(*), SUM(s.status = 'error')"  # noqa: S608 - numbers and own text
-        " FROM spans s JOIN trajectories t ON t.id = s.trajectory"
-        " WHERE s.operation = 'execute_tool' AND s.repeated = 0 AND s.tool IS NOT NULL"
-        " AND t.agent <> ? AND s.end_ns >= ? AND s.end_ns < ? GROUP BY 1, 2, 3"
+        f"SELECT t.agent, used.tool, (used.last_ns / {_NS} - {start_s}) / {TICK_S},"  # noqa: S608 - numbers and own text
+        " COUNT(*), SUM(used.failed * 1.0 / used.calls), SUM(used.failed > 0)"
+        " FROM (SELECT trajectory, tool, MAX(end_ns) AS last_ns, COUNT(*) AS calls, SUM(status = 'error') AS failed"
+        " FROM spans WHERE operation = 'execute_tool' AND repeated = 0 AND tool IS NOT NULL"
+        " AND end_ns >= ? AND end_ns < ? GROUP BY trajectory, tool) AS used"
+        " JOIN trajectories t ON t.id = used.trajectory WHERE t.agent <> ? GROUP BY 1, 2, 3"
     )
-    found = raw.execute(query, bounds[:3])
-    return _events(found, Signal.TOOL_ERRORS, "calls", TOOL_ERRORS_QUERY, start_s, ticks)
+    own, start_ns, end_ns, _ = bounds
+    found = raw.execute(query, (start_ns, end_ns, own))
+    return _events(found, Signal.TOOL_ERRORS, TOOL_ERRORS_QUERY, start_s, ticks)
 
 
-def _events(found: sqlite3.Cursor, signal: Signal, unit: str, query: str, start_s: int, ticks: int) -> list[Series]:
-    counts: dict[Subject, tuple[list[float], list[float]]] = {}
-    for agent, tool, tick, units, events in found:
+def _events(found: sqlite3.Cursor, signal: Signal, query: str, start_s: int, ticks: int) -> list[Series]:
+    """Return series from rows of agent, tool, tick, trajectories, events and trajectories with any event."""
+    sums: dict[Subject, tuple[list[float], list[float], list[float]]] = {}
+    for agent, tool, tick, *row in found:
         subject = Subject(agent=agent, tool=tool)
-        count_of, event_of = counts.setdefault(subject, ([0.0] * ticks, [0.0] * ticks))
-        count_of[tick] += units
-        event_of[tick] += events
-    ordered = sorted(counts, key=lambda subject: (subject.agent or "", subject.tool or ""))
-    return [_series(signal, subject, unit, query, start_s, *counts[subject], None) for subject in ordered]
+        own = sums.setdefault(subject, ([0.0] * ticks, [0.0] * ticks, [0.0] * ticks))
+        for values, value in zip(own, row, strict=True):
+            values[tick] += value
+    series = []
+    for subject in sorted(sums, key=lambda subject: (subject.agent or "", subject.tool or "")):
+        count, total, hit = sums[subject]
+        one = _series(signal, subject, "trajectories", query, start_s, count, total, None)
+        series.append(replace(one, hit=hit) if hit != total else one)
+    return series
 
 
 def _series(
