@@ -237,7 +237,7 @@ def test_symptoms_move_together() -> None:
     """Cost, tokens, steps and latency of one moment are one incident, not four."""
     kinds = (Kind.COST, Kind.TOKENS, Kind.STEPS, Kind.LATENCY)
     (one,) = run([finding(kind) for kind in kinds])
-    assert one.kind is Kind.TOKENS
+    assert one.kind is Kind.COST
     assert len(one.findings) == 4
 
 
@@ -531,6 +531,15 @@ def test_a_loop_that_makes_up_the_failures_is_their_cause() -> None:
     """Where the failed calls are mostly the loop's own, the loop is the incident and the error rate its symptom."""
     [one] = run([loop(*range(1, 40), value=25.0), failing_tool(affected=1000)])
     assert (one.kind, len(one.findings)) == (Kind.LOOP, 2)
+
+
+def test_failing_trajectories_are_compared_with_looping_ones() -> None:
+    """Where the tool's failures are counted in trajectories, three that loop among forty that fail are no cause."""
+    values = {"unit": "trajectories", "affected": 40, "of": 80}
+    [one] = run([loop(1, 2, 3, value=25.0, onset=ONSET + 8 * HOUR), failing_tool(**values)])
+    assert one.kind is Kind.TOOL_ERRORS
+    [one] = run([loop(*range(1, 31), value=5.0), failing_tool(**values)])
+    assert one.kind is Kind.LOOP
 
 
 def test_a_loop_over_another_tool_stays_apart() -> None:

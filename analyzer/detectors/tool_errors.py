@@ -1,4 +1,9 @@
-"""The share of failed calls of one tool of one agent, against its own history."""
+"""The share of failed calls of one tool of one agent, against its own history.
+
+`value` and `baseline` are the failed share of a trajectory's
+calls, each trajectory weighing the same; `of` counts the trajectories that called the tool since the onset, `affected`
+those in which a call failed.
+"""
 
 from __future__ import annotations
 

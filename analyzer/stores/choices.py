@@ -14,7 +14,7 @@ from datetime import datetime
 
 import orjson
 
-from analyzer.stores.rollups import HOUR_NS, NS, SETTLED_S, unsettled
+from analyzer.stores.rollups import FOREVER_NS, HOUR_NS, NS, SETTLED_S, unsettled
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 from analyzer.types.choices import TOOL
 from analyzer.types.metric import HOUR_S, Choices
@@ -40,7 +40,6 @@ _CALLS = (
     " AND s.operation = 'execute_tool' AND s.repeated = 0 AND s.tool IS NOT NULL"
 )
 _FAILED = frozenset({Outcome.FAILURE.value, Outcome.ERROR.value})
-_FOREVER = 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -54,10 +53,10 @@ class _Made:
     """Tool, what, value."""
 
 
-def counted(raw: sqlite3.Connection, hour: int, settled_ns: int = _FOREVER) -> dict[str, list[Count]]:
+def counted(raw: sqlite3.Connection, hour: int, at_ns: int = FOREVER_NS) -> dict[str, list[Count]]:
     """Return by agent what its trajectories that ended in an hour chose."""
     made: dict[int, _Made] = {}
-    bounds = (OWN_AGENT, hour * HOUR_NS, (hour + 1) * HOUR_NS, settled_ns)
+    bounds = (OWN_AGENT, hour * HOUR_NS, (hour + 1) * HOUR_NS, at_ns - SETTLED_S * NS)
     for trajectory, agent, task, outcome, tool, choices in raw.execute(_CALLS, bounds):
         one = made.setdefault(trajectory, _Made(agent, task or OTHER_TASKS, outcome in _FAILED))
         one.choices.add(("", TOOL, tool))
@@ -107,7 +106,7 @@ def choices(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Cho
     hours = max(0, (end_s - start_s) // HOUR_S)
     first = start_s // HOUR_S
     picked: dict[tuple[str, Place], dict[str, list[Count]]] = defaultdict(lambda: defaultdict(list))
-    for agent, one in _read(raw, start_s, end_s, nanoseconds(end) - SETTLED_S * NS):
+    for agent, one in _read(raw, start_s, end_s, nanoseconds(end)):
         if not first <= one[0] < first + hours:
             continue
         _, tool, what, task, value, _, _ = one
@@ -133,13 +132,13 @@ def choices(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Cho
     return found
 
 
-def _read(raw: sqlite3.Connection, start_s: int, end_s: int, settled_ns: int) -> Iterator[tuple[str, Count]]:
-    now = unsettled(raw, start_s, end_s, settled_ns)
+def _read(raw: sqlite3.Connection, start_s: int, end_s: int, at_ns: int) -> Iterator[tuple[str, Count]]:
+    now = unsettled(raw, start_s, end_s, at_ns)
     query = "SELECT agent, body FROM choices WHERE day >= ? AND day <= ? ORDER BY day, agent"
     for agent, body in raw.execute(query, (start_s // 86_400, end_s // 86_400)):
         yield from ((agent, one) for one in orjson.loads(body) if one[0] not in now)
     for hour in sorted(now):
-        for agent, counts in counted(raw, hour, settled_ns).items():
+        for agent, counts in counted(raw, hour, at_ns).items():
             yield from ((agent, one) for one in counts)
 
 

@@ -21,13 +21,15 @@ from analyzer.types.metric import TICK_S, Signal
 from analyzer.types.trace import Outcome
 
 NS = 1_000_000_000
+FOREVER_NS = 2**63 - 1
 HOUR_NS = 3600 * NS
 SETTLED_S = 3600
 """A trajectory whose root never arrives counts as finished after this long without a span: the root may belong to a
 web framework that exports elsewhere, or was sampled away. Long enough for a slow tool call."""
 
-UNKNOWN, UNPRICED = "unknown-cost", "unpriced"
-"""Trajectories of no known cost among all that used a model; inferences without a known price among all of these."""
+UNKNOWN, UNPRICED, HIT = "unknown-cost", "unpriced", "tool-errors-hit"
+"""Trajectories of no known cost among all that used a model; inferences without a known price among all of these;
+trajectories in which any call of a tool failed."""
 
 Key = tuple[str, str]
 """Agent and tool; the tool is empty for what concerns the agent as a whole."""
@@ -39,13 +41,19 @@ _FAILED = frozenset({Outcome.FAILURE.value, Outcome.ERROR.value})
 _TRAJECTORIES = (
     "SELECT agent, start_ns, end_ns, outcome, judged, steps, input_tokens + output_tokens, cost_usd, unpriced,"
     " inferences, retries, truncated, gap_s FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ?"
+    " AND (complete OR end_ns < ?)"
 )
-_TOOLS = (
-    "SELECT t.agent, s.tool, s.trajectory, s.start_ns, s.end_ns, s.status, s.cost_usd"
+_TOOL_CALLS = (
+    "SELECT t.agent, s.tool, s.trajectory, s.start_ns, s.end_ns, s.cost_usd"
     " FROM spans s JOIN trajectories t ON t.id = s.trajectory"
     " WHERE s.operation = 'execute_tool' AND s.repeated = 0 AND s.tool IS NOT NULL"
     " AND t.agent <> ? AND s.end_ns >= ? AND s.end_ns < ?"
 )
+_USED = (
+    "SELECT trajectory, tool, MAX(end_ns), COUNT(*), SUM(status = 'error') FROM spans WHERE trajectory IN ({marks})"
+    " AND operation = 'execute_tool' AND repeated = 0 AND tool IS NOT NULL AND end_ns < ? GROUP BY 1, 2"
+)
+_CHUNK = 500
 _STARTED = "SELECT agent, start_ns FROM trajectories WHERE agent <> ? AND start_ns >= ? AND start_ns < ?"
 
 
@@ -73,7 +81,7 @@ def _recount(raw: sqlite3.Connection, day: int, hours: list[int]) -> None:
         "SELECT agent, tool, body FROM rollups WHERE day = ?", (day,)
     )}  # fmt: skip
     for hour in hours:
-        fresh = tallied(raw, hour * HOUR_NS, (hour + 1) * HOUR_NS)
+        fresh = tallied(raw, hour)
         ticks = ticks_of(hour % 24)
         for key in kept.keys() | fresh.keys():
             kept[key] = replaced(kept.get(key, {}), ticks, fresh.get(key, {}))
@@ -84,17 +92,11 @@ def _recount(raw: sqlite3.Connection, day: int, hours: list[int]) -> None:
     )
 
 
-def tallied(raw: sqlite3.Connection, start_ns: int, end_ns: int, settled_ns: int | None = None) -> Tallies:
-    """Return the counts of what ended in a range, by subject; a tick is that of its day.
-
-    Trajectories without a root that ended at or after `settled_ns` are left out.
-    """
+def tallied(raw: sqlite3.Connection, hour: int, at_ns: int = FOREVER_NS) -> Tallies:
+    """Return the counts of what ended in an hour (since 1970), as known at `at_ns`; a tick is that of its day."""
     found: Tallies = defaultdict(lambda: defaultdict(Tally))
-    bounds = (OWN_AGENT, start_ns, end_ns)
-    finished, values = _TRAJECTORIES, bounds
-    if settled_ns is not None:
-        finished, values = f"{_TRAJECTORIES} AND (complete OR end_ns < ?)", (*bounds, settled_ns)  # type: ignore[assignment]
-    for row in raw.execute(finished, values):
+    bounds = (OWN_AGENT, hour * HOUR_NS, (hour + 1) * HOUR_NS)
+    for row in raw.execute(_TRAJECTORIES, (*bounds, at_ns - SETTLED_S * NS)):
         agent, began_ns, ended_ns, outcome, judged, steps, tokens, cost, unpriced, inferences, *rest = row
         retries, truncated, gap_s = rest
         tallies, tick = found[agent, ""], _tick(ended_ns)
@@ -117,23 +119,32 @@ def tallied(raw: sqlite3.Connection, start_ns: int, end_ns: int, settled_ns: int
             tallies[Signal.LATENCY].amount(tick, (ended_ns - began_ns) / NS)
     for agent, began_ns in raw.execute(_STARTED, bounds):
         found[agent, ""][Signal.VOLUME].event(_tick(began_ns), 1.0)
-    _tally_tools(raw, bounds, found)
+    _tally_tools(raw, bounds, at_ns, found)
     return found
 
 
-def _tally_tools(raw: sqlite3.Connection, bounds: tuple[str, int, int], found: Tallies) -> None:
-    """Count tool calls: seconds and USD by call, failures by trajectory, for calls of one trajectory fail together."""
-    callers: dict[tuple[Key, int], dict[int, bool]] = defaultdict(dict)
-    for agent, tool, trajectory, began_ns, ended_ns, status, cost in raw.execute(_TOOLS, bounds):
-        key, tick = (agent, tool), _tick(ended_ns)
-        failed = callers[key, tick]
-        failed[trajectory] = failed.get(trajectory, False) or status == "error"
+def _tally_tools(raw: sqlite3.Connection, bounds: tuple[str, int, int], at_ns: int, found: Tallies) -> None:
+    """Count tool calls: seconds and USD by call, failures by trajectory.
+
+    The calls of one trajectory fail together: it has the failed share of all its calls of the tool, once, in the tick
+    of the last of them (docs/detectors/tool_errors.md).
+    """
+    users: dict[int, str] = {}
+    for agent, tool, trajectory, began_ns, ended_ns, cost in raw.execute(_TOOL_CALLS, bounds):
+        tallies, tick = found[agent, tool], _tick(ended_ns)
+        users[trajectory] = agent
         if began_ns is not None and ended_ns > began_ns:
-            found[key][Signal.TOOL_LATENCY].amount(tick, (ended_ns - began_ns) / NS)
+            tallies[Signal.TOOL_LATENCY].amount(tick, (ended_ns - began_ns) / NS)
         if cost is not None:
-            found[key][Signal.TOOL_COST].amount(tick, cost)
-    for (key, tick), failed in callers.items():
-        found[key][Signal.TOOL_ERRORS].event(tick, sum(failed.values()), len(failed))
+            tallies[Signal.TOOL_COST].amount(tick, cost)
+    for start in range(0, len(users), _CHUNK):
+        some = list(users)[start : start + _CHUNK]
+        query = _USED.format(marks=",".join("?" * len(some)))
+        for trajectory, tool, last_ns, calls, failed in raw.execute(query, (*some, at_ns)):
+            if bounds[1] <= last_ns < bounds[2]:
+                tallies, tick = found[users[trajectory], tool], _tick(last_ns)
+                tallies[Signal.TOOL_ERRORS].event(tick, failed / calls)
+                tallies[HIT].event(tick, failed > 0)
 
 
 def _tick(time_ns: int) -> int:
@@ -147,17 +158,17 @@ def days(raw: sqlite3.Connection, start_s: int, stop_s: int) -> Iterator[tuple[i
         yield day * DAY_S, (agent, tool), unpacked(body)
 
 
-def unsettled(raw: sqlite3.Connection, start_s: int, stop_s: int, settled_ns: int) -> frozenset[int]:
-    """Return the hours of a range (since 1970) whose cells do not hold: marked ones, and those not settled yet."""
+def unsettled(raw: sqlite3.Connection, start_s: int, stop_s: int, at_ns: int) -> frozenset[int]:
+    """Return the hours of a range (since 1970) whose cells do not hold at a moment: marked ones and the last two."""
     query = "SELECT hour FROM stale_hours WHERE hour >= ? AND hour < ?"
     stale = {int(row[0]) for row in raw.execute(query, (start_s // 3600, -(-stop_s // 3600)))}
-    return frozenset(stale | set(range(max(settled_ns // HOUR_NS, start_s // 3600), -(-stop_s // 3600))))
+    return frozenset(stale | set(range(max((at_ns - SETTLED_S * NS) // HOUR_NS, start_s // 3600), -(-stop_s // 3600))))
 
 
 def counted_now(
-    raw: sqlite3.Connection, hours: Iterable[int], settled_ns: int
+    raw: sqlite3.Connection, hours: Iterable[int], at_ns: int
 ) -> Iterator[tuple[int, Key, Mapping[str, Tally]]]:
-    """Yield the same as `days` for single hours, counted now and with only what has settled."""
+    """Yield the same as `days` for single hours, counted now and as known at `at_ns`."""
     for hour in sorted(hours):
-        for key, tallies in tallied(raw, hour * HOUR_NS, (hour + 1) * HOUR_NS, settled_ns).items():
+        for key, tallies in tallied(raw, hour, at_ns).items():
             yield hour // 24 * DAY_S, key, tallies

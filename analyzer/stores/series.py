@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from array import array
 from collections.abc import Mapping
@@ -62,6 +63,8 @@ QUERIES: Mapping[Signal, str] = {
 _RUNS = "sum(increase(agent_trajectories_total{AGENT}[$range]))"
 
 
+_Key = tuple[str, str, str]
+"""Signal or another name, agent, tool."""
 _SIGNALS = frozenset(signal.value for signal in Signal)
 
 
@@ -111,21 +114,21 @@ def series(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Seri
     start_s = int(start.timestamp()) // TICK_S * TICK_S
     ticks = max(0, int(end.timestamp() - start_s) // TICK_S)
     end_s = start_s + ticks * TICK_S
-    settled_ns = nanoseconds(end) - rollups.SETTLED_S * rollups.NS
-    growing: dict[tuple[str, str, str], _Growing] = {}
-    hours = rollups.unsettled(raw, start_s, end_s, settled_ns)
+    at_ns = nanoseconds(end)
+    growing: dict[_Key, _Growing] = {}
+    hours = rollups.unsettled(raw, start_s, end_s, at_ns)
     for day_s, (agent, tool), day in rollups.days(raw, start_s, end_s):
         keep = _wanted(day_s, start_s, end_s, hours, fresh=False)
         for name, cells in day.items():
             one = growing.setdefault((name, agent, tool), _Growing(ticks))
             one.lay(cells, (day_s - start_s) // TICK_S, keep)
-    for day_s, (agent, tool), tallies in rollups.counted_now(raw, hours, settled_ns):
+    for day_s, (agent, tool), tallies in rollups.counted_now(raw, hours, at_ns):
         keep = _wanted(day_s, start_s, end_s, hours, fresh=True)
         for name, tally in tallies.items():
             one = growing.setdefault((name, agent, tool), _Growing(ticks))
             one.lay(tally.cells(), (day_s - start_s) // TICK_S, keep)
     return [
-        _series(Signal(name), agent, tool, start_s, growing[name, agent, tool], _unpriced(growing, name, agent))
+        _series((name, agent, tool), start_s, growing)
         for name, agent, tool in sorted(growing)
         if name in _SIGNALS and any(growing[name, agent, tool].count)
     ]
@@ -138,26 +141,33 @@ def _wanted(day_s: int, start_s: int, end_s: int, hours: frozenset[int], *, fres
     return np.asarray((times >= start_s) & (times < end_s) & (counted_now if fresh else ~counted_now))
 
 
-def _unpriced(growing: Mapping[tuple[str, str, str], _Growing], name: str, agent: str) -> Unpriced | None:
-    """Return how much of an agent's cost is not known, where some of it is not."""
-    calls = growing.get((rollups.UNPRICED, agent, ""))
-    if name != Signal.COST or calls is None or not any(calls.total):
-        return None
-    return Unpriced(growing[rollups.UNKNOWN, agent, ""].total, calls.total, calls.count)
-
-
-def _series(signal: Signal, agent: str, tool: str, start_s: int, grown: _Growing, unpriced: Unpriced | None) -> Series:
-    labels = f"agent={quoted(agent)}"
-    query = QUERIES[signal].replace("RUNS", _RUNS).replace("AGENT, TOOL", f"{labels}, tool={quoted(tool)}")
+def _series(key: _Key, start_s: int, growing: Mapping[_Key, _Growing]) -> Series:
+    name, agent, tool = key
+    signal, grown = Signal(name), growing[key]
+    hit = growing[rollups.HIT, agent, tool].total if signal is Signal.TOOL_ERRORS else None
     return Series(
         signal=signal,
         subject=Subject(agent=agent, tool=tool or None),
-        unpriced=unpriced,
         unit=UNITS.get(signal, "trajectories"),
         source="store",
-        query=query.replace("AGENT", labels),
+        query=_query(signal, agent, tool),
         start_s=start_s,
         count=grown.count,
         total=grown.total,
         sketches=grown.sketches() if signal in AMOUNTS else None,
+        hit=hit if hit != grown.total else None,
+        unpriced=_unpriced(growing, agent) if signal is Signal.COST else None,
     )
+
+
+def _unpriced(growing: Mapping[_Key, _Growing], agent: str) -> Unpriced | None:
+    """Return how much of an agent's cost is not known, where some of it is not."""
+    calls = growing[rollups.UNPRICED, agent, ""]
+    if not any(calls.total):
+        return None
+    return Unpriced(growing[rollups.UNKNOWN, agent, ""].total, calls.total, calls.count)
+
+
+def _query(signal: Signal, agent: str, tool: str) -> str:
+    labels = {"AGENT": f"agent={quoted(agent)}", "TOOL": f"tool={quoted(tool)}"}
+    return re.sub("AGENT|TOOL", lambda found: labels[found[0]], QUERIES[signal].replace("RUNS", _RUNS))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from analyzer.stores.rollups import HOUR_NS, NS, SETTLED_S, unsettled
+from analyzer.stores.rollups import HOUR_NS, NS, unsettled
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 from analyzer.types.report import Change
 
@@ -76,7 +76,7 @@ def _bounded(seen: list[Sighting]) -> list[Sighting]:
 
 def _read(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime) -> Iterator[Sighting]:
     start_s, stop_s = int(start.timestamp()), int(end.timestamp()) + 1
-    now = unsettled(raw, start_s, stop_s, nanoseconds(end) - SETTLED_S * NS)
+    now = unsettled(raw, start_s, stop_s, nanoseconds(end))
     query = "SELECT body FROM sightings WHERE agent = ? AND day >= ? AND day <= ?"
     for (body,) in raw.execute(query, (agent, start_s // 86_400, stop_s // 86_400)):
         yield from (tuple(one) for one in orjson.loads(body) if one[0] not in now)

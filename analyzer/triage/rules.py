@@ -76,17 +76,19 @@ def is_retry_of(loop: Finding, failure: Finding) -> bool:
     """Say whether a loop is only an agent trying again what fails for everybody: the failure is the cause then.
 
     The same tool, and the failure is not mostly made of the loops: a loop over a failing call makes the tool's error
-    rate rise as well, and then the loop is the cause. Its failing calls are put at the worst repeat times the runs.
+    rate rise as well, and then the loop is the cause. Where the failure counts calls, those of the loops are put at the
+    worst repeat times the runs.
     """
     if loop.kind is not Kind.LOOP or failure.kind is not Kind.TOOL_ERRORS:
         return False
     if (loop.subject.agent, loop.subject.tool) != (failure.subject.agent, failure.subject.tool):
         return False
-    return loop.value * loop.affected < RETRIED_SHARE * failure.affected
+    looping = loop.affected * (loop.value if failure.unit == "calls" else 1)
+    return looping < RETRIED_SHARE * failure.affected
 
 
 RETRIED_SHARE = 0.5
-"""Where the loops make up half of the failed calls or more, they are the cause of the rate and not its echo."""
+"""Where the loops make up half of what failed or more, they are the cause of the rate and not its echo."""
 
 
 def key_of(finding: Finding) -> str:

@@ -108,7 +108,8 @@ class Signal(StrEnum):
     """Trajectories that missed their goal or broke, among finished trajectories of agents that say how runs end: by an
     evaluation or an outcome. The event is the failure, so that a rise is bad here too."""
     TOOL_ERRORS = "tool-errors"
-    """Failed tool calls among tool calls, per tool."""
+    """The failed share of each trajectory's calls of a tool, per tool. The calls of one trajectory fail together, so
+    each trajectory weighs one, however often it calls."""
     RETRIES = "retries"
     """Trajectories that had to try something again, among finished trajectories."""
     TRUNCATION = "truncation"
@@ -156,14 +157,17 @@ class Series:
     source: str
     """"store" or "prometheus"."""
     query: str
-    """PromQL on the names of the contract that gives the value per unit over a range of `[$range]`."""
+    """PromQL on the names of the contract that gives the value per unit over a range of `[$range]`. Counters of tool
+    calls know no trajectories: there it is the value per call."""
     start_s: int
     count: Sequence[float]
     """Units (trajectories, calls) that ended in each tick. Fractional where Prometheus extrapolated."""
     total: Sequence[float]
-    """Amounts: the sum of the values. Events: how many of the units had the event."""
+    """Amounts: the sum of the values. Events: how many of the units had the event, in parts where it can be partial."""
     sketches: Sequence[Sketch] | None = None
     """Amounts from the store: the distribution of the values. Prometheus counters cannot give it."""
+    hit: Sequence[float] | None = None
+    """Events: how many of the units had any of it, where `total` adds up parts; None where it is the total."""
     unpriced: Unpriced | None = None
     """Costs from the store, where anything has no known price; else None."""
 

@@ -1,4 +1,4 @@
-"""The 66 cases of the reference table (P01-P30, N01-N36) and those that came since: P must be found, N must stay silent."""
+"""The 66 cases of the reference table (P01-P30, N01-N36) and later ones: P must be found, N must stay silent."""
 
 from __future__ import annotations
 

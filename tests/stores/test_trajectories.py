@@ -252,7 +252,7 @@ def test_unknown_costs_stand_beside_the_series_and_not_in_it(store: SqliteTrajec
 
 
 def test_tool_errors_are_counted_per_tool(store: SqliteTrajectories) -> None:
-    """Trajectories that called a tool, and those it failed in; a call that an inner span reports again counts once."""
+    """Each trajectory that called a tool has the share of its calls that failed; one reported again counts once."""
     store.add(
         [
             root(1),
@@ -262,12 +262,20 @@ def test_tool_errors_are_counted_per_tool(store: SqliteTrajectories) -> None:
             tool(1, 5, tool="refund"),
         ]
     )
-    series = {
-        one.subject.tool: (sum(one.count), sum(one.total))
-        for one in store.series(EPOCH, END)
-        if one.signal.value == "tool-errors"
-    }
-    assert series == {"lookup_order": (1, 1), "refund": (1, 0)}
+    series = {one.subject.tool: one for one in store.series(EPOCH, END) if one.signal.value == "tool-errors"}
+    lookup, refund = series["lookup_order"], series["refund"]
+    assert (sum(lookup.count), sum(lookup.total), sum(lookup.hit or [])) == (1, 0.5, 1)
+    assert (sum(refund.count), sum(refund.total), refund.hit) == (1, 0, None)
+    assert lookup.unit == "trajectories"
+
+
+def test_a_trajectory_that_fails_ten_times_counts_once(store: SqliteTrajectories) -> None:
+    """The calls of one trajectory fail together, over ticks too: it stands in the tick of its last call, as one."""
+    store.add([root(1, lasts_s=5000), *[tool(1, 2 + i, at_s=400 * i, status=Status.ERROR) for i in range(10)]])
+    store.add([root(2), tool(2, 2), root(3), tool(3, 2)])
+    [one] = [one for one in store.series(EPOCH, END) if one.signal.value == "tool-errors"]
+    assert [one.count[0], one.count[4], sum(one.count)] == [2, 1, 3]
+    assert [one.total[0], one.total[4], sum(one.total)] == [0, 1, 1]
 
 
 def test_usage_adds_up_to_the_whole(store: SqliteTrajectories) -> None:

@@ -169,10 +169,18 @@ def _event(one: Reported, model: Events, kind: Kind, detector: str, said: str) -
         common(one, kind, detector),
         value=rate,
         baseline=expected,
-        affected=round(float(y.sum())),
+        affected=round(_hit(one, float(y.sum()))),
         of=round(of),
         note=note,
     )
+
+
+def _hit(one: Reported, total: float) -> float:
+    """Return how many units of an episode had any of the event: more than the total where a unit can in part."""
+    if one.series.hit is None:
+        return total
+    offset = (one.series.start_s - one.grid.start_s) // TICK_S
+    return float(sum(one.series.hit[max(one.episode.onset - offset, 0) : one.stop - offset]))
 
 
 def common(one: Reported, kind: Kind, detector: str) -> Finding:

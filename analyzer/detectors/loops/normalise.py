@@ -142,9 +142,10 @@ def ids_in(text: str) -> frozenset[str]:
 def call_of(tool: str, arguments: str, given: AbstractSet[str] = frozenset(), *, unseen: bool = False) -> Call:
     """Return the identity of a tool call. Arguments that are no JSON are compared as text.
 
-    Where the answer is `unseen` nothing shows which id of the arguments is noise and which is a cursor, so `exact` is of
-    the arguments as they are, volatile keys and all. `given` are the ids that earlier answers brought. An id that an answer gave (a cursor, a customer) is what the call
-    is about; one that nobody gave is noise. A date without a clock is a choice, a time of day is when it was made.
+    Where the answer is `unseen` nothing shows which id of the arguments is noise and which is a cursor, so `exact` is
+    of the arguments as they are, volatile keys and all. `given` are the ids that earlier answers brought. An id that an
+    answer gave (a cursor, a customer) is what the call is about; one that nobody gave is noise. A date without a clock
+    is a choice, a time of day is when it was made.
     """
     value = _parsed(arguments)
     cleaned = _clean(value, given)
