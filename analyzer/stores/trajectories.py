@@ -18,10 +18,11 @@ from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads
 from analyzer.types.messages import readable
 from analyzer.types.metric import Series
+from analyzer.types.repeats import repeats_of
 from analyzer.types.report import Change
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
-from analyzer.types.trajectory import Trajectory, TrajectorySummary, ordered, repeats_of, steps_of, summarise
+from analyzer.types.trajectory import Trajectory, TrajectorySummary, ordered, steps_of, summarise
 
 TRAJECTORY_CHARACTERS_MAX = 32_000_000
 """Payload characters `trajectory` returns in all: a run of 10,000 steps repeats its history 10,000 times."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from analyzer.types.messages import last_message, readable
+from analyzer.types.repeats import repeats_of
 from analyzer.types.steps import Step
 from analyzer.types.trace import Operation, Outcome, Span, Status
 
@@ -93,37 +94,6 @@ def ordered(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 def _order(span: Span) -> tuple[bool, int, int, str]:
     return (span.start_ns is None, span.start_ns or 0, -(span.end_ns or 0), span.span_id)
-
-
-def repeats_of(spans: Sequence[Span]) -> dict[str, str]:
-    """Map each span that only reports another one again to the span that counts.
-
-    Three layers of instrumentation report one model call three times (the SDK, OpenTelemetry and OpenInference
-    nest), an agent framework repeats a tool call that its MCP server reports too. The rules: a chat inside a chat,
-    or one with the same response id, is the same call; a tool span inside a tool span of the same name, or without
-    a name of its own (Claude Code's `tool.execution`), is the same call. Of nested chats the innermost one that
-    carries tokens counts.
-    """
-    by_id = {span.span_id: span for span in spans}
-    repeats: dict[str, str] = {}
-    for span in spans:
-        parent = by_id.get(span.parent_id or "")
-        if parent is None or parent is span or parent.operation is not span.operation:
-            continue
-        if span.operation is Operation.CHAT:
-            if span.tokens is not None or parent.tokens is None:
-                repeats[parent.span_id] = span.span_id
-            else:
-                repeats[span.span_id] = parent.span_id
-        elif span.operation is Operation.TOOL and span.tool in (None, parent.tool):
-            repeats[span.span_id] = parent.span_id
-    seen: dict[str, str] = {}
-    for span in spans:
-        if span.operation is Operation.CHAT and span.response_id and span.span_id not in repeats:
-            first = seen.setdefault(span.response_id, span.span_id)
-            if first != span.span_id:
-                repeats[span.span_id] = first
-    return repeats
 
 
 def steps_of(spans: Iterable[Span]) -> tuple[Step, ...]:
@@ -242,14 +212,18 @@ def _main_model(inferences: Sequence[Span]) -> str | None:
 def _outcome(top: Span | None, spans: Sequence[Span], steps: Sequence[Span], broken: AbstractSet[str]) -> Outcome:
     """Return how it ended.
 
-    What an evaluation says counts first, then the status of the top span. A run whose last step failed and that had
-    no step after it broke there, whether or not its framework marked the top span. Without a top span it still runs.
+    The verdicts on the run count first, which an evaluator passed below the top span; then what the top span says of
+    itself, then a verdict on any part, in the end the status of the top span. A run whose last step failed and that
+    had no step after it broke there, whether or not its framework marked the top span. Without a top span it still
+    runs.
     """
-    if top is not None and top.outcome is not None:
-        return top.outcome
-    judged = [span.outcome for span in spans if span.outcome is not None]
-    if judged:
-        return judged[-1]
+    judged = [span for span in spans if span.outcome is not None]
+    of_run = [span for span in judged if top is not None and span.parent_id == top.span_id]
+    verdicts = [span for span in of_run if span.operation is Operation.OTHER]
+    own = [top] if top is not None and top.outcome is not None else []
+    for said in (verdicts, own, judged):
+        if said and (outcome := said[-1].outcome):
+            return outcome
     if top is None:
         return Outcome.UNKNOWN
     last_failed = bool(steps) and (steps[-1].status is Status.ERROR or steps[-1].span_id in broken)

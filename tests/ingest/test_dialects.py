@@ -233,6 +233,14 @@ def test_an_exception_fills_what_the_status_leaves_out():
         ErrorClass.TIMEOUT, "openai.APITimeoutError", "slow")  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["pydantic_ai.exceptions.ToolRetryError", "langgraph.errors.GraphInterrupt"])
+def test_an_exception_that_steers_the_run_is_no_failure(name):
+    """A tool that asks the model for other arguments, a graph that waits for a human: the span keeps what was said."""
+    event = ("exception", {"exception.type": name, "exception.message": "give a date"})
+    call = one({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "t"}, status={"code": 2}, events=[event])
+    assert (call.status, call.error, call.error_type, call.status_message) == (Status.OK, None, name, "give a date")
+
+
 def test_old_content_in_events_is_read():
     """Messages that were sent as span events are put together."""
     chat = one({"gen_ai.operation.name": "chat"}, events=[
@@ -298,7 +306,7 @@ EXPECTED = {
     "claude_code": (Counter(chat=3, execute_tool=4, invoke_agent=1, other=2), 3, FULL, 3 * 0.00109, 1),
     "langfuse": (Counter(chat=1, execute_tool=1, invoke_agent=1), 1, Tokens(300, 20, 200), 0.01, 1),
     "langsmith": (Counter(chat=1, execute_tool=1, invoke_agent=1), 1, Tokens(100, 20, 50), 0.00061, 1),
-    "pydantic": (Counter(chat=2, execute_tool=2, invoke_agent=1), 2, FULL, 2 * 0.00109, 1),
+    "pydantic": (Counter(chat=2, execute_tool=2, invoke_agent=1), 2, FULL, 2 * 0.00109, 0),
     "vercel_v6": (Counter(chat=2, execute_tool=2, invoke_agent=1), 2, FULL, 2 * 0.00109, 1),
 }
 """Operations, calls with usage, tokens of each, cost of all, spans in error."""

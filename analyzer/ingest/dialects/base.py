@@ -76,6 +76,8 @@ class Dialect:
     failed: Sources = ()
     """True where the dialect itself says that the call failed, beside the status."""
     status_message: Sources = ()
+    steering: tuple[str, ...] = ()
+    """Names of exceptions by which a framework steers a run. A span that ends with one did not fail."""
     outcome: Sources = ()
     chat_input: Sources = ()
     chat_output: Sources = ()
