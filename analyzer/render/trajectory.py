@@ -11,6 +11,7 @@ from analyzer.render.folding import Repeat, folded, shapes
 from analyzer.render.numbers import count, duration, moment, money, number, percent, tokens
 from analyzer.render.text import cut, one_line, padded
 from analyzer.types.messages import last_message, readable
+from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span, Status
 from analyzer.types.trajectory import Trajectory, TrajectorySummary
 
@@ -28,6 +29,8 @@ class _Tree:
     children: dict[str | None, list[Span]]
     numbers: dict[str, int]
     """Step numbers by span id, as `Trajectory.steps` counts."""
+    repeats: dict[str, str]
+    """Spans that only report another one again, see `repeats_of`."""
     start_ns: int | None
     columns: int
 
@@ -45,7 +48,8 @@ def trajectory_view(trajectory: Trajectory, columns: int = WIDTH) -> str:
     """
     columns = max(columns, WIDTH_MIN)
     numbers = {step.span_id: step.number for step in trajectory.steps}
-    tree = _Tree(_children(trajectory.spans), numbers, trajectory.summary.start_ns, columns)
+    repeats = repeats_of(trajectory.spans)
+    tree = _Tree(_children(trajectory.spans), numbers, repeats, trajectory.summary.start_ns, columns)
     marks = shapes(tree.children)
     lines = [*_header(trajectory.summary, columns), "", _titles()]
     stack: list[tuple[Span | Repeat, int]] = [(entry, 0) for entry in reversed(folded(tree.children[None], marks))]
@@ -112,26 +116,37 @@ def _columns(step: str, at: str, took: str, used: str, cost: str) -> str:
 
 def _span_lines(span: Span, depth: int, tree: _Tree) -> list[str]:
     step = tree.numbers.get(span.span_id)
-    used = tokens(span.tokens.total) if span.tokens is not None else ""
-    cost = money(span.cost_usd) if span.cost_usd is not None else ("unpriced" if span.tokens is not None else "")
+    again = tree.repeats.get(span.span_id)
+    used, cost = _used(span) if again is None else ("", "")
     at = ""
     if span.start_ns is not None and tree.start_ns is not None:
         at = f"+{duration((span.start_ns - tree.start_ns) / 1e9)}"
     took = duration(span.duration_ms / 1000) if span.duration_ms is not None else ""
     row = _columns(str(step) if step is not None else "", at, took, used, cost)
     indent = _indent(depth)
-    lines = [cut(f"{row}{indent}{_name(span)}{_gist(span)}", tree.columns)]
+    gist = _gist(span)
+    if again is not None:
+        gist = f"  = step {tree.numbers[again]}, reported again" if again in tree.numbers else "  reported again"
+    lines = [cut(f"{row}{indent}{_name(span)}{gist}", tree.columns)]
     if span.status is Status.ERROR:
         lines.append(cut(f"{' ' * len(row)}{indent}  error: {_error(span)}", tree.columns))
     return lines
+
+
+def _used(span: Span) -> tuple[str, str]:
+    """Return tokens and cost as they stand in a row; a report that repeats another one shows neither a second time."""
+    used = tokens(span.tokens.total) if span.tokens is not None else ""
+    cost = money(span.cost_usd) if span.cost_usd is not None else ("unpriced" if span.tokens is not None else "")
+    return used, cost
 
 
 def _repeat_lines(repeat: Repeat, depth: int, tree: _Tree) -> list[str]:
     spans = repeat.spans
     steps = [number for span in spans if (number := tree.numbers.get(span.span_id)) is not None]
     names = " + ".join(dict.fromkeys(_name(span) for span in repeat.pattern))
-    used = sum(span.tokens.total for span in spans if span.tokens is not None)
-    costs = [span.cost_usd for span in spans if span.cost_usd is not None]
+    counted = [span for span in spans if span.span_id not in tree.repeats]
+    used = sum(span.tokens.total for span in counted if span.tokens is not None)
+    costs = [span.cost_usd for span in counted if span.cost_usd is not None]
     parts = [f"{names} x{repeat.times}", "same arguments" if repeat.has_arguments else "same calls"]
     if repeat.has_results:
         parts.append("same result" if repeat.same_results else "results differ")

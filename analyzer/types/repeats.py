@@ -8,11 +8,14 @@ numbers and names alone: the store decides by rows that hold no payloads.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from analyzer.types.trace import Operation, Span, Status
 
 _HOPS_MAX = 8
 """Spans of transport between two reports of one call: a client's request, a proxy, a server's request."""
+_MCP = "mcp"
+"""Stands in the scope of every instrumentation of the Model Context Protocol: `mcp-python-sdk`, Traceloop's `...mcp`."""
 _SEPARATORS = "_./:-"
 """What stands between a server's name and a tool's where an agent joins them: `mcp__docs__search`, `docs.search`."""
 
@@ -24,13 +27,15 @@ def repeats_of(spans: Sequence[Span]) -> dict[str, str]:
       Where an inference holds several, they are the calls, and the outer one is their sum; an attempt that failed
       before another one carried tokens stays a call of its own.
     - **A tool span inside a tool span** is the same call where it has the same name, or none of its own (Claude Code's
-      `tool.execution`), and the outer one counts. Another library may leave out the server's name before the tool's.
+      `tool.execution`), and the outer one counts. Another library may leave out the server's name before the tool's;
+      of an MCP server's calls any name will do where the tool around makes only the one.
     - **Through spans of transport** (HTTP, JSON-RPC) the same holds between reports of two libraries.
     - **Inferences with one response id** are one call, wherever they stand.
     """
     by_id = {span.span_id: span for span in spans}
     repeats: dict[str, str] = {}
     nested: dict[str, list[Span]] = {}
+    served: dict[str, list[str]] = {}
     for span in spans:
         if not (span.operation.is_inference or span.operation is Operation.TOOL):
             continue
@@ -40,12 +45,42 @@ def repeats_of(spans: Sequence[Span]) -> dict[str, str]:
         if span.operation is Operation.TOOL:
             if _is_same_tool_call(outer, span, is_direct=is_direct):
                 repeats[span.span_id] = outer.span_id
+            elif _MCP in span.scope and _MCP not in outer.scope:
+                served.setdefault(outer.span_id, []).append(span.span_id)
         elif is_direct or _is_same_inference(outer, span):
             nested.setdefault(outer.span_id, []).append(span)
+    repeats |= {calls[0]: outer for outer, calls in served.items() if len(calls) == 1}
     if nested:
         repeats |= _nested_inferences(by_id, nested)
     repeats |= _shared_responses(spans, repeats)
-    return _resolved(repeats)
+    return _resolved(repeats, by_id)
+
+
+def completed(spans: Sequence[Span], repeats: Mapping[str, str] | None = None) -> tuple[Span, ...]:
+    """Return the spans, those that count with the texts that only a repeated report of them carries.
+
+    The anthropic SDK reports every call, without its words unless asked for; OpenTelemetry's instrumentation around it
+    has the words. Which of them counts is settled by the tokens, and what was said belongs to the call.
+    """
+    repeats = repeats_of(spans) if repeats is None else repeats
+    borrowed: dict[str, dict[str, str]] = {}
+    for span in spans:
+        if span.span_id in repeats:
+            texts = borrowed.setdefault(repeats[span.span_id], {})
+            texts.update({name: text for name in _TEXTS if (text := getattr(span, name)) and name not in texts})
+    if not any(borrowed.values()):
+        return tuple(spans)
+    return tuple(_with(span, borrowed.get(span.span_id, {})) for span in spans)
+
+
+def _with(span: Span, texts: Mapping[str, str]) -> Span:
+    wanted = _TEXTS if span.status is Status.ERROR else _TEXTS[:-1]
+    missing = {name: texts[name] for name in wanted if name in texts and not getattr(span, name)}
+    return replace(span, **missing) if missing else span  # type: ignore[arg-type]
+
+
+_TEXTS = ("input", "output", "system", "tool_definitions", "status_message")
+"""The last one only where the call failed as seen by the report that counts, too."""
 
 
 def _outer(span: Span, by_id: Mapping[str, Span]) -> tuple[Span | None, bool]:
@@ -142,7 +177,7 @@ def _shared_responses(spans: Sequence[Span], repeats: Mapping[str, str]) -> dict
     return found
 
 
-def _resolved(repeats: Mapping[str, str]) -> dict[str, str]:
+def _resolved(repeats: Mapping[str, str], by_id: Mapping[str, Span]) -> dict[str, str]:
     """Return what each repeat comes to in the end; of spans that repeat each other in a circle one counts."""
     ends: dict[str, str] = {}
     for span_id in repeats:
@@ -152,5 +187,8 @@ def _resolved(repeats: Mapping[str, str]) -> dict[str, str]:
             path[at] = None
             at = repeats[at]
         end = ends.get(at, at)
+        if at in path:
+            circle = list(path)[list(path).index(at) :]
+            end = next((one for one in circle if by_id[one].tokens is not None), at)
         ends |= dict.fromkeys((one for one in path if one != end), end)
     return ends

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from analyzer.types.messages import last_message, readable
-from analyzer.types.repeats import repeats_of
+from analyzer.types.repeats import completed, repeats_of
 from analyzer.types.steps import Step
 from analyzer.types.trace import Operation, Outcome, Span, Status
 
@@ -99,10 +99,11 @@ def _order(span: Span) -> tuple[bool, int, int, str]:
 def steps_of(spans: Iterable[Span]) -> tuple[Step, ...]:
     """Return the numbered steps of a trajectory, a repeated report of one call counted once.
 
-    An error that only the repeated report carries (Claude Code marks the inner span) belongs to the step.
+    An error or a text that only the repeated report carries (Claude Code marks the inner span) belongs to the step.
     """
     in_order = ordered(spans)
     repeats = repeats_of(in_order)
+    in_order = completed(in_order, repeats)
     broken = {
         repeats[span.span_id]: span for span in in_order if span.span_id in repeats and span.status is Status.ERROR
     }
@@ -143,6 +144,8 @@ def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str
     counted = [span for span in in_order if span.span_id not in repeats]
     broken = {repeats[span.span_id] for span in in_order if span.span_id in repeats and span.status is Status.ERROR}
     inferences = [span for span in counted if span.operation.is_inference]
+    # What was sent may stand on the repeated report alone: the SDK's own spans leave it out.
+    told = [*inferences, *(span for span in in_order if span.operation.is_inference and span.span_id in repeats)]
     tools = [span for span in counted if span.operation is Operation.TOOL]
     steps = [span for span in counted if span.operation.is_step]
     failed = [span for span in steps if span.status is Status.ERROR or span.span_id in broken]
@@ -176,8 +179,8 @@ def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str
         cost_usd=math.fsum(priced) if priced else None,
         unpriced=sum(1 for span in used if span.cost_usd is None),
         repeats=max(per_tool.values(), default=0) if tools else len(inferences),
-        prompt=_prompt(top, inferences),
-        tools=_first(None, inferences, "tool_definitions"),
+        prompt=_prompt(top, told),
+        tools=_first(None, told, "tool_definitions"),
         conversation_id=_first(top, in_order, "conversation_id"),
         user_id=_first(top, in_order, "user_id"),
     )

@@ -221,3 +221,24 @@ def test_list_of_trajectories() -> None:
         "outcome",
     ]
     assert row == f"{TRACE[:12]}  shop   -        2026-11-23 10:10 UTC  2.5 s      2    1052  $0.004       0  success"
+
+
+def test_a_call_that_several_layers_report_shows_its_figures_once() -> None:
+    """Reports around the call that counts say which step they repeat, without tokens and cost; errors stay in sight."""
+    used = {"model": "m", "tokens": Tokens(100, 20), "cost_usd": 0.0004}
+    denied = {"status": Status.ERROR, "status_message": "denied"}
+    shown = rows(
+        root(name="run"),
+        span(2, Operation.CHAT, **used),
+        span(3, Operation.CHAT, parent=2, output="so", **used),
+        span(4, tool="search", input="q"),
+        span(5, tool="search", parent=4, **denied),
+    )
+    assert [line[30:] for line in shown] == [
+        "                   run",
+        "                     chat m  = step 1, reported again",
+        "     120  $0.0004      chat m  -> so",
+        "                     search  q",
+        "                       search  = step 2, reported again",
+        "                         error: denied",
+    ]

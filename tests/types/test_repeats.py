@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from random import Random
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.spans import chat, root, tool
 
-from analyzer.types.repeats import repeats_of
+from analyzer.types.repeats import completed, repeats_of
 from analyzer.types.trace import Operation, Span, Status, Tokens
 from analyzer.types.trajectory import ordered, steps_of, summarise
 
@@ -75,6 +75,18 @@ def test_of_one_response_the_report_with_tokens_counts() -> None:
     assert counted(spans) == [sid(3)]
 
 
+def test_what_only_an_outer_report_tells_belongs_to_the_call() -> None:
+    """The SDK's span counts and says nothing; words, prompt and tools of the instrumentation around it are the call's."""
+    told = {"input": "[1]", "output": "so", "system": "be brief", "tool_definitions": "[]"}
+    spans = [root(1), chat(1, 2, **told), chat(1, 3, parent_id=sid(2), at_s=1.1)]
+    [step] = steps_of(spans)
+    assert (step.span_id, step.input, step.output) == (sid(3), "[1]", "so")
+    assert (summarise("t", ordered(spans)).prompt, summarise("t", ordered(spans)).tools) == ("be brief", "[]")
+    whole = completed(ordered(spans))
+    assert {name: getattr(whole[2], name) for name in told} == told
+    assert completed(whole) == whole
+
+
 def test_nested_embeddings_count_once() -> None:
     """A framework's embedding around the provider's is the same call."""
     kind = {"operation": Operation.EMBEDDINGS}
@@ -92,6 +104,14 @@ def test_a_tool_of_an_mcp_server_is_one_call_under_its_long_and_its_short_name()
             tool(1, 4, tool="search", parent_id=sid(3), at_s=2.2, scope="mcp"),
         ]
         assert counted(spans) == [sid(2)], long_name
+
+
+def test_a_tool_that_only_passes_on_to_an_mcp_server_is_one_call() -> None:
+    """The server's own name for the call need not resemble the agent's; a tool that makes two calls made them both."""
+    outer = tool(1, 2, tool="ask_the_handbook", scope="agent")
+    first, second = (tool(1, n, tool="search", parent_id=sid(2), at_s=2 + n / 10, scope="mcp-sdk") for n in (3, 4))
+    assert counted([root(1), outer, first]) == [sid(2)]
+    assert counted([root(1), outer, first, second]) == [sid(2), sid(3), sid(4)]
 
 
 def test_a_servers_report_behind_transport_is_the_same_call() -> None:
@@ -137,6 +157,10 @@ SHAPES = st.lists(
 )
 
 
+CIRCLE = [(n, Operation.CHAT, n == 2, "a", None, Status.OK) for n in (3, 1, 2)]
+
+
+@example(CIRCLE, 0)
 @given(SHAPES, st.integers(0, 10**6))
 def test_a_repeat_leads_to_a_span_that_counts_whatever_the_tree(shapes, seed) -> None:
     """Any parents, circles too, in any order: no repeat of a repeat, the kind stays, and usage is never lost whole."""
