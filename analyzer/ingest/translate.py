@@ -208,7 +208,7 @@ def _cost(
     if pricer is None or tokens is None:
         return None
     at = datetime.fromtimestamp(raw.start_ns / 1e9, UTC) if raw.start_ns else None
-    return pricer.cost(provider, model, tokens, at)
+    return pricer.cost(provider, model, tokens, at, service_tier=_name(first(raw, dialect.service_tier)))
 
 
 def _tool_cost(raw: RawSpan, pricer: Pricer | None, tool: str, result: str | None) -> float | None:

@@ -15,7 +15,7 @@ from analyzer.types.trace import Operation, Span, Status
 _HOPS_MAX = 8
 """Spans of transport between two reports of one call: a client's request, a proxy, a server's request."""
 _MCP = "mcp"
-"""Stands in the scope of every instrumentation of the Model Context Protocol: `mcp-python-sdk`, Traceloop's `...mcp`."""
+"""Stands in the scope of every instrumentation of the protocol: `mcp-python-sdk`, Traceloop's `...mcp`."""
 _SEPARATORS = "_./:-"
 """What stands between a server's name and a tool's where an agent joins them: `mcp__docs__search`, `docs.search`."""
 

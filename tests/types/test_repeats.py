@@ -76,7 +76,7 @@ def test_of_one_response_the_report_with_tokens_counts() -> None:
 
 
 def test_what_only_an_outer_report_tells_belongs_to_the_call() -> None:
-    """The SDK's span counts and says nothing; words, prompt and tools of the instrumentation around it are the call's."""
+    """The SDK's span counts and says nothing; the words, prompt and tools of the span around it are the call's."""
     told = {"input": "[1]", "output": "so", "system": "be brief", "tool_definitions": "[]"}
     spans = [root(1), chat(1, 2, **told), chat(1, 3, parent_id=sid(2), at_s=1.1)]
     [step] = steps_of(spans)

@@ -66,6 +66,8 @@ class Dialect:
     input_excludes_cache: bool = False
     """Whether the input count leaves out what was read from and written to the cache."""
     cost: Sources = ()
+    service_tier: Sources = ()
+    """"batch", "flex", "standard", ...: what the provider says it served."""
     finish: Sources = ()
     attempt: Sources = ()
     """1 for the first try."""

@@ -169,6 +169,12 @@ SEMCONV = Dialect(
         "gen_ai.usage.details.reasoning_tokens",
     ),
     cost=("gen_ai.usage.cost", "operation.cost"),
+    service_tier=(
+        "anthropic.response.service_tier",
+        "openai.response.service_tier",
+        "gen_ai.openai.response.service_tier",
+        "gen_ai.response.service_tier",
+    ),
     finish=("gen_ai.response.finish_reasons", "gen_ai.response.finish_reason", "anthropic.message.stop_reason"),
     attempt=("gen_ai.request.attempt",),
     resends=("http.request.resend_count",),
