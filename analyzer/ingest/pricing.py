@@ -49,6 +49,14 @@ _PROVIDERS = {
 _UNPRICED_PROVIDERS = frozenset({"ollama", "vllm", "lmstudio", "lm_studio", "llamacpp", "llama.cpp", "localai", "tgi"})
 """Models that run on one's own machine have no list price, whatever vendor's model has the same name."""
 
+_VENDORS = ("anthropic", "openai", "google", "mistral", "cohere", "voyageai", "deepseek", "x-ai", "moonshotai", "zai")
+"""Who sells models of their own: a source that names no provider (Langfuse) means the vendor, not a reseller."""
+
+_HALF_PRICE = frozenset({"batch", "flex"})
+"""Service tiers at half of the list price (Anthropic's Message Batches; OpenAI's Batch and Flex processing).
+
+What a priority tier costs depends on the model or on a contract: such calls are priced as standard ones."""
+
 _OVERRIDE_KEYS = frozenset({"input", "output", "cache_read", "cache_write", "cache_write_1h"})
 _LOOKUPS_MAX = 4096
 """Bound of the memory of look-ups: names come from outside."""
@@ -125,10 +133,19 @@ class Pricer:
         self._models: dict[tuple[str | None, str], _Found] = {}
         self._lists: dict[int, tuple[ModelPrice, _Tiers | None]] = {}
 
-    def cost(self, provider: str | None, model: str | None, tokens: Tokens, at: datetime | None) -> float | None:
+    def cost(
+        self,
+        provider: str | None,
+        model: str | None,
+        tokens: Tokens,
+        at: datetime | None,
+        *,
+        service_tier: str | None = None,
+    ) -> float | None:
         """Return the cost in USD of one inference, or None where no price is known.
 
         `tokens.input` includes cached tokens. `at` (aware) chooses the price of that day; None takes today's.
+        `service_tier` ("batch", "flex") lowers the list price; an override is taken as it was written.
         """
         if not model:
             return None
@@ -138,7 +155,8 @@ class Pricer:
         if price is not None:
             return price.cost(tokens)
         tiers = self._tiers(found.listed.get_prices(at)) if found.listed else None
-        return tiers.at(tokens.input).cost(tokens) if tiers else None
+        usd = tiers.at(tokens.input).cost(tokens) if tiers else None
+        return usd / 2 if usd is not None and (service_tier or "").lower() in _HALF_PRICE else usd
 
     def price_of(self, model: str, provider: str | None = None, at: datetime | None = None) -> Price | None:
         """Return the price of a model below any tier, for display, or None where it is not known."""
@@ -212,7 +230,10 @@ def _listed(provider: str | None, model: str) -> ModelInfo | None:
             return snapshot.find_provider_model(name, None, provider_id, None)[1]
         except LookupError:
             continue
-    return None
+    # The library guesses a vendor by the name for most models only: not for OpenAI's embeddings, say.
+    by_vendor = {entry.id: entry.models for entry in snapshot.providers}
+    own = (entry for vendor_id in _VENDORS for entry in by_vendor.get(vendor_id, ()))
+    return next((entry for entry in own if entry.id == ref), None)
 
 
 def _tiers_of(prices: ModelPrice) -> _Tiers | None:

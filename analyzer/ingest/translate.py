@@ -208,7 +208,7 @@ def _cost(
     if pricer is None or tokens is None:
         return None
     at = datetime.fromtimestamp(raw.start_ns / 1e9, UTC) if raw.start_ns else None
-    return pricer.cost(provider, model, tokens, at)
+    return pricer.cost(provider, model, tokens, at, service_tier=_name(first(raw, dialect.service_tier)))
 
 
 def _tool_cost(raw: RawSpan, pricer: Pricer | None, tool: str, result: str | None) -> float | None:
@@ -239,7 +239,10 @@ def _attempt(raw: RawSpan, dialect: Dialect) -> int:
 
 
 def _failure(raw: RawSpan, dialect: Dialect) -> tuple[bool, str, str]:
-    """Return whether the span failed, the error's type and message; an exception fills what the status leaves out."""
+    """Return whether the span failed, the error's type and message; an exception fills what the status leaves out.
+
+    An exception that only steers the run leaves its type and message behind, and no failure.
+    """
     if raw.status_code != STATUS_ERROR and not first(raw, dialect.failed):
         return False, "", raw.status_message
     exception: Any = {}
@@ -250,7 +253,8 @@ def _failure(raw: RawSpan, dialect: Dialect) -> tuple[bool, str, str]:
     if not error_type or error_type == "_OTHER":
         error_type = exception.get("exception.type") or raw.attributes.get("exception.type") or error_type
     message = raw.status_message or first(raw, dialect.status_message) or exception.get("exception.message")
-    return True, _text(error_type), _text(message)
+    error_type = _text(error_type)
+    return error_type.rpartition(".")[2] not in dialect.steering, error_type, _text(message)
 
 
 def _outcome(raw: RawSpan, dialect: Dialect, operation: Operation) -> Outcome | None:

@@ -52,6 +52,12 @@ _PAIR = re.compile(
     rf"(?:\{{\s{{0,8}}{_QUOTE}stringValue{_QUOTE}\s{{0,8}}:\s{{0,8}})?(?P<open>{_QUOTE})"
 )
 """`{"name": "DB_PASSWORD", "value": "..."}`: headers in HAR files, Kubernetes' environments, OTLP's own attributes."""
+_ARGUMENT = re.compile(rf"{_QUOTE}\s{{0,8}},\s{{0,8}}(?P<open>{_QUOTE})")
+"""`["--password", "hunter2"]`: a command line as a list."""
+_SPOKEN = re.compile(rf"[ \t]{{1,4}}(?:is|was)[ \t]{{1,4}}(?P<open>{_QUOTE})?")
+"""`the password is hunter22`: said and not written, so the value must look like one."""
+_PATH = re.compile(r"[/~]|[A-Za-z]:\\")
+"""`PWD=/workspace` is where a shell stands."""
 _FLAG = re.compile(r"[ \t]{1,4}(?P<open>\\{0,8}[\"'])?(?=[^\s-])")
 """`--password hunter2`"""
 _NEXT_ENTRY = re.compile(rf"\s{{0,8}},\s{{0,8}}(?P<open>{_QUOTE})")
@@ -102,8 +108,9 @@ def certainty(name: str) -> Certainty:
 
 def masked_entry(name: str, entry: str, pseudonym: Pseudonym) -> str | None:
     """Return the masked value of a field whose name may name a secret, or None where it does not."""
-    sure = certainty(name[-_NAME_CHARS_MAX:].lower())
-    if sure is Certainty.NONE:
+    lowered = name[-_NAME_CHARS_MAX:].lower()
+    sure = certainty(lowered)
+    if sure is Certainty.NONE or (lowered.endswith("pwd") and _PATH.match(entry)):
         return None
     scheme = _SCHEME.match(entry)
     start = scheme.end() if scheme else 0
@@ -160,29 +167,37 @@ def _values(text: str, lowered: str, needle: str) -> Iterator[tuple[int, int]]:
 def _behind(text: str, lowered: str, at: int, end: int) -> Iterator[tuple[int, int]]:
     """Yield the values of the name that ends at `end` and has a needle at `at`, if it names a secret."""
     separator = _SEPARATOR.match(text, end) or _PAIR.match(text, end)
-    is_flag = separator is None and text[end : end + 1] in (" ", "\t")
-    is_tag = separator is None and text[end : end + 1] == ">"
-    if separator is None and not (is_flag or is_tag):
+    follows = text[end : end + 1]
+    if separator is None and follows not in _BEHIND_NAME:
         return
     start = at
     while start > 0 and at - start < _NAME_CHARS_MAX and lowered[start - 1] in _NAME_CHARS:
         start -= 1
     name = lowered[start:end]
-    if is_flag and not name.startswith("--"):
-        return
     sure = certainty(name)
     if sure is Certainty.NONE or PSEUDONYM.match(text, start - 1 if start else 0):
         return
-    if is_tag:
+    if separator is None and follows == ">":
         yield from _tagged(text, sure, start, end)
         return
-    separator = separator or _FLAG.match(text, end)
     if separator is None:
+        separator, sure = _loose(text, name, sure, end)
+    if separator is None or (name.endswith("pwd") and _PATH.match(text, separator.end())):
         return
     if separator.groupdict().get("list") and separator.group("open"):
         yield from _entries(text, sure, separator)
     elif (found := _value_of(text, sure, separator)) is not None:
         yield found
+
+
+_BEHIND_NAME = frozenset(" \t>\"'`\\&")
+
+
+def _loose(text: str, name: str, sure: Certainty, end: int) -> tuple[re.Match[str] | None, Certainty]:
+    """Return what stands between a name and its value where neither `=` nor `:` does, and how sure it makes."""
+    if name.startswith("--"):
+        return _FLAG.match(text, end) or _ARGUMENT.match(text, end), sure
+    return (_SPOKEN.match(text, end) if sure is Certainty.STRONG else None), Certainty.WEAK
 
 
 def _entries(text: str, sure: Certainty, entry: re.Match[str] | None) -> Iterator[tuple[int, int]]:

@@ -73,7 +73,8 @@ def emails(text: str, pseudonym: Pseudonym) -> str:
     for sign in _positions(text, "@"):
         start = _local_start(text, sign, at)
         domain = _EMAIL_DOMAIN.match(text, sign + 1) if start < sign else None
-        if domain is None:
+        if domain is None or (text[start:sign] == "git" and text[domain.end() : domain.end() + 1] == ":"):
+            # git@github.com:org/repo is the address of a repository.
             continue
         at = domain.end()
         found.append((start, at, pseudonym("email", text[start:at].lower())))

@@ -1,4 +1,4 @@
-"""Secrets that show by their place: private keys between their marks, passwords in URLs and behind `curl -u`."""
+"""Secrets that show by their place: private keys between their marks, passwords and signatures in URLs, flags."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ _USER_FLAG = re.compile(
     r"(?![0-9]{1,9}(?:[\s\"']|$))([^\s\"'<>\\/][^\s\"'<>\\]{2,255})"
 )
 """`curl -u name:password`. A path (`docker -u 1000:/...`) or a group id of digits alone is none."""
+
+
+_GLUED = re.compile(r"(?<![\w.-])((?:mysql|mariadb)[a-z]{0,10}\b[^\n|;&]{0,200}? -p)([^\s\"'<>\\-][^\s\"'<>\\]{2,255})")
+"""`mysql -phunter2`: with a space behind it the flag asks for the password."""
+
+_SIGNED = re.compile(
+    r"([?&](?:X-Amz-Signature|X-Amz-Security-Token|X-Goog-Signature|Signature|sig)=)([A-Za-z0-9%+/=_~.-]{16,2048})",
+    re.IGNORECASE,
+)
+"""What opens a URL for whoever has it: signed by Amazon, Google, CloudFront, Azure."""
 
 
 def pem_keys(text: str, pseudonym: Pseudonym) -> str:
@@ -45,4 +55,8 @@ def url_passwords(text: str, pseudonym: Pseudonym) -> str:
         text = _URL.sub(lambda match: f"://{match.group(1)}:{pseudonym('secret', match.group(2))}@", text)
     if " -u " in text or "--user" in text:
         text = _USER_FLAG.sub(lambda match: f"{match.group(1)}{pseudonym('secret', match.group(2))}", text)
+    if " -p" in text and ("mysql" in text or "mariadb" in text):
+        text = _GLUED.sub(lambda match: f"{match.group(1)}{pseudonym('secret', match.group(2))}", text)
+    if "ignature=" in text or "sig=" in text or "ecurity-" in text:
+        text = _SIGNED.sub(lambda match: f"{match.group(1)}{pseudonym('secret', match.group(2))}", text)
     return text

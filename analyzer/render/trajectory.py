@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from analyzer.render.blocks import Line, Table, code, plain
 from analyzer.render.folding import Repeat, folded, shapes
 from analyzer.render.numbers import count, duration, moment, money, number, percent, tokens
-from analyzer.render.text import cut, one_line, padded
+from analyzer.render.text import cut, one_line, padded, width, wrapped
 from analyzer.types.messages import last_message, readable
+from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span, Status
 from analyzer.types.trajectory import Trajectory, TrajectorySummary
 
@@ -28,7 +29,12 @@ class _Tree:
     children: dict[str | None, list[Span]]
     numbers: dict[str, int]
     """Step numbers by span id, as `Trajectory.steps` counts."""
+    repeats: dict[str, str]
+    """Spans that only report another one again, see `repeats_of`."""
     start_ns: int | None
+    agent: str
+    model: str | None
+    """The trajectory's own, which are not named again on every line."""
     columns: int
 
 
@@ -40,14 +46,19 @@ def trajectory_view(trajectory: Trajectory, columns: int = WIDTH) -> str:
     """Return a trajectory as text: a header, then a line a span, children indented, repeats folded into one line.
 
     A line holds the step's number, start (from the beginning), duration, tokens, cost, name, and a line of what went
-    in and came out; the error stands on a line of its own and is never folded away. Lines are at most `columns`
-    wide. Spans whose parent is missing stand at the top; spans that are each other's parents are shown once.
+    in and came out; the error stands on a line of its own and is never folded away. What the header names, agent and
+    model, is not named again. Lines are at most `columns` wide; a narrow terminal does without the start, then
+    without the duration. Spans whose parent is missing stand at the top; spans that are each other's parents are
+    shown once.
     """
     columns = max(columns, WIDTH_MIN)
     numbers = {step.span_id: step.number for step in trajectory.steps}
-    tree = _Tree(_children(trajectory.spans), numbers, trajectory.summary.start_ns, columns)
+    repeats = repeats_of(trajectory.spans)
+    summary = trajectory.summary
+    shared = (summary.start_ns, summary.agent, summary.model, columns)
+    tree = _Tree(_children(trajectory.spans), numbers, repeats, *shared)
     marks = shapes(tree.children)
-    lines = [*_header(trajectory.summary, columns), "", _titles()]
+    lines = [*_header(trajectory, columns), "", f"{_columns(columns, *_TITLES)}what"]
     stack: list[tuple[Span | Repeat, int]] = [(entry, 0) for entry in reversed(folded(tree.children[None], marks))]
     while stack:
         entry, depth = stack.pop()
@@ -82,7 +93,8 @@ def _row(summary: TrajectorySummary) -> tuple[Line, ...]:
     )
 
 
-def _header(summary: TrajectorySummary, columns: int) -> list[str]:
+def _header(trajectory: Trajectory, columns: int) -> list[str]:
+    summary = trajectory.summary
     names = [summary.agent, summary.version and f"version {summary.version}", summary.model]
     cached = ""
     if summary.input_tokens and summary.cache_read_tokens:
@@ -90,56 +102,76 @@ def _header(summary: TrajectorySummary, columns: int) -> list[str]:
     calls = f"{count(summary.inferences, 'inference')}, {count(summary.tool_calls, 'tool call')}"
     steps = f"{count(summary.steps, 'step')}: {calls}"
     failures = f"{count(summary.errors, 'error')}, {count(summary.retries, 'retry', 'retries')}"
+    used = f"{tokens(summary.input_tokens)} tokens in, {tokens(summary.output_tokens)} out{cached}"
+    if summary.inferences and all(span.tokens is None for span in trajectory.spans):
+        used = "tokens not reported"
     lines = [
         f"trajectory {summary.trace_id}",
-        " · ".join(one_line(name) for name in names if name),
+        # Names come from outside: they must not take more than their line.
+        cut(" · ".join(one_line(name) for name in names if name), columns),
         f"started {_moment(summary.start_ns)}, took {_took(summary)}, outcome {summary.outcome.value}"
         + ("" if summary.complete else ", no root span yet"),
         f"{count(summary.spans, 'span')}, {steps}; {failures}",
-        f"{tokens(summary.input_tokens)} tokens in, {tokens(summary.output_tokens)} out{cached}; cost {_cost(summary)}",
+        f"{used}; cost {_cost(summary)}",
     ]
-    return [cut(line, columns) for line in lines]
+    return [part for line in lines for part in wrapped(line, columns)]
 
 
-def _titles() -> str:
-    return _columns("step", "at", "took", "tokens", "cost") + "what"
+_TITLES = ("step", "at", "took", "tokens", "cost")
+_SIZES = (7, 12, 11, 8, 8)
+_WITHOUT = ((100, 1), (80, 2))
+"""Below so many columns a row does without the cell of this number: the start, then the duration."""
 
 
-def _columns(step: str, at: str, took: str, used: str, cost: str) -> str:
-    cells = ((step, 7), (at, 10), (took, 10), (used, 8), (cost, 8))
-    return " ".join(padded(cell, size, right=True) for cell, size in cells) + "  "
+def _columns(columns: int, *cells: str) -> str:
+    gone = {index for least, index in _WITHOUT if columns < least}
+    kept = (padded(cell, _SIZES[n], right=True) for n, cell in enumerate(cells) if n not in gone)
+    return " ".join(kept) + "  "
 
 
 def _span_lines(span: Span, depth: int, tree: _Tree) -> list[str]:
     step = tree.numbers.get(span.span_id)
-    used = tokens(span.tokens.total) if span.tokens is not None else ""
-    cost = money(span.cost_usd) if span.cost_usd is not None else ("unpriced" if span.tokens is not None else "")
+    again = tree.repeats.get(span.span_id)
+    used, cost = _used(span) if again is None else ("", "")
     at = ""
     if span.start_ns is not None and tree.start_ns is not None:
         at = f"+{duration((span.start_ns - tree.start_ns) / 1e9)}"
     took = duration(span.duration_ms / 1000) if span.duration_ms is not None else ""
-    row = _columns(str(step) if step is not None else "", at, took, used, cost)
+    row = _columns(tree.columns, str(step) if step is not None else "", at, took, used, cost)
     indent = _indent(depth)
-    lines = [cut(f"{row}{indent}{_name(span)}{_gist(span)}", tree.columns)]
+    head = f"{row}{indent}{_name(span, tree)}{_speaker(span, tree)}"
+    gist = _gist(span, tree.columns - width(head))
+    if again is not None:
+        gist = f"  = step {tree.numbers[again]}, reported again" if again in tree.numbers else "  reported again"
+    lines = [cut(f"{head}{gist}", tree.columns)]
     if span.status is Status.ERROR:
         lines.append(cut(f"{' ' * len(row)}{indent}  error: {_error(span)}", tree.columns))
     return lines
 
 
+def _used(span: Span) -> tuple[str, str]:
+    """Return tokens and cost as they stand in a row; a report that repeats another one shows neither a second time."""
+    used = tokens(span.tokens.total) if span.tokens is not None else ""
+    cost = money(span.cost_usd) if span.cost_usd is not None else ("unpriced" if span.tokens is not None else "")
+    return used, cost
+
+
 def _repeat_lines(repeat: Repeat, depth: int, tree: _Tree) -> list[str]:
     spans = repeat.spans
     steps = [number for span in spans if (number := tree.numbers.get(span.span_id)) is not None]
-    names = " + ".join(dict.fromkeys(_name(span) for span in repeat.pattern))
-    used = sum(span.tokens.total for span in spans if span.tokens is not None)
-    costs = [span.cost_usd for span in spans if span.cost_usd is not None]
+    names = " + ".join(dict.fromkeys(_name(span, tree) for span in repeat.pattern))
+    counted = [span for span in spans if span.span_id not in tree.repeats]
+    used = sum(span.tokens.total for span in counted if span.tokens is not None)
+    costs = [span.cost_usd for span in counted if span.cost_usd is not None]
     parts = [f"{names} x{repeat.times}", "same arguments" if repeat.has_arguments else "same calls"]
     if repeat.has_results:
         parts.append("same result" if repeat.same_results else "results differ")
     where = f"steps {min(steps)}-{max(steps)}: " if steps else f"{len(spans)} spans: "
-    row = _columns("...", "", "", tokens(used) if used else "", money(sum(costs)) if costs else "")
+    row = _columns(tree.columns, "...", "", "", tokens(used) if used else "", money(sum(costs)) if costs else "")
     example = next((span for span in repeat.pattern if span.operation is Operation.TOOL), repeat.pattern[0])
     indent = _indent(depth)
-    lines = [cut(f"{row}{indent}{where}{', '.join(parts)}{_gist(example)}", tree.columns)]
+    head = f"{row}{indent}{where}{', '.join(parts)}"
+    lines = [cut(f"{head}{_gist(example, tree.columns - width(head))}", tree.columns)]
     failed = [span for span in spans if span.status is Status.ERROR]
     if failed:
         messages = f"{len(failed)} of these failed: {_error(failed[0])}"
@@ -151,19 +183,34 @@ def _indent(depth: int) -> str:
     return "  " * depth if depth <= INDENT_MAX else f"{'  ' * INDENT_MAX}({depth}) "
 
 
-def _name(span: Span) -> str:
+def _name(span: Span, tree: _Tree) -> str:
     if span.operation is Operation.TOOL:
         return one_line(span.tool or span.name, 60) or "tool"
     if span.operation is Operation.CHAT:
-        return f"chat {one_line(span.model, 40)}" if span.model else "chat"
+        return f"chat {one_line(span.model, 40)}" if span.model and span.model != tree.model else "chat"
     return one_line(span.name or span.operation.value, 60)
 
 
-def _gist(span: Span) -> str:
-    """Return a line of what went in and what came out; of an inference only the reply, for its input repeats."""
+def _speaker(span: Span, tree: _Tree) -> str:
+    """Return who took the step, where it is not the trajectory's own agent: a subagent, one of a talk."""
+    if not span.operation.is_step or not span.agent or span.agent == tree.agent:
+        return ""
+    return f" by {one_line(span.agent, 40)}"
+
+
+def _gist(span: Span, room: int) -> str:
+    """Return a line of what went in and what came out; of an inference only the reply, for its input repeats.
+
+    Long arguments leave a third of the room to the result: which of the two is of interest, nobody knows beforehand.
+    """
     arguments = "" if span.operation is Operation.CHAT else _excerpt(readable, span.input)
     reply = _excerpt(last_message, span.output)
-    return "".join((f"  {arguments}" if arguments else "", f"  -> {reply}" if reply else ""))
+    if arguments and reply:
+        arguments = cut(arguments, max(room - width(reply) - len(_ARROW) - 2, 2 * room // 3 - len(_ARROW) - 2))
+    return "".join((f"  {arguments}" if arguments else "", f"{_ARROW}{reply}" if reply else ""))
+
+
+_ARROW = "  -> "
 
 
 def _excerpt(reader: Callable[[str], str], payload: str | None) -> str:

@@ -31,6 +31,7 @@ from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads, direct
 from analyzer.stores.writer import Writer
 from analyzer.types.metric import Choices, OpenTrajectory, Series
+from analyzer.types.repeats import completed
 from analyzer.types.report import Change
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
@@ -79,7 +80,7 @@ class SqliteTrajectories:
             found = raw.execute(f"{rows.SELECT_FULL} WHERE trajectory = ?", (owner,)).fetchall()
             limit = max(SPAN_CHARACTERS_MIN, TRAJECTORY_CHARACTERS_MAX // max(1, len(found)))
             spans = self._full_spans(raw, trace_id, found, characters_max=limit)
-        return Trajectory(summary, ordered(spans))
+        return Trajectory(summary, completed(ordered(spans)))
 
     def span(self, trace_id: str, span_id: str) -> Span:
         """See `TrajectoryStore.span`."""

@@ -17,8 +17,9 @@ from analyzer.stores.database import Connection
 from analyzer.stores.intake import Intake, Text
 from analyzer.types.choices import choices_of, task_of
 from analyzer.types.messages import readable
+from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span
-from analyzer.types.trajectory import TrajectorySummary, ordered, repeats_of, summarise, top_of
+from analyzer.types.trajectory import TrajectorySummary, ordered, summarise, top_of
 
 _CHUNK = 500
 _RESOURCES_MAX = 500

@@ -123,9 +123,12 @@ def _part_lines(part: dict[str, Any], depth: int) -> Iterator[str]:
             yield from _lines(part[key], depth + 1)
             break
     else:
-        if not part.get("tool_calls"):
+        if not part.get("tool_calls") and not part.get("function_call"):
             yield _compact(part)
     yield from _lines(part.get("tool_calls"), depth + 1)
+    if isinstance(part.get("function_call"), dict):
+        # How OpenAI's messages wrote a call before there could be several.
+        yield from _part_lines({"type": "function_call", **part["function_call"]}, depth + 1)
 
 
 def _compact(value: Any) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from analyzer.types.messages import last_message, readable
+from analyzer.types.repeats import completed, repeats_of
 from analyzer.types.steps import Step
 from analyzer.types.trace import ErrorClass, FinishReason, Operation, Outcome, Span, Status
 
@@ -105,44 +106,14 @@ def _order(span: Span) -> tuple[bool, int, int, str]:
     return (span.start_ns is None, span.start_ns or 0, -(span.end_ns or 0), span.span_id)
 
 
-def repeats_of(spans: Sequence[Span]) -> dict[str, str]:
-    """Map each span that only reports another one again to the span that counts.
-
-    Three layers of instrumentation report one model call three times (the SDK, OpenTelemetry and OpenInference
-    nest), an agent framework repeats a tool call that its MCP server reports too. The rules: a chat inside a chat,
-    or one with the same response id, is the same call; a tool span inside a tool span of the same name, or without
-    a name of its own (Claude Code's `tool.execution`), is the same call. Of nested chats the innermost one that
-    carries tokens counts.
-    """
-    by_id = {span.span_id: span for span in spans}
-    repeats: dict[str, str] = {}
-    for span in spans:
-        parent = by_id.get(span.parent_id or "")
-        if parent is None or parent is span or parent.operation is not span.operation:
-            continue
-        if span.operation is Operation.CHAT:
-            if span.tokens is not None or parent.tokens is None:
-                repeats[parent.span_id] = span.span_id
-            else:
-                repeats[span.span_id] = parent.span_id
-        elif span.operation is Operation.TOOL and span.tool in (None, parent.tool):
-            repeats[span.span_id] = parent.span_id
-    seen: dict[str, str] = {}
-    for span in spans:
-        if span.operation is Operation.CHAT and span.response_id and span.span_id not in repeats:
-            first = seen.setdefault(span.response_id, span.span_id)
-            if first != span.span_id:
-                repeats[span.span_id] = first
-    return repeats
-
-
 def steps_of(spans: Iterable[Span]) -> tuple[Step, ...]:
     """Return the numbered steps of a trajectory, a repeated report of one call counted once.
 
-    An error that only the repeated report carries (Claude Code marks the inner span) belongs to the step.
+    An error or a text that only the repeated report carries (Claude Code marks the inner span) belongs to the step.
     """
     in_order = ordered(spans)
     repeats = repeats_of(in_order)
+    in_order = completed(in_order, repeats)
     broken = {
         repeats[span.span_id]: span for span in in_order if span.span_id in repeats and span.status is Status.ERROR
     }
@@ -183,6 +154,8 @@ def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str
     counted = [span for span in in_order if span.span_id not in repeats]
     broken = {repeats[span.span_id] for span in in_order if span.span_id in repeats and span.status is Status.ERROR}
     inferences = [span for span in counted if span.operation.is_inference]
+    # What was sent may stand on the repeated report alone: the SDK's own spans leave it out.
+    told = [*inferences, *(span for span in in_order if span.operation.is_inference and span.span_id in repeats)]
     tools = [span for span in counted if span.operation is Operation.TOOL]
     steps = [span for span in counted if span.operation.is_step]
     failed = [span for span in steps if span.status is Status.ERROR or span.span_id in broken]
@@ -215,8 +188,8 @@ def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str
         cost_usd=math.fsum(priced) if priced else None,
         unpriced=sum(1 for span in used if span.cost_usd is None),
         repeats=max(per_tool.values(), default=0) if tools else len(inferences),
-        prompt=_prompt(top, inferences),
-        tools=_first(None, inferences, "tool_definitions"),
+        prompt=_prompt(top, told),
+        tools=_first(None, told, "tool_definitions"),
         conversation_id=_first(top, in_order, "conversation_id"),
         user_id=_first(top, in_order, "user_id"),
         truncated=sum(1 for span in inferences if _is_truncated(span)),
@@ -276,14 +249,18 @@ def _main_model(inferences: Sequence[Span]) -> str | None:
 def _outcome(top: Span | None, spans: Sequence[Span], steps: Sequence[Span], broken: AbstractSet[str]) -> Outcome:
     """Return how it ended.
 
-    What an evaluation says counts first, then the status of the top span. A run whose last step failed and that had
-    no step after it broke there, whether or not its framework marked the top span. Without a top span it still runs.
+    The verdicts on the run count first, which an evaluator passed below the top span; then what the top span says of
+    itself, then a verdict on any part, in the end the status of the top span. A run whose last step failed and that
+    had no step after it broke there, whether or not its framework marked the top span. Without a top span it still
+    runs.
     """
-    if top is not None and top.outcome is not None:
-        return top.outcome
-    judged = [span.outcome for span in spans if span.outcome is not None]
-    if judged:
-        return judged[-1]
+    judged = [span for span in spans if span.outcome is not None]
+    of_run = [span for span in judged if top is not None and span.parent_id == top.span_id]
+    verdicts = [span for span in of_run if span.operation is Operation.OTHER]
+    own = [top] if top is not None and top.outcome is not None else []
+    for said in (verdicts, own, judged):
+        if said and (outcome := said[-1].outcome):
+            return outcome
     if top is None:
         return Outcome.UNKNOWN
     last_failed = bool(steps) and (steps[-1].status is Status.ERROR or steps[-1].span_id in broken)

@@ -233,6 +233,14 @@ def test_an_exception_fills_what_the_status_leaves_out():
         ErrorClass.TIMEOUT, "openai.APITimeoutError", "slow")  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["pydantic_ai.exceptions.ToolRetryError", "langgraph.errors.GraphInterrupt"])
+def test_an_exception_that_steers_the_run_is_no_failure(name):
+    """A tool that asks the model for other arguments, a graph that waits for a human: the span keeps what was said."""
+    event = ("exception", {"exception.type": name, "exception.message": "give a date"})
+    call = one({"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "t"}, status={"code": 2}, events=[event])
+    assert (call.status, call.error, call.error_type, call.status_message) == (Status.OK, None, name, "give a date")
+
+
 def test_old_content_in_events_is_read():
     """Messages that were sent as span events are put together."""
     chat = one({"gen_ai.operation.name": "chat"}, events=[
@@ -285,6 +293,42 @@ def test_a_reported_cost_wins_and_the_price_list_comes_second():
     assert one(chat | {"operation.cost": float("nan")}, pricer=pricer).cost_usd == 2.0
 
 
+def test_mlflow_names_the_prompt_and_the_hour_in_the_cache():
+    """A prompt that was loaded within the span, and the part of a cache write that is kept for an hour."""
+    written = '"cache_creation_input_tokens":50,"cache_creation_input_tokens_above_1hr":40'
+    usage = f'{{"input_tokens":100,"output_tokens":1,{written}}}'
+    chat = one({"mlflow.spanType": '"LLM"', "mlflow.chat.tokenUsage": usage,
+                "mlflow.linkedPrompts": '[{"name": "triage", "version": "3"}]'})  # fmt: skip
+    assert (chat.prompt_name, chat.prompt_version) == ("triage", "3")
+    assert chat.tokens == Tokens(input=100, output=1, cache_write=50, cache_write_1h=40)
+
+
+def test_a_batch_is_priced_as_one():
+    """The tier that the provider says it served halves the list price."""
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "claude-opus-5-5", "gen_ai.usage.input_tokens": 10}
+    plain, batch = (one(chat | tier, pricer=Pricer()) for tier in ({}, {"anthropic.response.service_tier": "batch"}))
+    assert plain.cost_usd == 2 * batch.cost_usd > 0
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ('{"input":100,"output":20,"cache_read_input_tokens":200,"cache_creation_input_tokens":50}', FULL),
+        ('{"input":100,"output":20,"cache_read_input_tokens":200,"cache_creation_input_tokens":50,"total":370}', FULL),
+        ('{"input":350,"output":20,"cache_read_input_tokens":200,"cache_creation_input_tokens":50,"total":370}', FULL),
+        ('{"input":150,"output":20,"input_cached_tokens":200,"total":370}', Tokens(350, 20, 200)),
+        ('{"prompt_tokens":350,"completion_tokens":20,"prompt_tokens_details":{"cached_tokens":200}}',
+         Tokens(350, 20, 200)),
+        ('{"total":370}', None),
+    ],
+)  # fmt: skip
+def test_a_total_tells_whether_langfuse_counts_the_cache_apart(usage, tokens):
+    """Kinds add up to the total; where input and output alone do, the input includes what was cached."""
+    assert (
+        one({"langfuse.observation.type": "generation", "langfuse.observation.usage_details": usage}).tokens == tokens
+    )
+
+
 def test_dialects_have_names_of_their_own():
     """The registry holds each dialect once."""
     assert max(Counter(dialect.name for dialect in DIALECTS).values()) == 1
@@ -298,7 +342,7 @@ EXPECTED = {
     "claude_code": (Counter(chat=3, execute_tool=4, invoke_agent=1, other=2), 3, FULL, 3 * 0.00109, 1),
     "langfuse": (Counter(chat=1, execute_tool=1, invoke_agent=1), 1, Tokens(300, 20, 200), 0.01, 1),
     "langsmith": (Counter(chat=1, execute_tool=1, invoke_agent=1), 1, Tokens(100, 20, 50), 0.00061, 1),
-    "pydantic": (Counter(chat=2, execute_tool=2, invoke_agent=1), 2, FULL, 2 * 0.00109, 1),
+    "pydantic": (Counter(chat=2, execute_tool=2, invoke_agent=1), 2, FULL, 2 * 0.00109, 0),
     "vercel_v6": (Counter(chat=2, execute_tool=2, invoke_agent=1), 2, FULL, 2 * 0.00109, 1),
 }
 """Operations, calls with usage, tokens of each, cost of all, spans in error."""

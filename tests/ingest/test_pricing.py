@@ -100,3 +100,18 @@ def test_a_price_costs_microseconds():
     tokens = Tokens(350, 20, 200, 50)
     seconds = min(timeit.repeat(lambda: PRICER.cost("anthropic", "claude-opus-5-5", tokens, AT), number=1000, repeat=5))
     assert seconds / 1000 < 20e-6
+
+
+def test_a_vendors_model_has_its_price_where_no_provider_is_named():
+    """Langfuse names no provider: the vendor's own model of exactly that name is meant, also an embedding."""
+    assert PRICER.cost(None, "text-embedding-3-small", Tokens(1_000_000), AT) == pytest.approx(0.02)
+    assert PRICER.cost(None, "text-embedding-3-smallest", Tokens(1_000_000), AT) is None
+
+
+@pytest.mark.parametrize(("tier", "usd"), [("batch", 2.0), ("FLEX", 2.0), ("standard", 4.0), ("priority", 4.0)])
+def test_batches_cost_half_of_the_list(tier, usd):
+    """Batch and flex tiers halve the list price; a price of one's own is taken as it was written."""
+    million = Tokens(1_000_000)
+    assert PRICER.cost("anthropic", "claude-opus-5-5", million, AT, service_tier=tier) == pytest.approx(usd)
+    own = Pricer({"claude-opus-5-5": {"input": 3.0, "output": 3.0}})
+    assert own.cost("anthropic", "claude-opus-5-5", million, AT, service_tier=tier) == pytest.approx(3.0)

@@ -80,20 +80,50 @@ def test_view_is_exactly_this() -> None:
         "4 spans, 3 steps: 2 inferences, 1 tool call; 1 error, 0 retries\n"
         "2006 tokens in, 100 out; cost $0.004 + 1 unpriced\n"
         "\n"
-        "   step         at       took   tokens     cost  what\n"
-        "            +0 ms     500 ms                    invoke_agent shop\n"
-    ).replace("            +0 ms", "             +0 ms") + (
-        "      1     +1.0 s     500 ms     1052   $0.004    chat sonnet  -> I look it up.\n"
-        '      2     +2.0 s     500 ms                      lookup_order  {"id": 4711}  -> not found\n'
-        "                                                     error: timeout: took too long\n"
-        "      3     +3.0 s     500 ms     1054 unpriced    chat sonnet\n"
+        "   step           at        took   tokens     cost  what\n"
+        "               +0 ms      500 ms                    invoke_agent shop\n"
+        "      1       +1.0 s      500 ms     1052   $0.004    chat  -> I look it up.\n"
+        '      2       +2.0 s      500 ms                      lookup_order  {"id": 4711}  -> not found\n'
+        "                                                        error: timeout: took too long\n"
+        "      3       +3.0 s      500 ms     1054 unpriced    chat\n"
     )
+
+
+def test_a_narrow_terminal_leaves_out_times_and_keeps_words() -> None:
+    """Below 100 columns a row does without the start, below 80 without the duration; the header is broken, not cut."""
+    spans = (root(), lookup(2, input="q" * 100, output="r" * 100))
+    assert rows(*spans, columns=90)[1].startswith("      1      500 ms                      lookup_order  qqqq")
+    assert rows(*spans, columns=60)[1] == "      1                      lookup_order  qqqq…  -> rrrrrr…"
+    head = trajectory_view(trajectory(*spans), 60).split("\n\n")[0].splitlines()
+    assert head[3:5] == ["2 spans, 1 step: 0 inferences, 1 tool call; 0 errors, 0", "retries"]
+
+
+def test_a_result_is_in_sight_behind_long_arguments() -> None:
+    """Arguments that fill the line leave a third of the room to the result."""
+    [line] = rows(lookup(2, parent=None, input="q" * 300, output="not found"), columns=120)
+    assert line.endswith("q…  -> not found")
+    [line] = rows(lookup(2, parent=None, input="q" * 300, output="r" * 300), columns=120)
+    assert len(line) == 120
+    assert line.count("r") > 12
+
+
+def test_who_took_a_step_is_named_where_it_is_another_agent() -> None:
+    """A subagent's or a partner's step says whose it is; the run's own agent and model stand in the header alone."""
+    found = rows(root(), chat(2, agent="shop"), chat(3, agent="WebSurfer", model="other", tokens=None))
+    assert [line[52:].strip() for line in found] == ["invoke_agent shop", "chat", "chat other by WebSurfer"]
+
+
+def test_usage_that_nobody_reported_is_no_zero() -> None:
+    """A run without token counts says so in its header."""
+    view = trajectory_view(trajectory(root(), chat(2, tokens=None, cost_usd=None)))
+    assert "tokens not reported; cost -\n" in view
+    assert "1002 tokens in, 50 out; cost $0.004\n" in trajectory_view(trajectory(root(), chat(2)))
 
 
 def test_repeated_call_is_one_line() -> None:
     """Twenty-five equal calls are one line that says so, with the steps it stands for."""
     found = rows(root(), *(lookup(number) for number in range(2, 27)), span(30, tool="answer"), columns=160)
-    assert [row[49:] for row in found] == [
+    assert [row[52:] for row in found] == [
         "invoke_agent shop",
         '  steps 1-25: lookup_order x25, same arguments, same result  {"id": 4711}  -> not found',
         "  answer",
@@ -104,7 +134,7 @@ def test_loop_of_turn_and_call_is_one_line() -> None:
     """A model's turn and its call in turns are one pattern, though the prompt grows and the replies differ."""
     spans = [chat(n, output=f"try {n}") if n % 2 == 0 else lookup(n, f"busy {n}") for n in range(2, 42)]
     (line,) = rows(root(), *spans, columns=160)[1:]
-    assert "steps 1-40: chat sonnet + lookup_order x20, same arguments, results differ" in line
+    assert "steps 1-40: chat + lookup_order x20, same arguments, results differ" in line
     assert "21.4k" in line
     assert "$0.08" in line
 
@@ -127,8 +157,8 @@ def test_errors_in_a_fold_are_told() -> None:
 def test_lost_and_circular_parents_are_shown_once() -> None:
     """Spans under a missing parent stand at the top; spans that are each other's parents appear once."""
     found = rows(root(), span(2, parent=99, tool="orphan"), span(3, parent=4, tool="a"), span(4, parent=3, tool="b"))
-    assert [row[49:] for row in found] == ["invoke_agent shop", "orphan", "a", "  b"]
-    assert [row[49:] for row in rows(span(5, parent=5, tool="own"))] == ["own"]
+    assert [row[52:] for row in found] == ["invoke_agent shop", "orphan", "a", "  b"]
+    assert [row[52:] for row in rows(span(5, parent=5, tool="own"))] == ["own"]
 
 
 def test_no_spans_times_or_root() -> None:
@@ -221,3 +251,24 @@ def test_list_of_trajectories() -> None:
         "outcome",
     ]
     assert row == f"{TRACE[:12]}  shop   -        2026-11-23 10:10 UTC  2.5 s      2    1052  $0.004       0  success"
+
+
+def test_a_call_that_several_layers_report_shows_its_figures_once() -> None:
+    """Reports around the call that counts say which step they repeat, without tokens and cost; errors stay in sight."""
+    used = {"model": "m", "tokens": Tokens(100, 20), "cost_usd": 0.0004}
+    denied = {"status": Status.ERROR, "status_message": "denied"}
+    shown = rows(
+        root(name="run"),
+        span(2, Operation.CHAT, **used),
+        span(3, Operation.CHAT, parent=2, output="so", **used),
+        span(4, tool="search", input="q"),
+        span(5, tool="search", parent=4, **denied),
+    )
+    assert [line[33:] for line in shown] == [
+        "                   run",
+        "                     chat  = step 1, reported again",
+        "     120  $0.0004      chat  -> so",
+        "                     search  q",
+        "                       search  = step 2, reported again",
+        "                         error: denied",
+    ]

@@ -24,3 +24,9 @@ def test_any_json_is_readable(value):
     """Any JSON is text in the end, also where a type is a list or a role an object."""
     assert isinstance(readable(json.dumps(value)), str)
     assert isinstance(last_message(json.dumps([value])), str)
+
+
+def test_an_old_call_reads_as_a_call() -> None:
+    """OpenAI's messages of the time before `tool_calls` hold one `function_call`."""
+    payload = '[{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}}]'
+    assert readable(payload) == "assistant: [call f {}]"

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.spans import chat, root, tool, trace_id
 
+from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Outcome, Span, Status, Tokens
-from analyzer.types.trajectory import ordered, repeats_of, steps_of, summarise
+from analyzer.types.trajectory import ordered, steps_of, summarise
 
 
 def summary(spans: list[Span]):
@@ -21,6 +22,12 @@ def summary(spans: list[Span]):
 def sid(number: int) -> str:
     """Return a span id."""
     return f"{number:016x}"
+
+
+def verdict(number: int, outcome: Outcome, *, on: int = 1) -> Span:
+    """Return the span that stands for the log record of an evaluation."""
+    kept = {"operation": Operation.OTHER, "start_ns": None, "end_ns": None, "tokens": None, "cost_usd": None}
+    return chat(1, number, parent_id=sid(on), outcome=outcome, **kept)
 
 
 def test_three_layers_of_instrumentation_report_one_call_once() -> None:
@@ -92,8 +99,13 @@ def test_unknown_prices_are_counted_not_zero() -> None:
         ([root(1, outcome=Outcome.FAILURE), chat(1, 2)], Outcome.FAILURE),
         ([root(1), chat(1, 2, outcome=Outcome.FAILURE)], Outcome.FAILURE),
         ([chat(1, 2)], Outcome.UNKNOWN),
+        ([root(1, outcome=Outcome.SUCCESS), verdict(2, Outcome.FAILURE)], Outcome.FAILURE),
+        ([root(1, outcome=Outcome.SUCCESS), chat(1, 2), verdict(3, Outcome.FAILURE, on=2)], Outcome.SUCCESS),
     ],
-    ids=["fine", "root failed", "recovered", "last step failed", "judged", "judged within", "still running"],
+    ids=[
+        *("fine", "root failed", "recovered", "last step failed", "judged", "judged within", "still running"),
+        *("judged otherwise than it says of itself", "one step judged"),
+    ],
 )
 def test_how_a_run_ended(spans: list[Span], outcome: Outcome) -> None:
     """An evaluation counts first, then the top span, then a failed last step; a failure that was got over is none."""

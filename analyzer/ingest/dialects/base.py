@@ -66,6 +66,8 @@ class Dialect:
     input_excludes_cache: bool = False
     """Whether the input count leaves out what was read from and written to the cache."""
     cost: Sources = ()
+    service_tier: Sources = ()
+    """"batch", "flex", "standard", ...: what the provider says it served."""
     finish: Sources = ()
     attempt: Sources = ()
     """1 for the first try."""
@@ -76,6 +78,8 @@ class Dialect:
     failed: Sources = ()
     """True where the dialect itself says that the call failed, beside the status."""
     status_message: Sources = ()
+    steering: tuple[str, ...] = ()
+    """Names of exceptions by which a framework steers a run. A span that ends with one did not fail."""
     outcome: Sources = ()
     chat_input: Sources = ()
     chat_output: Sources = ()

@@ -13,7 +13,7 @@ def usage(raw: RawSpan) -> Tokens | None:
     """Read `usage_details`.
 
     Langfuse adds its kinds up, so `input` leaves out the cached kinds that stand beside it; an OpenAI usage object
-    (`prompt_tokens`) is passed on as it came and includes them.
+    (`prompt_tokens`) is passed on as it came and includes them. So does an input that, with the output, is the total.
     """
     details = decoded(raw.attributes.get("langfuse.observation.usage_details"))
     if not isinstance(details, dict):
@@ -34,8 +34,9 @@ def usage(raw: RawSpan) -> Tokens | None:
     output = sum(number for key, number in counts.items() if "output" in key)
     if not counts.keys() - {"total"}:
         return None
+    includes_cache = read + write <= fresh and counts.get("total") == fresh + output
     return Tokens(
-        input=fresh + read + write,
+        input=fresh if includes_cache else fresh + read + write,
         output=output,
         cache_read=read,
         cache_write=write,

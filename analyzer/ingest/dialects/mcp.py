@@ -17,4 +17,4 @@ MCP = Dialect(
     tool_input=("gen_ai.tool.call.arguments", "mcp.request.params", "mcp.tool.arguments"),
     tool_output=("gen_ai.tool.call.result", "mcp.response.result", "mcp.tool.result"),
 )
-"""The server's span repeats the caller's: `types.trajectory.repeats_of` folds nested calls of one tool."""
+"""The server's span repeats the caller's: `types.repeats.repeats_of` folds nested calls of one tool."""

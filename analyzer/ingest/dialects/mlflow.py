@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from analyzer.ingest.dialects.base import Dialect, decoded, dequoted, json_field
+from typing import Any
+
+from analyzer.ingest.dialects.base import Dialect, Source, decoded, dequoted, json_field
 from analyzer.ingest.raw import RawSpan
 from analyzer.types.trace import Operation
 
@@ -22,6 +24,17 @@ def agent_span_name(raw: RawSpan) -> str | None:
 def tool_span_name(raw: RawSpan) -> str | None:
     """Return the name of a span of type TOOL is the tool's."""
     return _named(("TOOL",), raw)
+
+
+def linked_prompt(key: str) -> Source:
+    """Return a source that reads the name or the version of the first prompt that was loaded within the span."""
+
+    def read(raw: RawSpan) -> Any:
+        prompts = decoded(decoded(raw.attributes.get("mlflow.linkedPrompts")))
+        first = prompts[0] if isinstance(prompts, list) and prompts else None
+        return first.get(key) if isinstance(first, dict) else None
+
+    return read
 
 
 MLFLOW = Dialect(
@@ -52,10 +65,13 @@ MLFLOW = Dialect(
     tool=("gen_ai.tool.name", tool_span_name),
     conversation_id=(dequoted("mlflow.trace.session"), "mlflow.trace.session"),
     user_id=(dequoted("mlflow.trace.user"), "mlflow.trace.user"),
+    prompt_name=(linked_prompt("name"),),
+    prompt_version=(linked_prompt("version"),),
     input_tokens=(json_field(_USAGE, "input_tokens"),),
     output_tokens=(json_field(_USAGE, "output_tokens"),),
     cache_read=(json_field(_USAGE, "cache_read_input_tokens", "cache_read_tokens"),),
     cache_write=(json_field(_USAGE, "cache_creation_input_tokens", "cache_write_tokens"),),
+    cache_write_1h=(json_field(_USAGE, "cache_creation_input_tokens_above_1hr"),),
     reasoning=(json_field(_USAGE, "reasoning_tokens"),),
     cost=(json_field("mlflow.llm.cost", "total_cost", "total"),),
     chat_input=("mlflow.spanInputs",),

@@ -169,12 +169,22 @@ SEMCONV = Dialect(
         "gen_ai.usage.details.reasoning_tokens",
     ),
     cost=("gen_ai.usage.cost", "operation.cost"),
+    service_tier=(
+        "anthropic.response.service_tier",
+        "openai.response.service_tier",
+        "gen_ai.openai.response.service_tier",
+        "gen_ai.response.service_tier",
+    ),
     finish=("gen_ai.response.finish_reasons", "gen_ai.response.finish_reason", "anthropic.message.stop_reason"),
     attempt=("gen_ai.request.attempt",),
     resends=("http.request.resend_count",),
     http_status=("http.response.status_code", "http.status_code"),
     error_type=("error.type",),
     status_message=("error.message", "exception.message"),
+    steering=(
+        *("ToolRetryError", "ModelRetry", "CallDeferred", "ApprovalRequired"),
+        *("GraphInterrupt", "NodeInterrupt", "GraphBubbleUp", "ParentCommand"),
+    ),
     outcome=("gen_ai.evaluation.score.label", "gen_ai.agent.outcome"),
     chat_input=(
         "gen_ai.input.messages",
@@ -202,4 +212,8 @@ SEMCONV = Dialect(
     system=("gen_ai.system_instructions",),
     tool_definitions=("gen_ai.tool.definitions", "gen_ai.request.available_tools", indexed_tools),
 )
-"""The current conventions with the deprecated names behind them."""
+"""The current conventions with the deprecated names behind them.
+
+Pydantic AI raises to ask the model for other arguments or a human for leave, LangGraph to wait for a human or to hand
+over. Other libraries' instrumentation records these exceptions too, so they stand here and not with their dialects.
+"""

@@ -9,6 +9,8 @@ from typing import Any
 from analyzer.ingest.importers.base import Context, Found, Value
 from analyzer.ingest.importers.beside import outcome_of
 from analyzer.ingest.importers.entries import Reply, Run
+from analyzer.ingest.importers.logged import Thread, Threads
+from analyzer.ingest.importers.responses import asked_of, is_response, joined, replied
 from analyzer.ingest.importers.transcript import Transcript
 from analyzer.ingest.importers.turns import (
     ASSISTANT,
@@ -59,10 +61,10 @@ def messages_of(value: Any) -> tuple[Mapping[str, Any], list[Any]] | None:
         return ({}, value) if _are_messages(value) else None
     if not isinstance(value, dict):
         return None
-    request = object_of(value.get("request")) or object_of(value.get("body"))
-    if _are_messages(request.get("messages")):
-        reply = object_of(value.get("response"))
-        return {**request, **value}, [*request["messages"], *_replies(object_of(reply.get("body")) or reply)]
+    logged = logged_of(value)
+    if logged is not None:
+        around, asked, replies = logged
+        return around, [*asked, *replies]
     for key in _MESSAGES:
         if _are_messages(value.get(key)):
             replies = _replies(value["response"]) if isinstance(value.get("response"), dict) else []
@@ -70,12 +72,36 @@ def messages_of(value: Any) -> tuple[Mapping[str, Any], list[Any]] | None:
     return None
 
 
+def logged_of(value: Any) -> tuple[Mapping[str, Any], list[Any], list[Any]] | None:
+    """Return what stands around a logged request, its messages and those of the response; None where it is none.
+
+    The usage beside a response is the reply's, and not that of a whole run: it is left out around it.
+    """
+    if not isinstance(value, dict):
+        return None
+    request = object_of(value.get("request")) or object_of(value.get("body"))
+    reply = object_of(value.get("response"))
+    reply = object_of(reply.get("body")) or reply
+    if _are_messages(request.get("messages")):
+        return {**request, **value}, request["messages"], _replies(reply)
+    if is_response(reply):
+        return {**request, **value, "input": None, "usage": None}, asked_of(request) or [], replied(reply)
+    if is_response(value):
+        return {**value, "usage": None}, asked_of(value) or [], replied(value)
+    if not request and not any(_are_messages(value.get(key)) for key in _MESSAGES):
+        replies = _replies(reply or value)
+        return ({**value, "usage": None}, [], replies) if replies else None
+    return None
+
+
 def read_conversations(values: Iterator[Value], context: Context, form: str) -> Iterator[Found]:
     """Yield the spans of every conversation: one a value, or one of all values where these are bare messages.
 
     Bare messages that name their conversation are gathered by it.
+    Logged requests of one run are put back together. Both are known in full only at the end of the file.
     """
     loose: dict[str, list[Any]] = {}
+    threads = Threads()
     held = 0
     seen: Counter[str] = Counter()
     for one in values:
@@ -86,23 +112,34 @@ def read_conversations(values: Iterator[Value], context: Context, form: str) -> 
                 break
             group = first_name(*(one.value.get(key) for key in _GROUPS)) or ""
             loose.setdefault(group, []).append(one.value)
-            continue
-        found = messages_of(one.value)
-        if found is not None:
-            yield from _conversation(*found, form, context, one.position, seen)
-        elif isinstance(one.value, list) and any(messages_of(entry) for entry in one.value):
-            for index, entry in enumerate(one.value):
-                inner = messages_of(entry)
-                place = f"{one.position}[{index}]"
-                if inner is None:
-                    yield context.refused(place, "holds no conversation")
-                else:
-                    yield from _conversation(*inner, form, context, place, seen)
+        elif (logged := logged_of(one.value)) is not None:
+            for thread in threads.add(*logged, one.position):
+                yield from _of_thread(thread, form, context, seen)
         else:
-            yield context.refused(one.position, "holds no conversation")
+            yield from _of_value(one.value, form, context, one.position, seen)
+    for thread in threads.rest():
+        yield from _of_thread(thread, form, context, seen)
     for group, messages in loose.items():
         around = {"conversation_id": group} if group else {}
         yield from _conversation(around, messages, form, context, "", seen)
+
+
+def _of_value(value: Any, form: str, context: Context, position: str, seen: Counter[str]) -> Iterator[Found]:
+    """Yield the spans of one conversation, or of each conversation of a list."""
+    found = messages_of(value)
+    if found is not None:
+        yield from _conversation(*found, form, context, position, seen)
+        return
+    inner = [messages_of(entry) for entry in value] if isinstance(value, list) else []
+    if not any(inner):
+        yield context.refused(position, "holds no conversation")
+        return
+    for index, one in enumerate(inner):
+        place = f"{position}[{index}]"
+        if one is None:
+            yield context.refused(place, "holds no conversation")
+        else:
+            yield from _conversation(*one, form, context, place, seen)
 
 
 def identity(around: Mapping[str, Any], content: Any, seen: Counter[str]) -> str:
@@ -155,7 +192,7 @@ def reply_of(turn: Turn, position: str, index: int, prompts: Mapping[str, Any], 
 def turns_of(messages: Sequence[Any], note: Callable[[str, str], None], position: str) -> list[Turn]:
     """Return the messages as turns; what is no message is noted and left out."""
     turns = []
-    for index, entry in enumerate(_joined(messages)):
+    for index, entry in enumerate(joined(messages)):
         place = f"{position} message {index}".strip()
         turn = turn_of(entry, place)
         if turn is None:
@@ -185,8 +222,20 @@ def verdict_of(around: Mapping[str, Any]) -> Outcome | None:
     return next((verdict for key in _VERDICTS if (verdict := outcome_of(around.get(key))) is not None), None)
 
 
+def _of_thread(thread: Thread, form: str, context: Context, seen: Counter[str]) -> Iterator[Found]:
+    key = identity(thread.around, thread.opening, seen)
+    return _conversation(thread.around, thread.messages, form, context, thread.position, seen, key=key)
+
+
 def _conversation(
-    around: Mapping[str, Any], messages: list[Any], form: str, context: Context, position: str, seen: Counter[str]
+    around: Mapping[str, Any],
+    messages: list[Any],
+    form: str,
+    context: Context,
+    position: str,
+    seen: Counter[str],
+    *,
+    key: str = "",
 ) -> Iterator[Found]:
     remarks: list[Noted] = []
 
@@ -194,13 +243,14 @@ def _conversation(
         remarks.append(context.noted(place or position, why))
 
     turns = turns_of(messages, note, position)
-    key = identity(around, messages, seen)
+    key = key or identity(around, messages, seen)
     run = _run(around, turns)
     transcript = Transcript(
         form, key, note=note, pricer=context.pricer, first_ns=first_time(turns, run.start_ns), run=run
     )
-    if around.get("system"):
-        transcript.hear({"role": SYSTEM, "content": around["system"]})
+    system = around.get("system") or around.get("instructions")
+    if system:
+        transcript.hear({"role": SYSTEM, "content": system})
     converse(turns, transcript, object_of(around.get("system_prompt")), position)
     transcript.finish()
     yield from transcript.take()
@@ -246,51 +296,6 @@ def _replies(response: Mapping[str, Any]) -> list[Any]:
     """Return the messages of a response: OpenAI's choices, or Anthropic's message itself."""
     shared = {key: response[key] for key in ("usage", "model", "id", "created") if key in response}
     for choice in objects_of(response.get("choices"))[:1]:
-        return [{**shared, "finish_reason": choice.get("finish_reason"), **object_of(choice.get("message"))}]
-    return [response] if is_message(response) else []
-
-
-def _joined(messages: Sequence[Any]) -> Iterator[Any]:
-    """Yield messages with the items of one response (its reasoning, words and calls stand apart) put together."""
-    group: list[dict[str, Any]] = []
-    for entry in messages:
-        if isinstance(entry, dict) and _is_item(entry):
-            group.append(entry)
-            continue
-        if group:
-            yield _response(group)
-            group = []
-        yield entry
-    if group:
-        yield _response(group)
-
-
-def _is_item(entry: Mapping[str, Any]) -> bool:
-    kind = entry.get("type")
-    if kind == "message":
-        return entry.get("role") == ASSISTANT
-    return kind in ("function_call", "custom_tool_call", "mcp_call", "reasoning") and "tool_calls" not in entry
-
-
-def _response(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return one message for the items of one response."""
-    if len(items) == 1:
-        return items[0]
-    content: list[Any] = []
-    calls = []
-    joined: dict[str, Any] = {}
-    for item in items:
-        kind = item.get("type")
-        if kind == "message":
-            inner = item.get("content")
-            content += inner if isinstance(inner, list) else [{"type": "text", "text": text_of(inner)}]
-            joined |= {key: value for key, value in item.items() if key not in ("content", "type", "status")}
-        elif kind == "reasoning":
-            content += [
-                {"type": "thinking", "thinking": text_of(part.get("text"))} for part in objects_of(item.get("summary"))
-            ]
-        else:
-            arguments = item.get("arguments") if item.get("arguments") is not None else item.get("input")
-            named = {"id": item.get("call_id"), "name": item.get("name"), "arguments": arguments}
-            calls.append({"type": "tool_call", **named})
-    return {**joined, "role": ASSISTANT, "content": content, **({"tool_calls": calls} if calls else {})}
+        if isinstance(choice.get("message"), dict):
+            return [{**shared, "finish_reason": choice.get("finish_reason"), **choice["message"]}]
+    return [response] if is_message(response) and response.get("type") == "message" else replied(response)

@@ -14,6 +14,7 @@ from typing import Any
 
 from analyzer.ingest.folds import finish_reason
 from analyzer.ingest.importers.entries import Call, Returned
+from analyzer.ingest.importers.responses import is_item, plain_item
 from analyzer.ingest.importers.usage import cost_of, tokens_of
 from analyzer.ingest.importers.values import (
     decoded,
@@ -62,9 +63,6 @@ _KEPT = (
 """What of a message belongs to the conversation; usage, raw responses and labels beside it do not."""
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
 _RESULTS = frozenset({"tool_result", "mcp_tool_result", "web_search_tool_result", "code_execution_tool_result"})
-_ITEM_CALLS = frozenset({"function_call", "custom_tool_call", "mcp_call"})
-_ITEM_RESULTS = frozenset({"function_call_output", "custom_tool_call_output"})
-_ITEMS = _ITEM_CALLS | _ITEM_RESULTS | {"reasoning"}
 _TIMES = ("timestamp", "created_at", "createdAt", "created", "time", "ts", "date")
 _QUALIFIED = re.compile(r"([^()]{1,200}?)\s*\(([^()]{1,200})\)")
 """A role with a remark: `Orchestrator (thought)`."""
@@ -113,7 +111,7 @@ def is_message(value: Any) -> bool:
     """Whether a value is one message of a conversation in any of the spellings."""
     if not isinstance(value, dict):
         return False
-    if word_of(value.get("type")) in _ITEMS and ("call_id" in value or "summary" in value):
+    if is_item(value):
         return True
     if isinstance(value.get("from"), str) and isinstance(value.get("value"), str):
         return True
@@ -174,23 +172,11 @@ def _plain(value: dict[str, Any]) -> dict[str, Any]:
         return {**value, "role": value["from"], "content": value.get("value")}
     if "lc" in value and isinstance(value.get("kwargs"), dict):
         return _langchain(value)
-    if word_of(value.get("type")) in _ITEMS:
-        return _item(value)
+    if is_item(value):
+        return plain_item(value)
     if any("args" in call for call in objects_of(value.get("tool_calls"))):
         return {**value, "tool_calls": [_typed(call) for call in value["tool_calls"]]}
     return value
-
-
-def _item(value: dict[str, Any]) -> dict[str, Any]:
-    """Return an item of OpenAI's Responses as a message."""
-    kind = value["type"]
-    if kind in _ITEM_RESULTS:
-        return {"role": TOOL, "tool_call_id": value.get("call_id"), "content": value.get("output")}
-    if kind in _ITEM_CALLS:
-        arguments = value.get("input") if value.get("arguments") is None else value.get("arguments")
-        called = {"type": "tool_call", "id": value.get("call_id"), "name": value.get("name"), "arguments": arguments}
-        return {**value, "role": ASSISTANT, "content": None, "tool_calls": [called]}
-    return {**value, "role": value.get("role") or ASSISTANT, "content": value.get("content") or value.get("summary")}
 
 
 def _langchain(value: dict[str, Any]) -> dict[str, Any]:
