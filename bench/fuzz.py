@@ -28,7 +28,7 @@ from support.fuzz_shapes import SHAPES
 from support.fuzzing import Fuzzer, Targets
 
 CASE_S = 5
-"""Seconds a case may take: all are smaller than a megabyte."""
+"""Seconds of processor time a case may take: all are smaller than a megabyte."""
 MEMORY_FACTOR, MEMORY_BASE = 100, 64 << 20
 """A case may hold this many times its size, and what caches take."""
 MEASURED_EVERY = 50
@@ -58,7 +58,7 @@ def place(error: BaseException) -> str:
 
 def tried(target: Callable[[bytes], None], data: bytes, *, measured: bool) -> str:
     """Run one case; return what was wrong, or ""."""
-    signal.setitimer(signal.ITIMER_REAL, CASE_S * (10 if measured else 1))
+    signal.setitimer(signal.ITIMER_PROF, CASE_S * (10 if measured else 1))
     if measured:
         tracemalloc.start()
     try:
@@ -69,7 +69,7 @@ def tried(target: Callable[[bytes], None], data: bytes, *, measured: bool) -> st
             raise
         return f"{place(error)}: {str(error)[:200]}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         if measured:
             tracemalloc.stop()
     allowed = MEMORY_BASE + MEMORY_FACTOR * len(data)
@@ -106,7 +106,7 @@ def main() -> int:
     parser.add_argument("--failures", type=Path, default=Path(tempfile.gettempdir()) / "analyzer-fuzz")
     options = parser.parse_args()
     options.failures.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGALRM, _too_slow)
+    signal.signal(signal.SIGPROF, _too_slow)
     seen: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
         targets = Targets(Path(folder))
