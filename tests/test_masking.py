@@ -368,6 +368,49 @@ def test_masking_twice_is_masking_once(pieces):
     assert MASKER.text(once) == once
 
 
+@given(
+    st.lists(
+        st.lists(
+            st.sampled_from(
+                [
+                    "token=",
+                    'token="abc12345',
+                    'token="',
+                    '"',
+                    "abc12345",
+                    "bob@",
+                    "x.org",
+                    "sk-ant-api03-Zx81mQ_vB7-kk29Lw0a",
+                    "<token>",
+                    "[",
+                    ",",
+                    "\\",
+                    "\n",
+                    " ",
+                    "tel:",
+                    "030 901820",
+                    "&quot;",
+                    "-----BEGIN PRIVATE KEY-----",
+                    "%22",
+                ]
+            ),
+            max_size=4,
+        ).map("".join),
+        max_size=12,
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_texts_masked_together_are_masked_as_each_alone(texts):
+    """Whatever stands beside it, a text is masked as by itself: nothing reaches over into the next one."""
+    assert Masker(b"key").texts(texts) == [Masker(b"key").text(text) for text in texts]
+
+
+def test_an_open_quotation_mark_does_not_hide_a_key_among_names():
+    """What a cut-off name leaves open is not closed by another name."""
+    texts = ['token="abc12345', 'said "no"', "lookup_order", "claude-sonnet-5-5"]
+    assert Masker(b"key").texts(texts)[0] != texts[0]
+
+
 @given(st.text(st.characters(exclude_characters="@", categories=["L", "Zs", "P"]), max_size=200))
 @settings(max_examples=200, deadline=None)
 def test_text_without_secrets_is_unchanged(text):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -58,6 +58,47 @@ class Hit:
     field: str
     excerpt: str
     """Verbatim, from the readable form of the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """What one pass of retention did."""
+
+    trajectories: int
+    spans: int
+    kept: int
+    """Trajectories that were old enough, but are named by an open incident."""
+    text_bytes: int
+    """Bytes of texts, unpacked, that nothing referred to any more."""
+    file_bytes_before: int
+    file_bytes_after: int
+    reusable_bytes: int
+    """Free pages that stay in the file, for what is written next."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreStats:
+    """What a store holds and what it takes on disk, in bytes unless said otherwise."""
+
+    schema: str
+    """The last migration."""
+    rows: Mapping[str, int]
+    """By table."""
+    file_bytes: int
+    """With the write-ahead log."""
+    free_bytes: int
+    spans: int
+    trajectories: int
+    bytes_per_span: float | None
+    sent_bytes: int
+    """Texts, attributes and resources as the spans have them, each as often as it was sent."""
+    distinct_bytes: int
+    """The same, each once."""
+    packed_bytes: int
+    """What these take in the file."""
+    oldest: datetime | None
+    """When the first trajectory ended."""
+    newest: datetime | None
 
 
 class TrajectoryStore(Protocol):

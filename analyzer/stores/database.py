@@ -18,6 +18,8 @@ BUSY_TIMEOUT_MS = 15_000
 """How long a writer waits for another one. An ingest commits every few hundred milliseconds."""
 
 PRAGMAS = (
+    # Only a file without tables takes this; it lets retention give pages back without rewriting the whole file.
+    "PRAGMA auto_vacuum = INCREMENTAL",
     # Readers never block the writer, nor it them.
     "PRAGMA journal_mode = WAL",
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
@@ -72,9 +74,17 @@ class Connection:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Give the connection for queries."""
+        """Give the connection for queries that all see the store as it is now, whatever is written meanwhile."""
         with self.lock, translated(self.path):
-            yield self.db.conn
+            raw = self.db.conn
+            if raw.in_transaction:
+                yield raw
+                return
+            raw.execute("BEGIN")
+            try:
+                yield raw
+            finally:
+                raw.rollback()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -114,6 +124,8 @@ def translated(path: Path) -> Iterator[None]:
         if "locked" in str(error) or "busy" in str(error):
             raise StoreBusyError(f"the store {path} is held by another process; try again in a moment") from error
         raise StoreError(f"the store {path} failed: {error}") from error
+    except sqlite3.IntegrityError as error:
+        raise StoreError(f"the store {path} refused what was written: {error}; nothing of it was kept") from error
     except sqlite3.DatabaseError as error:
         hint = "move it away, or restore it from a backup"
         raise StoreError(f"the store {path} is no sound SQLite file: {error}; {hint}") from error

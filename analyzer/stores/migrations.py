@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from sqlite_utils import Database, Migrations
 
+from analyzer.stores.conversion import convert_payloads
+
 MIGRATIONS = Migrations("analyzer")
 
 TRAJECTORIES = """
@@ -60,6 +62,22 @@ CREATE TABLE reports (
 );
 """
 
+BLOCKS = """
+CREATE TABLE blocks (id INTEGER PRIMARY KEY, size INTEGER NOT NULL, sizes BLOB NOT NULL, body BLOB NOT NULL);
+-- Which trajectories have text in a block: the way from a found text back to where it stands.
+CREATE TABLE uses (block INTEGER NOT NULL, trajectory INTEGER NOT NULL, PRIMARY KEY (block, trajectory)) WITHOUT ROWID;
+-- Keyed hash of a text -> payload, of the youngest texts: an index of all would grow with the store and slow it down.
+CREATE TABLE recent_0 (hash INTEGER PRIMARY KEY, payload INTEGER NOT NULL);
+CREATE TABLE recent_1 (hash INTEGER PRIMARY KEY, payload INTEGER NOT NULL);
+-- One row of numbers that the writers of all processes share.
+CREATE TABLE counters (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    floor_block INTEGER NOT NULL, floor_thread INTEGER NOT NULL,
+    young INTEGER NOT NULL, young_block INTEGER NOT NULL
+);
+INSERT INTO counters VALUES (1, 1, 1, 0, 1);
+"""
+
 
 def _execute(db: Database, script: str) -> None:
     """Run statements one by one: `executescript` would commit the migration's transaction."""
@@ -83,3 +101,14 @@ def m001_trajectories(db: Database) -> None:
 def m002_incidents(db: Database) -> None:
     """Create the analyst's own memory: incidents, what was said about them, and reports."""
     _execute(db, INCIDENTS)
+
+
+@MIGRATIONS()
+def m003_blocks(db: Database) -> None:
+    """Keep texts in blocks of neighbours instead of one by one: a third of the disk and of the time.
+
+    `payload` columns hold `block << 10 | slot` from here on, and the text columns of `spans` say where one text
+    stands without a thread of one node (see `payloads`). Every body is packed anew, so a large store takes minutes.
+    """
+    _execute(db, BLOCKS)
+    convert_payloads(db.conn)

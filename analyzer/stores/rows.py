@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import zlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Any
 
 import orjson
 
-from analyzer.masking import Masker
+from analyzer.masking import UNMASKABLE, Masker
+from analyzer.stores.intake import encoded
 from analyzer.types.trace import ErrorClass, Event, FinishReason, Operation, Outcome, Span, Status, Tokens
 
-PLAIN = (
-    "span_id", "parent_id", "name", "operation", "start_ns", "end_ns", "status", "status_message", "error",
-    "error_type", "agent", "agent_version", "service", "provider", "model", "tool", "tool_call_id", "response_id",
+NAMES = (
+    "name", "status_message", "error_type", "agent", "agent_version", "service", "provider", "model", "tool",
+    "tool_call_id", "response_id", "conversation_id", "user_id", "prompt_name", "prompt_version", "scope",
+)  # fmt: skip
+"""Columns of short texts, masked."""
+COUNTS = (
     "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens",
-    "reasoning_tokens", "cost_usd", "finish", "attempt", "conversation_id", "user_id", "prompt_name",
-    "prompt_version", "outcome", "scope",
+    "reasoning_tokens",
+)  # fmt: skip
+PLAIN = (
+    "span_id", "parent_id", *NAMES, "operation", "start_ns", "end_ns", "status", "error", *COUNTS, "cost_usd",
+    "finish", "attempt", "outcome",
 )  # fmt: skip
 """Columns that hold their value themselves."""
-REFERENCES = ("system_hash", "tools_hash", "input", "output", "system", "tool_definitions", "resource", "extra")
-"""Columns that lead to texts."""
-COLUMNS = ("trajectory", *PLAIN, *REFERENCES, "repeated", "digest")
+TEXTS = ("input", "output", "system", "tool_definitions")
+COLUMNS = ("trajectory", *PLAIN, "system_hash", "tools_hash", *TEXTS, "resource", "extra", "repeated", "digest")
+SPAN_ID = COLUMNS.index("span_id")
+REPEATED = COLUMNS.index("repeated")
 
 _UPDATED = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name not in {"trajectory", "span_id"})
 UPSERT = (
@@ -34,73 +41,109 @@ UPSERT = (
     " WHERE (COALESCE(excluded.end_ns, 0), excluded.digest) > (COALESCE(end_ns, 0), digest)"
 )
 SELECT_LIGHT = f"SELECT {', '.join((*PLAIN, 'system_hash', 'tools_hash'))} FROM spans"  # noqa: S608 - own names only
-SELECT_FULL = (
-    f"SELECT {', '.join((*PLAIN, 'input', 'output', 'system', 'tool_definitions', 'resource', 'extra'))} FROM spans"  # noqa: S608 - own names only
-)
+SELECT_FULL = f"SELECT {', '.join((*PLAIN, *TEXTS, 'resource', 'extra'))} FROM spans"  # noqa: S608 - own names only
+
+COUNT_MAX = 10**12
+"""No call has more tokens; sums over a million spans of this still fit into SQLite's 64-bit integers."""
+ATTEMPT_MAX = 10**6
+_TIME_MAX = 2**63 - 1
+_SHORT_MAX = 50_000
+"""Short texts remembered with their masked form: about 10 MB."""
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """Where the texts of one span went."""
+class Short(dict[str | None, str | None]):
+    """Masked forms of names, which come again with every span; `short[text]` masks what is new. None is None."""
 
-    system_hash: str | None
-    tools_hash: str | None
-    input: int | None
-    output: int | None
-    system: int | None
-    tool_definitions: int | None
-    resource: int
-    extra: bytes
+    def __init__(self, masker: Masker) -> None:
+        super().__init__()
+        self._masker = masker
+
+    def learn(self, spans: Iterable[Span]) -> None:
+        """Mask the names of many spans that are not known yet, together."""
+        if len(self) >= _SHORT_MAX:
+            self.clear()
+        # What is no text came past the types, and half a surrogate pair is refused by SQLite: neither may cost a batch.
+        unseen = [text for text in set().union(*map(_NAMES_OF, spans)) - self.keys() if text is not None]
+        for start in range(0, len(unseen), _TOGETHER):
+            some = unseen[start : start + _TOGETHER]
+            masked = self._masker.texts([encoded(str(text)).decode() for text in some])
+            self.update(zip(some, masked, strict=True))
+
+    def __missing__(self, text: str | None) -> str | None:
+        """Mask a text and remember it."""
+        masked = None if text is None else self._masker.text(encoded(str(text)).decode())
+        self[text] = masked
+        return masked
 
 
-def plain_values(span: Span, mask: Callable[[str], str]) -> tuple[Any, ...]:
-    """Return the values of the PLAIN columns, every text masked. Enums are their values."""
+_NAMES_OF = attrgetter(*NAMES)
+_TOGETHER = 256
 
-    def masked(text: str | None) -> str | None:
-        return mask(text) if text else text
 
-    tokens = span.tokens
-    return (
+def plain_values(span: Span, short: Short) -> tuple[tuple[Any, ...], bool]:
+    """Return the values of the PLAIN columns, and whether they are the span's own, unchanged.
+
+    Texts are masked. What would fail a batch or drown a sum is put right: counts are kept within 0 to `COUNT_MAX`,
+    tries within 1 to `ATTEMPT_MAX`; a time outside 1 to 2^63-1 ns, and a cost that is not finite, is None.
+    """
+    names = _NAMES_OF(span)
+    masked = tuple(map(short.__getitem__, names))
+    numbers = (span.start_ns, span.end_ns, span.cost_usd, span.attempt)
+    start_ns, end_ns, cost_usd, attempt = sound = (
+        _time(span.start_ns),
+        _time(span.end_ns),
+        _cost(span.cost_usd),
+        _bounded(span.attempt, 1, ATTEMPT_MAX),
+    )
+    counts, counts_sound = _counts(span.tokens)
+    plain = (
         span.span_id,
         span.parent_id,
-        mask(span.name),
+        *masked,
         span.operation.value,
-        span.start_ns,
-        span.end_ns,
+        start_ns,
+        end_ns,
         span.status.value,
-        mask(span.status_message),
         span.error.value if span.error else None,
-        mask(span.error_type),
-        masked(span.agent),
-        masked(span.agent_version),
-        masked(span.service),
-        masked(span.provider),
-        masked(span.model),
-        masked(span.tool),
-        masked(span.tool_call_id),
-        masked(span.response_id),
-        *(
-            (None,) * 6
-            if tokens is None
-            else (
-                tokens.input,
-                tokens.output,
-                tokens.cache_read,
-                tokens.cache_write,
-                tokens.cache_write_1h,
-                tokens.reasoning,
-            )
-        ),
-        span.cost_usd,
+        *counts,
+        cost_usd,
         span.finish.value if span.finish else None,
-        span.attempt,
-        masked(span.conversation_id),
-        masked(span.user_id),
-        masked(span.prompt_name),
-        masked(span.prompt_version),
+        attempt,
         span.outcome.value if span.outcome else None,
-        mask(span.scope),
     )
+    return plain, counts_sound and masked == names and sound == numbers
+
+
+_NO_COUNTS = (None,) * len(COUNTS)
+
+
+def _counts(tokens: Tokens | None) -> tuple[tuple[int | None, ...], bool]:
+    if tokens is None:
+        return _NO_COUNTS, True
+    given = (
+        tokens.input,
+        tokens.output,
+        tokens.cache_read,
+        tokens.cache_write,
+        tokens.cache_write_1h,
+        tokens.reasoning,
+    )
+    if min(given) >= 0 and max(given) <= COUNT_MAX:
+        return given, True
+    return tuple(_bounded(count, 0, COUNT_MAX) for count in given), False
+
+
+def _bounded(value: int, least: int, most: int) -> int:
+    return value if least <= value <= most else (least if value < least else most)
+
+
+def _time(value: int | None) -> int | None:
+    return value if value is not None and 0 < value <= _TIME_MAX else None
+
+
+def _cost(value: float | None) -> float | None:
+    # NaN and infinities fail the comparison.
+    return value if value is not None and -COUNT_MAX < value < COUNT_MAX else None
 
 
 def digest_of(plain: Sequence[Any], span: Span) -> int:
@@ -121,20 +164,90 @@ def masked_json(value: Any, masker: Masker) -> bytes:
     return text if masker.text(readable) == readable else dumped(masker.value(value))
 
 
-def extra_of(span: Span) -> dict[str, Any]:
-    """Return raw attributes and events as one document."""
-    events = [
-        {"name": event.name, "time_ns": event.time_ns, "attributes": dict(event.attributes)} for event in span.events
-    ]
-    return {"attributes": dict(span.attributes), "events": events}
+class Extras:
+    """Raw attributes and events as one masked JSON document a span.
+
+    Most attributes say on every span what they said before (`"gen_ai.operation.name": "chat"`): a pair that was found
+    clean is not looked at again.
+    """
+
+    def __init__(self, masker: Masker) -> None:
+        self._masker = masker
+        self._clean: set[tuple[str, object]] = set()
+
+    def document(self, span: Span) -> bytes:
+        """Return the attributes and events of a span, masked."""
+        attributes = span.attributes
+        fresh = {name: value for name, value in attributes.items() if not self._is_clean(name, value)}
+        if fresh:
+            # What a value is may be said by a pair beside it: {"name": "password", "value": ...}.
+            fresh = dict(attributes) if "value" in attributes else fresh
+            masked = self._masker.value(fresh)
+            if masked == fresh:
+                self._keep(fresh)
+            else:
+                masked = masked if len(fresh) == len(attributes) else self._masker.value(dict(attributes))
+                attributes = masked if isinstance(masked, dict) else {UNMASKABLE: UNMASKABLE}
+        events = [
+            {"name": event.name, "time_ns": _time(event.time_ns), "attributes": dict(event.attributes)}
+            for event in span.events
+        ]
+        masked_events = self._masker.value(events) if events else []
+        # What could not be masked as a whole is left out: a text in place of the list would not be read back.
+        return dumped({"attributes": attributes, "events": masked_events if isinstance(masked_events, list) else []})
+
+    def _is_clean(self, name: str, value: Any) -> bool:
+        kind = value.__class__
+        if kind is str:
+            return len(value) <= _PAIR_CHARS_MAX and (name, value) in self._clean
+        # No number this small is a card or an account; its name is what may say something.
+        small = kind is int and -_SMALL < value < _SMALL
+        return (small or kind is float or kind is bool) and (name, kind) in self._clean
+
+    def _keep(self, pairs: Mapping[str, Any]) -> None:
+        if len(self._clean) >= _SHORT_MAX:
+            self._clean.clear()
+        for name, value in pairs.items():
+            if value.__class__ is str:
+                if len(value) <= _PAIR_CHARS_MAX:
+                    self._clean.add((name, value))
+            elif value.__class__ in (int, float, bool):
+                self._clean.add((name, value.__class__))
+
+
+_PAIR_CHARS_MAX = 100
+_SMALL = 10**7
 
 
 def dumped(value: Any) -> bytes:
-    """Return JSON; what orjson refuses (integers over 64 bits, lone surrogates) goes through the slow way."""
+    """Return JSON that reads back.
+
+    What orjson refuses is put right: integers over 64 bits become text, half a surrogate pair U+FFFD, keys text, and
+    what is nested deeper than `_DEPTH_MAX` its beginning as text.
+    """
     try:
         return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
-    except TypeError:
-        return json.dumps(value, default=str).encode("utf-8", "replace")
+    except (TypeError, ValueError, RecursionError):
+        return orjson.dumps(_sound(value, 0))
+
+
+_DEPTH_MAX = 100
+_SHOWN = 200
+_INTEGER_MAX = 2**63
+
+
+def _sound(value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return encoded(value).decode()
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if -_INTEGER_MAX <= value < _INTEGER_MAX else f"{value:#x}"
+    if depth < _DEPTH_MAX and isinstance(value, Mapping):
+        return {_sound(str(key), depth): _sound(entry, depth + 1) for key, entry in value.items()}
+    if depth < _DEPTH_MAX and isinstance(value, list | tuple):
+        return [_sound(entry, depth + 1) for entry in value]
+    return _sound(type(value).__name__ if isinstance(value, Mapping | list | tuple) else str(value)[:_SHOWN], depth)
 
 
 def light_span(trace_id: str, row: Sequence[Any]) -> Span:
@@ -143,7 +256,7 @@ def light_span(trace_id: str, row: Sequence[Any]) -> Span:
     return Span(**fields, system=row[len(PLAIN)], tool_definitions=row[len(PLAIN) + 1])
 
 
-def full_span(trace_id: str, row: Sequence[Any], texts: Mapping[str, Any], resource: bytes, extra: bytes) -> Span:
+def full_span(trace_id: str, row: Sequence[Any], texts: Mapping[str, Any], resource: str, extra: str) -> Span:
     """Return a span with its payloads from SELECT_FULL and the texts it leads to."""
     document = orjson.loads(extra)
     return Span(
@@ -157,7 +270,7 @@ def full_span(trace_id: str, row: Sequence[Any], texts: Mapping[str, Any], resou
 
 def _fields(trace_id: str, row: Sequence[Any]) -> dict[str, Any]:
     values = dict(zip(PLAIN, row, strict=False))
-    counts = [values.pop(name) for name in PLAIN[18:24]]
+    counts = [values.pop(name) for name in COUNTS]
     return {
         **values,
         "trace_id": trace_id,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from analyzer.errors import NotFoundError
@@ -20,11 +21,16 @@ LISTED_MAX = 100_000
 
 _NAMES = tuple(spec.name for spec in fields(TrajectorySummary))
 _UPDATE = f"UPDATE trajectories SET {', '.join(f'{name} = ?' for name in (*_NAMES, 'cost_bin'))} WHERE id = ?"  # noqa: S608 - own names only
+_INSERT = (
+    f"INSERT INTO trajectories ({', '.join((*_NAMES, 'cost_bin', 'id'))}) VALUES ({', '.join('?' * (len(_NAMES) + 2))})"  # noqa: S608 - own names only
+)
+_FIELDS = attrgetter(*_NAMES)
 _SELECT = f"SELECT {', '.join(_NAMES)} FROM trajectories"  # noqa: S608 - own names only
 _ORDERS: Mapping[Order, str] = {
-    # NULL end times sort last: a trajectory without times cannot be called recent.
-    "recent": "end_ns IS NULL, end_ns DESC",
-    "oldest": "end_ns IS NULL, end_ns",
+    # NULL end times sort last: a trajectory without times cannot be called recent. SQLite takes NULL for smaller than
+    # any number; written so, the index gives the order, and the latest of a million are found without sorting them.
+    "recent": "end_ns DESC",
+    "oldest": "end_ns ASC NULLS LAST",
     "cost": "COALESCE(cost_usd, -1) DESC",
     "errors": "errors DESC",
     "steps": "steps DESC",
@@ -42,9 +48,23 @@ def nanoseconds(moment: datetime) -> int:
 
 def write(raw: sqlite3.Connection, owner: int, summary: TrajectorySummary) -> None:
     """Write a summary into its row."""
+    raw.execute(_UPDATE, _values(owner, summary))
+
+
+def insert(raw: sqlite3.Connection, fresh: Sequence[tuple[int, TrajectorySummary]]) -> None:
+    """Make the rows of new trajectories, from (row id, summary)."""
+    raw.executemany(_INSERT, [_values(owner, summary) for owner, summary in fresh])
+
+
+def spans_of(raw: sqlite3.Connection, owner: int) -> int:
+    """Return how many spans a trajectory has."""
+    return int(raw.execute("SELECT spans FROM trajectories WHERE id = ?", (owner,)).fetchone()[0])
+
+
+def _values(owner: int, summary: TrajectorySummary) -> tuple[Any, ...]:
     cost = summary.cost_usd
     cost_bin = bin_of(cost) if cost is not None and cost > 0 else None
-    raw.execute(_UPDATE, (*(getattr(summary, name) for name in _NAMES), cost_bin, owner))
+    return (*_FIELDS(summary), cost_bin, owner)
 
 
 def one(raw: sqlite3.Connection, trace_id: str) -> tuple[int, TrajectorySummary]:

@@ -1,0 +1,106 @@
+"""`analyzer store`: what the store takes, and making it smaller."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from analyzer.cli.common import at_option, json_option, moment, print_json, settings_from, store_option
+
+
+@click.group("store", no_args_is_help=True)
+def command() -> None:
+    """Show what the store takes, and delete what is old."""
+
+
+@command.command("stats")
+@store_option
+@json_option
+def stats(store: str | None, as_json: bool) -> int:
+    """Show rows, bytes, and what keeping each text once and packing it saved.
+
+    Every row is read once: some seconds for a million spans.
+    """
+    from analyzer.types.document import time_text
+    from analyzer.wiring.opening import open_store
+
+    with open_store(settings_from(store=store).settings) as trajectories:
+        found = trajectories.stats()
+    document: dict[str, Any] = {
+        "schema": "analyzer.store.stats/1",
+        **{name: value for name, value in asdict(found).items() if name != "schema"},
+        "store_schema": found.schema,
+        "oldest": None if found.oldest is None else time_text(found.oldest),
+        "newest": None if found.newest is None else time_text(found.newest),
+    }
+    if as_json:
+        print_json(document)
+        return 0
+    for label, value in _lines(document):
+        click.echo(f"{label:<14}{value}")
+    return 0
+
+
+def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = found["rows"]
+    each = "-" if found["bytes_per_span"] is None else f"{found['bytes_per_span']:,.0f} bytes"
+    return [
+        ("file", f"{_size(found['file_bytes'])}, of which {_size(found['free_bytes'])} free for what comes next"),
+        ("per span", each),
+        ("spans", f"{found['spans']:,} in {found['trajectories']:,} trajectories"),
+        ("from, to", f"{found['oldest'] or '-'}, {found['newest'] or '-'}"),
+        ("incidents", f"{rows['incidents']:,}, {rows['reports']:,} reports"),
+        ("texts", f"{_size(found['sent_bytes'])} as sent, {_size(found['distinct_bytes'])} each once"),
+        ("packed", f"{_size(found['packed_bytes'])}{_times(found['sent_bytes'], found['packed_bytes'])}"),
+        ("schema", found["store_schema"]),
+    ]
+
+
+def _times(sent: int, packed: int) -> str:
+    return f", {sent / packed:,.1f} times less than was sent" if packed else ""
+
+
+@command.command("prune")
+@click.option("--older-than", "age", metavar="DURATION", required=True, help="How long to keep, such as 30d.")
+@at_option
+@store_option
+@json_option
+def prune(age: str, at: str | None, store: str | None, as_json: bool) -> int:
+    """Delete trajectories that ended longer ago than that, and the texts nothing else refers to.
+
+    Trajectories that an open incident names are kept, as are all incidents and reports, and trajectories without times.
+    Others may read and write meanwhile. Stopped halfway, the next run finishes.
+    """
+    from analyzer.config import parse_duration
+    from analyzer.types.document import time_text
+    from analyzer.wiring.opening import open_store
+
+    before = moment(at) - parse_duration(age)
+    with open_store(settings_from(store=store).settings) as trajectories:
+        done = trajectories.prune(before)
+    if as_json:
+        print_json({"schema": "analyzer.store.prune/1", "before": time_text(before), **asdict(done)})
+        return 0
+    click.echo(
+        f"deleted {done.trajectories:,} trajectories with {done.spans:,} spans, and {_size(done.text_bytes)} of texts"
+    )
+    if done.kept:
+        click.echo(f"kept {done.kept:,} old trajectories that open incidents name")
+    click.echo(
+        f"the file had {_size(done.file_bytes_before)} and has {_size(done.file_bytes_after)},"
+        f" of which {_size(done.reusable_bytes)} free for what comes next"
+    )
+    return 0
+
+
+def _size(count: float) -> str:
+    for unit in ("bytes", "kB", "MB"):
+        if count < _STEP:
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
+        count /= _STEP
+    return f"{count:,.1f} GB"
+
+
+_STEP = 1000

@@ -1,0 +1,224 @@
+"""Spans in: one batch, one transaction, kept whole or not at all."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from analyzer.masking import Masker
+from analyzer.stores import rows, summaries
+from analyzer.stores.base import Added
+from analyzer.stores.blocks import Codec
+from analyzer.stores.database import Connection
+from analyzer.stores.intake import Intake, Text
+from analyzer.types.trace import Span
+from analyzer.types.trajectory import TrajectorySummary, ordered, repeats_of, summarise
+
+_CHUNK = 500
+_RESOURCES_MAX = 500
+
+
+@dataclass(slots=True)
+class _Staged:
+    """One span on its way: everything that can be done before the write lock is held."""
+
+    span: Span
+    plain: tuple[Any, ...]
+    unchanged: bool
+    """Whether the plain values are the span's own: then its summary can be made from the span itself."""
+    input: Text | None
+    output: Text | None
+    system: Text | None
+    tools: Text | None
+    resource: Text
+    extra: bytes
+    digest: int
+
+
+@dataclass(slots=True)
+class _Arrival:
+    """The spans of one trajectory in one batch."""
+
+    owner: int
+    is_new: bool
+    staged: list[_Staged] = field(default_factory=list)
+    blocks: set[int] = field(default_factory=set)
+
+
+class Writer:
+    """Writes batches of spans. Used under the connection's lock."""
+
+    def __init__(self, connection: Connection, codec: Codec, masker: Masker) -> None:
+        self._connection = connection
+        self._masker = masker
+        self._intake = Intake(codec, masker.text, connection.secret("texts"))
+        self._resources: dict[int, tuple[Mapping[str, Any], Text]] = {}
+        self._short = rows.Short(masker)
+        self._extras = rows.Extras(masker)
+
+    def add(self, spans: Iterable[Span]) -> Added:
+        """See `TrajectoryStore.add`."""
+        batch = list(spans)
+        if not batch:
+            return Added(0, 0, 0)
+        with self._connection.lock:
+            try:
+                staged = self._stage(batch)
+                with self._connection.writing() as raw:
+                    if not self._intake.begin(raw):
+                        self._resources.clear()
+                        staged = self._stage(batch)
+                        self._intake.begin(raw)
+                    return self._write(raw, staged)
+            except BaseException:
+                self._intake.forget()
+                self._resources.clear()
+                raise
+
+    def _stage(self, batch: Sequence[Span]) -> list[_Staged]:
+        intake, short = self._intake, self._short
+        short.learn(batch)
+        staged = []
+        for span in batch:
+            plain, unchanged = rows.plain_values(span, short)
+            staged.append(
+                _Staged(
+                    span=span,
+                    plain=plain,
+                    unchanged=unchanged,
+                    input=intake.stage_prompt(span.trace_id, span.input),
+                    output=intake.stage(span.output),
+                    system=intake.stage_version(span.system),
+                    tools=intake.stage_version(span.tool_definitions),
+                    resource=self._resource(span.resource),
+                    extra=self._extras.document(span),
+                    digest=rows.digest_of(plain, span),
+                )
+            )
+        return staged
+
+    def _resource(self, resource: Mapping[str, Any]) -> Text:
+        """Stage a resource, which repeats on every span of a process."""
+        key = id(resource)
+        known = self._resources.get(key)
+        if known is not None and known[0] is resource:
+            return known[1]
+        text = self._intake.stage_document(rows.masked_json(dict(resource), self._masker))
+        if len(self._resources) >= _RESOURCES_MAX:
+            self._resources.clear()
+        self._resources[key] = (resource, text)
+        return text
+
+    def _write(self, raw: sqlite3.Connection, staged: Sequence[_Staged]) -> Added:
+        arrivals = _arrivals(raw, staged)
+        self._intake.settle(raw)
+        # In the order of arrival: a prompt is placed after the one that it continues.
+        placed = {id(one): self._row(raw, arrivals[one.span.trace_id], one) for one in staged}
+        self._intake.finish(raw)
+        new = 0
+        fresh_rows: list[list[Any]] = []
+        fresh: list[tuple[int, TrajectorySummary]] = []
+        for trace_id, arrival in arrivals.items():
+            own = [placed[id(one)] for one in arrival.staged]
+            summary = _summary(trace_id, arrival, own) if arrival.is_new else None
+            if summary is not None:
+                fresh.append((arrival.owner, summary))
+                fresh_rows += own
+                new += len(own)
+            else:
+                new += _merge(raw, trace_id, arrival, own)
+        raw.executemany(rows.UPSERT, fresh_rows)
+        summaries.insert(raw, fresh)
+        raw.executemany(
+            "INSERT OR IGNORE INTO uses VALUES (?, ?)",
+            sorted((block, arrival.owner) for arrival in arrivals.values() for block in arrival.blocks),
+        )
+        return Added(spans_new=new, spans_known=len(staged) - new, trajectories=len(arrivals))
+
+    def _row(self, raw: sqlite3.Connection, arrival: _Arrival, one: _Staged) -> list[Any]:
+        place, blocks = self._intake.place, arrival.blocks
+        resource = place(raw, one.resource, blocks)
+        assert resource is not None  # noqa: S101 - a document is never empty
+        return [
+            arrival.owner,
+            *one.plain,
+            one.system.version if one.system else None,
+            one.tools.version if one.tools else None,
+            place(raw, one.input, blocks),
+            place(raw, one.output, blocks),
+            place(raw, one.system, blocks),
+            place(raw, one.tools, blocks),
+            -resource >> 1,
+            self._intake.append(one.extra, blocks),
+            0,
+            one.digest,
+        ]
+
+
+def _arrivals(raw: sqlite3.Connection, staged: Sequence[_Staged]) -> dict[str, _Arrival]:
+    """Return the spans by trajectory, each with its row id; new ones get theirs here and their row later."""
+    by_trace: dict[str, list[_Staged]] = {}
+    for one in staged:
+        by_trace.setdefault(one.span.trace_id, []).append(one)
+    wanted = sorted(by_trace)
+    known: dict[str, int] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        marks = ",".join("?" * len(chunk))
+        query = f"SELECT trace_id, id FROM trajectories WHERE trace_id IN ({marks})"  # noqa: S608 - only question marks
+        known.update(raw.execute(query, chunk).fetchall())
+    following = int(raw.execute("SELECT COALESCE(MAX(id), 0) + 1 FROM trajectories").fetchone()[0])
+    arrivals = {}
+    for trace_id, own in by_trace.items():
+        owner = known.get(trace_id)
+        is_new = owner is None
+        if owner is None:
+            owner, following = following, following + 1
+        arrivals[trace_id] = _Arrival(owner, is_new, own)
+    return arrivals
+
+
+def _summary(trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> TrajectorySummary | None:
+    """Return the summary of a new trajectory straight from its spans, and mark in the rows what repeats.
+
+    None where that would not be the same as reading the rows back: a span came twice, or one was masked or put
+    right.
+    """
+    staged = arrival.staged
+    if len({one.span.span_id for one in staged}) < len(staged) or not all(one.unchanged for one in staged):
+        return None
+    spans = ordered(one.span for one in staged)
+    repeats = repeats_of(spans)
+    summary = summarise(trace_id, spans, repeats)
+    for row in own if repeats else ():
+        row[rows.REPEATED] = int(row[rows.SPAN_ID] in repeats)
+    versions = {one.span.system: one.system.version for one in staged if one.system is not None}
+    declared = {"@".join(part for part in (one.span.prompt_name, one.span.prompt_version) if part) for one in staged}
+    if summary.prompt in versions and summary.prompt in declared:
+        return None
+    tools = next(
+        (one.tools.version for one in staged if one.tools and one.span.tool_definitions == summary.tools), None
+    )
+    return replace(summary, prompt=versions.get(summary.prompt, summary.prompt), tools=tools)
+
+
+def _merge(raw: sqlite3.Connection, trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> int:
+    """Write spans of a trajectory that has rows, or needs them read back; return how many of them are new."""
+    if arrival.is_new:
+        summaries.insert(raw, [(arrival.owner, summarise(trace_id, ()))])
+    before, changes = summaries.spans_of(raw, arrival.owner), raw.total_changes
+    raw.executemany(rows.UPSERT, own)
+    if raw.total_changes == changes:
+        return 0
+    found = raw.execute(f"{rows.SELECT_LIGHT} WHERE trajectory = ?", (arrival.owner,)).fetchall()
+    spans = ordered(rows.light_span(trace_id, row) for row in found)
+    repeats = repeats_of(spans)
+    raw.execute("UPDATE spans SET repeated = 0 WHERE trajectory = ? AND repeated", (arrival.owner,))
+    raw.executemany(
+        "UPDATE spans SET repeated = 1 WHERE trajectory = ? AND span_id = ?",
+        [(arrival.owner, span_id) for span_id in repeats],
+    )
+    summaries.write(raw, arrival.owner, summarise(trace_id, spans, repeats))
+    return len(spans) - before

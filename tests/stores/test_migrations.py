@@ -1,0 +1,123 @@
+"""Stores of every released version open, are brought up to date, and say what they said."""
+
+from __future__ import annotations
+
+import multiprocessing
+import re
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.spans import EPOCH, chat, history, ns, root, tool, trace_id
+
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.trace import Event, Span, Status, Tokens
+from analyzer.types.trajectory import Trajectory
+
+SCHEMAS = sorted(Path(__file__).with_name("schemas").glob("v*.sql"))
+"""Dumps of stores as each release wrote them, with the spans of `spans_of` for trajectories 1 to 3."""
+
+
+def spans_of(number: int) -> list[Span]:
+    """Return the spans that each release was given. Never changed: the dumps hold them."""
+    return [
+        chat(
+            number,
+            2,
+            at_s=1,
+            input=history("hello"),
+            output=history("", "let me look"),
+            system="be kind",
+            tool_definitions='[{"name": "lookup_order"}]',
+            attributes={"gen_ai.request.max_tokens": 64, "nested": {"a": [1, None, "x"]}},
+            resource={"service.name": "shop"},
+        ),
+        tool(
+            number,
+            3,
+            at_s=2,
+            events=(Event("exception", ns(1), {"exception.type": "TimeoutError"}),),
+            status=Status.ERROR,
+            status_message="no such order",
+        ),
+        chat(
+            number,
+            4,
+            at_s=3,
+            input=history("hello", "let me look", "no such order " * 20),
+            system="be kind",
+            resource={"service.name": "shop"},
+        ),
+        chat(number, 5, at_s=3.1, lasts_s=0.5, parent_id=f"{4:016x}", tokens=Tokens(100, 20)),
+        root(number, agent_version="1.0", input="find the order of jane.doe@example.org", output="not there"),
+    ]
+
+
+def restored(dump: Path, folder: Path) -> Path:
+    """Make a store file from a dump."""
+    path = folder / "old.db"
+    raw = sqlite3.connect(path)
+    raw.executescript(dump.read_text("utf-8"))
+    raw.close()
+    return path
+
+
+def told(store: SqliteTrajectories) -> list[str]:
+    """Return everything a store says of its trajectories; pseudonyms have the key of their store."""
+    found: list[Trajectory] = [store.trajectory(trace_id(number)) for number in (1, 2, 3)]
+    return [re.sub(r"<email:[0-9a-f]+>", "<email>", repr(one)) for one in found]
+
+
+@pytest.mark.parametrize("dump", SCHEMAS, ids=lambda path: path.stem)
+def test_an_older_store_says_what_it_said(dump: Path, tmp_path: Path) -> None:
+    """A store of an older release is migrated, and trajectories, steps, series and search answer as in a new one."""
+    old = SqliteTrajectories(restored(dump, tmp_path))
+    new = SqliteTrajectories(tmp_path / "new.db")
+    for number in (1, 2, 3):
+        new.add(spans_of(number))
+    ids = [trace_id(number) for number in (1, 2, 3)]
+    end = EPOCH + timedelta(days=1)
+    assert told(old) == told(new)
+    assert [old.steps([one])[one][:3] for one in ids] == [new.steps([one])[one][:3] for one in ids]
+    assert old.series(EPOCH, end) == new.series(EPOCH, end)
+    assert old.usage("shop", EPOCH, end) == new.usage("shop", EPOCH, end)
+    assert old.search("let me look") == new.search("let me look")
+    assert old.stats().sent_bytes == pytest.approx(new.stats().sent_bytes, abs=100)
+    old.close()
+    new.close()
+
+
+@pytest.mark.parametrize("dump", SCHEMAS, ids=lambda path: path.stem)
+def test_an_older_store_works_on(dump: Path, tmp_path: Path) -> None:
+    """In a migrated store the same spans are known, new ones go in, and old ones can be deleted."""
+    store = SqliteTrajectories(restored(dump, tmp_path))
+    assert store.add(spans_of(1)).spans_new == 0
+    store.add([chat(1, 9, at_s=8, input=history("hello", "let me look", "what now"))])
+    assert store.trajectory(trace_id(1)).summary.spans == 6
+    store.add([root(7, at_s=5000)])
+    done = store.prune(EPOCH + timedelta(seconds=4000))
+    assert (done.trajectories, done.spans) == (3, 16)
+    assert [one.trace_id for one in store.summaries()] == [trace_id(7)]
+    store.close()
+    SqliteTrajectories(store.connection.path).close()
+
+
+def opened(path: Path, number: int) -> None:
+    """Open a store and put something in, in another process."""
+    with SqliteTrajectories(path) as store:
+        store.add(spans_of(number))
+
+
+def test_processes_that_open_a_new_file_at_once_all_succeed(tmp_path: Path) -> None:
+    """Four processes make the same store at the same moment: one creates the tables, all write."""
+    context = multiprocessing.get_context("spawn")
+    path = tmp_path / "store.db"
+    workers = [context.Process(target=opened, args=(path, number)) for number in (1, 2, 3, 4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
+    with SqliteTrajectories(path) as store:
+        assert [store.trajectory(trace_id(number)).summary.spans for number in (1, 2, 3, 4)] == [5, 5, 5, 5]
