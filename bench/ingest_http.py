@@ -82,6 +82,8 @@ class Figures:
     """Processor time of the server a span."""
     bytes_per_span: float
     peak_mib: float
+    again: int
+    """Requests that had to be sent again."""
 
 
 def words(chance: random.Random, count: int) -> str:
@@ -239,13 +241,19 @@ def stored(path: Path) -> int:
         return 0
 
 
-def send(server: Server, port: int, requests: list[bytes], clients: int) -> None:
-    """Send every request once, from several clients; a request that is put off is sent again."""
+def send(server: Server, port: int, requests: list[bytes], clients: int) -> int:
+    """Send every request once, from several clients; return how often one had to be sent again.
+
+    As exporters do, a client sends again what was put off, and what a server did not answer because its worker died:
+    under load uvicorn's supervisor, which MLflow runs behind, ends workers that do not answer it for 5 s.
+    """
     waiting = iter(requests)
     lock = threading.Lock()
     failures: list[str] = []
+    again = 0
 
     def client() -> None:
+        nonlocal again
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=RUN_TIMEOUT_S)
         headers = {"Content-Type": "application/x-protobuf", **server.headers}
         while not failures:
@@ -254,12 +262,20 @@ def send(server: Server, port: int, requests: list[bytes], clients: int) -> None
             if body is None:
                 break
             while True:
-                connection.request("POST", server.path, body, headers)
-                response = connection.getresponse()
-                told = response.read()
-                if response.status not in (429, 503):
-                    break
-                time.sleep(float(response.getheader("Retry-After") or 1))
+                try:
+                    connection.request("POST", server.path, body, headers)
+                    response = connection.getresponse()
+                    told = response.read()
+                except (OSError, http.client.HTTPException):
+                    connection.close()
+                    pause_s = 1.0
+                else:
+                    if response.status not in (429, 503):
+                        break
+                    pause_s = float(response.getheader("Retry-After") or 1)
+                with lock:
+                    again += 1
+                time.sleep(pause_s)
             if response.status >= 300:
                 failures.append(f"{server.name} answered {response.status}: {told[:200]!r}")
         connection.close()
@@ -271,6 +287,7 @@ def send(server: Server, port: int, requests: list[bytes], clients: int) -> None
         thread.join()
     if failures:
         raise SystemExit(failures[0])
+    return again
 
 
 def family(pid: int) -> list[int]:
@@ -341,7 +358,7 @@ def measure(make: Callable[[Path, int], Server], requests: list[bytes], spans: i
         wait_until(lambda: stored(database) >= SPANS_PER_REQUEST, RUN_TIMEOUT_S, f"{server.name} stores anything")
         before = disk(database)
         cpu_before, start = cpu_s(process.pid), time.perf_counter()
-        send(server, port, requests, clients)
+        again = send(server, port, requests, clients)
         wait_until(
             lambda: stored(database) >= spans + SPANS_PER_REQUEST, RUN_TIMEOUT_S, f"{server.name} stores everything"
         )
@@ -352,7 +369,7 @@ def measure(make: Callable[[Path, int], Server], requests: list[bytes], spans: i
     # At the end: what is still in the write-ahead log is moved into the file when a server stops.
     size = disk(database) - before
     shutil.rmtree(folder, ignore_errors=True)
-    return Figures(server.name, spans, spans / seconds, cpu / spans * 1000, size / spans, peak)
+    return Figures(server.name, spans, spans / seconds, cpu / spans * 1000, size / spans, peak, again)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -408,7 +425,7 @@ def main() -> None:
             _beside(row.bytes_per_span, row.bytes_per_span / rows[0].bytes_per_span if peer else 0),
             _beside(row.peak_mib, row.peak_mib / rows[0].peak_mib if peer else 0),
         )
-        print(f"| {row.name} | {row.spans:,} | {' | '.join(shown)} |")
+        print(f"| {row.name} | {row.spans:,} | {' | '.join(shown)} | {row.again} |")
     print("\nIn brackets: by how many times ours is better.")
 
 
