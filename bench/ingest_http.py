@@ -241,6 +241,18 @@ def stored(path: Path) -> int:
         return 0
 
 
+def exchange(connection: http.client.HTTPConnection, server: Server, body: bytes) -> tuple[int, bytes, float]:
+    """Send once; return the status, the answer and the seconds to wait. No answer is 503: to be sent again."""
+    try:
+        headers = {"Content-Type": "application/x-protobuf", **server.headers}
+        connection.request("POST", server.path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.read(), float(response.getheader("Retry-After") or 1)
+    except (OSError, http.client.HTTPException):
+        connection.close()
+        return 503, b"", 1.0
+
+
 def send(server: Server, port: int, requests: list[bytes], clients: int) -> int:
     """Send every request once, from several clients; return how often one had to be sent again.
 
@@ -255,29 +267,20 @@ def send(server: Server, port: int, requests: list[bytes], clients: int) -> int:
     def client() -> None:
         nonlocal again
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=RUN_TIMEOUT_S)
-        headers = {"Content-Type": "application/x-protobuf", **server.headers}
         while not failures:
             with lock:
                 body = next(waiting, None)
             if body is None:
                 break
             while True:
-                try:
-                    connection.request("POST", server.path, body, headers)
-                    response = connection.getresponse()
-                    told = response.read()
-                except (OSError, http.client.HTTPException):
-                    connection.close()
-                    pause_s = 1.0
-                else:
-                    if response.status not in (429, 503):
-                        break
-                    pause_s = float(response.getheader("Retry-After") or 1)
+                status, told, pause_s = exchange(connection, server, body)
+                if status not in (429, 503):
+                    break
                 with lock:
                     again += 1
                 time.sleep(pause_s)
-            if response.status >= 300:
-                failures.append(f"{server.name} answered {response.status}: {told[:200]!r}")
+            if status >= 300:
+                failures.append(f"{server.name} answered {status}: {told[:200]!r}")
         connection.close()
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
