@@ -1,12 +1,19 @@
 """Spans over HTTP until they can be queried: our receiver beside arize-phoenix and MLflow, in one run.
 
-    python bench/ingest_http.py [--spans 4000] [--own-spans 30000] [--clients 8]
-        [--rounds 2] [--phoenix-python PATH] [--mlflow-python PATH]
+    python bench/ingest_http.py [--peers DIR] [--spans 4000] [--own-spans 30000] [--clients 8] [--rounds 2]
 
-Every server gets the same protobuf bodies of 100 spans (1 to 8 kB a span, whole chat histories) from the same number of
-clients, in turns; the best round of each counts, so that a neighbour on the machine does not decide. The clock runs
-from the first request until the last span is in the server's tables. Peers are other people's programs: each lives in
-a virtual environment of its own, named by its Python; what is not named is left out.
+Every server gets the same protobuf bodies of 100 spans from the same number of clients, in turns; the best round of
+each counts, so that a neighbour on the machine does not decide. The clock runs from the first request until the last
+span is in the server's own tables. Processor time is that of the server and all its processes over the same span of
+time: it says the same on a machine that is shared.
+
+The spans are made up with a seed (`bodies`): runs of an agent with nine steps, each an inference whose input is the
+whole chat so far and a tool call with a result of some hundred words; 1 to 8 kB a span, 3 kB on average. No two runs
+share a text but the system prompt.
+
+Peers are other people's programs. `--peers DIR` makes a virtual environment of its own for each below DIR, where it is
+not there yet, installed by name from PyPI at the versions below. They listen on loopback, store into SQLite as they do
+by default, and their telemetry and price look-ups over the network are switched off. Without `--peers` only ours runs.
 """
 
 from __future__ import annotations
@@ -24,6 +31,7 @@ import sys
 import tempfile
 import threading
 import time
+import venv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +39,15 @@ from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+PEERS = {"phoenix": "arize-phoenix==20.26.1", "mlflow": "mlflow==3.17.2"}
+"""The folder of each peer's environment, and what is installed there."""
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SPANS_PER_REQUEST = 100
 STEPS = 9
 START_NS = 1_795_388_987_000_000_000
-START_TIMEOUT_S = 120
-RUN_TIMEOUT_S = 240
+START_TIMEOUT_S = 600
+RUN_TIMEOUT_S = 600
+INSTALL_S = 1800
 TEXT = (
     "the query returned twelve rows from orders where status is late and total grew by third customer asked about"
     " refund for broken item shipped last week warehouse confirms delivery address wrong carrier lost parcel agent"
@@ -66,8 +78,12 @@ class Figures:
     name: str
     spans: int
     spans_per_s: float
+    cpu_ms: float
+    """Processor time of the server a span."""
     bytes_per_span: float
     peak_mib: float
+    again: int
+    """Requests that had to be sent again."""
 
 
 def words(chance: random.Random, count: int) -> str:
@@ -195,6 +211,17 @@ def mlflow(python: str, folder: Path, port: int) -> Server:
     return Server("MLflow " + version(python, "mlflow"), command, env, "/v1/traces", headers, "mlflow.db", "/health")
 
 
+def installed(folder: Path, name: str) -> str:
+    """Return the Python of a peer's environment, made where it is not there yet."""
+    home = folder.absolute() / name
+    python = home / "bin" / "python"
+    if not python.exists():
+        print(f"installing {PEERS[name]} into {home} ...", flush=True)
+        venv.create(home, with_pip=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", PEERS[name]], check=True, timeout=INSTALL_S)
+    return str(python)
+
+
 def version(python: str, package: str) -> str:
     """Return the version of a package in another environment."""
     code = f"from importlib.metadata import version; print(version({package!r}))"
@@ -214,29 +241,46 @@ def stored(path: Path) -> int:
         return 0
 
 
-def send(server: Server, port: int, requests: list[bytes], clients: int) -> None:
-    """Send every request once, from several clients; a request that is put off is sent again."""
+def exchange(connection: http.client.HTTPConnection, server: Server, body: bytes) -> tuple[int, bytes, float]:
+    """Send once; return the status, the answer and the seconds to wait. No answer is 503: to be sent again."""
+    try:
+        headers = {"Content-Type": "application/x-protobuf", **server.headers}
+        connection.request("POST", server.path, body, headers)
+        response = connection.getresponse()
+        return response.status, response.read(), float(response.getheader("Retry-After") or 1)
+    except (OSError, http.client.HTTPException):
+        connection.close()
+        return 503, b"", 1.0
+
+
+def send(server: Server, port: int, requests: list[bytes], clients: int) -> int:
+    """Send every request once, from several clients; return how often one had to be sent again.
+
+    As exporters do, a client sends again what was put off, and what a server did not answer because its worker died:
+    under load uvicorn's supervisor, which MLflow runs behind, ends workers that do not answer it for 5 s.
+    """
     waiting = iter(requests)
     lock = threading.Lock()
     failures: list[str] = []
+    again = 0
 
     def client() -> None:
+        nonlocal again
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=RUN_TIMEOUT_S)
-        headers = {"Content-Type": "application/x-protobuf", **server.headers}
         while not failures:
             with lock:
                 body = next(waiting, None)
             if body is None:
                 break
             while True:
-                connection.request("POST", server.path, body, headers)
-                response = connection.getresponse()
-                told = response.read()
-                if response.status not in (429, 503):
+                status, told, pause_s = exchange(connection, server, body)
+                if status not in (429, 503):
                     break
-                time.sleep(float(response.getheader("Retry-After") or 1))
-            if response.status >= 300:
-                failures.append(f"{server.name} answered {response.status}: {told[:200]!r}")
+                with lock:
+                    again += 1
+                time.sleep(pause_s)
+            if status >= 300:
+                failures.append(f"{server.name} answered {status}: {told[:200]!r}")
         connection.close()
 
     threads = [threading.Thread(target=client) for _ in range(clients)]
@@ -246,6 +290,7 @@ def send(server: Server, port: int, requests: list[bytes], clients: int) -> None
         thread.join()
     if failures:
         raise SystemExit(failures[0])
+    return again
 
 
 def family(pid: int) -> list[int]:
@@ -267,6 +312,19 @@ def peak_mib(pid: int) -> float:
             continue
         total += next((int(line.split()[1]) for line in lines if line.startswith("VmHWM")), 0)
     return total / 1024
+
+
+def cpu_s(pid: int) -> float:
+    """Return the processor time of a process and its descendants, ended ones included."""
+    ticks = 0
+    for one in family(pid):
+        try:
+            fields = Path(f"/proc/{one}/stat").read_text("utf-8").rpartition(")")[2].split()
+        except OSError:
+            continue
+        # User and system time, its own and that of its ended children: fields 14 to 17 of proc(5).
+        ticks += sum(map(int, fields[11:15]))
+    return ticks / TICKS_PER_S
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
@@ -302,19 +360,19 @@ def measure(make: Callable[[Path, int], Server], requests: list[bytes], spans: i
         send(server, port, bodies(SPANS_PER_REQUEST, seed=1), 1)
         wait_until(lambda: stored(database) >= SPANS_PER_REQUEST, RUN_TIMEOUT_S, f"{server.name} stores anything")
         before = disk(database)
-        start = time.perf_counter()
-        send(server, port, requests, clients)
+        cpu_before, start = cpu_s(process.pid), time.perf_counter()
+        again = send(server, port, requests, clients)
         wait_until(
             lambda: stored(database) >= spans + SPANS_PER_REQUEST, RUN_TIMEOUT_S, f"{server.name} stores everything"
         )
-        seconds = time.perf_counter() - start
+        seconds, cpu = time.perf_counter() - start, cpu_s(process.pid) - cpu_before
         peak = peak_mib(process.pid)
     finally:
         stop(process)
     # At the end: what is still in the write-ahead log is moved into the file when a server stops.
     size = disk(database) - before
     shutil.rmtree(folder, ignore_errors=True)
-    return Figures(server.name, spans, spans / seconds, size / spans, peak)
+    return Figures(server.name, spans, spans / seconds, cpu / spans * 1000, size / spans, peak, again)
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
@@ -343,30 +401,41 @@ def main() -> None:
     parser.add_argument("--own-spans", type=int, default=30_000, help="for a longer run of our own (default 30000)")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--phoenix-python", metavar="PATH")
-    parser.add_argument("--mlflow-python", metavar="PATH")
+    parser.add_argument("--peers", metavar="DIR", type=Path, help="where the peers' environments are or are to be made")
     options = parser.parse_args()
     requests = bodies(options.spans)
     size = sum(map(len, requests)) / options.spans
-    print(f"{options.spans} spans of {size:,.0f} bytes, {SPANS_PER_REQUEST} a request, {options.clients} clients\n")
     makers: list[Callable[[Path, int], Server]] = [ours]
-    if options.phoenix_python:
-        makers.append(lambda folder, port: phoenix(options.phoenix_python, folder, port))
-    if options.mlflow_python:
-        makers.append(lambda folder, port: mlflow(options.mlflow_python, folder, port))
+    if options.peers:
+        pythons = {name: installed(options.peers, name) for name in PEERS}
+        makers.append(lambda folder, port: phoenix(pythons["phoenix"], folder, port))
+        makers.append(lambda folder, port: mlflow(pythons["mlflow"], folder, port))
+    print(f"{options.spans} spans of {size:,.0f} bytes, {SPANS_PER_REQUEST} a request, {options.clients} clients\n")
     rounds = [
         [measure(make, requests, options.spans, options.clients) for make in makers] for _ in range(options.rounds)
     ]
     rows = [max(of_one, key=lambda row: row.spans_per_s) for of_one in zip(*rounds, strict=True)]
     rows.append(measure(ours, bodies(options.own_spans), options.own_spans, options.clients))
-    print("| receiver | spans | spans/s until queryable | ours is | bytes/span on disk | peak memory |")
+    print(
+        "| receiver | spans | spans/s until queryable | processor ms a span | bytes a span on disk | peak memory, MiB |"
+    )
     print("|---|---:|---:|---:|---:|---:|")
     for row in rows:
-        ratio = "" if row.name == "analyzer" else f"{rows[0].spans_per_s / row.spans_per_s:.1f} times"
-        print(
-            f"| {row.name} | {row.spans:,} | {row.spans_per_s:,.0f} | {ratio} | {row.bytes_per_span:,.0f} |"
-            f" {row.peak_mib:,.0f} MiB |"
+        peer = row.name != "analyzer"
+        shown = (
+            _beside(row.spans_per_s, rows[0].spans_per_s / row.spans_per_s if peer else 0),
+            _beside(row.cpu_ms, row.cpu_ms / rows[0].cpu_ms if peer else 0),
+            _beside(row.bytes_per_span, row.bytes_per_span / rows[0].bytes_per_span if peer else 0),
+            _beside(row.peak_mib, row.peak_mib / rows[0].peak_mib if peer else 0),
         )
+        print(f"| {row.name} | {row.spans:,} | {' | '.join(shown)} | {row.again} |")
+    print("\nIn brackets: by how many times ours is better.")
+
+
+def _beside(figure: float, ratio: float) -> str:
+    """Return a figure, and how many times better ours is where it is a peer's."""
+    text = f"{figure:,.0f}" if figure >= 10 else f"{figure:.2f}"
+    return f"{text} ({ratio:.1f})" if ratio else text
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ from analyzer.ingest.formats import AUTO, FORMATS
 REFUSALS_SHOWN = 50
 """Lines on the terminal before the rest is only counted; --json lists up to REFUSALS_LISTED."""
 REFUSALS_LISTED = 1_000
+NOTES_SHOWN = 10
+"""Lines about what was taken with a gap: a log without times says so for each of its runs."""
 
 
 @dataclass
@@ -120,8 +122,10 @@ def _take(read: Any, trajectories: Any, tally: _Tally, counting: Counting, *, qu
             tally.notes += not is_refusal
             if len(listed) < REFUSALS_LISTED:
                 listed.append({"source": source, "position": position, "why": why})
-            if is_refusal and not quiet and tally.refusals <= REFUSALS_SHOWN:
-                counting.line(": ".join(part for part in (source, position, why) if part))
+            shown = tally.refusals <= REFUSALS_SHOWN if is_refusal else tally.notes <= NOTES_SHOWN
+            if shown and not quiet:
+                taken = "" if is_refusal else "taken, but"
+                counting.line(": ".join(part for part in (source, position, f"{taken} {why}".strip()) if part))
         case skipped:
             tally.skipped[trajectories.masker.text(skipped.source)] += 1
 
@@ -136,8 +140,9 @@ def _print(tally: _Tally) -> None:
         f" {tally.spans_new:,} new, {tally.spans_known:,} known already"
     )
     if tally.notes:
-        click.echo(f"{tally.notes:,} spans have gaps or were put right, such as times of zero (--json lists them)")
+        click.echo(f"{tally.notes:,} remarks on what was taken with gaps or put right (--json lists them)")
     if tally.skipped:
         click.echo(f"skipped {tally.skipped.total():,} parts without spans: logs, metrics, verdicts on runs")
     if tally.refusals:
-        click.echo(f"refused {tally.refusals:,}; what was good beside them was kept")
+        kept = "what was good beside them was kept" if tally.spans else "there was nothing good beside them"
+        click.echo(f"refused {tally.refusals:,}; {kept}")

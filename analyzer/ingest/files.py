@@ -88,6 +88,9 @@ def read_stream(
     if head.startswith(b"\x28\xb5\x2f\xfd"):
         yield Refused(source, "", "is compressed with zstd: unpack it first (`zstd -d`)")
         return
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        yield Refused(source, "", "is UTF-16 text, which PowerShell writes: save it as UTF-8")
+        return
     chosen = _sniffed(source, head) if format == AUTO else format
     if chosen == OTLP_JSON and format == AUTO and not _OTLP_HEAD.match(head.removeprefix(b"\xef\xbb\xbf")):
         found = samples(stream, _SAMPLES_MAX)

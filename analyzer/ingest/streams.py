@@ -8,6 +8,8 @@ from typing import BinaryIO
 
 CHUNK_BYTES = 1 << 18
 """Read size. Larger pieces gain no speed, smaller ones cost calls."""
+_PACKED_BYTES = 1 << 14
+"""Read size of gzip: what stands behind the end of a member is copied for each member, and there may be thousands."""
 _GZIP = b"\x1f\x8b"
 
 
@@ -89,7 +91,7 @@ class ByteStream:
         self._buffer = b"".join(pieces)
 
     def _unpacked(self) -> Iterator[bytes]:
-        first = self._read()
+        first = self._read(_PACKED_BYTES)
         if first.startswith(_GZIP):
             yield from self._gunzipped(first)
             return
@@ -110,18 +112,18 @@ class ByteStream:
                 yield plain
             packed = member.unconsumed_tail
             if member.eof:
-                packed = member.unused_data or self._read()
+                packed = member.unused_data or self._read(_PACKED_BYTES)
                 # Some writers pad the last block with zeros; gzip itself ignores them.
                 if packed.strip(b"\0") == b"":
                     return
                 member = zlib.decompressobj(wbits=31)
             elif not packed:
-                packed = self._read()
+                packed = self._read(_PACKED_BYTES)
         self.fault = self.fault or "the gzip data is cut off"
 
-    def _read(self) -> bytes:
+    def _read(self, size: int = CHUNK_BYTES) -> bytes:
         try:
-            return self._file.read(CHUNK_BYTES) or b""
+            return self._file.read(size) or b""
         except (OSError, ValueError) as error:
             self.fault = f"cannot be read further: {error}"
             return b""

@@ -49,7 +49,8 @@ def parse(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        reason = str(error)
+        # What is read is a line as a rule: that it is the first of itself says nothing.
+        reason = f"{error.msg}: {'' if error.lineno == 1 else f'line {error.lineno}, '}column {error.colno}"
     if b"\\u" not in data and data.isascii():
         raise ValueError(reason)
     try:

@@ -15,7 +15,10 @@ from analyzer.server.refusal import RefusalError, busy
 
 PIECE_BYTES = 1 << 18
 """How much is unpacked at once."""
-ENCODINGS = ("gzip", "x-gzip", "deflate")
+_FED_BYTES = 1 << 13
+"""How much is handed over for that at once: what stands behind the end of a member is copied for each member."""
+_OVERHEAD_BYTES = 1 << 16
+"""By how much a body may be larger packed than unpacked: deflate adds 5 bytes to each 16 KiB that it cannot shorten."""
 
 
 class Budget:
@@ -66,9 +69,14 @@ async def read_body(
     if length is not None and length > limits.body_bytes_max:
         raise _too_large(limits)
     body = bytearray()
+    arrived = 0
     try:
         async with asyncio.timeout(limits.body_s):
             async for piece in pieces:
+                arrived += len(piece)
+                if arrived > limits.body_bytes_max + _OVERHEAD_BYTES:
+                    # Padding and empty members unpack to nothing, and would go on for ever.
+                    raise _too_large(limits)
                 for plain in unpack.pieces(piece):
                     if len(body) + len(plain) > limits.body_bytes_max:
                         raise _too_large(limits)
@@ -107,6 +115,10 @@ class _Inflate:
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
         """Yield what the data unpacks to, at most PIECE_BYTES at once."""
+        for start in range(0, len(data), _FED_BYTES):
+            yield from self._fed(data[start : start + _FED_BYTES])
+
+    def _fed(self, data: bytes) -> Iterator[bytes]:
         while data:
             if self._member.eof:
                 # Some writers pad the last block with zeros; gzip itself ignores them.

@@ -70,6 +70,14 @@ def test_json_lines_keep_the_good_ones():
     ]  # fmt: skip
 
 
+def test_the_place_inside_a_line_is_its_column():
+    """A refusal of line 2 speaks of its column, and not of a "line 1" again."""
+    _, remarks = read(line(1) + b'\n{"resourceSpans": [oops\n')
+    assert remarks == [("Refused", "line 2", "is no JSON: unexpected character, expected a JSON value: column 20")]
+    _, remarks = read(b'{\n "resourceSpans": [],\n oops\n}')
+    assert remarks == [("Refused", "", "is no JSON: unexpected character, expected a string key: line 3, column 2")]
+
+
 def test_a_broken_first_line_does_not_hide_the_others():
     """The first line may be the broken one."""
     spans, remarks = read(b'{"resourceSpans": oops\n' + line(1) + b"\n" + line(2))
@@ -135,6 +143,7 @@ def test_length_delimited_protobuf_keeps_what_is_whole():
         (b"[1, 2, 3]", "a.json", "neither OTLP nor one of atif"),
         (b'{"m": 1}\n{"m": 2}\n{"m": 3}\n', "log.jsonl", "neither OTLP nor one of atif"),
         (b"\x28\xb5\x2f\xfd\x00\x00", "a.zst", "compressed with zstd"),
+        (line(1).decode().encode("utf-16"), "a.json", "is UTF-16 text"),
     ],
 )
 def test_what_is_no_trace_gets_one_clear_line(data, source, why):
@@ -229,3 +238,38 @@ def test_mutated_lines_lose_at_most_themselves(at, patch):
     spans, _ = read(line(1) + b"\n" + broken + b"\n" + line(3))
     assert spans[0] == 1
     assert spans[-1] == 3
+
+
+WHOLE = to_proto(request(*[span(n) for n in range(1, 51)]))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("cut", [len(WHOLE) // 2, len(WHOLE) - 1, len(WHOLE) - len(WHOLE) // 50])
+def test_a_cut_protobuf_message_keeps_its_whole_spans(cut, packed):
+    """A message that ends in the middle gives the spans before the end, and one refusal with its byte."""
+    data = gzip.compress(WHOLE[:cut])[:-8] if packed else WHOLE[:cut]
+    spans, remarks = read(data)
+    assert spans == list(range(1, len(spans) + 1))
+    assert len(spans) >= 50 * cut // len(WHOLE) - 1
+    assert [kind for kind, _, _ in remarks] == ["Refused"]
+    assert remarks[0][1].startswith("byte ")
+
+
+def test_damage_in_a_protobuf_message_costs_the_span_it_stands_in():
+    """Bytes overwritten inside one span cost that span; it is named by its byte and its neighbours are kept."""
+    at = WHOLE.index(b"step", len(WHOLE) // 2)
+    spans, remarks = read(WHOLE[:at] + b"\xff\xff\xff\xff" + WHOLE[at + 4 :])
+    assert len(spans) == 49
+    assert [kind for kind, _, _ in remarks] == ["Refused"]
+    assert remarks[0][2] == "a span is damaged; what is whole around it is kept"
+    assert at - 100 < int(remarks[0][1].removeprefix("byte ")) <= at
+
+
+@given(st.integers(0, len(WHOLE) - 1), st.binary(min_size=1, max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_salvage_makes_nothing_up(at, patch):
+    """Whatever is overwritten in a message, every other span that is taken is one of the sound ones, once."""
+    spans, remarks = read(WHOLE[:at] + patch + WHOLE[at + len(patch) :])
+    sound = [number for number in spans if number <= 50]
+    assert len(sound) == len(set(sound))
+    assert len(spans) >= 49 or remarks

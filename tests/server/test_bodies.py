@@ -73,6 +73,15 @@ def test_the_limit_is_exact(size: int, limit: int, packing: str) -> None:
     assert caught.value.status == 413
 
 
+def test_what_unpacks_to_nothing_has_an_end_too() -> None:
+    """Empty gzip members without end are 413 once more bytes arrived than a body may have, and not held meanwhile."""
+    member = gzip.compress(b"")
+    with pytest.raises(RefusalError) as caught:
+        read([member * 400] * 100, encoding="gzip", body_bytes_max=1 << 16)
+    assert caught.value.status == 413
+    assert read([member * 400, gzip.compress(b"x")], encoding="gzip", body_bytes_max=1 << 16) == b"x"
+
+
 def test_a_bomb_costs_no_more_than_the_limit() -> None:
     """A gibibyte of zeros in a megabyte stops at the limit: memory stays near it."""
     packer = zlib.compressobj(9, wbits=31)

@@ -22,6 +22,9 @@ _SCALES = ((1e11, 1_000_000_000), (1e14, 1_000_000), (1e17, 1_000), (math.inf, 1
 year 5138 of its unit, far from the other units' present."""
 _EPOCH_MIN = 1e8
 """Smaller numbers (before March 1973 in seconds) are indices and durations, not moments."""
+_LATEST_NS = INT64_MAX - 24 * 3600 * 1_000_000_000
+"""The last day before 64 bits end (in 2262) is no recorded moment: steps of one moment are set apart by nanoseconds,
+and the last of them must still fit."""
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 _HEX = re.compile(r"[0-9a-f]+")
 
@@ -94,7 +97,7 @@ def time_of(value: Any) -> int | None:
             return _epoch(float(value))
         except ValueError:
             return None
-    return microseconds * 1000 if 0 < microseconds * 1000 <= INT64_MAX else None
+    return microseconds * 1000 if 0 < microseconds * 1000 <= _LATEST_NS else None
 
 
 def _epoch(value: float) -> int | None:
@@ -103,7 +106,7 @@ def _epoch(value: float) -> int | None:
     scale = next(scale for limit, scale in _SCALES if value < limit)
     # A float holds the moment to about a microsecond; more digits would be made up.
     nanoseconds = value * scale if isinstance(value, int) else round(value * scale / 1000) * 1000
-    return nanoseconds if nanoseconds <= INT64_MAX else None
+    return nanoseconds if nanoseconds <= _LATEST_NS else None
 
 
 def object_of(value: Any) -> Mapping[str, Any]:
