@@ -22,7 +22,17 @@ from analyzer.agent.promql import objection
 from analyzer.agent.shown import Shown
 from analyzer.agent.text import Mask, defuse, find_verbatim, has_hidden, text_of
 from analyzer.agent.verdict import Standing, contradicts, verdict_of
-from analyzer.types.report import Claim, Diagnosis, Ending, Evidence, MetricEvidence, Responsible, SpanEvidence, Verdict
+from analyzer.types.report import (
+    PROMETHEUS,
+    Claim,
+    Diagnosis,
+    Ending,
+    Evidence,
+    MetricEvidence,
+    Responsible,
+    SpanEvidence,
+    Verdict,
+)
 from analyzer.types.trace import TEXT_FIELDS, Span
 
 QUOTE_MIN = 8
@@ -213,7 +223,7 @@ class Gate:
             raise _StruckError(f"the query leaves the case: {reason}")
         if not entry.step > 0:
             raise _StruckError("step must be more than 0 seconds")
-        evidence = MetricEvidence("", entry.promql, start, end, entry.step, entry.value, "prometheus")
+        evidence = MetricEvidence("", entry.promql, start, end, entry.step, entry.value, PROMETHEUS)
         value = self._recompute(evidence)
         if value is None or not math.isfinite(value):
             raise _StruckError("the query gives no single value when it is evaluated again")

@@ -1,4 +1,4 @@
-"""Numbers as evidence: every one is the answer to a query that can be asked again."""
+"""Numbers as evidence: those of Prometheus are the answers to the queries they name, the store's are computed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from analyzer.errors import MetricsError
 from analyzer.metrics.base import MetricSource
-from analyzer.types.report import Evidence, Finding, MetricEvidence
+from analyzer.types.report import PROMETHEUS, Evidence, Finding, MetricEvidence
 
 
 def evaluated(finding: Finding, source: MetricSource | None) -> Finding:
@@ -21,7 +21,7 @@ def evaluated(finding: Finding, source: MetricSource | None) -> Finding:
 
 
 def _evaluated(evidence: Evidence, source: MetricSource) -> Evidence:
-    if not isinstance(evidence, MetricEvidence) or evidence.source != "prometheus":
+    if not isinstance(evidence, MetricEvidence) or evidence.source != PROMETHEUS:
         return evidence
     value = value_of(evidence, source)
     return evidence if value is None else replace(evidence, value=value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -100,15 +101,22 @@ def _strongest(hits: Sequence[Hit]) -> list[Hit]:
         ),
     )
     kept: list[Hit] = []
+    """In order of their steps, which they do not share: only the two neighbours can overlap with another."""
     for hit in ranked:
-        if all(hit.last.number < other.first.number or hit.first.number > other.last.number for other in kept):
-            kept.append(hit)
-    return sorted(kept, key=lambda hit: hit.first.number)
+        at = bisect_left(kept, hit.first.number, key=lambda other: other.first.number)
+        clear_before = at == 0 or kept[at - 1].last.number < hit.first.number
+        clear_after = at == len(kept) or hit.last.number < kept[at].first.number
+        if clear_before and clear_after:
+            kept.insert(at, hit)
+    return kept
 
 
 def _loop(hit: Hit, steps: Sequence[Step]) -> Loop:
     what = (_WHAT_UNSEEN.get(hit.rule) if hit.unseen else None) or _WHAT[hit.rule]
-    wasted = [step for step in steps if hit.confirmed.number < step.number <= hit.last.number]
+    first, stop = (
+        bisect_right(steps, n, key=lambda step: step.number) for n in (hit.confirmed.number, hit.last.number)
+    )
+    wasted = steps[first:stop]
     return Loop(
         rule=hit.rule,
         first_step=hit.first.number,
