@@ -155,7 +155,7 @@ class Settings:
     lookback: timedelta = _setting(timedelta(hours=24), parse_duration, "how far back a run judges")
     history: timedelta = _setting(timedelta(days=28), parse_duration, "how far back the detectors learn")
     fail_on: str | None = _setting(
-        None, _parse_choice("low", "medium", "high", "critical"), "exit 1 when an incident is at least this bad"
+        None, _parse_choice("low", "medium", "high", "critical"), "exit 1 while an incident at least this bad goes on"
     )
     budget_usd: float = _setting(1.0, _parse_positive, "USD a run may spend on the model")
     investigation_usd: float = _setting(0.5, _parse_positive, "USD one investigation may spend")
@@ -238,7 +238,7 @@ def _read_file(environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]
     try:
         return path, tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
-        raise UsageError(f"ANALYZER_CONFIG: cannot read {path}: {error.strerror}") from None
+        raise UsageError(f"ANALYZER_CONFIG: cannot read {path}: {error.strerror}; correct it or unset it") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}") from None
 
@@ -273,6 +273,8 @@ def _in_file(document: Mapping[str, Any], name: str) -> Any:
 
 
 def _parsed(parse: Callable[[str], Any] | None, value: Any, place: str) -> Any:
+    if isinstance(value, str) and not value.strip():
+        raise UsageError(f"{place} is empty: give a value, or leave it out")
     if isinstance(value, bool | Mapping | list):
         raise UsageError(f"{place}: expected a single value, not {type(value).__name__}")
     try:

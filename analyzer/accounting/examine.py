@@ -73,7 +73,10 @@ def is_single(examined: Examined) -> bool:
     The detector counts calls, and the calls of one trajectory fail together: ten failures in one run say something
     about that run, nothing about the tool.
     """
-    return examined.finding.kind is Kind.TOOL_ERRORS and 0 < len(examined.trace_ids) < TRAJECTORIES_MIN
+    if examined.finding.kind is not Kind.TOOL_ERRORS:
+        return False
+    known = examined.affected
+    return 0 < (len(examined.trace_ids) if known is None else known.trajectories) < TRAJECTORIES_MIN
 
 
 def with_extent(finding: Finding, window: Window) -> Finding:

@@ -38,6 +38,8 @@ def command(
     from analyzer.pipeline import ask
     from analyzer.wiring.building import build
 
+    if not question.strip():
+        raise click.UsageError("QUESTION is empty: say what to ask")
     settings = settings_from(llm=llm, model=model, prometheus_url=prometheus_url, store=store).settings
     with build(settings, out=None) as app:
         trace_id = _resolved(app, trace)

@@ -14,6 +14,9 @@ from analyzer.cli.common import GAPS, at_option, json_option, print_json, say_no
 from analyzer.cli.progress import Counting, Phases
 from analyzer.cli.run import PHASES
 from analyzer.config import parse_time
+from analyzer.errors import UsageError
+
+STORE_NAME = "demo.db"
 
 
 @click.command("demo")
@@ -34,11 +37,11 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
     from analyzer.wiring.building import build
 
     fleet = read_scenario(demo_path(), now=parse_time(at) if at else None)
-    scratch = Path(folder) if folder else Path(tempfile.mkdtemp(prefix="analyzer-demo-"))
+    scratch = _scratch(folder)
     plain = settings_from().settings
     settings = replace(
         plain,
-        store=scratch / "demo.db",
+        store=scratch / STORE_NAME,
         reports=scratch / "reports",
         llm="off",
         prometheus_url=None,
@@ -63,8 +66,29 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
     return GAPS if report.gaps else 0
 
 
+def _scratch(folder: str | None) -> Path:
+    """Return the folder to work in, ready to be written. Raises UsageError.
+
+    One that holds a demo is refused: what was told once is not told again, so that a second demo would say nothing.
+    """
+    if not folder:
+        return Path(tempfile.mkdtemp(prefix="analyzer-demo-"))
+    scratch = Path(folder)
+    store = scratch / STORE_NAME
+    if store.exists():
+        look = f"`analyzer incidents list --store {store}`"
+        raise UsageError(f"--folder {folder} holds a demo already; name another one, or look at it: {look}")
+    try:
+        scratch.mkdir(parents=True, exist_ok=True)
+        (scratch / "reports").mkdir(exist_ok=True)
+    except OSError as error:
+        why = "it is no folder" if isinstance(error, FileExistsError) else error.strerror
+        raise UsageError(f"--folder {folder} cannot be used: {why}; name another one") from None
+    return scratch
+
+
 def _look_closer(scratch: Path) -> str:
-    store = scratch / "demo.db"
+    store = scratch / STORE_NAME
     return (
         f"\nReports: {scratch / 'reports'}\n"
         "Look closer:\n"

@@ -133,6 +133,9 @@ def _take(read: Any, trajectories: Any, tally: _Tally, counting: Counting, *, qu
 def _print(tally: _Tally) -> None:
     if tally.refusals > REFUSALS_SHOWN:
         click.echo(f"... and {tally.refusals - REFUSALS_SHOWN:,} more refused", err=True)
+    if tally.refusals and not tally.spans:
+        click.echo(f"took nothing; refused {tally.refusals:,}")
+        return
     forms = ", ".join(sorted({form for _, form in tally.files})) or "nothing"
     sources = len({source for source, _ in tally.files})
     click.echo(

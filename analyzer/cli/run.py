@@ -37,7 +37,9 @@ PHASES = ("collect", "detect", "account", "triage", "investigate", "report", "de
 @click.option("--llm", type=click.Choice(["auto", "off"]), help="off: explain by rules only.")
 @click.option("--model", metavar="ID", help="The model that explains incidents.")
 @click.option(
-    "--fail-on", type=click.Choice(["low", "medium", "high", "critical"]), help="Exit 1 at incidents this bad or worse."
+    "--fail-on",
+    type=click.Choice(["low", "medium", "high", "critical"]),
+    help="Exit 1 while an incident this bad or worse goes on.",
 )
 @store_option
 @json_option
@@ -57,7 +59,8 @@ def command(
     Prints only what is new: an unchanged incident is told once, so that cron stays quiet when nothing happened.
     With --at before the last run it repeats history: it prints its whole report, and neither saves nor sends a thing.
 
-    Exit codes: 0 done; 1 incidents at or above --fail-on; 3 done, but something could not be seen; 4 failed.
+    Exit codes: 0 done; 1 an incident at or above --fail-on goes on, new or not; 3 else, where something could not be
+    seen; 4 failed.
     """
     from analyzer.pipeline import run
     from analyzer.render.outline import report_outline
@@ -89,7 +92,7 @@ def command(
 
 
 def exit_code(report: Report, fail_on: str | None) -> int:
-    """Return 1 for an incident that is bad enough, else 3 for gaps, else 0."""
+    """Return 1 while an incident that is bad enough goes on, told already or not; else 3 for gaps, else 0."""
     from analyzer.types.report import Severity, State
 
     active = {State.OPEN, State.ONGOING, State.REGRESSED}

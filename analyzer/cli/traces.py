@@ -2,11 +2,47 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from analyzer.cli.common import columns, json_option, print_json, settings_from, store_option
+
+if TYPE_CHECKING:
+    from analyzer.stores.base import TrajectoryStore
+
+AGENTS_NAMED = 8
+"""Agents named to somebody who named one that is not there."""
+ALL_TIME = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
+
+
+def _resolved(trajectories: TrajectoryStore, trace: str) -> str:
+    """Return the full trace id. Raises NotFoundError; an incident's id is one for another command."""
+    from analyzer.errors import NotFoundError
+
+    if trace.startswith("inc-"):
+        raise NotFoundError(f"'{trace}' is an incident: `analyzer incidents show {trace}` shows it")
+    return trajectories.resolve(trace)
+
+
+def _check_agent(trajectories: TrajectoryStore, agent: str | None) -> None:
+    """Raise NotFoundError for an agent that never was: a misspelt name is no empty list."""
+    from analyzer.errors import NotFoundError
+    from analyzer.render.text import one_line
+    from analyzer.stores.summaries import OWN_AGENT
+
+    # The analyst itself is no agent of the fleet, but may be listed.
+    if agent is None or agent == OWN_AGENT:
+        return
+    known = trajectories.agents(*ALL_TIME)
+    if agent not in known:
+        there = ", ".join(one_line(name, 60) for name in known[:AGENTS_NAMED])
+        rest = ", ..." if len(known) > AGENTS_NAMED else ""
+        raise NotFoundError(
+            f"no agent called '{agent}'"
+            + (f"; there are {there}{rest}" if known else ": the store holds no trajectories yet")
+        )
 
 
 @click.group("traces", no_args_is_help=True)
@@ -36,10 +72,14 @@ def list_(agent: str | None, errors: bool, order: Any, limit: int, store: str | 
 
     with open_store(settings_from(store=store).settings) as trajectories:
         found = trajectories.summaries(agent=agent, errors_only=errors, order=order, limit=limit)
+        if not found:
+            _check_agent(trajectories, agent)
     if as_json:
         print_json({"schema": "analyzer.traces/1", "traces": [summary_document(summary) for summary in found]})
     elif found:
         click.echo(terminal((trajectory_table(found),), columns()), nl=False)
+    elif agent is not None or errors:
+        click.echo(f"no trajectories{f' of {agent}' if agent else ''}{' with errors' if errors else ''}")
     else:
         click.echo("no trajectories; `analyzer ingest PATH` puts some in")
     return 0
@@ -59,7 +99,7 @@ def show(trace: str, store: str | None, as_json: bool) -> int:
     from analyzer.wiring.opening import open_store
 
     with open_store(settings_from(store=store).settings) as trajectories:
-        found = trajectories.trajectory(trajectories.resolve(trace))
+        found = trajectories.trajectory(_resolved(trajectories, trace))
     if as_json:
         print_json(trajectory_document(found))
     else:
@@ -82,8 +122,8 @@ def diff(a: str, b: str, store: str | None, as_json: bool) -> int:
     from analyzer.wiring.opening import open_store
 
     with open_store(settings_from(store=store).settings) as trajectories:
-        first = trajectories.trajectory(trajectories.resolve(a))
-        second = trajectories.trajectory(trajectories.resolve(b))
+        first = trajectories.trajectory(_resolved(trajectories, a))
+        second = trajectories.trajectory(_resolved(trajectories, b))
     if as_json:
         print_json(diff_document(first, second))
     else:
@@ -110,6 +150,8 @@ def search(text: str, agent: str | None, limit: int, store: str | None, as_json:
         raise click.UsageError("TEXT is empty: say what to look for")
     with open_store(settings_from(store=store).settings) as trajectories:
         hits = trajectories.search(text, agent=agent, limit=limit)
+        if not hits:
+            _check_agent(trajectories, agent)
     if as_json:
         found = [
             {"trace_id": hit.trace_id, "span_id": hit.span_id, "field": hit.field, "excerpt": hit.excerpt}

@@ -148,7 +148,7 @@ def _folder(path: str, chosen: str, pricer: Pricer | None, beside: Beside) -> It
             else:
                 yield Refused(inner, "", "is no regular file")
     for error in errors:
-        yield Refused(str(error.filename), "", f"cannot be read: {error.strerror}")
+        yield Refused(str(error.filename), "", _unreadable(error))
     if not found and not errors:
         yield Refused(path, "", "is an empty folder")
 
@@ -162,12 +162,18 @@ def _is_regular(path: str) -> bool:
         return True
 
 
+def _unreadable(error: OSError | ValueError) -> str:
+    """Say why a path cannot be read, and what to do."""
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    hint = "let this user read it" if isinstance(error, PermissionError) else "check the path"
+    return f"cannot be read: {reason}; {hint}"
+
+
 def _file(path: str, chosen: str, pricer: Pricer | None, beside: Beside) -> Iterator[Read]:
     try:
         file = Path(path).open("rb")  # noqa: SIM115 - the except clause must not cover the reading
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        yield Refused(path, "", f"cannot be read: {reason}")
+        yield Refused(path, "", _unreadable(error))
         return
     with file:
         around = beside.at(Path(path).absolute().parent)

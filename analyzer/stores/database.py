@@ -31,6 +31,28 @@ PRAGMAS = (
 )
 
 
+_WRITABLE = "make the file and its folder writable for this user, or set ANALYZER_STORE to one that is"
+_HINTS = (
+    ("readonly", f"SQLite writes beside it even to read; {_WRITABLE}"),
+    ("unable to open", _WRITABLE),
+    ("disk is full", "make room on its disk, or run `analyzer` with its store elsewhere (ANALYZER_STORE)"),
+    ("disk I/O", "check its disk, and restore the store from a backup if it is damaged"),
+)
+"""What to do by a word of SQLite's own message."""
+
+
+def make_room(path: Path) -> None:
+    """Make the folder of a store. Raises StoreError where no file can be at this path."""
+    if path.is_dir():
+        raise StoreError(f"the store {path} is a folder; set ANALYZER_STORE to a file, {path / 'analyzer.db'} say")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        clash = isinstance(error, FileExistsError | NotADirectoryError)
+        why = "its folder is a file" if clash else str(error.strerror)
+        raise StoreError(f"cannot open the store {path}: {why}; set ANALYZER_STORE to a writable file") from None
+
+
 class Connection:
     """One open store file. All access goes through one lock, so that several threads may share it."""
 
@@ -38,13 +60,11 @@ class Connection:
         """Open or create the file and bring it up to date. Raises StoreError, StoreBusyError."""
         self.path = Path(path)
         self.lock = threading.RLock()
+        make_room(self.path)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
             raw = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
-        except (OSError, sqlite3.Error) as error:
-            raise StoreError(
-                f"cannot open the store {self.path}: {error}; set ANALYZER_STORE to a writable file"
-            ) from None
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot open the store {self.path}: {error}; {_WRITABLE}") from None
         self.db = sqlite_utils.Database(raw, execute_plugins=False)
         try:
             with translated(self.path):
@@ -123,7 +143,9 @@ def translated(path: Path) -> Iterator[None]:
     except sqlite3.OperationalError as error:
         if "locked" in str(error) or "busy" in str(error):
             raise StoreBusyError(f"the store {path} is held by another process; try again in a moment") from error
-        raise StoreError(f"the store {path} failed: {error}") from error
+        hint = next((hint for word, hint in _HINTS if word in str(error)), "`analyzer doctor` checks it")
+        what = "cannot be written" if "readonly" in str(error) else "failed"
+        raise StoreError(f"the store {path} {what}: {error}; {hint}") from error
     except sqlite3.IntegrityError as error:
         raise StoreError(f"the store {path} refused what was written: {error}; nothing of it was kept") from error
     except sqlite3.DatabaseError as error:

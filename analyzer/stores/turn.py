@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from analyzer.errors import StoreBusyError, StoreError
+from analyzer.stores.database import make_room
 
 
 @contextmanager
@@ -22,9 +23,9 @@ def alone(store: Path) -> Iterator[None]:
         return
     import fcntl
 
+    make_room(store)
     path = store.with_name(f"{store.name}.run")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         held = path.open("a")
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}; set ANALYZER_STORE to a writable place") from None

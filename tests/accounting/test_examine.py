@@ -10,7 +10,7 @@ import pytest
 from support.incidents import finding
 from support.spans import EPOCH, chat, root, tool
 
-from analyzer.accounting.examine import examine
+from analyzer.accounting.examine import examine, is_single
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.report import Affected, Examined, Finding, Kind
 from analyzer.types.trace import Outcome, Span, Status, Tokens
@@ -92,3 +92,13 @@ def test_a_fall_of_traffic_does_not_turn_an_account_around(
     assert sum(one.share for one in account.values()) == pytest.approx(1)
     assert account["tokens per step"].share > 0
     assert (account["tokens per step"].from_value, account["tokens per step"].to_value) == (1000, 2000)
+
+
+def test_failures_of_two_trajectories_are_no_failing_tool() -> None:
+    """Calls of one trajectory fail together: it takes three that saw a failure, counted, not only those looked at."""
+    found = failing(affected=40, of=60)
+    assert is_single(Examined(found, affected=Affected(2, 9), trace_ids=("a", "b", "c")))
+    assert not is_single(Examined(found, affected=Affected(3, 9), trace_ids=("a", "b")))
+    assert is_single(Examined(found, trace_ids=("a", "b")))
+    assert not is_single(Examined(found))
+    assert not is_single(Examined(finding(Kind.ERRORS), trace_ids=("a",)))

@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 from support.cli import analyzer
-from support.incidents import NOW, incident
+from support.incidents import NOW, incident, report
 
 from analyzer.cli.app import COMMANDS
+from analyzer.cli.run import exit_code
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.report import Severity
+from analyzer.types.report import Gap, Severity, State
 
 LEAVES = [
     ("demo",),
@@ -97,6 +98,13 @@ def test_help_imports_nothing_heavy() -> None:
         (("traces", "show", "latest"), "holds no trajectories yet"),
         (("incidents", "show", "inc-1"), "no incident begins with inc-1"),
         (("ask", "abc", "why?"), "no trajectory begins with abc"),
+        (("ask", "latest", " "), "QUESTION is empty: say what to ask"),
+        (("traces", "show", "inc-12"), "'inc-12' is an incident: `analyzer incidents show inc-12` shows it"),
+        (("traces", "diff", "inc-12", "latest"), "'inc-12' is an incident: `analyzer incidents show inc-12` shows it"),
+        (("traces", "list", "--agent", "shop"), "no agent called 'shop': the store holds no trajectories yet"),
+        (("run", "--model", ""), "--model is empty: give a value, or leave it out"),
+        (("demo", "--folder", "/dev/null"), "--folder /dev/null cannot be used: it is no folder; name another one"),
+        (("demo", "--folder", "/dev/null/x"), "--folder /dev/null/x cannot be used: Not a directory; name another one"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(arguments: tuple[str, ...], line: str) -> None:
@@ -123,6 +131,101 @@ def test_a_broken_store_is_exit_4_with_the_next_step(tmp_path: Path) -> None:
     assert ended.code == 4
     assert "no sound SQLite file" in ended.stderr
     assert path.read_text().startswith("not a database")
+
+
+@pytest.mark.parametrize("command", [("run",), ("traces", "list"), ("ingest", "-")])
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("folder", "the store {path} is a folder; set ANALYZER_STORE to a file, {path}/analyzer.db say"),
+        ("file/s.db", "cannot open the store {path}: its folder is a file; set ANALYZER_STORE to a writable file"),
+    ],
+)
+def test_a_store_that_cannot_be_is_exit_4_with_the_next_step(
+    tmp_path: Path, path: str, line: str, command: tuple[str, ...]
+) -> None:
+    """A store in a place where no file can be is named in one line, and nothing is left behind there."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    ended = analyzer(*command, "--store", str(tmp_path / path))
+    assert (ended.code, ended.stdout) == (4, "")
+    assert ended.stderr == f"analyzer: {line.format(path=tmp_path / path)}\n"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_store_that_may_not_be_written_is_exit_4_with_the_next_step(tmp_path: Path) -> None:
+    """Reading needs to write as well, for SQLite's log: the line says so and what to do."""
+    path = tmp_path / "s.db"
+    assert analyzer("traces", "list", "--store", str(path)).code == 0
+    path.chmod(0o444)
+    ended = analyzer("traces", "list", "--store", str(path))
+    assert ended.code == 4
+    assert "make the file and its folder writable for this user" in ended.stderr
+
+
+def test_an_agent_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    """A misspelt agent is a mistake and no empty list; an agent without what was asked for is an empty list."""
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps(request(1)))
+    store = ("--store", str(tmp_path / "s.db"))
+    assert analyzer("ingest", str(path), *store).code == 0
+    for command in (("traces", "list"), ("traces", "search", "x")):
+        wrong = analyzer(*command, "--agent", "shpo", *store)
+        assert (wrong.code, wrong.stdout) == (2, "")
+        assert wrong.stderr == "analyzer: no agent called 'shpo'; there are shop\n"
+    none = analyzer("traces", "list", "--agent", "shop", "--errors", *store)
+    assert (none.code, none.stdout) == (0, "no trajectories of shop with errors\n")
+    assert analyzer("traces", "list", "--errors", *store).stdout == "no trajectories with errors\n"
+    own = analyzer("traces", "list", "--agent", "analyzer", "--json", *store)
+    assert (own.code, json.loads(own.stdout)["traces"]) == (0, [])
+
+
+def test_a_path_that_is_not_there_is_said_with_the_next_step(tmp_path: Path) -> None:
+    """Nothing taken is said in one line each, and not that good spans beside it were kept."""
+    missing = tmp_path / "missing.json"
+    ended = analyzer("ingest", str(missing), "--store", str(tmp_path / "s.db"))
+    assert (ended.code, ended.stdout) == (4, "took nothing; refused 1\n")
+    assert ended.stderr == f"{missing}: cannot be read: No such file or directory; check the path\n"
+
+
+def test_a_demo_does_not_mix_with_an_earlier_one(tmp_path: Path) -> None:
+    """A folder that holds a demo is refused: its incidents were told already, and the new one would say nothing."""
+    (tmp_path / "demo.db").write_bytes(b"")
+    ended = analyzer("demo", "--folder", str(tmp_path))
+    assert ended.code == 2
+    store = tmp_path / "demo.db"
+    line = (
+        f"--folder {tmp_path} holds a demo already; name another one, or look at it: `analyzer incidents list --store"
+    )
+    assert ended.stderr == f"analyzer: {line} {store}`\n"
+
+
+def test_a_settings_file_that_is_not_there_is_said_with_the_next_step() -> None:
+    """The line names variable and file, and what to do."""
+    ended = analyzer("doctor", env={"ANALYZER_CONFIG": "/nowhere.toml"})
+    assert ended.code == 2
+    why = "ANALYZER_CONFIG: cannot read /nowhere.toml: No such file or directory; correct it or unset it"
+    assert ended.stderr == f"analyzer: {why}\n"
+
+
+@pytest.mark.parametrize(
+    ("level", "state", "gaps", "code"),
+    [
+        (Severity.HIGH, State.OPEN, 0, 1),
+        (Severity.CRITICAL, State.ONGOING, 0, 1),
+        (Severity.HIGH, State.REGRESSED, 1, 1),
+        (Severity.MEDIUM, State.ONGOING, 0, 0),
+        (Severity.MEDIUM, State.ONGOING, 1, 3),
+        (Severity.CRITICAL, State.RESOLVED, 0, 0),
+        (Severity.CRITICAL, State.DISMISSED, 0, 0),
+    ],
+)
+def test_fail_on_is_about_what_goes_on(level: Severity, state: State, gaps: int, code: int) -> None:
+    """Exit 1 while an incident this bad or worse goes on, told or not, also beside gaps; never for what is over."""
+    made = report(incident(severity=level, state=state), gaps=(Gap("metrics", "gone", "start it"),) * gaps)
+    assert exit_code(made, "high") == code
+    assert exit_code(made, None) == (3 if gaps else 0)
 
 
 def test_debug_shows_where(tmp_path: Path) -> None:

@@ -174,7 +174,10 @@ def test_folders_are_read_in_order_and_recursively(tmp_path):
 def test_unreadable_paths_and_empty_folders_are_refused(tmp_path):
     """A path that cannot be opened is a refusal, not an exception."""
     reads = list(read_paths([str(tmp_path / "nowhere"), str(tmp_path), "nul\0byte"]))
-    assert [one.why for one in reads][:2] == ["cannot be read: No such file or directory", "is an empty folder"]
+    assert [one.why for one in reads][:2] == [
+        "cannot be read: No such file or directory; check the path",
+        "is an empty folder",
+    ]
     assert all(isinstance(one, Refused) for one in reads)
 
 
