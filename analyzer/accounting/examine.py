@@ -96,6 +96,8 @@ def near(
 ) -> tuple[Change, ...]:
     """Return what became different for the agent near the onset, nearest first."""
     seen = store.changes(agent, history_start, at)
+    if finding.began is not None:
+        return rank_changes(seen, finding.began, finding.began, finding.began)
     return rank_changes(seen, finding.onset_low, finding.onset, finding.onset_high)
 
 
