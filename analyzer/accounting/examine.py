@@ -67,8 +67,8 @@ def examine(store: TrajectoryStore, finding: Finding, *, at: datetime, history_s
 def is_single(examined: Examined) -> bool:
     """Say whether a rise of failed calls comes from too few trajectories to be one.
 
-    The detector counts calls, and the calls of one trajectory fail together: ten failures in one run say something
-    about that run, nothing about the tool.
+    The calls of one trajectory fail together: what fails in one run or two says something about those runs, nothing
+    about the tool.
     """
     return examined.finding.kind is Kind.TOOL_ERRORS and 0 < len(examined.trace_ids) < TRAJECTORIES_MIN
 
