@@ -18,9 +18,10 @@ from typing import Protocol, TypeVar
 from analyzer.accounting.examine import examine, is_single, peers_of, with_extent
 from analyzer.accounting.severity import severity
 from analyzer.detectors.base import Detector
+from analyzer.detectors.loop import dated
 from analyzer.metrics.base import MetricSource
 from analyzer.metrics.evidence import evaluated
-from analyzer.metrics.window import Reach, collect, learning_agents, of_one
+from analyzer.metrics.window import Reach, before, collect, learning_agents, of_one
 from analyzer.stores.base import IncidentStore, TrajectoryStore
 from analyzer.triage import as_of, triage
 from analyzer.types.metric import Window
@@ -34,6 +35,7 @@ from analyzer.types.report import (
     Finding,
     Gap,
     Incident,
+    Kind,
     ModelUse,
     Report,
     Run,
@@ -113,7 +115,7 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
     with app.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer") as own:
         later = None if live else _later_run(app, at)
         window = phase("collect", lambda: _collected(app, at))
-        findings, blind_spots = phase("detect", lambda: _detected(app, window))
+        findings, blind_spots = phase("detect", lambda: _dated(app, *_detected(app, window), at))
         examined = phase("account", lambda: _examined(app, findings, window))
         incidents = phase("triage", lambda: _triaged(app, examined, window, blind_spots))
         incidents, use = phase("investigate", lambda: _investigated(app, incidents, at))
@@ -157,8 +159,12 @@ def _later_run(app: App, at: datetime) -> datetime | None:
     return last if last is not None and last > at else None
 
 
+def _reach(app: App, at: datetime) -> Reach:
+    return Reach(at, app.lookback, app.history)
+
+
 def _collected(app: App, at: datetime) -> Window:
-    return collect(app.trajectories, app.metrics, app.queries, Reach(at, app.lookback, app.history))
+    return collect(app.trajectories, app.metrics, app.queries, _reach(app, at))
 
 
 def _detected(app: App, window: Window) -> tuple[list[Finding], list[Gap]]:
@@ -174,6 +180,15 @@ def _detected(app: App, window: Window) -> tuple[list[Finding], list[Gap]]:
                 Gap(f"{detector.kind.value} anomalies", why, "run with --debug and report this with its output")
             )
     return findings, gaps
+
+
+def _dated(app: App, findings: list[Finding], gaps: list[Gap], at: datetime) -> tuple[list[Finding], list[Gap]]:
+    """Look for the beginning of loops in the history before the window: one that is old must not be told as new."""
+    agents = {found.subject.agent for found in findings if found.kind is Kind.LOOP and found.subject.agent}
+    if not agents:
+        return findings, gaps
+    earlier, unseen = _detected(app, before(app.trajectories, agents, _reach(app, at)))
+    return dated(findings, earlier), [*gaps, *unseen]
 
 
 def _examined(app: App, findings: Sequence[Finding], window: Window) -> list[Examined]:

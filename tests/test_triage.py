@@ -548,6 +548,13 @@ def test_a_loop_over_another_tool_stays_apart() -> None:
     assert sorted(one.kind for one in found) == [Kind.LOOP, Kind.TOOL_ERRORS]
 
 
+def test_a_loop_that_is_older_than_the_window_began_when_the_history_shows_it_first() -> None:
+    """The incident says when it began, beside since when its figures count."""
+    [one] = run([loop(1, 2, began=ONSET - 120 * HOUR)])
+    assert one.onset == ONSET - 120 * HOUR
+    assert "(first " in one.title
+
+
 def test_a_loop_keeps_the_time_at_which_it_was_first_seen() -> None:
     """Loops are only looked for in the window; when the window moves on, the incident's onset does not."""
     [first] = run([loop(1, 2)])

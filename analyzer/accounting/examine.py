@@ -70,8 +70,8 @@ def examine(store: TrajectoryStore, finding: Finding, *, at: datetime, history_s
 def is_single(examined: Examined) -> bool:
     """Say whether a rise of failed calls comes from too few trajectories to be one.
 
-    The detector counts calls, and the calls of one trajectory fail together: ten failures in one run say something
-    about that run, nothing about the tool.
+    The calls of one trajectory fail together: what fails in one run or two says something about those runs, nothing
+    about the tool.
     """
     if examined.finding.kind is not Kind.TOOL_ERRORS:
         return False
@@ -102,6 +102,8 @@ def near(
 ) -> tuple[Change, ...]:
     """Return what became different for the agent near the onset, nearest first."""
     seen = store.changes(agent, history_start, at)
+    if finding.began is not None:
+        return rank_changes(seen, finding.began, finding.began, finding.began)
     return rank_changes(seen, finding.onset_low, finding.onset, finding.onset_high)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from analyzer.detectors.loops.classify import is_failing
@@ -126,6 +126,20 @@ class LoopDetector:
             fields["status_message"] = step.status_message
         quotes = {name: _quote(text, self.settings.quote_chars_max) for name, text in fields.items()}
         return [SpanEvidence("", trace_id, step.span_id, name, quote) for name, quote in quotes.items() if quote]
+
+
+def dated(findings: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:
+    """Return findings of a window with their beginnings, as far as findings from the history before it show them."""
+    began: dict[tuple[Kind, Subject], datetime] = {}
+    for one in earlier:
+        key = one.kind, one.subject
+        began[key] = min(began.get(key, one.onset), one.onset)
+    return [
+        replace(one, began=first, note=f"{one.note} It began before the window: first seen {first:%Y-%m-%d %H:%M} UTC.")
+        if one.kind is Kind.LOOP and (first := began.get((one.kind, one.subject))) is not None and first < one.onset
+        else one
+        for one in findings
+    ]
 
 
 def _badness(one: _Looping) -> tuple[float, int, int, str, int]:

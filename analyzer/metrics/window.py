@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -24,6 +24,8 @@ REPEATS_MIN = 3
 SUSPECTS_MAX = 5_000
 CHARACTERS_MAX = 100_000_000
 """Text of suspects held in memory at once: about 200 MB of a 512 MiB process."""
+EARLIER_MAX = 200
+"""Trajectories of one agent looked through for the beginning of a loop: those that repeat most, as loops do."""
 _CHUNK = 100
 PRICED_SHARE_MIN = 0.05
 """From here on the detector of costs takes note (docs/detectors/cost.md)."""
@@ -191,6 +193,25 @@ def of_one(store: TrajectoryStore, summary: TrajectorySummary) -> Window:
     steps = store.steps([summary.trace_id])
     start, end = _moment(summary.start_ns), _moment(summary.end_ns) + timedelta(seconds=1)
     return Window(start=min(start, end), end=end, suspects=steps, summaries={summary.trace_id: summary})
+
+
+def before(store: TrajectoryStore, agents: Iterable[str], reach: Reach) -> Window:
+    """Return the history before the window of these agents: their most repetitive trajectories, and nothing else.
+
+    What is looked for in single trajectories is only looked for in the window. Where something is found there, its
+    beginning may be older: this is where to look for it, bounded in trajectories and text.
+    """
+    start, end = reach.at - max(reach.history, reach.lookback), reach.at - reach.lookback
+    summaries = [
+        summary
+        for agent in sorted(agents)
+        for summary in store.summaries(
+            agent=agent, start=start, end=end, order="repeats", repeats_min=REPEATS_MIN, limit=EARLIER_MAX
+        )
+    ]
+    suspects, _ = _suspects(store, summaries)
+    known = {summary.trace_id: summary for summary in summaries if summary.trace_id in suspects}
+    return Window(start=start, end=end, suspects=suspects, summaries=known)
 
 
 def _moment(nanoseconds: int | None) -> datetime:

@@ -78,9 +78,11 @@ def compose(
     subject = _subject(lead, changes, base if keep else None)
     mark = fingerprint(lead.kind, lead.subject)
     excess_usd = max((f.excess_usd for f in findings if f.excess_usd is not None), default=None)
-    # What is found in single trajectories is only looked for in the window: it began when an earlier run first saw it.
+    # What is found in single trajectories is only looked for in the window: it began when an earlier run first saw it,
+    # or where the history shows it first.
     remembered = base is not None and keep and lead.kind in EVENTS and base.kind is lead.kind
-    onset = min(base.onset, lead.onset) if base is not None and remembered else lead.onset
+    first = lead.began or lead.onset
+    onset = min(base.onset, first) if base is not None and remembered else first
     return Incident(
         id=base.id if base is not None else incident_id(mark, lead.onset),
         fingerprint=mark,

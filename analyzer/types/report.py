@@ -181,6 +181,9 @@ class Finding:
     """Worst first. A metric finding has none: the account names the trajectories."""
     note: str = ""
     """One sentence for people: what was seen, or what could not have been at this volume."""
+    began: datetime | None = None
+    """What is found in single trajectories of the window: when the history shows it first, where that is earlier than
+    the window. The figures count from `onset` all the same."""
 
 
 @dataclass(frozen=True, slots=True)

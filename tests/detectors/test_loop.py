@@ -6,7 +6,7 @@ import pytest
 from detectors.fleets import time_of
 from detectors.loop_cases import NEGATIVE, POSITIVE, START_NS, Tape
 
-from analyzer.detectors.loop import LoopDetector
+from analyzer.detectors.loop import LoopDetector, dated
 from analyzer.types.metric import Window
 from analyzer.types.report import Kind
 from analyzer.types.trace import Status
@@ -84,3 +84,14 @@ def test_without_summary():
     """A suspect without a summary belongs to the agent its steps name."""
     window = replace(_window(t1=_repeating(5)), summaries={})
     assert DETECTOR.detect(window)[0].subject.agent == "worker"
+
+
+def test_a_loop_that_is_older_than_the_window_keeps_its_figures_and_gets_its_beginning():
+    """Its figures count from the window on; when the history shows it first is said beside them."""
+    old = replace(_window(t0=_repeating(5)), start=time_of(-960), end=time_of(0))
+    earlier = [replace(one, onset=time_of(-900)) for one in DETECTOR.detect(old)]
+    now = DETECTOR.detect(_window(t1=_repeating(6)))
+    (found,) = dated(now, earlier)
+    assert (found.began, found.onset, found.affected) == (time_of(-900), now[0].onset, 1)
+    assert "It began before the window" in found.note
+    assert dated(now, [replace(earlier[0], subject=replace(earlier[0].subject, tool="other"))]) == list(now)

@@ -11,7 +11,7 @@ from support.spans import EPOCH, chat, root, tool, trace_id
 
 from analyzer.errors import MetricsError
 from analyzer.metrics.series import chosen
-from analyzer.metrics.window import Reach, collect, learning_agents
+from analyzer.metrics.window import Reach, before, collect, learning_agents
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.metric import Signal
 
@@ -51,6 +51,15 @@ def test_only_trajectories_of_the_window_that_repeat_something_are_suspects(stor
     assert set(window.suspects) == {trace_id(1)}
     assert window.summaries[trace_id(1)].tool_calls == 4
     assert window.gaps == ()
+
+
+def test_the_history_of_an_agent_is_what_repeats_before_the_window(store: SqliteTrajectories) -> None:
+    """Where a loop may have begun: the agent's own trajectories that repeat something, and no series."""
+    store.add([*looping(1, 2.5 * 86_400), *looping(2, 3600), *looping(3, 7200, calls=2)])
+    store.add([root(4, agent="other", at_s=3600), *[tool(4, 2 + i, at_s=3600 + i) for i in range(4)]])
+    earlier = before(store, {"shop"}, REACH)
+    assert set(earlier.suspects) == {trace_id(2)}
+    assert (earlier.end, earlier.series) == (AT - timedelta(days=1), ())
 
 
 def test_a_dead_prometheus_is_a_gap_and_the_store_takes_its_place(store: SqliteTrajectories) -> None:

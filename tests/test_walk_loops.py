@@ -1,0 +1,33 @@
+"""A loop that is older than the window, from spans to report."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from support.spans import EPOCH, chat, root, tool
+
+from analyzer.config import load
+from analyzer.pipeline import run
+from analyzer.types.report import Kind
+from analyzer.wiring.building import build
+
+AT = EPOCH + timedelta(days=5)
+
+
+def test_a_loop_that_began_days_ago_is_not_told_as_new(tmp_path: Path) -> None:
+    """A first run finds it in the last day and dates it to where the history shows it first; the title says so."""
+    settings = replace(load({}, {}).settings, store=tmp_path / "s.db", reports=tmp_path / "r", llm="off")
+    with build(settings, out=None) as app:
+        for number, days in enumerate((1.0, 3.0, 4.8), start=1):
+            at_s = days * 86_400
+            calls = [tool(number, 10 + i, at_s=at_s + 2 * i) for i in range(6)]
+            replies = [chat(number, 50 + i, at_s=at_s + 2 * i - 1, output="") for i in range(6)]
+            app.trajectories.add([root(number, at_s=at_s - 2, lasts_s=30), *calls, *replies])
+        report = run(app, AT)
+    [found] = [one for one in report.incidents if one.kind is Kind.LOOP]
+    assert abs(found.onset - (EPOCH + timedelta(days=1))) < timedelta(minutes=1)
+    assert "(first 17 Nov 00:00 UTC)" in found.title
+    assert found.affected.trajectories == 1
+    assert "It began before the window: first seen 2026-11-17 00:00 UTC." in found.findings[0].note
