@@ -31,7 +31,7 @@ WINSOR_FACTOR = 1.5
 """Values above 1.5 times the baseline's 99th percentile count as that much: one runaway is no shift of the mean."""
 CAP_MIN = 4.0
 """... but four times the usual always counts in full: where no run differs from another, a doubling must still show."""
-GATE_DEVIATIONS = 3.5
+GATE_DEVIATIONS = 4.5
 GATE_MAX = 1.8
 """... but a doubling is never within the drift."""
 _HOUR = np.arange(TICKS_PER_DAY) // TICKS_PER_HOUR
