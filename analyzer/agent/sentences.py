@@ -9,13 +9,17 @@ from analyzer.agent.facts import amount, evidence_of, moment, named_factors, nea
 from analyzer.agent.quoting import prefix
 from analyzer.agent.readings import LOOP_KINDS
 from analyzer.types.promql import pinned
-from analyzer.types.report import PROMETHEUS, STORE, Change, Factor, Incident, MetricEvidence
+from analyzer.types.report import PROMETHEUS, STORE, Change, Factor, Incident, Kind, MetricEvidence
 from analyzer.types.trajectory import Trajectory
 
 AGAINST_SHARE = 1.005
 """Shares sum to 1, so one above it (as printed) means that others are negative: readers stumble over 110 %."""
 _MOVED_BY = {"model mix": "model", "price": "price"}
 """Factors that a change of this name moves by itself: no coincidence, the account is made of them."""
+
+
+_MEASURED: dict[Kind, str] = {Kind.SUCCESS: "missed goals", Kind.TRUNCATION: "cut replies"}
+"""What is measured of a kind that is named after something else."""
 
 
 def summary_of(incident: Incident) -> str:
@@ -26,7 +30,8 @@ def summary_of(incident: Incident) -> str:
     if incident.kind in LOOP_KINDS:
         text = f"{subject}: {incident.kind.value} of up to {observed}, where {number(incident.expected)} are the limit"
     else:
-        text = f"{subject}: {incident.kind.value} at {observed}, expected {expected}"
+        what = _MEASURED.get(incident.kind, incident.kind.value)
+        text = f"{subject}: {what} at {observed}, expected {expected}"
         if incident.ratio is not None:
             text += f" ({number(incident.ratio)}x)"
     text += f", since about {moment(incident.onset)}."

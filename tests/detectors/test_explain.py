@@ -67,11 +67,11 @@ def test_too_little_evidence():
     (one,) = CostDetector().explain(window(costs(step(ONSET, 1.0, 2.0), per_hour=5.0), end=ONSET + 3 * HOUR), "a")
     assert one.gate is Gate.SCORE
     assert 0 < one.score < one.threshold
-    assert one.why.startswith(f"score {one.score:.1f} of 14.4; ")
+    assert one.why.startswith(f"score {one.score:.1f} of 12.8; ")
     assert "times as much, 1.60 needed" in one.why
     assert one.value > one.baseline
     assert (one.unit, one.kernel) == ("USD", "A")
-    assert one.detectable.startswith("At 4.81 units an hour a doubling takes about 9")
+    assert one.detectable.startswith("At 4.81 units an hour a doubling takes about 8")
     assert one.detectable.endswith("h to confirm.")
 
 

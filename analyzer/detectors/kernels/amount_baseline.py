@@ -19,8 +19,9 @@ class AmountSettings:
 
     shift: float = math.log(2)
     """D: the rise in ln(value) that kernel A looks for. The requirement: cost per trajectory doubled."""
-    alarm_nats: float = math.log(50 * 35_040)
-    """14.4: one false alarm in 50 years of 35,040 ticks each, were the model exact."""
+    alarm_nats: float = math.log(10 * 35_040)
+    """12.8: one false alarm in 10 years of 35,040 ticks each, were the model exact. Between the reference's sensitive
+    (2 years) and default (50): the gate above the agent's own drift pays for it."""
     ratio_min: float = 1.6
     """A rise below this is not reported, however certain: it is within the drift of healthy agents over weeks."""
     block_p_max: float = P_MAX

@@ -33,7 +33,7 @@ AMOUNT_MIN = 1e-12
 """A tick whose amounts add up to less has none: what is left of a subtraction of counters is no price."""
 CAP_MIN = 4.0
 """... but four times the usual always counts in full: where no run differs from another, a doubling must still show."""
-GATE_DEVIATIONS = 3.5
+GATE_DEVIATIONS = 4.5
 GATE_MAX = 1.8
 """... but a doubling is never within the drift."""
 _HOUR = np.arange(TICKS_PER_DAY) // TICKS_PER_HOUR
