@@ -303,6 +303,12 @@ def test_mlflow_names_the_prompt_and_the_hour_in_the_cache():
     assert chat.tokens == Tokens(input=100, output=1, cache_write=50, cache_write_1h=40)
 
 
+def test_a_session_with_a_server_is_no_conversation():
+    """An MCP session outlives conversations and serves several; it stays an attribute."""
+    call = one({"mcp.method.name": "tools/call", "gen_ai.tool.name": "t", "mcp.session.id": "s"})
+    assert (call.conversation_id, call.attributes["mcp.session.id"]) == (None, "s")
+
+
 def test_langsmiths_printed_details_are_read():
     """Where only printed Python tells the cached tokens, they are read from it."""
     chat = one({"langsmith.span.kind": "llm", "gen_ai.usage.input_tokens": 350, "gen_ai.usage.output_tokens": 20,
