@@ -26,7 +26,7 @@ _HTTP = {
 
 _NAMES: tuple[tuple[ErrorClass, tuple[str, ...]], ...] = (
     (ErrorClass.CONTEXT_LENGTH, ("contextlength", "contextwindow", "contextoverflow", "prompttoolong")),
-    (ErrorClass.RATE_LIMIT, ("ratelimit", "toomanyrequests", "throttl", "resourceexhausted", "quotaexceeded")),
+    (ErrorClass.RATE_LIMIT, ("ratelimit", "toomanyrequests", "throttl", "resourceexhausted", "quota", "spendlimit")),
     (ErrorClass.OVERLOADED, ("overload", "serviceunavailable", "capacityexceeded", "modelnotready")),
     (ErrorClass.TIMEOUT, ("timeout", "timedout", "deadlineexceeded")),
     (ErrorClass.AUTH, ("authentication", "unauthorized", "unauthenticated", "permission", "forbidden", "accessdenied")),

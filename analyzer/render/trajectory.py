@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -114,7 +115,22 @@ def _header(trajectory: Trajectory, columns: int) -> list[str]:
         f"{count(summary.spans, 'span')}, {steps}; {failures}",
         f"{used}; cost {_cost(summary)}",
     ]
-    return [part for line in lines for part in wrapped(line, columns)]
+    tools = _tools_cost(trajectory)
+    return [*(part for line in lines for part in wrapped(line, columns)), *([cut(tools, columns)] if tools else [])]
+
+
+def _tools_cost(trajectory: Trajectory) -> str:
+    """Return what the tools cost, by tool, dearest first; "" where no rule prices one."""
+    repeats = repeats_of(trajectory.spans)
+    spent: dict[str, list[float]] = {}
+    for span in trajectory.spans:
+        if span.operation is Operation.TOOL and span.cost_usd is not None and span.span_id not in repeats:
+            spent.setdefault(one_line(span.tool or span.name, 40), []).append(span.cost_usd)
+    if not spent:
+        return ""
+    dearest = sorted(spent.items(), key=lambda entry: (-math.fsum(entry[1]), entry[0]))
+    parts = [f"{name} {money(math.fsum(costs))} ({count(len(costs), 'call')})" for name, costs in dearest]
+    return f"tools cost {money(math.fsum(cost for costs in spent.values() for cost in costs))} more: {', '.join(parts)}"
 
 
 _TITLES = ("step", "at", "took", "tokens", "cost")
@@ -205,12 +221,17 @@ def _gist(span: Span, room: int) -> str:
     """
     arguments = "" if span.operation is Operation.CHAT else _excerpt(readable, span.input)
     reply = _excerpt(last_message, span.output)
-    if arguments and reply:
-        arguments = cut(arguments, max(room - width(reply) - len(_ARROW) - 2, 2 * room // 3 - len(_ARROW) - 2))
+    least = 2 * room // 3 - len(_ARROW) - 2
+    if arguments and reply and least >= _ARGUMENTS_MIN:
+        arguments = cut(arguments, max(room - width(reply) - len(_ARROW) - 2, least))
+    elif arguments:
+        arguments, reply = cut(arguments, max(room - 2, 0)), ""
     return "".join((f"  {arguments}" if arguments else "", f"{_ARROW}{reply}" if reply else ""))
 
 
 _ARROW = "  -> "
+_ARGUMENTS_MIN = 6
+"""With less room than this for arguments beside a result, they have all of it: a line of dots tells nothing."""
 
 
 def _excerpt(reader: Callable[[str], str], payload: str | None) -> str:

@@ -303,6 +303,20 @@ def test_mlflow_names_the_prompt_and_the_hour_in_the_cache():
     assert chat.tokens == Tokens(input=100, output=1, cache_write=50, cache_write_1h=40)
 
 
+def test_a_session_with_a_server_is_no_conversation():
+    """An MCP session outlives conversations and serves several; it stays an attribute."""
+    call = one({"mcp.method.name": "tools/call", "gen_ai.tool.name": "t", "mcp.session.id": "s"})
+    assert (call.conversation_id, call.attributes["mcp.session.id"]) == (None, "s")
+
+
+def test_langsmiths_printed_details_are_read():
+    """Where only printed Python tells the cached tokens, they are read from it."""
+    chat = one({"langsmith.span.kind": "llm", "gen_ai.usage.input_tokens": 350, "gen_ai.usage.output_tokens": 20,
+                "gen_ai.usage.input_token_details": "{'cache_read': 200, 'cache_creation': 50}",
+                "gen_ai.usage.output_token_details": "{'reasoning': 7}"})  # fmt: skip
+    assert chat.tokens == Tokens(350, 20, 200, 50, reasoning=7)
+
+
 def test_a_batch_is_priced_as_one():
     """The tier that the provider says it served halves the list price."""
     chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "claude-opus-5-5", "gen_ai.usage.input_tokens": 10}

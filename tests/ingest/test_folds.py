@@ -18,6 +18,8 @@ CHAT, TOOL = Operation.CHAT, Operation.TOOL
         ("429", "", None, CHAT, ErrorClass.RATE_LIMIT),
         ("", "Error code: 429 - {'type': 'error'}", None, CHAT, ErrorClass.RATE_LIMIT),
         ("ThrottlingException", "", None, CHAT, ErrorClass.RATE_LIMIT),
+        ("insufficient_quota", "", None, CHAT, ErrorClass.RATE_LIMIT),
+        ("anthropic.EnforcedSpendLimitReached", "", 403, CHAT, ErrorClass.RATE_LIMIT),
         ("overloaded_error", "", 529, CHAT, ErrorClass.OVERLOADED),
         ("", "", 529, CHAT, ErrorClass.OVERLOADED),
         ("APITimeoutError", "", None, CHAT, ErrorClass.TIMEOUT),

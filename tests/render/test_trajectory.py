@@ -93,7 +93,7 @@ def test_a_narrow_terminal_leaves_out_times_and_keeps_words() -> None:
     """Below 100 columns a row does without the start, below 80 without the duration; the header is broken, not cut."""
     spans = (root(), lookup(2, input="q" * 100, output="r" * 100))
     assert rows(*spans, columns=90)[1].startswith("      1      500 ms                      lookup_order  qqqq")
-    assert rows(*spans, columns=60)[1] == "      1                      lookup_order  qqqq…  -> rrrrrr…"
+    assert rows(*spans, columns=60)[1] == "      1                      lookup_order  qqqqqqqqqqqqqqqq…"
     head = trajectory_view(trajectory(*spans), 60).split("\n\n")[0].splitlines()
     assert head[3:5] == ["2 spans, 1 step: 0 inferences, 1 tool call; 0 errors, 0", "retries"]
 
@@ -105,6 +105,21 @@ def test_a_result_is_in_sight_behind_long_arguments() -> None:
     [line] = rows(lookup(2, parent=None, input="q" * 300, output="r" * 300), columns=120)
     assert len(line) == 120
     assert line.count("r") > 12
+
+
+def test_what_tools_cost_is_told_by_tool() -> None:
+    """Priced tool calls add up by tool in the header, dearest first; a call that is reported twice counts once."""
+    priced = [lookup(number, cost_usd=0.01) for number in (2, 3)]
+    again = lookup(4, parent=3, cost_usd=0.01)
+    view = trajectory_view(trajectory(root(), *priced, again, span(5, tool="trino", cost_usd=1.5), span(6, tool="ls")))
+    assert "\ntools cost $1.52 more: trino $1.50 (1 call), lookup_order $0.02 (2 calls)\n" in view
+    assert "tools cost" not in trajectory_view(trajectory(root(), lookup(2)))
+
+
+def test_without_room_for_two_the_arguments_have_it() -> None:
+    """Behind a long name no line ends in nothing but dots."""
+    [line] = rows(lookup(2, parent=None, tool="t" * 60, input="q" * 300, output="r" * 300), columns=130)
+    assert line.endswith("ttt  qqqqqqqqqqqqqqq…")
 
 
 def test_who_took_a_step_is_named_where_it_is_another_agent() -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from analyzer.ingest.dialects.base import Content, Dialect, count, decoded, json_field
+from analyzer.ingest.dialects.base import Content, Dialect, Source, count, decoded, json_field
 from analyzer.ingest.raw import RawSpan
 from analyzer.types.trace import Operation, Tokens
 
@@ -41,6 +42,21 @@ def usage(raw: RawSpan) -> Tokens | None:
     )
 
 
+def printed(group: str, key: str) -> Source:
+    """Return a source that reads a count out of printed Python: `{'cache_read': 50}`."""
+    pattern = re.compile(rf"'{key}': (\d{{1,12}})")
+
+    def read(raw: RawSpan) -> Any:
+        text = raw.attributes.get(f"gen_ai.usage.{group}")
+        found = pattern.search(text[:_PRINTED_CHARS_MAX]) if isinstance(text, str) else None
+        return found.group(1) if found else None
+
+    return read
+
+
+_PRINTED_CHARS_MAX = 2000
+
+
 def run_output(raw: RawSpan) -> Content | None:
     """Return the run's output without the wrapping `{"output": ...}`."""
     text = raw.attributes.get("gen_ai.completion")
@@ -75,6 +91,9 @@ LANGSMITH = Dialect(
     ),
     user_id=("langsmith.metadata.user_id",),
     usage=(usage,),
+    cache_read=(printed("input_token_details", "cache_read"),),
+    cache_write=(printed("input_token_details", "cache_creation"),),
+    reasoning=(printed("output_token_details", "reasoning"),),
     cost=(json_field("langsmith.metadata.usage_metadata", "total_cost"),),
     tool_input=("gen_ai.prompt",),
     tool_output=(run_output,),
@@ -82,4 +101,4 @@ LANGSMITH = Dialect(
     agent_output=(run_output,),
     repeated=("gen_ai.serialized.doc",),
 )
-"""`gen_ai.usage.input_token_details` is printed Python; the same figures stand in `usage_metadata` as JSON."""
+"""`gen_ai.usage.input_token_details` is printed Python; where LangChain ran, the same stands in `usage_metadata`."""

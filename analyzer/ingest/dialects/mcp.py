@@ -11,10 +11,10 @@ MCP = Dialect(
     operation=("mcp.method.name",),
     operations={"tools/call": Operation.TOOL},
     tool=("gen_ai.tool.name", "mcp.tool.name"),
-    conversation_id=("gen_ai.conversation.id", "mcp.session.id"),
-    http_status=(),
     prompt_name=("gen_ai.prompt.name", "mcp.prompt.name"),
     tool_input=("gen_ai.tool.call.arguments", "mcp.request.params", "mcp.tool.arguments"),
     tool_output=("gen_ai.tool.call.result", "mcp.response.result", "mcp.tool.result"),
 )
-"""The server's span repeats the caller's: `types.repeats.repeats_of` folds nested calls of one tool."""
+"""The server's span repeats the caller's: `types.repeats.repeats_of` folds nested calls of one tool.
+
+A session with a server (`mcp.session.id`) is no conversation: it is kept among the attributes."""

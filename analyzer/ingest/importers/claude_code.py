@@ -188,6 +188,7 @@ class _Reader:
                 provider="anthropic" if model and model.startswith("claude") else None,
                 tokens=None if model == _SYNTHETIC else tokens_of(message.get("usage")),
                 cost_usd=cost_of(record.get("costUSD")),
+                service_tier=turn.service_tier,
                 finish=finish_reason(message.get("stop_reason")),
                 response_id=identity,
                 start_ns=chain.last_ns if chain.last_ns is not None else at_ns,

@@ -181,6 +181,7 @@ def reply_of(turn: Turn, position: str, index: int, prompts: Mapping[str, Any], 
         provider=turn.provider,
         tokens=turn.tokens,
         cost_usd=turn.cost_usd,
+        service_tier=turn.service_tier,
         finish=turn.finish,
         response_id=turn.id,
         start_ns=turn.at_ns,
@@ -294,7 +295,7 @@ _LOOKED_AT = 20
 
 def _replies(response: Mapping[str, Any]) -> list[Any]:
     """Return the messages of a response: OpenAI's choices, or Anthropic's message itself."""
-    shared = {key: response[key] for key in ("usage", "model", "id", "created") if key in response}
+    shared = {key: response[key] for key in ("usage", "model", "id", "created", "service_tier") if key in response}
     for choice in objects_of(response.get("choices"))[:1]:
         if isinstance(choice.get("message"), dict):
             return [{**shared, "finish_reason": choice.get("finish_reason"), **choice["message"]}]

@@ -35,6 +35,8 @@ class Reply:
     provider: str | None = None
     tokens: Tokens | None = None
     cost_usd: float | None = None
+    service_tier: str | None = None
+    """"batch", "flex", "standard", ...: what the provider says it served."""
     finish: FinishReason | None = None
     response_id: str | None = None
     start_ns: int | None = None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from analyzer.ingest.dialects.base import count
 from analyzer.ingest.folds import outcome_score, outcome_word
 from analyzer.ingest.importers.base import Context, Found, Importer, Value
 from analyzer.ingest.importers.records import camel, records, span_of, unwrapped
 from analyzer.ingest.importers.usage import cost_of
-from analyzer.ingest.importers.values import first_name, json_of, name_of, object_of, objects_of, text_of
+from analyzer.ingest.importers.values import decoded, first_name, json_of, name_of, object_of, objects_of, text_of
 from analyzer.types.trace import Outcome
 
 NAME = "langfuse"
@@ -24,6 +25,8 @@ _TRACE_KEYS_MIN = 2
 _VERDICTS = frozenset({"success", "correctness", "correct", "resolved", "passed", "outcome", "goal_achieved"})
 """Names of scores that judge the goal. A score of 1 for "toxicity" is no success."""
 _OLD_USAGE = {"promptTokens": "input", "completionTokens": "output", "totalTokens": "total"}
+_FLAT_USAGE = {"inputUsage": "input", "outputUsage": "output", "totalUsage": "total"}
+"""How the second version of the observations API spells it."""
 
 
 def recognises(value: Any) -> bool:
@@ -143,22 +146,31 @@ def _payload(value: Any) -> str | None:
 
 def _usage(record: Mapping[str, Any]) -> str | None:
     """Return usage as Langfuse's exporter writes it; older exports have `usage`, the oldest `promptTokens`."""
-    details = object_of(record.get("usageDetails")) or object_of(record.get("usage"))
+    told = object_of(decoded(record.get("usageDetails")))
+    details = told or object_of(decoded(record.get("usage")))
     if not details:
-        details = {new: record[old] for old, new in _OLD_USAGE.items() if record.get(old)}
-    counts = {key: value for key, value in details.items() if isinstance(value, int | float | dict) and value}
-    if not counts and not object_of(record.get("usageDetails")):
+        details = {new: record[old] for old, new in (_OLD_USAGE | _FLAT_USAGE).items() if record.get(old)}
+    counts = {key: value for key, value in details.items() if value and (isinstance(value, dict) or count(value))}
+    if not counts and not told:
         # Langfuse writes zeros where the caller reported nothing.
         return None
     return json_of({_OLD_USAGE.get(key, key): value for key, value in (counts or details).items()})
 
 
 def _cost(record: Mapping[str, Any]) -> str | None:
-    details = object_of(record.get("costDetails"))
+    details = {key: usd for key, value in object_of(decoded(record.get("costDetails"))).items() if (usd := _usd(value))}
     if details:
         return json_of(details)
-    total = cost_of(record.get("calculatedTotalCost"), record.get("totalCost"))
+    total = cost_of(_usd(record.get("calculatedTotalCost")), _usd(record.get("totalCost")))
     return None if total is None else json_of({"total": total})
+
+
+def _usd(value: Any) -> float | None:
+    """Return an amount, which exports of the database write as text; None for what is none, and for 0."""
+    try:
+        return float(value) or None
+    except (TypeError, ValueError):
+        return None
 
 
 def _outcome(scores: Any) -> str | None:

@@ -120,7 +120,7 @@ def replied(response: Mapping[str, Any]) -> list[Any]:
     items = [item for item in objects_of(response.get("output")) if _is_of_reply(item)]
     if not items or not is_response(response):
         return []
-    told = {key: response[key] for key in ("usage", "model", "id") if key in response}
+    told = {key: response[key] for key in ("usage", "model", "id", "service_tier") if key in response}
     first, *rest = _reply(items)
     when = {"created_at": response["created_at"]} if "created_at" in response else {}
     cut = word_of(object_of(response.get("incomplete_details")).get("reason"))

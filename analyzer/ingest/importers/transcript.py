@@ -253,7 +253,7 @@ class Transcript:
         if reply.cost_usd is not None or reply.tokens is None or self._pricer is None:
             return reply.cost_usd
         at = None if start_ns is None else datetime.fromtimestamp(start_ns / 1e9, UTC)
-        return self._pricer.cost(reply.provider, reply.model, reply.tokens, at)
+        return self._pricer.cost(reply.provider, reply.model, reply.tokens, at, service_tier=reply.service_tier)
 
     def _tool_cost(self, span: Span, end_ns: int | None, attributes: Mapping[str, Any], result: str) -> float | None:
         if self._pricer is None:

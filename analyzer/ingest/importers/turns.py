@@ -85,6 +85,7 @@ class Turn:
     results: tuple[Returned, ...]
     tokens: Tokens | None
     cost_usd: float | None
+    service_tier: str | None
     model: str | None
     provider: str | None
     id: str | None
@@ -146,6 +147,7 @@ def turn_of(value: Any, position: str = "") -> Turn | None:
         results=_results(entry, role, position),
         tokens=tokens_of(usage),
         cost_usd=cost_of(entry.get("cost"), entry.get("cost_usd"), extra.get("cost"), details.get("cost")),
+        service_tier=first_name(*(one.get("service_tier") for one in (details, response, entry))),
         model=first_name(response.get("model"), entry.get("model"), meta.get("model_name"), meta.get("model")),
         provider=first_name(entry.get("provider"), meta.get("model_provider")),
         id=first_name(response.get("id"), entry.get("id"), meta.get("id")),

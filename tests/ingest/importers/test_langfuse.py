@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from support.stored import LANGFUSE, imported
 
 from analyzer.types.trace import Operation, Outcome, Status, Tokens
@@ -61,3 +62,21 @@ def test_a_broken_record_is_named_by_its_place():
     found = imported(json.dumps([LANGFUSE["observations"][0], {"foo": 1}]).encode())
     assert [(kind, place) for kind, place, _ in found.remarks] == [("Refused", "[1]")]
     assert len(found.steps) == 1
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        {"usageDetails": {"input": 10, "output": 2, "total": 12}, "costDetails": {"input": 0.2, "output": 0.05}},
+        {"usageDetails": '{"input":10,"output":2}', "costDetails": '{"total":0.25}'},
+        {"usageDetails": {"input": "10", "output": "2"}, "costDetails": {"total": "0.25"}},
+        {"inputUsage": 10, "outputUsage": 2, "totalUsage": 12, "totalCost": "0.25"},
+        {"usage": {"input": 10, "output": 2, "unit": "TOKENS"}, "calculatedTotalCost": 0.25},
+    ],
+)
+def test_usage_and_cost_in_every_spelling(usage):
+    """Details as objects or as JSON text, numbers or numbers as text, flat fields of the API's second version."""
+    record = {"id": "1", "traceId": "t", "type": "GENERATION", "name": "llm", "model": "m",
+              "startTime": "2026-11-20T10:00:01Z", "endTime": "2026-11-20T10:00:02Z"}  # fmt: skip
+    [chat] = [span for span in imported(record | usage).one.spans if span.operation is Operation.CHAT]
+    assert (chat.tokens, chat.cost_usd) == (Tokens(10, 2), pytest.approx(0.25))

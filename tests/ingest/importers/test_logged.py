@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.stored import OPENAI_MESSAGES, imported
 
+from analyzer.ingest.pricing import Pricer
 from analyzer.types.trace import Status, Tokens
 
 ASKED = {"role": "user", "content": "weather?"}
@@ -122,6 +123,16 @@ def test_a_response_by_itself_is_a_run_of_one_reply(document):
     found = imported(document)
     assert found.formats == {"openai-chat"}
     assert (found.one.summary.inferences, found.one.summary.input_tokens) == (1, 100)
+
+
+def test_a_batch_in_a_log_is_priced_as_one():
+    """Anthropic says the tier in the usage, OpenAI beside it: both halve the list price."""
+    plain = anthropic([ASKED], "so", {"input_tokens": 100, "output_tokens": 20}, 1)
+    batch = anthropic([ASKED], "so", {"input_tokens": 100, "output_tokens": 20, "service_tier": "batch"}, 1)
+    costs = [imported(line, pricer=Pricer()).one.summary.cost_usd for line in (plain, batch)]
+    assert costs[0] == 2 * costs[1] > 0
+    answers = [imported(RESPONSE | tier, pricer=Pricer()).one.summary for tier in ({}, {"service_tier": "flex"})]
+    assert answers[0].cost_usd == 2 * answers[1].cost_usd > 0
 
 
 def steps(found):
