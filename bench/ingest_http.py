@@ -372,6 +372,7 @@ def measure(make: Callable[[Path, int], Server], requests: list[bytes], spans: i
     # At the end: what is still in the write-ahead log is moved into the file when a server stops.
     size = disk(database) - before
     shutil.rmtree(folder, ignore_errors=True)
+    print(f"{server.name}: {spans:,} spans in {seconds:.1f} s, {cpu:.1f} s of processor time", flush=True)
     return Figures(server.name, spans, spans / seconds, cpu / spans * 1000, size / spans, peak, again)
 
 

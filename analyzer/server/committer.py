@@ -15,9 +15,9 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from analyzer.errors import StoreBusyError
+from analyzer.errors import AnalyzerError, StoreBusyError
 from analyzer.ingest.pricing import Pricer
 from analyzer.server.decode import Decoded, Encoding, Signal, decode
 from analyzer.server.limits import Limits
@@ -132,8 +132,7 @@ class Committer:
                 job.answer.set_exception(busy("the store is busy"))
         except Exception as error:  # noqa: BLE001 - whatever the store trips over, the client must keep its batch
             if len(ready) == 1:
-                self._unforeseen("the store", error)
-                ready[0][0].answer.set_exception(busy("the store failed"))
+                self._failed(*ready[0], error)
                 return
             # One request that the store cannot take must not cost the others their commit.
             for one in ready:
@@ -145,22 +144,57 @@ class Committer:
         except StoreBusyError:
             one[0].answer.set_exception(busy("the store is busy"))
         except Exception as error:  # noqa: BLE001 - as above
-            self._unforeseen("the store", error)
-            one[0].answer.set_exception(busy("the store failed"))
+            self._failed(*one, error)
+
+    def _failed(self, job: _Job, decoded: Decoded, error: Exception) -> None:
+        """Answer a request at which the store failed."""
+        self._unforeseen("the store", error)
+        rest = None if isinstance(error, AnalyzerError) else self._span_by_span(decoded)
+        if rest is None:
+            job.answer.set_exception(busy("the store failed"))
+        else:
+            self._answer(job, rest)
+
+    def _span_by_span(self, decoded: Decoded) -> Decoded | None:
+        """Keep what can be kept of a request that holds something the store trips over, and count the rest.
+
+        Put off, it would come again until its client drops all of it. None where nothing can be kept: then it is not
+        the spans that are wrong, and what comes again later may pass.
+        """
+        taken: list[Span] = []
+        for span in decoded.spans:
+            try:
+                self._kept([span])
+            except AnalyzerError:
+                return None
+            except Exception:  # noqa: BLE001, S112 - said once for the request
+                continue
+            taken.append(span)
+        if not taken:
+            return None
+        lost = len(decoded.spans) - len(taken)
+        why = "; ".join(part for part in (decoded.why, f"{lost} spans could not be stored") if part)
+        return replace(decoded, spans=tuple(taken), rejected=decoded.rejected + lost, why=why)
 
     def _write(self, ready: Sequence[tuple[_Job, Decoded]]) -> None:
         """Commit what several requests gave in one transaction, then answer them."""
         spans = [span for _, decoded in ready for span in decoded.spans]
         if spans:
-            added = self._add(spans)
-            self.tally.commits += 1
-            self.tally.spans_new += added.spans_new
-            self.tally.spans_known += added.spans_known
+            self._kept(spans)
         for job, decoded in ready:
-            self.tally.requests += 1
-            self.tally.rejected += decoded.rejected
-            self.tally.ignored += decoded.ignored
-            job.answer.set_result(decoded)
+            self._answer(job, decoded)
+
+    def _kept(self, spans: Sequence[Span]) -> None:
+        added = self._add(spans)
+        self.tally.commits += 1
+        self.tally.spans_new += added.spans_new
+        self.tally.spans_known += added.spans_known
+
+    def _answer(self, job: _Job, decoded: Decoded) -> None:
+        self.tally.requests += 1
+        self.tally.rejected += decoded.rejected
+        self.tally.ignored += decoded.ignored
+        job.answer.set_result(decoded)
 
     def _decoded(self, job: _Job) -> Decoded | None:
         try:

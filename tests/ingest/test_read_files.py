@@ -271,8 +271,8 @@ def test_damage_in_a_protobuf_message_costs_the_span_it_stands_in():
 @given(st.integers(0, len(WHOLE) - 1), st.binary(min_size=1, max_size=8))
 @settings(max_examples=150, deadline=None)
 def test_salvage_makes_nothing_up(at, patch):
-    """Whatever is overwritten in a message, every other span that is taken is one of the sound ones, once."""
+    """Eight bytes overwritten anywhere change at most the two spans they touch; what is missing is said."""
     spans, remarks = read(WHOLE[:at] + patch + WHOLE[at + len(patch) :])
-    sound = [number for number in spans if number <= 50]
-    assert len(sound) == len(set(sound))
-    assert len(spans) >= 49 or remarks
+    unchanged = len(set(spans).intersection(range(1, 51)))
+    assert len(spans) - unchanged <= 2
+    assert len(spans) == 50 or (len(spans) < 50 and remarks)

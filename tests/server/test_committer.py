@@ -97,6 +97,19 @@ def test_a_request_that_cannot_be_stored_does_not_cost_the_others() -> None:
         assert caught.value.status == 503
 
 
+def test_a_span_that_cannot_be_stored_does_not_cost_its_request() -> None:
+    """Where one span of a request makes the store fail, it is counted as rejected and the others are kept."""
+    gate = Gate(poison="bad")
+    with gathering(gate) as committer:
+        mixed = to_proto(request(span(1, name="a"), span(2, name="bad"), span(3, name="c")))
+        answer = committer.submit(Signal.TRACES, Encoding.PROTO, mixed)
+        gate.free.set()
+        decoded = answer.result(10)
+    assert (decoded.rejected, decoded.why) == (1, "1 spans could not be stored")
+    assert gate.commits == [["first"], ["a"], ["c"]]
+    assert (committer.tally.spans_new, committer.tally.rejected) == (3, 1)
+
+
 def test_a_broken_request_is_refused_beside_good_ones() -> None:
     """A body that cannot be decoded is refused, and its neighbours are committed."""
     gate = Gate()
