@@ -87,3 +87,16 @@ def unpriced_models(raw: sqlite3.Connection) -> list[tuple[str, int]]:
     for use in _unpriced(raw, "", ()):
         calls[use.model] += use.calls
     return sorted(calls.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def unpriced_tools(raw: sqlite3.Connection) -> list[tuple[str, int]]:
+    """Return tools with calls that have no cost, with the number of these calls."""
+    return [
+        (str(tool), int(calls))
+        for tool, calls in raw.execute(
+            "SELECT s.tool, COUNT(*) FROM spans s JOIN trajectories t ON t.id = s.trajectory"
+            " WHERE s.operation = 'execute_tool' AND s.repeated = 0 AND s.tool IS NOT NULL AND s.cost_usd IS NULL"
+            " AND t.agent <> ? GROUP BY 1 ORDER BY 2 DESC, 1",
+            (OWN_AGENT,),
+        )
+    ]

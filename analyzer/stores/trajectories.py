@@ -231,6 +231,11 @@ class SqliteTrajectories:
         with self.connection.reading() as raw:
             return aggregates.unpriced_models(raw)
 
+    def unpriced_tools(self) -> list[tuple[str, int]]:
+        """Return the tools with calls that have no cost, and these calls, most first."""
+        with self.connection.reading() as raw:
+            return aggregates.unpriced_tools(raw)
+
     def search(
         self, text: str, *, trace_ids: Sequence[str] = (), agent: str | None = None, limit: int = 20
     ) -> list[Hit]:
