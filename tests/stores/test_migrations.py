@@ -121,3 +121,14 @@ def test_processes_that_open_a_new_file_at_once_all_succeed(tmp_path: Path) -> N
     assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
     with SqliteTrajectories(path) as store:
         assert [store.trajectory(trace_id(number)).summary.spans for number in (1, 2, 3, 4)] == [5, 5, 5, 5]
+
+
+def test_what_tools_cost_is_added_up_in_an_older_store(tmp_path: Path) -> None:
+    """A store that knew the cost of tool calls only span by span shows it per trajectory after the migration."""
+    path = restored(SCHEMAS[0], tmp_path)
+    raw = sqlite3.connect(path)
+    raw.execute("UPDATE spans SET cost_usd = 0.25 WHERE operation = 'execute_tool'")
+    raw.commit()
+    raw.close()
+    with SqliteTrajectories(path) as store:
+        assert [one.tool_cost_usd for one in store.summaries()] == [0.25, 0.25, 0.25]
