@@ -183,7 +183,7 @@ def _hit(store: TrajectoryStore, finding: Finding, agent: str, end: datetime) ->
     tool = finding.subject.tool
     if finding.kind is not Kind.TOOL_ERRORS or tool is None:
         return None
-    used = store.tool_use(agent, tool, finding.onset, end)
+    used = store.callers(agent, tool, finding.onset, end)
     seen = used.calls if finding.unit == CALLS else used.trajectories
     return Affected(used.failed, used.trajectories) if seen and seen >= SAMPLE_MIN * finding.of else None
 

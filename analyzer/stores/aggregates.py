@@ -6,7 +6,7 @@ import sqlite3
 from collections import Counter
 from datetime import datetime
 
-from analyzer.stores.base import ToolUse, UnpricedUse, Usage
+from analyzer.stores.base import Callers, UnpricedUse, Usage
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 
 _UNPRICED = "s.input_tokens IS NOT NULL AND s.cost_usd IS NULL"
@@ -55,15 +55,15 @@ def usage(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime) -
     ]
 
 
-def tool_use(raw: sqlite3.Connection, agent: str, tool: str, start: datetime, end: datetime) -> ToolUse:
-    """Return calls and distinct trajectories of one tool. See `TrajectoryStore.tool_use`."""
+def callers(raw: sqlite3.Connection, agent: str, tool: str, start: datetime, end: datetime) -> Callers:
+    """Return calls and distinct trajectories of one tool. See `TrajectoryStore.callers`."""
     query = (
         "SELECT COUNT(*), COUNT(DISTINCT s.trajectory),"
         " COUNT(DISTINCT CASE WHEN s.status = 'error' THEN s.trajectory END)"
         " FROM spans s JOIN trajectories t ON t.id = s.trajectory WHERE s.operation = 'execute_tool'"
         " AND s.repeated = 0 AND s.tool = ? AND t.agent = ? AND s.end_ns >= ? AND s.end_ns < ?"
     )
-    return ToolUse(*raw.execute(query, (tool, agent, nanoseconds(start), nanoseconds(end))).fetchone())
+    return Callers(*raw.execute(query, (tool, agent, nanoseconds(start), nanoseconds(end))).fetchone())
 
 
 def unpriced(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[UnpricedUse]:
