@@ -12,7 +12,7 @@ from analyzer.render.numbers import count, duration, moment, money, number, perc
 from analyzer.render.text import cut, one_line, padded
 from analyzer.types.messages import last_message, readable
 from analyzer.types.trace import Operation, Span, Status
-from analyzer.types.trajectory import Trajectory, TrajectorySummary
+from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
 
 WIDTH = 120
 WIDTH_MIN = 60
@@ -47,7 +47,7 @@ def trajectory_view(trajectory: Trajectory, columns: int = WIDTH) -> str:
     numbers = {step.span_id: step.number for step in trajectory.steps}
     tree = _Tree(_children(trajectory.spans), numbers, trajectory.summary.start_ns, columns)
     marks = shapes(tree.children)
-    lines = [*_header(trajectory.summary, columns), "", _titles()]
+    lines = [*_header(trajectory.summary, columns), *_tool_costs(trajectory, columns), "", _titles()]
     stack: list[tuple[Span | Repeat, int]] = [(entry, 0) for entry in reversed(folded(tree.children[None], marks))]
     while stack:
         entry, depth = stack.pop()
@@ -64,6 +64,21 @@ def trajectory_table(summaries: Sequence[TrajectorySummary]) -> Table:
     """Return the list of trajectories, a row each, in the order given."""
     header = ("trace", "agent", "version", "started", "took", "steps", "tokens", "cost", "errors", "outcome")
     return Table(header, tuple(_row(summary) for summary in summaries), right=frozenset({4, 5, 6, 7, 8}))
+
+
+def tool_table(uses: Sequence[ToolUse]) -> Table:
+    """Return what tools were used for, a row an agent and tool, in the order given."""
+    rows = [
+        (
+            plain(one_line(use.agent, 40)),
+            plain(one_line(use.tool, 40)),
+            plain(number(use.calls)),
+            plain("-" if use.seconds is None else duration(use.seconds)),
+            plain("-" if use.cost_usd is None else money(use.cost_usd)),
+        )
+        for use in uses
+    ]
+    return Table(("agent", "tool", "calls", "took", "cost"), tuple(rows), right=frozenset({2, 3, 4}))
 
 
 def _row(summary: TrajectorySummary) -> tuple[Line, ...]:
@@ -99,6 +114,18 @@ def _header(summary: TrajectorySummary, columns: int) -> list[str]:
         f"{tokens(summary.input_tokens)} tokens in, {tokens(summary.output_tokens)} out{cached}; cost {_cost(summary)}",
     ]
     return [cut(line, columns) for line in lines]
+
+
+def _tool_costs(trajectory: Trajectory, columns: int) -> list[str]:
+    """Return a line of what tools cost, or none where no rule gives any of them a cost."""
+    if trajectory.summary.tool_cost_usd is None:
+        return []
+    each = [
+        f"{one_line(use.tool, 40)} x{use.calls} {money(use.cost_usd)}"
+        for use in trajectory.tool_uses
+        if use.cost_usd is not None
+    ]
+    return [cut(f"tools cost {money(trajectory.summary.tool_cost_usd)} besides: {', '.join(each)}", columns)]
 
 
 def _titles() -> str:

@@ -11,7 +11,7 @@ from analyzer.types.metric import Series
 from analyzer.types.report import Change, Incident, Sent
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
-from analyzer.types.trajectory import Trajectory, TrajectorySummary
+from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
 
 Order = Literal["recent", "oldest", "cost", "errors", "steps", "duration", "repeats"]
 """How a list of summaries is sorted: newest or largest first."""
@@ -147,6 +147,12 @@ class TrajectoryStore(Protocol):
 
     def usage(self, agent: str, start: datetime, end: datetime) -> list[Usage]:
         """Return amounts per version and model for the account of a change."""
+
+    def tool_uses(self, start: datetime, end: datetime, *, agent: str | None = None) -> list[ToolUse]:
+        """Return calls, seconds and cost per agent and tool, of trajectories that ended in the range.
+
+        The costliest first, then the slowest. Without an agent the analyst's own are left out.
+        """
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """Return what was first seen in the range: versions, models, prompts, tool definitions.

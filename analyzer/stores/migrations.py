@@ -112,3 +112,13 @@ def m003_blocks(db: Database) -> None:
     """
     _execute(db, BLOCKS)
     convert_payloads(db.conn)
+
+
+@MIGRATIONS()
+def m004_tool_costs(db: Database) -> None:
+    """Keep what a trajectory's tools cost beside what its models cost: lists read no spans."""
+    db.execute("ALTER TABLE trajectories ADD COLUMN tool_cost_usd REAL")
+    db.execute(
+        "UPDATE trajectories SET tool_cost_usd = (SELECT SUM(cost_usd) FROM spans"
+        " WHERE trajectory = trajectories.id AND operation = 'execute_tool' AND repeated = 0)"
+    )

@@ -40,6 +40,8 @@ UPSERT = (
     # Of two forms of one span the one that ended later wins, then the larger digest: whatever the order of arrival.
     " WHERE (COALESCE(excluded.end_ns, 0), excluded.digest) > (COALESCE(end_ns, 0), digest)"
 )
+RANK = "COALESCE(end_ns, 0), digest"
+"""What that condition compares."""
 SELECT_LIGHT = f"SELECT {', '.join((*PLAIN, 'system_hash', 'tools_hash'))} FROM spans"  # noqa: S608 - own names only
 SELECT_FULL = f"SELECT {', '.join((*PLAIN, *TEXTS, 'resource', 'extra'))} FROM spans"  # noqa: S608 - own names only
 

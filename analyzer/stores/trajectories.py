@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from analyzer.errors import NotFoundError
 from analyzer.masking import Masker
-from analyzer.stores import aggregates, retention, rows, search, stats, summaries
+from analyzer.stores import aggregates, retention, rows, search, stats, summaries, tools
 from analyzer.stores.base import Added, Hit, Order, Pruned, StoreStats, Usage
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
@@ -21,7 +21,7 @@ from analyzer.types.metric import Series
 from analyzer.types.report import Change
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
-from analyzer.types.trajectory import Trajectory, TrajectorySummary, ordered, steps_of
+from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary, ordered, steps_of
 
 TRAJECTORY_CHARACTERS_MAX = 32_000_000
 """Payload characters `trajectory` returns in all: a run of 10,000 steps repeats its history 10,000 times."""
@@ -174,6 +174,11 @@ class SqliteTrajectories:
         """See `TrajectoryStore.usage`."""
         with self.connection.reading() as raw:
             return aggregates.usage(raw, agent, start, end)
+
+    def tool_uses(self, start: datetime, end: datetime, *, agent: str | None = None) -> list[ToolUse]:
+        """See `TrajectoryStore.tool_uses`."""
+        with self.connection.reading() as raw:
+            return tools.uses(raw, start, end, agent)
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """See `TrajectoryStore.changes`."""

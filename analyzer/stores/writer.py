@@ -36,6 +36,11 @@ class _Staged:
     extra: bytes
     digest: int
 
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Of two forms of one span the one of the higher rank is kept; `rows.RANK` says the same of a row."""
+        return self.plain[rows.PLAIN.index("end_ns")] or 0, self.digest
+
 
 @dataclass(slots=True)
 class _Arrival:
@@ -114,20 +119,26 @@ class Writer:
     def _write(self, raw: sqlite3.Connection, staged: Sequence[_Staged]) -> Added:
         arrivals = _arrivals(raw, staged)
         self._intake.settle(raw)
+        known = _known(raw, arrivals.values())
+        placed: dict[int, list[Any]] = {}
         # In the order of arrival: a prompt is placed after the one that it continues.
-        placed = {id(one): self._row(raw, arrivals[one.span.trace_id], one) for one in staged}
+        for one in staged:
+            arrival = arrivals[one.span.trace_id]
+            texts = self._texts(raw, arrival, one)
+            if id(one) not in known:
+                placed[id(one)] = self._row(arrival, one, texts)
         self._intake.finish(raw)
         new = 0
         fresh_rows: list[list[Any]] = []
         fresh: list[tuple[int, TrajectorySummary]] = []
         for trace_id, arrival in arrivals.items():
-            own = [placed[id(one)] for one in arrival.staged]
+            own = [placed[id(one)] for one in arrival.staged if id(one) in placed]
             summary = _summary(trace_id, arrival, own) if arrival.is_new else None
             if summary is not None:
                 fresh.append((arrival.owner, summary))
                 fresh_rows += own
                 new += len(own)
-            else:
+            elif own:
                 new += _merge(raw, trace_id, arrival, own)
         raw.executemany(rows.UPSERT, fresh_rows)
         summaries.insert(raw, fresh)
@@ -137,21 +148,22 @@ class Writer:
         )
         return Added(spans_new=new, spans_known=len(staged) - new, trajectories=len(arrivals))
 
-    def _row(self, raw: sqlite3.Connection, arrival: _Arrival, one: _Staged) -> list[Any]:
-        place, blocks = self._intake.place, arrival.blocks
-        resource = place(raw, one.resource, blocks)
+    def _texts(self, raw: sqlite3.Connection, arrival: _Arrival, one: _Staged) -> list[int | None]:
+        """Return the references of a span's texts, and of its resource."""
+        texts = (one.input, one.output, one.system, one.tools, one.resource)
+        return [self._intake.place(raw, text, arrival.blocks) for text in texts]
+
+    def _row(self, arrival: _Arrival, one: _Staged, texts: Sequence[int | None]) -> list[Any]:
+        *references, resource = texts
         assert resource is not None  # noqa: S101 - a document is never empty
         return [
             arrival.owner,
             *one.plain,
             one.system.version if one.system else None,
             one.tools.version if one.tools else None,
-            place(raw, one.input, blocks),
-            place(raw, one.output, blocks),
-            place(raw, one.system, blocks),
-            place(raw, one.tools, blocks),
+            *references,
             -resource >> 1,
-            self._intake.append(one.extra, blocks),
+            self._intake.append(one.extra, arrival.blocks),
             0,
             one.digest,
         ]
@@ -178,6 +190,23 @@ def _arrivals(raw: sqlite3.Connection, staged: Sequence[_Staged]) -> dict[str, _
             owner, following = following, following + 1
         arrivals[trace_id] = _Arrival(owner, is_new, own)
     return arrivals
+
+
+def _known(raw: sqlite3.Connection, arrivals: Iterable[_Arrival]) -> set[int]:
+    """Return which staged spans the store has in this form or a later one: sent again, they take no room."""
+    known: set[int] = set()
+    for arrival in arrivals:
+        if arrival.is_new:
+            continue
+        for start in range(0, len(arrival.staged), _CHUNK):
+            chunk = arrival.staged[start : start + _CHUNK]
+            marks = ",".join("?" * len(chunk))
+            query = f"SELECT span_id, {rows.RANK} FROM spans WHERE trajectory = ? AND span_id IN ({marks})"  # noqa: S608 - own names and question marks
+            found = {
+                row[0]: row[1:] for row in raw.execute(query, (arrival.owner, *(one.span.span_id for one in chunk)))
+            }
+            known.update(id(one) for one in chunk if one.span.span_id in found and one.rank <= found[one.span.span_id])
+    return known
 
 
 def _summary(trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> TrajectorySummary | None:

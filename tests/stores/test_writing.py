@@ -16,6 +16,7 @@ from support.spans import EPOCH, chat, history, ns, root, tool, trace_id
 from analyzer.stores import intake, rows
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.trace import Event, Span, Tokens
+from analyzer.types.trajectory import ToolUse
 
 
 def test_absurd_numbers_are_put_right_and_cost_nobody_else(store: SqliteTrajectories) -> None:
@@ -206,7 +207,7 @@ def test_stats_say_what_is_there_and_what_was_saved(store: SqliteTrajectories) -
     store.add(spans)
     found = store.stats()
     sent = sum(len(json.dumps(json.loads(span.input or ""), separators=(",", ":"))) for span in spans)
-    assert found.schema == "m003_blocks"
+    assert found.schema == "m004_tool_costs"
     assert (found.spans, found.trajectories, found.rows["threads"]) == (40, 1, 40)
     assert sent <= found.sent_bytes < sent + 40 * 200
     assert found.packed_bytes < found.distinct_bytes < found.sent_bytes / 10
@@ -225,3 +226,37 @@ def test_a_reader_sees_one_state_while_another_writes(tmp_path: Path) -> None:
     assert reader.trajectory(trace_id(1)).summary.cost_usd == 9.0
     reader.close()
     writer.close()
+
+
+def test_a_store_opens_for_reading_while_another_process_writes(tmp_path: Path) -> None:
+    """Opening and reading wait for no writer, however long its transaction takes."""
+    with SqliteTrajectories(tmp_path / "store.db") as writer:
+        writer.add([root(1)])
+        with writer.connection.writing(), SqliteTrajectories(tmp_path / "store.db") as reader:
+            assert reader.trajectory(trace_id(1)).summary.spans == 1
+
+
+def test_what_tools_cost_stands_beside_what_models_cost(store: SqliteTrajectories) -> None:
+    """Per trajectory, and added up per agent and tool; a call that is reported twice counts once."""
+    for number in (1, 2):
+        store.add(
+            [
+                root(number, at_s=number, agent=f"agent-{number}"),
+                chat(number, 2),
+                tool(number, 3, at_s=2, lasts_s=2, tool="trino", cost_usd=0.25),
+                tool(number, 4, at_s=2, lasts_s=1, tool="trino", cost_usd=0.25, parent_id=f"{3:016x}"),
+                tool(number, 5, at_s=5, lasts_s=1, tool="trino", cost_usd=0.5),
+                tool(number, 6, at_s=7, lasts_s=4, tool="grep"),
+            ]
+        )
+    one = store.trajectory(trace_id(1))
+    assert (one.summary.cost_usd, one.summary.tool_cost_usd) == (pytest.approx(0.0004), 0.75)
+    assert one.tool_uses == (ToolUse("agent-1", "trino", 2, 3.0, 0.75), ToolUse("agent-1", "grep", 1, 4.0, None))
+    end = EPOCH.replace(year=2027)
+    assert tuple(store.tool_uses(EPOCH, end, agent="agent-1")) == one.tool_uses
+    assert [(use.agent, use.tool) for use in store.tool_uses(EPOCH, end)] == [
+        ("agent-1", "trino"),
+        ("agent-2", "trino"),
+        ("agent-1", "grep"),
+        ("agent-2", "grep"),
+    ]
