@@ -12,6 +12,7 @@ from support.incidents import NOW, ONSET, finding, metric, quote, trace
 
 from analyzer.triage import Rules, triage
 from analyzer.triage.rules import CAUSE_ORDER
+from analyzer.types.choices import Shifted
 from analyzer.types.document import incident_document, incident_from_document
 from analyzer.types.report import (
     Affected,
@@ -89,6 +90,12 @@ def test_first_sight_opens_an_incident_with_everything_computed() -> None:
     assert len(one.id) == len("inc-") + 10
 
 
+def chosen(shifted: Shifted, tool: str) -> Finding:
+    """Return a finding of kind tool-choice."""
+    one = finding(Kind.TOOL_CHOICE, "sql-analyst", tool=tool, value=0.3, baseline=0.0, affected=12, of=40)
+    return replace(one, shifted=shifted, unit="share")
+
+
 @pytest.mark.parametrize(
     ("found", "title"),
     [
@@ -113,6 +120,34 @@ def test_first_sight_opens_an_incident_with_everything_computed() -> None:
             "support-triage: cost per trajectory 2.3x from 08:10 UTC to 17:00 UTC, $4.00 too much",
         ),
         (finding(baseline=0.0), "support-triage: cost per trajectory at $0.31 since 08:10 UTC"),
+        (
+            chosen(Shifted("tables", "orders", "archive"), tool="run_sql"),
+            "sql-analyst: picks table archive instead of orders (run_sql) in 12 of 40 trajectories since 08:10 UTC",
+        ),
+        (
+            chosen(Shifted("region", None, "us-east-1"), tool="deploy"),
+            "sql-analyst: picks region us-east-1 (deploy) in 12 of 40 trajectories since 08:10 UTC",
+        ),
+        (
+            chosen(Shifted("tool", "search_kb", "search_web"), tool="search_web"),
+            "sql-analyst: calls search_web instead of search_kb in 12 of 40 trajectories since 08:10 UTC",
+        ),
+        (
+            chosen(Shifted("tool", "search_kb", None), tool="search_kb"),
+            "sql-analyst: no longer calls search_kb in 12 of 40 trajectories since 08:10 UTC",
+        ),
+        (
+            finding(Kind.RUNAWAY, value=1240, baseline=40, unit="steps", affected=2, of=400),
+            "support-triage: up to 1,240 steps where 40 steps is usual in 2 of 400 trajectories since 08:10 UTC",
+        ),
+        (
+            finding(Kind.BUDGET, value=28.1, baseline=20, unit="USD", affected=0, excess_usd=8.1, onset=NOW - HOUR),
+            "support-triage: $28.10 spent in a day, $20.00 budgeted since 17:00 UTC, $8.10 too much",
+        ),
+        (
+            finding(Kind.BUDGET, value=90, baseline=50, unit="steps a trajectory", affected=1, of=0),
+            "support-triage: 90 steps spent a trajectory, 50 steps budgeted in 1 trajectory since 08:10 UTC",
+        ),
         (finding(Kind.SILENCE, None, affected=0), "fleet: has gone silent since 08:10 UTC"),
         (finding(Kind.TOOL_LATENCY, tool="search"), "support-triage: duration of search 2.3x since 08:10 UTC"),
         (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from analyzer.types.choices import TOOL
 from analyzer.types.report import Finding, Kind, Severity
 
 USD_PER_DAY = ((1000.0, Severity.CRITICAL), (100.0, Severity.HIGH), (10.0, Severity.MEDIUM))
@@ -25,14 +26,16 @@ def severity(finding: Finding, hours: float) -> Severity:
     """Return how bad a finding is; `hours` is the time from its onset to its recovery, or to now.
 
     Money decides for every kind; besides, errors are judged by the share that fails, loops by how many trajectories
-    loop and how long, and everything else by its ratio to what was expected. A tool's errors count one step less than a
-    trajectory's: the agent may recover from them.
+    loop and how long, choices by how the runs end that made them, and everything else by its ratio to what was
+    expected. A tool's errors count one step less than a trajectory's: the agent may recover from them.
     """
     found = [_money(finding, hours)]
     if finding.kind in _RATES:
         found.append(_share(finding))
     elif finding.kind is Kind.LOOP:
         found.append(_loop(finding))
+    elif finding.kind is Kind.TOOL_CHOICE:
+        found.append(_choice(finding))
     elif finding.baseline > 0:
         found.append(_step(COST_RATIO, finding.value / finding.baseline))
     return max(found, key=lambda one: one.rank)
@@ -57,6 +60,17 @@ def _loop(finding: Finding) -> Severity:
     by_count = _step(tuple((float(count), level) for count, level in LOOP_TRAJECTORIES), finding.affected)
     endless = finding.baseline > 0 and finding.value >= LOOP_EXCESS * finding.baseline
     return max(by_count, Severity.MEDIUM if endless else Severity.LOW, key=lambda one: one.rank)
+
+
+def _choice(finding: Finding) -> Severity:
+    """Judge a shifted choice by what came of it: whether its runs fail, and how many there are."""
+    many = finding.affected >= FEW_UNITS
+    if finding.shifted is not None and finding.shifted.worse:
+        return Severity.HIGH if many else Severity.MEDIUM
+    # A tool in the place of another is a decision somebody may have made; another table with no error is the kind of
+    # fault that nobody else notices.
+    unnoticed = finding.shifted is not None and finding.shifted.what != TOOL
+    return Severity.MEDIUM if unnoticed and many else Severity.LOW
 
 
 def _step(table: tuple[tuple[float, Severity], ...], value: float) -> Severity:

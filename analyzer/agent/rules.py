@@ -56,6 +56,13 @@ _ACTIONS: dict[Kind, tuple[str, ...]] = {
         "Tell the agent in the tool's result what to do when the call gives nothing new.",
     ),
     Kind.RUNAWAY: ("Cap steps and cost per trajectory where the agent is run.",),
+    Kind.TOOL_CHOICE: (
+        "Compare what the agent is told about the two choices: prompt, tool descriptions, schema.",
+        "Check answers that were given since then: a wrong table or tool leaves no error.",
+    ),
+    Kind.BUDGET: (
+        "Look at the worst trajectories of the day, then raise the budget or cap the agent where it is run.",
+    ),
     Kind.ERRORS: ("Read the quoted error where it is raised, and fix or roll back what raises it.",),
     Kind.TOOL_ERRORS: ("Check the tool's backend and its last deployment; the quoted error says what it refused.",),
     Kind.SILENCE: ("Check that the agent runs and that its exporter can reach the collector.",),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from analyzer.types.choices import Shifted
+
 
 class Kind(StrEnum):
     """What kind of thing went wrong. A new kind is added here first."""
@@ -170,6 +172,8 @@ class Finding:
     """Worst first. A metric finding has none: the account names the trajectories."""
     note: str = ""
     """One sentence for people: what was seen, or what could not have been at this volume."""
+    shifted: Shifted | None = None
+    """Of a finding of kind tool-choice: which choice took the place of which."""
 
 
 @dataclass(frozen=True, slots=True)
