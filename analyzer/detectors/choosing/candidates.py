@@ -249,15 +249,17 @@ class Look:
     def _displaced(self, seen: View, sums: Windowed, d: int, hour: int) -> bool:
         """Tell whether the usual choice lost trajectories, and not only its share of more of them.
 
-        Half of those that others gained, against the median of the same hours before.
+        Half of those that others gained, against the same hours of the weeks before.
         """
         if not seen.unsorted:
             return True
-        days = (max(sums.hours // DAY_H, 1), 7, 14)
-        earlier = [found for found in (self._earlier(seen, sums.hours, hour, one) for one in days) if found is not None]
+        weeks = [self._earlier(seen, sums.hours, hour, days) for days in (7, 14)]
+        # The days just before stand in for weeks that are not known yet: they may be of another part of the week.
+        known = weeks if any(weeks) else [self._earlier(seen, sums.hours, hour, max(sums.hours // DAY_H, 1))]
+        earlier = [found for found in known if found is not None]
         if not earlier:
             return True
-        due = float(np.median([picked[d] for picked, _ in earlier]))
+        due = float(np.mean([picked[d] for picked, _ in earlier]))
         gained = float(np.maximum(sums.picked[:, hour] - sums.expected[:, hour], 0).sum())
         return due - float(sums.picked[d, hour]) >= max(DISPLACED_SHARE * gained, DISPLACED_SIGMA * math.sqrt(due))
 
