@@ -74,7 +74,8 @@ class _Measure:
     signal: Signal
     usual: float
     """The 99th percentile, or the median where there are few."""
-    limit: float
+    ratio: float
+    """Times `usual` is the limit."""
     few: bool
     """Whether the agent has finished too few for a percentile."""
     record: float = 0.0
@@ -85,6 +86,11 @@ class _Measure:
     """Trajectories of the last day, and ..."""
     beyond: int = 0
     """... those beyond the limit."""
+
+    @property
+    def limit(self) -> float:
+        """What a trajectory must be beyond to be looked at."""
+        return self.usual * self.ratio
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +126,9 @@ class RunawayDetector:
             base, ratio = (median, own.median_ratio) if few else (p99, own.p99_ratio)
             if not base or not math.isfinite(base):
                 continue
-            limit = base * ratio
             series = next((s for s in window.series if s.signal is signal and s.subject == Subject(agent=agent)), None)
-            open_ = sum(1 for one in running if (_value(one.summary, signal, window.end) or 0.0) > limit)
-            blank = _Measure(agent, signal, base, limit, few)
+            blank = _Measure(agent, signal, base, ratio, few)
+            open_ = sum(1 for one in running if (_value(one.summary, signal, window.end) or 0.0) > blank.limit)
             yield blank if series is None or series.sketches is None else self._counted(window, series, blank, open_)
 
     def _counted(self, window: Window, series: Series, measure: _Measure, open_: int) -> _Measure:
@@ -181,7 +186,7 @@ class RunawayDetector:
             onset_high=onset,
             value=worst.value,
             baseline=measure.usual,
-            threshold=measure.limit / measure.usual,
+            threshold=measure.ratio,
             score=worst.value / measure.usual,
             unit=unit,
             affected=hit,
