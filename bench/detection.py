@@ -1,11 +1,11 @@
 """How often the detectors raise a false alarm, and how fast they find a fault, on simulated fleets.
 
-Prints a Markdown table: false alarms per agent-week on healthy agents, then for each fault the share found within 24
-and 72 hours and the median delay, beside the rule most people start with (mean of 1 h above twice the mean of 7 d).
+Prints a Markdown table: for each detector and volume false alarms per agent-week on healthy agents, the share of faults
+found within 24 and 72 hours and the median delay; on the cases of the reference, beside the rules of `_rules.py`.
 Alarms closer than 12 hours count as one. False alarms are counted after the first fortnight, with those of the
 first fortnight (while the detector still learns) beside them.
 
-Usage: `python bench/detection.py [--quick] [--seed N] [--agents N] [--volumes 5,20,...]`
+Usage: `python bench/detection.py [--quick] [--seed N] [--agents N] [--volumes 5,20,...] [--detectors cost,...]`
 """
 
 from __future__ import annotations
@@ -16,16 +16,33 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import _fleet_sim as sim
 import numpy as np
-from _fleet_sim import DAYS, START_S, TICKS, Fault, cost_series, error_series
+from _fleet_sim import DAYS, START_S, TICKS, Amount, Fault, Rate, amount_series, event_series, volume_series
+from _rules import RULES, merged
 
-from analyzer.detectors.kernels.amounts import AmountSettings
-from analyzer.detectors.kernels.events import EventSettings
+from analyzer.detectors.cost import CostDetector
+from analyzer.detectors.errors import ErrorsDetector
+from analyzer.detectors.kernels.amount_baseline import AmountSettings
+from analyzer.detectors.kernels.detector import AmountDetector, EventDetector
 from analyzer.detectors.kernels.findings import amount_episodes, event_episodes
+from analyzer.detectors.kernels.grid import grid_of
+from analyzer.detectors.kernels.silences import Silences, SilenceSettings
+from analyzer.detectors.kernels.walk import Walk
+from analyzer.detectors.latency import LatencyDetector
+from analyzer.detectors.retries import RetriesDetector
+from analyzer.detectors.silence import SilenceDetector
+from analyzer.detectors.steps import StepsDetector
+from analyzer.detectors.success import SuccessDetector
+from analyzer.detectors.tokens import TokensDetector
+from analyzer.detectors.tool_cost import ToolCostDetector
+from analyzer.detectors.tool_errors import ToolErrorsDetector
+from analyzer.detectors.tool_latency import ToolLatencyDetector
+from analyzer.detectors.truncation import TruncationDetector
 from analyzer.types.metric import TICK_S, Series
 
 END = datetime.fromtimestamp(START_S + TICKS * TICK_S, tz=UTC)
-DAY, MERGE = 96, 48
+DAY = 96
 LEARNT = 14 * DAY
 AGENTS = {5: 48, 20: 48, 100: 48, 500: 24, 5000: 8}
 QUICK = {5: 8, 20: 8, 100: 8, 500: 4}
@@ -73,95 +90,104 @@ class Tally:
         return f"{within[0]:.2f}/{within[1]:.2f}, {middle:.1f} h{dated}"
 
 
-def naive(series: Series, factor: float = 2.0) -> list[int]:
-    """Return the ticks at which the mean of the last hour is above twice the mean of the last seven days."""
-    count, total = np.asarray(series.count), np.asarray(series.total)
-    sums = [np.concatenate(([0.0], np.cumsum(part))) for part in (total, count)]
-    ticks = np.arange(7 * DAY, len(count))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        hour, week = (
-            (sums[0][ticks + 1] - sums[0][ticks + 1 - width]) / (sums[1][ticks + 1] - sums[1][ticks + 1 - width])
-            for width in (4, 7 * DAY)
-        )
-        high = ticks[np.nan_to_num(hour) > factor * week]
-    return merged(high.tolist())
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A detector on the kind of series it is for, with the fault it should find."""
+
+    detector: AmountDetector | EventDetector | SilenceDetector
+    kind: Amount | Rate | None
+    """None for what begins."""
+    fault: Callable[[int], Fault]
+    what: str
+
+    def series(self, rng: np.random.Generator, per_hour: float, fault: Fault | None) -> Series:
+        """Return one simulated agent."""
+        if self.kind is None:
+            return volume_series(rng, per_hour, fault)
+        if isinstance(self.kind, Amount):
+            return amount_series(rng, self.kind, per_hour, fault)
+        return event_series(rng, self.kind, per_hour, fault)
+
+    def alarms(self, series: Series) -> tuple[list[int], list[int]]:
+        """Return the ticks of alarm and the dated onsets of our episodes."""
+        settings = self.detector.settings
+        if isinstance(settings, AmountSettings):
+            found = [(one.alarmed, one.onset) for one in amount_episodes(series, END, settings)]
+        elif isinstance(settings, SilenceSettings):
+            walk = Walk(Silences(grid_of(series, END), settings)).run()
+            found = [(one.alarmed, one.onset) for one in walk.episodes]
+        else:
+            found = [(one.alarmed, one.onset) for one in event_episodes(series, END, settings)]
+        return [alarm for alarm, _ in found], [onset for _, onset in found]
 
 
-def merged(ticks: Sequence[int]) -> list[int]:
-    """Return the first tick of each group of alarms closer than twelve hours."""
-    kept: list[int] = []
-    last = -MERGE - 1
-    for tick in ticks:
-        if tick - last > MERGE:
-            kept.append(tick)
-        last = tick
-    return kept
-
-
-def ours(series: Series, *, amounts: bool) -> tuple[list[int], list[int]]:
-    """Return the ticks of alarm and the dated onsets of our episodes."""
-    if amounts:
-        found = [(episode.alarmed, episode.onset) for episode in amount_episodes(series, END, AmountSettings())]
-    else:
-        found = [(episode.alarmed, episode.onset) for episode in event_episodes(series, END, EventSettings())]
-    return [alarm for alarm, _ in found], [onset for _, onset in found]
-
-
-Make = Callable[[np.random.Generator, float, Fault | None], Series]
-FAULTS: tuple[tuple[str, Make, Callable[[int], Fault]], ...] = (
-    ("cost x2", cost_series, Fault),
-    ("20 % of trajectories x6", cost_series, lambda onset: Fault(onset, 0.2, 6.0)),
-    ("errors 2 -> 8 %", error_series, lambda onset: Fault(onset, error_rate=0.08)),
+CASES = (
+    Case(CostDetector(), sim.COST, Fault, "x2"),
+    Case(CostDetector(), sim.COST, lambda onset: Fault(onset, 0.2, 6.0), "20 % of trajectories x6"),
+    Case(TokensDetector(), sim.TOKENS, Fault, "x2"),
+    Case(StepsDetector(), sim.STEPS, lambda onset: Fault(onset, factor=1.5), "x1.5"),
+    Case(LatencyDetector(), sim.LATENCY, lambda onset: Fault(onset, factor=1.5), "x1.5"),
+    Case(ToolLatencyDetector(), sim.TOOL_LATENCY, lambda onset: Fault(onset, factor=1.5), "x1.5"),
+    Case(ToolCostDetector(), sim.TOOL_COST, Fault, "x2"),
+    Case(ErrorsDetector(), sim.ERRORS, lambda onset: Fault(onset, rate=0.08), "2 -> 8 %"),
+    Case(ToolErrorsDetector(), sim.TOOL_ERRORS, lambda onset: Fault(onset, rate=0.08), "2 -> 8 %"),
+    Case(SuccessDetector(), sim.SUCCESS, lambda onset: Fault(onset, rate=0.5), "25 -> 50 % missed"),
+    Case(RetriesDetector(), sim.RETRIES, lambda onset: Fault(onset, rate=0.2), "5 -> 20 %"),
+    Case(TruncationDetector(), sim.TRUNCATION, lambda onset: Fault(onset, rate=0.08), "0.2 -> 8 %"),
+    Case(SilenceDetector(), None, Fault, "nothing begins"),
 )
+COMPARED = {0, 1, 7}
+"""Cases that the other rules are run on, too: those of the reference tables."""
 
 
-def run(volume: int, agents: int, seed: int) -> list[str]:
-    """Return the table's rows for one volume."""
-    tallies = {(name, rule): Tally() for name, _, _ in FAULTS for rule in ("ours", "naive")}
-    healthy = {(kind, rule): Tally() for kind in ("cost", "errors") for rule in ("ours", "naive")}
+def run(case: Case, volume: int, agents: int, seed: int, *, compare: bool) -> list[str]:
+    """Return the table's rows for one case and volume."""
+    rules = ["ours", *(RULES if compare else ())]
+    tallies = {rule: Tally() for rule in rules}
     for agent in range(agents):
-        for kind, make in (("cost", cost_series), ("errors", error_series)):
-            series = make(np.random.default_rng([seed, volume, agent]), volume, None)
-            began = time.perf_counter()
-            alarms, _ = ours(series, amounts=kind == "cost")
-            healthy[kind, "ours"].spent_s += time.perf_counter() - began
-            healthy[kind, "ours"].runs += 1
-            healthy[kind, "ours"].clean(merged(alarms))
-            healthy[kind, "naive"].clean(naive(series))
-        for name, make, fault in FAULTS:
-            rng = np.random.default_rng([seed, volume, agent])
-            onset = int(np.random.default_rng([seed, agent]).integers(14 * DAY, 20 * DAY))
-            series = make(rng, volume, fault(onset))
-            alarms, onsets = ours(series, amounts=make is cost_series)
-            tallies[name, "ours"].faulty(alarms, onset, onsets)
-            tallies[name, "naive"].faulty(naive(series), onset)
-    rows = []
-    for rule in ("ours", "naive"):
-        cells = [f"{volume}/h, {rule}", healthy["cost", rule].false_alarms()]
-        cells += [tallies[name, rule].recall() for name, _, _ in FAULTS[:2]]
-        cells += [healthy["errors", rule].false_alarms(), tallies[FAULTS[2][0], rule].recall()]
-        rows.append("| " + " | ".join(cells) + " |")
-    spent = healthy["cost", "ours"]
-    print(f"<!-- {volume}/h: {agents} agents, {1000 * spent.spent_s / spent.runs:.0f} ms per cost series -->")
-    return rows
+        healthy = case.series(np.random.default_rng([seed, volume, agent]), volume, None)
+        onset = int(np.random.default_rng([seed, agent]).integers(14 * DAY, 20 * DAY))
+        faulty = case.series(np.random.default_rng([seed, volume, agent]), volume, case.fault(onset))
+        began = time.perf_counter()
+        alarms, _ = case.alarms(healthy)
+        tallies["ours"].spent_s += time.perf_counter() - began
+        tallies["ours"].runs += 1
+        tallies["ours"].clean(merged(alarms))
+        alarms, onsets = case.alarms(faulty)
+        tallies["ours"].faulty(alarms, onset, onsets)
+        for rule in rules[1:]:
+            tallies[rule].clean(RULES[rule](healthy))
+            tallies[rule].faulty(RULES[rule](faulty), onset)
+    spent = tallies["ours"]
+    speed = 1000 * spent.spent_s / spent.runs
+    print(f"<!-- {case.detector.name} {volume}/h: {agents} agents, {speed:.0f} ms a series -->", flush=True)
+    name = f"{case.detector.name}, {case.what}"
+    return [
+        f"| {name} | {volume} | {rule} | {tally.false_alarms()} | {tally.recall()} |" for rule, tally in tallies.items()
+    ]
 
 
 def main() -> None:
-    """Run the volumes asked for and print the table."""
+    """Run the cases and volumes asked for and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else "")
-    parser.add_argument("--quick", action="store_true", help="few agents, under two minutes")
+    parser.add_argument("--quick", action="store_true", help="few agents, some minutes")
     parser.add_argument("--seed", type=int, default=9000)
     parser.add_argument("--agents", type=int, help="agents per volume")
-    parser.add_argument("--volumes", default="", help="trajectories per hour, comma-separated")
+    parser.add_argument("--volumes", default="", help="units per hour, comma-separated")
+    parser.add_argument("--detectors", default="", help="names, comma-separated")
     given = parser.parse_args()
     plan = QUICK if given.quick else AGENTS
     volumes = [int(part) for part in given.volumes.split(",")] if given.volumes else list(plan)
+    names = given.detectors.split(",") if given.detectors else [case.detector.name for case in CASES]
     rows: list[str] = []
-    for volume in volumes:
-        rows += run(volume, given.agents or plan.get(volume, 8), given.seed)
+    for index, case in enumerate(CASES):
+        if case.detector.name in names:
+            for volume in volumes:
+                agents = given.agents or plan.get(volume, 8)
+                rows += run(case, volume, agents, given.seed, compare=index in COMPARED)
     print(f"Seed {given.seed}.\n")
-    print("| volume, rule | cost: false alarms | cost x2 | 20 % x6 | errors: false alarms | errors 2 -> 8 % |")
-    print("|---|---|---|---|---|---|")
+    print("| detector, fault | per hour | rule | false alarms | found within 24 h/72 h, median delay |")
+    print("|---|---|---|---|---|")
     print("\n".join(rows))
 
 

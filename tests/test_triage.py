@@ -149,6 +149,25 @@ def chosen(shifted: Shifted, tool: str) -> Finding:
             "support-triage: 90 steps spent a trajectory, 50 steps budgeted in 1 trajectory since 08:10 UTC",
         ),
         (finding(Kind.SILENCE, None, affected=0), "fleet: has gone silent since 08:10 UTC"),
+        (
+            finding(Kind.SUCCESS, value=0.55, baseline=0.3),
+            "support-triage: 55 % of trajectories miss their goal (30 % expected) since 08:10 UTC",
+        ),
+        (
+            finding(Kind.RETRIES, value=0.2, baseline=0.05),
+            "support-triage: 20 % of trajectories have to try again (5 % expected) since 08:10 UTC",
+        ),
+        (
+            finding(Kind.TRUNCATION, value=0.1, baseline=0.001),
+            "support-triage: 10 % of trajectories are cut short (0.1 % expected) since 08:10 UTC",
+        ),
+        (finding(Kind.STEPS, value=9.0, baseline=6.0), "support-triage: steps per trajectory 1.5x since 08:10 UTC"),
+        (finding(Kind.TOKENS), "support-triage: tokens per trajectory 2.3x since 08:10 UTC"),
+        (finding(Kind.LATENCY), "support-triage: duration of a trajectory 2.3x since 08:10 UTC"),
+        (
+            finding(Kind.TOOL_COST, tool="search", excess_usd=4.0, onset=NOW - HOUR),
+            "support-triage: cost of search 2.3x since 17:00 UTC, $4.00 too much",
+        ),
         (finding(Kind.TOOL_LATENCY, tool="search"), "support-triage: duration of search 2.3x since 08:10 UTC"),
         (
             finding(agent="a\n\x1b[31mred" + "x" * 99),

@@ -19,15 +19,20 @@ LOOP_EXCESS = 3.0
 """Repeats over the rule's limit that make a loop medium: nothing stopped it."""
 LOOP_TRAJECTORIES = ((10, Severity.HIGH), (3, Severity.MEDIUM))
 
-_RATES = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES})
+MISSED = 100
+"""Trajectories that should have begun: from here on a silence is high. A fleet that is silent is so at once."""
+
+_RATES = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES, Kind.TRUNCATION})
+_RECOVERABLE = frozenset({Kind.TOOL_ERRORS, Kind.RETRIES})
 
 
 def severity(finding: Finding, hours: float) -> Severity:
     """Return how bad a finding is; `hours` is the time from its onset to its recovery, or to now.
 
-    Money decides for every kind; besides, errors are judged by the share that fails, loops by how many trajectories
-    loop and how long, choices by how the runs end that made them, and everything else by its ratio to what was
-    expected. A tool's errors count one step less than a trajectory's: the agent may recover from them.
+    Money decides for every kind; besides, errors are judged by the share that fails, missed goals by how many more miss
+    them than used to, loops by how many trajectories loop and how long, choices by how the runs end that made them,
+    silences by what should have begun, and everything else by its ratio to what was expected. A tool's errors and
+    retries count one step less than a failed trajectory: the agent may recover from them.
     """
     found = [_money(finding, hours)]
     if finding.kind in _RATES:
@@ -36,6 +41,9 @@ def severity(finding: Finding, hours: float) -> Severity:
         found.append(_loop(finding))
     elif finding.kind is Kind.TOOL_CHOICE:
         found.append(_choice(finding))
+    elif finding.kind is Kind.SILENCE:
+        many = finding.subject.agent is None or finding.baseline * hours >= MISSED
+        found.append(Severity.HIGH if many else Severity.MEDIUM)
     elif finding.baseline > 0:
         found.append(_step(COST_RATIO, finding.value / finding.baseline))
     return max(found, key=lambda one: one.rank)
@@ -48,10 +56,12 @@ def _money(finding: Finding, hours: float) -> Severity:
 
 
 def _share(finding: Finding) -> Severity:
-    level = _step(ERROR_SHARE, finding.value)
+    # Many healthy agents miss every third goal; of failures the usual share is next to nothing.
+    usual = finding.baseline if finding.kind is Kind.SUCCESS else 0.0
+    level = _step(ERROR_SHARE, finding.value - usual)
     if finding.affected < FEW_UNITS:
         level = min(level, Severity.MEDIUM, key=lambda one: one.rank)
-    if finding.kind is not Kind.TOOL_ERRORS or level is Severity.LOW:
+    if finding.kind not in _RECOVERABLE or level is Severity.LOW:
         return level
     return list(Severity)[level.rank - 1]
 

@@ -17,7 +17,7 @@ from analyzer.types.trajectory import Trajectory, TrajectorySummary
 FACTS_MAX = 60
 _NS_MAX = 4e18
 """Unix nanoseconds in the year 2096: later times are broken clocks."""
-_EVENT_KINDS = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.TRUNCATION})
+_EVENT_KINDS = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES, Kind.TRUNCATION})
 """Kinds whose values are shares: how many of the units had the event."""
 NAME_CHARS = 120
 """Names and values from telemetry are cut to this in facts: they come from outside."""

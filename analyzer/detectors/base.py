@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from analyzer.types.metric import Window
+from analyzer.types.reading import Reading
 from analyzer.types.report import Finding, Kind
 
 
@@ -21,3 +22,9 @@ class Detector(Protocol):
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return what is wrong at `window.end`, and what came back to normal inside the window."""
+
+    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
+        """Return why it is silent about an agent at `window.end`: value, baseline, threshold, and what holds it back.
+
+        One reading for each subject of the agent that it looks at; a single one where it has nothing to look at.
+        """

@@ -16,6 +16,7 @@ import numpy as np
 from analyzer.detectors.base import Detector
 from analyzer.types.budget import Budget, budget_of
 from analyzer.types.metric import TICK_S, OpenTrajectory, Series, Signal, Window
+from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
 from analyzer.types.trajectory import TrajectorySummary
 
@@ -63,6 +64,39 @@ class BudgetDetector:
                 ids = tuple(dict.fromkeys(trace_id for one in exceeded for trace_id in one.trace_ids))
                 found.append(replace(exceeded[0], note=note, trace_ids=ids))
         return tuple(found)
+
+    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
+        """Return what was spent of each budget of an agent, and when that of the day would be gone at today's rate."""
+        budget = budget_of(self.budgets, agent)
+        limits = (
+            (budget.usd_per_day, "USD", Signal.COST),
+            (budget.tokens_per_day, "tokens", Signal.TOKENS),
+            (budget.usd_per_trajectory, "USD", None),
+            (budget.steps_per_trajectory, "steps", None),
+        )
+        found = tuple(
+            self._reading(window, agent, limit, unit, signal) for limit, unit, signal in limits if limit is not None
+        )
+        why = f'no budget is set: [budgets.{agent}] or [budgets."*"] in analyzer.toml'
+        return found or (Reading(self.name, self.kind, Subject(agent=agent), Gate.NO_SERIES, why),)
+
+    def _reading(self, window: Window, agent: str, limit: float, unit: str, signal: Signal | None) -> Reading:
+        blank = Reading(self.name, self.kind, Subject(agent=agent), Gate.SCORE, "", baseline=limit, threshold=limit)
+        if signal is None:
+            finding = self._single(window, agent, unit, limit)
+            most = max((_spent(one, unit) or 0.0 for one in _trajectories(window, agent)), default=0.0)
+            why = f"the worst trajectory looked at took {most:,.6g} of {limit:,.6g} {unit}"
+            detectable = "Of finished trajectories, those that repeat a call are looked at."
+            unit = f"{unit} a trajectory"
+        else:
+            finding = self._day(window, agent, signal, limit, unit)
+            series = next((s for s in window.series if s.signal is signal and s.subject == Subject(agent=agent)), None)
+            running = sum(_spent(one.summary, unit) or 0.0 for one in window.running if one.summary.agent == agent)
+            most = _days(series, window.end, limit, running).spent[-1]
+            why = f"{most:,.6g} of {limit:,.6g} {unit} since midnight (UTC)"
+            detectable = _forecast(most, limit, window.end)
+        gate = Gate.FOUND if finding is not None and finding.recovered is None else Gate.SCORE
+        return replace(blank, gate=gate, why=why, value=most, score=most, unit=unit, detectable=detectable)
 
     def _day(self, window: Window, agent: str, signal: Signal, budget: float | None, unit: str) -> Finding | None:
         series = next((s for s in window.series if s.signal is signal and s.subject == Subject(agent=agent)), None)
@@ -112,11 +146,10 @@ class BudgetDetector:
     def _single(self, window: Window, agent: str, unit: str, budget: float | None) -> Finding | None:
         if budget is None:
             return None
-        both = {one.summary.trace_id: one.summary for one in window.running} | dict(window.summaries)
         over = [
             (spent, one)
-            for one in both.values()
-            if one.agent == agent and (spent := _spent(one, unit)) is not None and spent > budget
+            for one in _trajectories(window, agent)
+            if (spent := _spent(one, unit)) is not None and spent > budget
         ]
         if not over:
             return None
@@ -174,6 +207,20 @@ def _days(series: Series | None, end: datetime, budget: float, spending: float) 
     if found[-1] is None and spent[-1] > budget:
         found[-1] = now_s
     return _Days(first, spent, found)
+
+
+def _trajectories(window: Window, agent: str) -> list[TrajectorySummary]:
+    both = {one.summary.trace_id: one.summary for one in window.running} | dict(window.summaries)
+    return [one for one in both.values() if one.agent == agent]
+
+
+def _forecast(spent: float, budget: float, now: datetime) -> str:
+    """Say when the budget of the day would be gone at the rate since midnight, where that is today."""
+    elapsed_s = now.timestamp() % DAY_S
+    if spent <= 0 or spent > budget or elapsed_s / spent * budget >= DAY_S:
+        return "At the rate since midnight it lasts the day." if spent <= budget else ""
+    gone = now + timedelta(seconds=elapsed_s * (budget / spent - 1))
+    return f"At the rate since midnight it is gone at {gone:%H:%M} UTC."
 
 
 def _spent(summary: TrajectorySummary, unit: str) -> float | None:

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from analyzer.detectors.loops.classify import is_failing
+from analyzer.detectors.loops.reading import reading_of
 from analyzer.detectors.loops.scan import Loop, scan
 from analyzer.types.metric import Window
+from analyzer.types.reading import Reading
 from analyzer.types.report import Finding, Kind, SpanEvidence, Subject
 from analyzer.types.steps import Step
 from analyzer.types.trajectory import UNKNOWN_AGENT
@@ -57,8 +59,7 @@ class LoopDetector:
         groups: dict[tuple[str, str | None], list[_Looping]] = defaultdict(list)
         suspects: dict[str, int] = defaultdict(int)
         for trace_id, steps in sorted(window.suspects.items()):
-            summary = window.summaries.get(trace_id)
-            agent = summary.agent if summary is not None else _agent_of(steps)
+            agent = _whose(window, trace_id, steps)
             suspects[agent] += 1
             for loop in scan(steps):
                 if loop.confidence >= self.settings.confidence_min:
@@ -68,6 +69,11 @@ class LoopDetector:
             for (agent, tool), looping in groups.items()
         ]
         return tuple(sorted(found, key=lambda one: (-(one.excess_usd or 0.0), -one.value, one.subject.agent or "")))
+
+    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
+        """Return where the rules stand with the agent's suspects."""
+        suspects = [steps for trace_id, steps in window.suspects.items() if _whose(window, trace_id, steps) == agent]
+        return (reading_of(suspects, agent, self.settings.confidence_min, self.name),)
 
     def _finding(self, window: Window, subject: Subject, looping: Sequence[_Looping], of: int) -> Finding:
         worst = sorted(looping, key=_badness)
@@ -133,6 +139,11 @@ def _quote(text: str, chars_max: int) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = next((line for line in lines[:40] if is_failing(line)), lines[0] if lines else "")
     return line[:chars_max].strip()
+
+
+def _whose(window: Window, trace_id: str, steps: Sequence[Step]) -> str:
+    summary = window.summaries.get(trace_id)
+    return summary.agent if summary is not None else _agent_of(steps)
 
 
 def _agent_of(steps: Sequence[Step]) -> str:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-from analyzer.types.metric import TICK_S, Series
+from analyzer.types.metric import HOUR_S, TICK_S, Series, Signal
 from analyzer.types.report import MetricEvidence
 
 
 def measured(series: Series, start: datetime, end: datetime) -> float | None:
     """Return the plain value per unit over the ticks that begin in [start, end): sum of totals over sum of counts.
 
-    No winsorising, no weights: the same number that `series.query` gives over the range. Ticks that cannot be (not
-    finite, negative) count as unseen. None where no unit was seen.
+    Of volume it is what began per hour of the ticks that were seen. No winsorising, no weights: the same number that
+    `series.query` gives over the range. Ticks that cannot be (not finite, negative) count as unseen. None where no unit
+    was seen.
     """
     first = max(math.ceil((start.timestamp() - series.start_s) / TICK_S), 0)
     stop = max(math.ceil((end.timestamp() - series.start_s) / TICK_S), 0)
+    if series.signal is Signal.VOLUME:
+        counts = [count for count in series.count[first:stop] if math.isfinite(count)]
+        return math.fsum(counts) / len(counts) * (HOUR_S / TICK_S) if counts else None
     pairs = [
         (count, total)
         for count, total in zip(series.count[first:stop], series.total[first:stop], strict=True)

@@ -19,6 +19,7 @@ from analyzer.detectors.kernels.events import log_tail
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR
 from analyzer.detectors.kernels.proportion import overdispersion
 from analyzer.types.metric import BIN_WIDTH, TICK_S, OpenTrajectory, Series, Signal, Usual, Window
+from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
 from analyzer.types.trajectory import TrajectorySummary
 
@@ -114,6 +115,49 @@ class RunawayDetector:
             if best:
                 found.append(max(best, key=lambda one: (one.excess_usd or 0.0, one.score / one.threshold)))
         return tuple(found)
+
+    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
+        """Return, for each measure of an agent, its farthest trajectory and what holds it back."""
+        own, usual = self.settings, window.usual.get(agent)
+        blank = Reading(self.name, self.kind, Subject(agent=agent), Gate.NO_SERIES, "no trajectory of it has ended")
+        if usual is None:
+            return (blank,)
+        if usual.trajectories < own.few_finished_min:
+            why = f"{usual.trajectories} trajectories have ended, {own.few_finished_min} are needed"
+            return (replace(blank, gate=Gate.UNITS, why=why),)
+        running = [one for one in window.running if one.summary.agent == agent]
+        return tuple(
+            self._reading(window, measure, running, blank) for measure in self._measures(window, agent, running)
+        )
+
+    def _reading(self, window: Window, measure: _Measure, running: Sequence[OpenTrajectory], blank: Reading) -> Reading:
+        far = self._beyond(window, measure, running)
+        unit = MEASURES[measure.signal]
+        found = self._far(window, measure, running) is not None
+        if not far:
+            gate, why = Gate.EFFECT, f"no trajectory looked at is beyond {measure.limit:,.4g} {unit}"
+        else:
+            gate, why = Gate.SCORE, f"{len(far)} beyond {measure.limit:,.4g} {unit}, as there always are"
+        worst = far[0].value if far else None
+        return replace(
+            blank,
+            gate=Gate.FOUND if found else gate,
+            why=why,
+            value=worst,
+            baseline=measure.usual,
+            unit=unit,
+            kernel="median" if measure.few else "p99",
+            score=None if worst is None else worst / measure.usual,
+            threshold=measure.ratio,
+            detectable=self._detectable(measure),
+        )
+
+    def _detectable(self, measure: _Measure) -> str:
+        """Say what a single trajectory must exceed to be reported by itself."""
+        if not measure.record:
+            return f"A single trajectory is reported from {self.settings.usd_cap:g} USD on."
+        least = max(self.settings.record_ratio * measure.record, measure.limit)
+        return f"A single trajectory is reported beyond {least:,.4g} {MEASURES[measure.signal]}."
 
     def _measures(self, window: Window, agent: str, running: Sequence[OpenTrajectory]) -> Iterator[_Measure]:
         usual = window.usual[agent]

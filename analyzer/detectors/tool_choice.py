@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from analyzer.detectors.choosing.likelihood import ChoiceSettings
+from analyzer.detectors.choosing.reading import reading_of
 from analyzer.detectors.choosing.tables import Table, tables
 from analyzer.detectors.choosing.walk import Shift, shifts_of
 from analyzer.types.choices import TABLES, TOOL, Shifted
 from analyzer.types.metric import Window
+from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
 
 SCORE_MAX = 700.0
@@ -46,6 +48,16 @@ class ToolChoiceDetector:
                     finding = self._finding(table, shift)
                     best[finding.subject].append(finding)
         return tuple(_foremost(found) for _, found in sorted(best.items(), key=lambda entry: str(entry[0])))
+
+    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
+        """Return where each choice of an agent stands."""
+        own = [table for table in tables(window.choices, window.end) if table.agent == agent]
+        shifts = shifts_of(own, self.settings)
+        found = tuple(
+            reading_of(table, [shift for at, shift in shifts if at is table], self.settings, self.name) for table in own
+        )
+        nothing = Reading(self.name, self.kind, Subject(agent=agent), Gate.NO_SERIES, "no tool call of it is known")
+        return found or (nothing,)
 
     def _finding(self, table: Table, shift: Shift) -> Finding:
         one = shift.found

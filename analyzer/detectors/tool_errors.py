@@ -1,32 +1,15 @@
-"""The share of failed calls of one tool of one agent, against its own history.
-
-Kernels A' and D and the burst rule, per agent and tool. `value` and `baseline` are rates; `of` counts the calls since
-the onset, `affected` those that failed.
-"""
+"""The share of failed calls of one tool of one agent, against its own history."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from analyzer.detectors.kernels.events import EventSettings
-from analyzer.detectors.kernels.findings import event_findings
-from analyzer.types.metric import Signal, Window
-from analyzer.types.report import Finding, Kind
+from analyzer.detectors.kernels.detector import EventDetector
+from analyzer.types.metric import Signal
 
 
 @dataclass(frozen=True, slots=True)
-class ToolErrorsDetector:
+class ToolErrorsDetector(EventDetector):
     """See the module's text and docs/detectors/tool_errors.md."""
 
-    settings: EventSettings = field(default_factory=EventSettings)
-    name: str = "tool-errors"
-    kind: Kind = Kind.TOOL_ERRORS
-
-    def detect(self, window: Window) -> tuple[Finding, ...]:
-        """Return one finding per episode that is open, or was seen to end inside the window."""
-        return tuple(
-            finding
-            for series in window.series
-            if series.signal is Signal.TOOL_ERRORS
-            for finding in event_findings(window, series, self.kind, self.settings, self.name)
-        )
+    signal: Signal = Signal.TOOL_ERRORS

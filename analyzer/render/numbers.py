@@ -15,7 +15,9 @@ _WHOLE_USD = 100
 """From here on cents are noise."""
 _NO_DECIMALS, _ONE_DECIMAL = 100, 10
 _MONEY = frozenset({Kind.COST, Kind.TOOL_COST})
-_SHARES = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.TRUNCATION, Kind.TOOL_CHOICE})
+_SHARES = frozenset({
+    Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES, Kind.TRUNCATION, Kind.TOOL_CHOICE
+})  # fmt: skip
 _DURATIONS = frozenset({Kind.LATENCY, Kind.TOOL_LATENCY})
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNITS = ((_DAY_S, "d", _HOUR_S, "h"), (_HOUR_S, "h", _MINUTE_S, "min"), (_MINUTE_S, "min", 1, "s"))

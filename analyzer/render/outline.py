@@ -57,6 +57,8 @@ TRACES_SHOWN_MAX = 5
 NAME_COLUMNS_MAX = 80
 
 _VERDICTS = {"confirmed": "cause confirmed", "likely": "cause likely", "inconclusive": "cause not established"}
+_OF_CALLS = frozenset({Kind.TOOL_ERRORS, Kind.TOOL_LATENCY, Kind.TOOL_COST})
+"""Kinds that count calls."""
 _ENDINGS = {
     Ending.ANSWERED: "the model answered",
     Ending.STEPS: "the model used up its steps before it had an answer",
@@ -192,7 +194,8 @@ def facts(incident: Incident, at: datetime, level: int) -> Iterable[Block]:
 
 def _extent(incident: Incident) -> str:
     """Say how much is hit. Of failing tools it is calls, unless a finding of failed trajectories came with them."""
-    calls = incident.kind is Kind.TOOL_ERRORS and all(found.kind is not Kind.ERRORS for found in incident.findings)
+    kinds = {found.kind for found in incident.findings}
+    calls = incident.kind in _OF_CALLS and not (incident.kind is Kind.TOOL_ERRORS and Kind.ERRORS in kinds)
     noun = ("call", "calls") if calls else ("trajectory", "trajectories")
     return f"hit: {number(incident.affected.trajectories)} of {count(incident.affected.of, *noun)}"
 

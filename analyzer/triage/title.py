@@ -17,15 +17,15 @@ _RATE_AFTER_S = 6 * _HOUR_S
 
 _SHARES = {
     Kind.ERRORS: "of trajectories fail",
-    Kind.TRUNCATION: "of replies are cut short",
-    Kind.SUCCESS: "of trajectories reach their goal",
+    Kind.TRUNCATION: "of trajectories are cut short",
+    Kind.SUCCESS: "of trajectories miss their goal",
+    Kind.RETRIES: "of trajectories have to try again",
 }
 _NOUNS = {
     Kind.COST: "cost per trajectory",
     Kind.TOKENS: "tokens per trajectory",
     Kind.STEPS: "steps per trajectory",
     Kind.LATENCY: "duration of a trajectory",
-    Kind.RETRIES: "retries per trajectory",
     Kind.VOLUME: "trajectories per hour",
 }
 _TOOL_NOUNS = {Kind.TOOL_LATENCY: "duration of", Kind.TOOL_COST: "cost of"}

@@ -64,13 +64,17 @@ class Signal(StrEnum):
     TRUNCATION = "truncation"
     """Trajectories with a reply cut at the limit of tokens or a context that overflowed, among finished ones."""
     VOLUME = "volume"
-    """Trajectories that began. Only `count` has a meaning; `total` repeats it."""
+    """Trajectories that began. Only `count` has a meaning, `total` repeats it; the query gives trajectories per hour.
+    A tick in which nobody looked is not finite: zero means that nothing began."""
 
 
 AMOUNTS = frozenset({
     Signal.COST, Signal.TOKENS, Signal.STEPS, Signal.LATENCY, Signal.TOOL_LATENCY, Signal.TOOL_COST
 })  # fmt: skip
 """Signals with a value per unit."""
+
+MONEY = frozenset({Signal.COST, Signal.TOOL_COST})
+"""Signals in USD: what lies beyond the expected is money lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,33 @@ def failures(
     )
 
 
+def arrivals(
+    rate: Callable[[np.ndarray], np.ndarray],
+    *,
+    seed: int = 1,
+    days: float = 18,
+    agent: str = "a",
+    start_s: int = START_S,
+) -> Series:
+    """Return what begins per tick: Poisson with the given rate per hour."""
+    counts = np.random.default_rng(seed).poisson(rate(np.arange(int(days * DAY))) / HOUR)
+    return begun(counts, agent=agent, start_s=start_s)
+
+
+def begun(counts: np.ndarray, *, agent: str = "a", start_s: int = START_S) -> Series:
+    """Return a series of volume with the given counts per tick."""
+    return Series(
+        signal=Signal.VOLUME,
+        subject=Subject(agent=agent),
+        unit="trajectories",
+        source="store",
+        query=f'sum(rate(agent_runs_total{{agent="{agent}"}}[$range])) * 3600',
+        start_s=start_s,
+        count=counts.astype(float).tolist(),
+        total=counts.astype(float).tolist(),
+    )
+
+
 def flat(value: float) -> Callable[[np.ndarray], np.ndarray]:
     """Return the same value at every tick."""
     return lambda ticks: np.full(len(ticks), value)

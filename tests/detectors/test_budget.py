@@ -14,6 +14,7 @@ from analyzer.detectors import DETECTORS
 from analyzer.detectors.budget import BudgetDetector, budgeted
 from analyzer.types.budget import Budget
 from analyzer.types.metric import OpenTrajectory, Series, Signal, Window
+from analyzer.types.reading import Gate
 from analyzer.types.report import Kind, Subject
 from analyzer.types.trajectory import summarise
 
@@ -115,6 +116,20 @@ def test_without_budgets_nothing_is_said_and_budgets_reach_the_catalogue() -> No
     assert BudgetDetector().detect(seen) == ()
     limited = budgeted(DETECTORS, {"*": Budget(usd_per_day=1)})
     assert [found.kind for detector in limited for found in detector.detect(seen)] == [Kind.BUDGET]
+
+
+def test_silence_is_explained_with_a_forecast() -> None:
+    """Why-not says what was spent of what, and when it would be gone at today's rate."""
+    detector = BudgetDetector({"a": Budget(usd_per_day=20, steps_per_trajectory=50)})
+    seen = window(series([0.25] * DAY), end=12 * HOUR, finished=[one("x" * 32, steps=30)])
+    day, single = detector.explain(seen, "a")
+    assert (day.gate, day.value, day.baseline, day.unit) == (Gate.SCORE, 12.0, 20.0, "USD")
+    assert day.why == "12 of 20 USD since midnight (UTC)"
+    assert day.detectable == "At the rate since midnight it is gone at 20:00 UTC."
+    assert (single.gate, single.value, single.unit) == (Gate.SCORE, 30.0, "steps a trajectory")
+    assert detector.explain(window(series([0.25] * DAY), end=22 * HOUR), "a")[0].gate is Gate.FOUND
+    (nothing,) = detector.explain(seen, "b")
+    assert nothing.why == 'no budget is set: [budgets.b] or [budgets."*"] in analyzer.toml'
 
 
 @given(st.lists(st.floats(0, 5), min_size=1, max_size=3 * DAY), st.floats(1, 300))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer.detectors.cost import CostDetector
-from analyzer.detectors.kernels.amounts import AmountSettings
+from analyzer.detectors.kernels.amount_baseline import AmountSettings
 from analyzer.detectors.kernels.findings import amount_episodes
 from analyzer.detectors.recompute import recompute
 from analyzer.types.metric import bin_of

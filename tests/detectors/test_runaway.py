@@ -12,6 +12,7 @@ from detectors.fleets import DAY, HOUR, START_S, time_of
 
 from analyzer.detectors.runaway import RunawayDetector
 from analyzer.types.metric import BIN_WIDTH, OpenTrajectory, Series, Signal, Usual, Window
+from analyzer.types.reading import Gate
 from analyzer.types.report import Kind, Subject
 from analyzer.types.trajectory import summarise
 
@@ -148,3 +149,19 @@ def test_agents_are_judged_apart() -> None:
     wild = one("w" * 32, agent="b", steps=900)
     both = window([steps()], running=[(wild, 1)], finished=[one("v" * 32, steps=900)])
     assert [found.trace_ids for found in DETECTOR.detect(both)] == [("v" * 32,)]
+
+
+def test_silence_is_explained() -> None:
+    """Why-not says, by measure, how far the farthest is and from where on a single one is reported."""
+    tail = one("t" * 32, steps=150)
+    series = steps(tail=0.007)
+    readings = {reading.unit: reading for reading in DETECTOR.explain(window([series], running=[(tail, 1)]), "a")}
+    assert set(readings) == {"USD", "tokens", "steps", "s"}
+    assert (readings["steps"].gate, readings["steps"].value, readings["steps"].score) == (Gate.SCORE, 150.0, 3.75)
+    assert readings["steps"].why == "1 beyond 120 steps, as there always are"
+    assert readings["steps"].detectable.startswith("A single trajectory is reported beyond ")
+    assert readings["tokens"].gate is Gate.EFFECT
+    assert DETECTOR.explain(window(), "b")[0].gate is Gate.NO_SERIES
+    assert DETECTOR.explain(window(usual=replace(USUAL, trajectories=9)), "a")[0].gate is Gate.UNITS
+    wild = window([series], running=[(one("w" * 32, steps=9_000), 1)])
+    assert Gate.FOUND in {reading.gate for reading in DETECTOR.explain(wild, "a")}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from analyzer.detectors.tool_choice import ToolChoiceDetector
 from analyzer.types.choices import Shifted
+from analyzer.types.reading import Gate
 from analyzer.types.report import Kind, Subject
 
 DETECTOR = ToolChoiceDetector()
@@ -164,6 +165,18 @@ def test_nothing_is_said_without_history() -> None:
     """Three days must have shown what is usual."""
     early = replace(SWITCH, begin=2 * DAY_H)
     assert DETECTOR.detect(window(choices(MIX, task="t", faults=(early,)), end_h=3 * DAY_H)) == ()
+
+
+def test_silence_is_explained() -> None:
+    """Why-not says what is usual, what is picked now, the gate, and how long a change would take to be certain."""
+    series = choices(MIX, faults=(SWITCH,))
+    (before,) = DETECTOR.explain(window(series, end_h=BEGAN), "a")
+    assert (before.gate, before.kernel, before.unit) == (Gate.EFFECT, "fallen", "share")
+    assert before.value == pytest.approx(before.baseline, abs=0.1)
+    assert before.detectable.startswith("A complete change takes ")
+    assert [one.gate for one in DETECTOR.explain(window(series, end_h=BEGAN + 12), "a")] == [Gate.FOUND]
+    assert [one.gate for one in DETECTOR.explain(window(series, end_h=3 * DAY_H), "a")] == [Gate.HISTORY]
+    assert [one.gate for one in DETECTOR.explain(window(series, end_h=BEGAN), "b")] == [Gate.NO_SERIES]
 
 
 @settings(max_examples=15, deadline=None)

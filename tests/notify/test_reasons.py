@@ -59,12 +59,12 @@ def test_what_came_back_and_went_unsaid_is_told() -> None:
         (Kind.COST, 0.0, 0.1, True),
         (Kind.COST, 0.0, 0.0, False),
         (Kind.COST, float("nan"), 1.0, False),
-        (Kind.SUCCESS, 0.9, 0.6, True),
-        (Kind.SUCCESS, 0.9, 0.7, False),
-        (Kind.SUCCESS, 0.6, 0.9, False),
+        (Kind.SUCCESS, 0.2, 0.3, True),
+        (Kind.SUCCESS, 0.2, 0.28, False),
+        (Kind.SUCCESS, 0.3, 0.1, False),
         (Kind.VOLUME, 0.0, 0.0, False),
     ],
 )
 def test_worse_goes_the_way_of_the_kind(kind: Kind, before: float, now: float, worse: bool) -> None:
-    """Half as much again is worse; of success and volume it is less that is worse."""
+    """Half as much again is worse; of volume it is less that is worse. Success counts the goals missed."""
     assert clearly_worse(kind, before, now) is worse

@@ -1,4 +1,4 @@
-"""Kernels A and C for amounts such as cost per trajectory, and the gate and the expectation that go with them.
+"""A series of amounts such as cost per trajectory, and what is normal for it, for kernels A, B and C.
 
 A, the random-effect CUSUM, sums the evidence that the location of ln(value) has risen by D = ln 2. Its variance knows
 that quarter-hours of one hour share their level (4 tau^2) and that units come in correlated groups (deff): on real
@@ -16,114 +16,22 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from analyzer.detectors.kernels.blocks import P_MAX, PERSISTENCE_TICKS, WINDOWS_H, Sums, block_scores, persistent
-from analyzer.detectors.kernels.episode import level_gain
+from analyzer.detectors.kernels.amount_baseline import TAIL_SHARE, AmountBaseline, AmountSettings, Features
+from analyzer.detectors.kernels.amount_view import AmountView
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid, weighted_quantile
-from analyzer.detectors.kernels.proportion import Proportion, overdispersion
+from analyzer.detectors.kernels.learning import HELD_OUT_DAYS, learning_ticks, limit, shortage
+from analyzer.detectors.kernels.proportion import overdispersion
 from analyzer.detectors.kernels.spread import SIGMA_MIN, TAU_DEFAULT, between_hours, centres, within_hours
-from analyzer.detectors.kernels.walk import Block, Cusum, Masks, settled_ticks
+from analyzer.detectors.kernels.walk import Masks
 
-BASELINE_DAYS = 14
-HELD_OUT_DAYS = 1
-"""The last day before a baseline's midnight is left out: a rise under way must not become the norm."""
 CONTEXT_DAYS = 15
 """A window of 24 h, 14 days ago, begins 15 days ago."""
-WEEK_PRIOR_UNITS = 15.0
-WEEKLY_RISE_MIN = math.log(1.25)
-"""What the same hour one or two weeks ago lay above its centre is expected again, if it was this much."""
 CLIP_SIGMAS = 3.0
-STEP_NATS_MAX = 4.0
-"""No single tick contributes more: one quarter of an hour is never proof."""
-TAIL_SHARE = 0.05
-TAIL_RISE = 2.5
-"""Kernel C looks for 12.5 % of the units above what used to be the 95th percentile."""
-WEEKLY_TAIL_MIN = 1.5
 WINSOR_FACTOR = 1.5
 """Values above 1.5 times the baseline's 99th percentile count as that much: one runaway is no shift of the mean."""
 CAP_MIN = 4.0
 """... but four times the usual always counts in full: where no run differs from another, a doubling must still show."""
 _HOUR = np.arange(TICKS_PER_DAY) // TICKS_PER_HOUR
-
-
-@dataclass(frozen=True, slots=True)
-class AmountSettings:
-    """When a rise of an amount is an anomaly."""
-
-    shift: float = math.log(2)
-    """D: the rise in ln(value) that kernel A looks for. The requirement: cost per trajectory doubled."""
-    alarm_nats: float = math.log(50 * 35_040)
-    """14.4: one false alarm in 50 years of 35,040 ticks each, were the model exact."""
-    ratio_min: float = 1.6
-    """A rise below this is not reported, however certain: it is within the drift of healthy agents over weeks."""
-    block_p_max: float = P_MAX
-    history_days_min: float = 3.0
-    units_min: float = 50.0
-    """Units the baseline must hold. With fewer the spread itself is not known."""
-
-
-@dataclass(frozen=True, slots=True)
-class AmountBaseline:
-    """What is normal for an amount; residuals are ln(value) less `centre` of the hour."""
-
-    start: int
-    stop: int
-    """Ticks [start, stop) it was learnt from, masked ones aside."""
-    centre: Floats
-    """ln(value), shape (24,)."""
-    offset: float
-    """Mean clipped residual: skew moves it off zero."""
-    clip: float
-    sigma2: float
-    deff: float
-    tau2: float
-    tail: float
-    """Residual above which a unit counts as dear (95th percentile)."""
-    tail_tau2: float
-    cap: float
-    """exp(residual) at which values are winsorised."""
-    mean: float
-    """Mean winsorised exp(residual)."""
-    cv2: float
-    """Squared coefficient of variation of the winsorised values."""
-    high: float
-    """ln of the 90th percentile of the values; -inf where there is no distribution."""
-    units_per_hour: float
-
-    def units_to_confirm(self, settings: AmountSettings) -> float:
-        """Return how many units kernel A needs for a rise by its shift: threshold over Kullback-Leibler divergence."""
-        return settings.alarm_nats * 2 * self.sigma2 * self.deff / settings.shift**2
-
-
-@dataclass(frozen=True, slots=True)
-class Features:
-    """Per tick, for one baseline: units with a value, their clipped residuals, dear ones, winsorised sums."""
-
-    units: Floats
-    residuals: Floats
-    """Sum over the units, less the baseline's offset each."""
-    tails: Floats
-    count: Floats
-    """Units with and without a value: those that cost nothing lower the mean."""
-    w: Floats
-    """Sum of winsorised exp(residual)."""
-    w2: Floats
-    usd: Floats
-    """Sum of winsorised values, in the series' own unit."""
-
-    def without(self, masked: Bools) -> Features:
-        """Return the same with masked ticks unseen."""
-        if not masked.any():
-            return self
-        keep = ~masked
-        return Features(
-            self.units * keep,
-            self.residuals * keep,
-            self.tails * keep,
-            self.count * keep,
-            self.w * keep,
-            self.w2 * keep,
-            self.usd * keep,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +66,8 @@ class Amounts:
     def baseline(self, day: int, masked: Bools) -> AmountBaseline | None:
         """Learn from the trailing 14 days less the last one; None with fewer than 50 units in them."""
         grid = self.grid
-        start = max((day - BASELINE_DAYS) * TICKS_PER_DAY, 0)
-        stop = (day - HELD_OUT_DAYS) * TICKS_PER_DAY
+        days = learning_ticks(day)
+        start, stop = days.start, days.stop
         if stop <= max(start, grid.first):
             return None
         keep = ~masked[start:stop]
@@ -193,6 +101,26 @@ class Amounts:
             units_per_hour=units / max(float(keep[max(grid.first - start, 0) :].sum()), 1.0) * TICKS_PER_HOUR,
         )
         return self._calibrated(draft, start, stop, keep)
+
+    def units_learnt(self, day: int, masked: Bools) -> float:
+        """Return how many units a day's baseline would rest on."""
+        days = learning_ticks(day)
+        return float((self._valued[days] * ~masked[days]).sum())
+
+    @property
+    def history_days_min(self) -> float:
+        """Days that must lie before the first tick that is judged."""
+        return self.settings.history_days_min
+
+    def shortage(self, day: int, masked: Bools) -> str:
+        """Say why there is no baseline for a day."""
+        return shortage(self.settings.units_min, self.units_learnt(day, masked))
+
+    def detectable(self, baseline: AmountBaseline) -> str:
+        """Say how long a rise by the shift looked for takes to confirm at this volume."""
+        factor = math.exp(self.settings.shift)
+        what = "a doubling" if math.isclose(factor, 2.0) else f"a rise to {factor:.2g} times as much"
+        return limit(baseline.units_per_hour, what, baseline.units_to_confirm(self.settings))
 
     def _samples(self, start: int, stop: int, keep: Bools) -> tuple[Floats, Floats, np.ndarray]:
         """Return ln(values), weights and hours of the day: bins by hour, or the ticks' means."""
@@ -290,107 +218,3 @@ class Amounts:
         features = every.without(masks.episodes[context:stop])
         has_tail = self.grid.hist is not None
         return AmountView(baseline, self.settings, features, history, start - context, start, has_tail=has_tail)
-
-
-class AmountView:
-    """Ticks [start, stop) of a series of amounts, judged by one baseline."""
-
-    def __init__(
-        self,
-        baseline: AmountBaseline,
-        settings: AmountSettings,
-        features: Features,
-        history: Features,
-        lead: int,
-        start: int,
-        *,
-        has_tail: bool,
-    ) -> None:
-        self._baseline, self._settings, self._features, self._history = baseline, settings, features, history
-        self._lead, self._start, self._has_tail = lead, start, has_tail
-        units = features.units[lead:]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            means = np.where(units > 0, features.residuals[lead:] / units, 0.0)
-            variance = 4 * baseline.tau2 + baseline.deff * baseline.sigma2 / units
-        self._precision = np.where(units > 0, 1 / variance, 0.0)
-        self._effect = np.where(units > 0, means - self._usual_level(), 0.0)
-        self._units = units
-        self._tail = Proportion(features.tails[lead:], units, self._usual_tail(), baseline.tail_tau2)
-
-    def _a_week_ago(self, sums: Floats, usual: float) -> Floats:
-        """Return a mean per unit in the same hour of the week one or two weeks ago, the higher, shrunk to `usual`."""
-        # The context is a whole number of days before the tick's own day, so that hours align.
-        hour = np.arange(self._lead, len(sums)) // TICKS_PER_HOUR
-        starts = np.arange(0, len(sums), TICKS_PER_HOUR)
-        units = np.add.reduceat(self._history.units, starts)
-        shrunk = (np.add.reduceat(sums, starts) + usual * WEEK_PRIOR_UNITS) / (units + WEEK_PRIOR_UNITS)
-        expected = np.full(len(hour), usual)
-        for weeks in (1, 2):
-            past = hour - weeks * 7 * 24
-            expected = np.maximum(expected, np.where(past >= 0, shrunk[np.maximum(past, 0)], usual))
-        return expected
-
-    def _usual_level(self) -> Floats:
-        """Return what the level lay above its centre at this hour of the week: 0 unless there is a weekly job."""
-        level = self._a_week_ago(self._history.residuals, 0.0)
-        return np.where(level > WEEKLY_RISE_MIN, level, 0.0)
-
-    def _usual_tail(self) -> Floats:
-        """Return the share of dear units that this hour of the week usually has."""
-        share = self._a_week_ago(self._history.tails, TAIL_SHARE)
-        return np.where(share > TAIL_SHARE * WEEKLY_TAIL_MIN, np.minimum(share, 0.9), TAIL_SHARE)
-
-    @property
-    def cusums(self) -> tuple[Cusum, ...]:
-        """Kernel A and, where there is a distribution, kernel C."""
-        shift = self._settings.shift
-        up = np.clip(shift * self._precision * (self._effect - shift / 2), -STEP_NATS_MAX, STEP_NATS_MAX)
-        effect, precision = self._effect, self._precision
-        location = Cusum("A", self._settings.alarm_nats, up, effect, precision, lambda: level_gain(effect, precision))
-        if not self._has_tail:
-            return (location,)
-        tail = self._tail
-        return location, tail.cusum("C", self._settings.alarm_nats, tail.llr(self._tail_risen(0.0)))
-
-    def blocks(self) -> tuple[Block, ...]:
-        """Kernel B over one, four and twenty-four hours."""
-        features, base = self._features, self._baseline
-        sums = Sums(features.count, features.w, features.w2 if self._has_tail else None)
-        history = Sums(self._history.count, self._history.w, None)
-        lead = max(self._lead - PERSISTENCE_TICKS, 0)
-        threshold = -math.log(self._settings.block_p_max)
-        found = []
-        for hours, units_min in WINDOWS_H:
-            score = block_scores(sums, history, lead, hours, units_min, base.cv2, base.deff, self._settings.ratio_min)
-            fires = persistent(score >= threshold, PERSISTENCE_TICKS)[self._lead - lead :]
-            width = hours * TICKS_PER_HOUR
-            found.append(Block("B", threshold, score[self._lead - lead :], fires, width))
-        return tuple(found)
-
-    def ratio(self, first: int, last: int) -> float:
-        """Return the winsorised mean over ticks [first, last] over what is expected, the hour of the day aside."""
-        cut = slice(max(first - self._start + self._lead, 0), last + 1 - self._start + self._lead)
-        count = float(self._features.count[cut].sum())
-        return float(self._features.w[cut].sum()) / count / self._baseline.mean if count > 0 else 1.0
-
-    def rises(self, first: int, last: int) -> bool:
-        """Tell whether the mean has risen by the ratio that matters."""
-        return self.ratio(first, last) >= self._settings.ratio_min
-
-    def back(self, index: int, size: float) -> Floats:
-        """Return the evidence for "as usual" against "off by half of `size`, at least the shift looked for"."""
-        if index == 0:
-            shift = max(size / 2, self._settings.shift)
-            down = shift * self._precision * (shift / 2 - self._effect)
-            return np.asarray(np.clip(down, -STEP_NATS_MAX, STEP_NATS_MAX))
-        return -self._tail.llr(self._tail_risen(size / 2))
-
-    def _tail_risen(self, size: float) -> Floats:
-        usual = self._tail.rate
-        return np.asarray(np.minimum(np.maximum(usual + size, usual * TAIL_RISE), (1 + usual) / 2))
-
-    def settled(self, tick: int) -> bool:
-        """Tell whether the mean of the last hours is nearer to the usual one than to the least rise reported."""
-        cut = settled_ticks(self._features.count, tick - self._start + self._lead)
-        first = cut.start - self._lead + self._start
-        return self.ratio(first, tick) <= math.sqrt(self._settings.ratio_min)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from analyzer.detectors.kernels.amounts import BASELINE_DAYS, HELD_OUT_DAYS
 from analyzer.detectors.kernels.blocks import persistent
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid, running_sum
+from analyzer.detectors.kernels.learning import learning_ticks, limit, shortage
 from analyzer.detectors.kernels.proportion import Proportion, overdispersion
 from analyzer.detectors.kernels.walk import Block, Cusum, Masks, settled_ticks
 
@@ -93,8 +93,8 @@ class Events:
     def baseline(self, day: int, masked: Bools) -> EventBaseline | None:
         """Learn from the trailing 14 days less the last one; None with fewer than 100 units in them."""
         grid = self.grid
-        start = max((day - BASELINE_DAYS) * TICKS_PER_DAY, 0)
-        stop = (day - HELD_OUT_DAYS) * TICKS_PER_DAY
+        learnt = learning_ticks(day)
+        start, stop = learnt.start, learnt.stop
         if stop <= max(start, grid.first):
             return None
         keep = ~masked[start:stop]
@@ -114,6 +114,25 @@ class Events:
             tau2=overdispersion(y, n, np.tile(hourly[_HOUR], days)),
             units_per_hour=units / max(float(keep[max(grid.first - start, 0) :].sum()), 1.0) * TICKS_PER_HOUR,
         )
+
+    def units_learnt(self, day: int, masked: Bools) -> float:
+        """Return how many units a day's baseline would rest on."""
+        days = learning_ticks(day)
+        return float((self.grid.n[days] * ~masked[days]).sum())
+
+    @property
+    def history_days_min(self) -> float:
+        """Days that must lie before the first tick that is judged."""
+        return self.settings.history_days_min
+
+    def shortage(self, day: int, masked: Bools) -> str:
+        """Say why there is no baseline for a day."""
+        return shortage(self.settings.units_min, self.units_learnt(day, masked))
+
+    def detectable(self, baseline: EventBaseline) -> str:
+        """Say how long the rise that the CUSUM looks for takes to confirm at this volume."""
+        what = f"a rise from {baseline.rate:.1%} to {baseline.risen(self.settings):.1%}"
+        return limit(baseline.units_per_hour, what, baseline.units_to_confirm(self.settings))
 
     def view(self, baseline: EventBaseline, start: int, stop: int, masks: Masks) -> EventView:
         """Judge ticks [start, stop) by a baseline."""
@@ -190,10 +209,29 @@ class EventView:
             score[tick] = -log_tail(round(y[tick]), round(n[tick]), rate, self._baseline.tau2 * left)
         return score
 
+    def measured(self, first: int, last: int) -> tuple[float, float]:
+        """Return the rate over ticks [first, last] and what is expected in those hours of the day."""
+        n, y, expected = self._sums(first, last)
+        return (y / n, expected / n) if n > 0 else (0.0, self._baseline.rate)
+
+    def effect(self, first: int, last: int) -> str:
+        """Say how far the rate is from what it must be."""
+        settings = self._settings
+        rate, usual = self.measured(first, last)
+        return (
+            f"{rate:.1%} where {usual:.1%} is usual, {self._sums(first, last)[1]:.0f} events;"
+            f" {settings.ratio_min:g} times, {settings.rise_min * 100:g} points more and {settings.events_min} needed"
+        )
+
+    def _sums(self, first: int, last: int) -> tuple[float, float, float]:
+        """Return units, events and expected events over ticks [first, last]."""
+        cut = slice(max(first - self._start + self._lead, 0), last + 1 - self._start + self._lead)
+        n, y, expected = (float(part[cut].sum()) for part in (self._n, self._y, self._n * self._rate))
+        return n, y, expected
+
     def rises(self, first: int, last: int) -> bool:
         """Tell whether the rate over the ticks has risen enough to matter."""
-        cut = slice(max(first - self._start + self._lead, 0), last + 1 - self._start + self._lead)
-        n, y, expected = (np.array([part[cut].sum()]) for part in (self._n, self._y, self._n * self._rate))
+        n, y, expected = (np.array([part]) for part in self._sums(first, last))
         return bool(self._notable(n, y, expected)[0])
 
     def back(self, index: int, size: float) -> Floats:  # noqa: ARG002 - one CUSUM, index 0

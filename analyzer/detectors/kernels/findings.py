@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from analyzer.detectors.kernels.amounts import AmountBaseline, Amounts, AmountSettings
+from analyzer.detectors.kernels.amount_baseline import AmountBaseline, AmountSettings
+from analyzer.detectors.kernels.amounts import Amounts
 from analyzer.detectors.kernels.episode import Episode
 from analyzer.detectors.kernels.events import EventBaseline, Events, EventSettings
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, Bools, Grid, grid_of
 from analyzer.detectors.kernels.walk import Walk
 from analyzer.detectors.recompute import measured, range_query
-from analyzer.types.metric import TICK_S, Series, Window
+from analyzer.types.metric import MONEY, TICK_S, Series, Window
 from analyzer.types.report import Finding, Kind, MetricEvidence
 
 _HOW = {
@@ -24,11 +25,13 @@ _HOW = {
     "A'": "the rate (CUSUM)",
     "D": "the count of the last hours against the usual rate",
     "burst": "a burst within 15 minutes",
+    "gap": "the empty hours against what usually begins in them",
+    "interval": "the wait against the regular interval",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class _Reported:
+class Reported:
     """What all findings share: an episode on its series, and the ticks it is measured over."""
 
     series: Series
@@ -45,14 +48,16 @@ def amount_findings(
     """Walk a series of amounts and report the episodes that concern the window."""
     model = Amounts(grid_of(series, window.end), settings)
     walk = Walk(model).run()
-    return [_amount(one, model, kind, detector) for one in _reported(walk, series, window)]
+    return [_amount(one, model, kind, detector) for one in reported(walk, series, window)]
 
 
-def event_findings(window: Window, series: Series, kind: Kind, settings: EventSettings, detector: str) -> list[Finding]:
-    """Walk a series of events and report the episodes that concern the window."""
+def event_findings(
+    window: Window, series: Series, kind: Kind, settings: EventSettings, detector: str, said: str = "failed"
+) -> list[Finding]:
+    """Walk a series of events and report the episodes that concern the window; `said` is what happened to a unit."""
     model = Events(grid_of(series, window.end), settings)
     walk = Walk(model).run()
-    return [_event(one, model, kind, detector) for one in _reported(walk, series, window)]
+    return [_event(one, model, kind, detector, said) for one in reported(walk, series, window)]
 
 
 def amount_episodes(series: Series, end: datetime, settings: AmountSettings) -> list[Episode[AmountBaseline]]:
@@ -65,7 +70,7 @@ def event_episodes(series: Series, end: datetime, settings: EventSettings) -> li
     return Walk(Events(grid_of(series, end), settings)).run().episodes
 
 
-def _reported(walk: Walk[Any], series: Series, window: Window) -> list[_Reported]:
+def reported(walk: Walk[Any], series: Series, window: Window) -> list[Reported]:
     """Choose the episodes that are open at the window's end or were seen to end within it.
 
     An end counts when it was confirmed: it is dated back to when it happened, and a run in between still had the
@@ -73,7 +78,7 @@ def _reported(walk: Walk[Any], series: Series, window: Window) -> list[_Reported
     """
     grid = walk.model.grid
     return [
-        _Reported(
+        Reported(
             series, grid, episode, grid.stop if episode.recovered is None else episode.recovered, walk.masks.episodes
         )
         for episode in walk.episodes
@@ -81,7 +86,7 @@ def _reported(walk: Walk[Any], series: Series, window: Window) -> list[_Reported
     ]
 
 
-def _amount(one: _Reported, model: Amounts, kind: Kind, detector: str) -> Finding:
+def _amount(one: Reported, model: Amounts, kind: Kind, detector: str) -> Finding:
     episode, grid = one.episode, one.grid
     base = model.moved(episode.baseline, episode.onset, one.stop)
     cut = slice(episode.onset, one.stop)
@@ -95,23 +100,22 @@ def _amount(one: _Reported, model: Amounts, kind: Kind, detector: str) -> Findin
         caveat = " The source has no distribution: the tick means were judged, and all units count as affected."
     else:
         affected, caveat = float(grid.hist[cut][:, grid.x > base.high].sum()), ""
-    wait_h = base.units_to_confirm(model.settings) / max(base.units_per_hour, 1e-9)
     note = (
-        f"{_heading(one)} The mean is {value / expected:.2f} times what these hours of the day had before, single"
-        f" runaways capped. {_limit(base.units_per_hour, 'a doubling', wait_h)}{caveat}"
+        f"{heading(one)} The mean is {value / expected:.2f} times what these hours of the day had before, single"
+        f" runaways capped. {model.detectable(base)}{caveat}"
     )
     return replace(
-        _common(one, kind, detector),
+        common(one, kind, detector),
         value=value,
         baseline=expected,
         affected=round(affected),
         of=round(of),
-        excess_usd=max(value - expected, 0.0) * of,
+        excess_usd=max(value - expected, 0.0) * of if one.series.signal in MONEY else None,
         note=note,
     )
 
 
-def _event(one: _Reported, model: Events, kind: Kind, detector: str) -> Finding:
+def _event(one: Reported, model: Events, kind: Kind, detector: str, said: str) -> Finding:
     episode = one.episode
     base: EventBaseline = episode.baseline
     cut = slice(episode.onset, one.stop)
@@ -120,13 +124,9 @@ def _event(one: _Reported, model: Events, kind: Kind, detector: str) -> Finding:
     of = float(n.sum())
     expected = float((n * base.hourly[hours]).sum()) / of
     rate = float(y.sum()) / of
-    wait_h = base.units_to_confirm(model.settings) / max(base.units_per_hour, 1e-9)
-    what = f"a rise from {base.rate:.1%} to {base.risen(model.settings):.1%}"
-    note = (
-        f"{_heading(one)} {rate:.1%} failed where {expected:.1%} is usual. {_limit(base.units_per_hour, what, wait_h)}"
-    )
+    note = f"{heading(one)} {rate:.1%} {said} where {expected:.1%} is usual. {model.detectable(base)}"
     return replace(
-        _common(one, kind, detector),
+        common(one, kind, detector),
         value=rate,
         baseline=expected,
         affected=round(float(y.sum())),
@@ -135,7 +135,8 @@ def _event(one: _Reported, model: Events, kind: Kind, detector: str) -> Finding:
     )
 
 
-def _common(one: _Reported, kind: Kind, detector: str) -> Finding:
+def common(one: Reported, kind: Kind, detector: str) -> Finding:
+    """Return what findings of all kernels share; its size is still to be filled in."""
     episode, grid = one.episode, one.grid
     return Finding(
         detector=detector,
@@ -150,23 +151,18 @@ def _common(one: _Reported, kind: Kind, detector: str) -> Finding:
         score=episode.score,
         unit=one.series.unit,
         recovered=None if episode.recovered is None else grid.time(episode.recovered),
-        evidence=_evidence(one),
+        evidence=evidence_of(one),
     )
 
 
-def _heading(one: _Reported) -> str:
+def heading(one: Reported) -> str:
+    """Say how an episode was found, and what became of it."""
     episode = one.episode
     how = f"Found by {_HOW[episode.kernel]} at {one.grid.time(episode.alarmed + 1):%Y-%m-%d %H:%M} UTC."
     return f"{how} After 14 days the new level counts as normal." if episode.rebased else how
 
 
-def _limit(units_per_hour: float, what: str, wait_h: float) -> str:
-    """Say what could be confirmed how fast at this volume (threshold over Kullback-Leibler divergence)."""
-    wait = f"{wait_h:.1f} h" if wait_h < 48 else f"{wait_h / 24:.0f} days"  # noqa: PLR2004 - two days
-    return f"At {units_per_hour:.3g} units an hour {what} takes about {wait} to confirm."
-
-
-def _evidence(one: _Reported) -> tuple[MetricEvidence, ...]:
+def evidence_of(one: Reported) -> tuple[MetricEvidence, ...]:
     """Return the plain value since the onset and over the baseline, each with the query that gives it."""
     base = one.episode.baseline
     usual = _longest_unmasked(one.masked, base.start, base.stop)

@@ -192,6 +192,10 @@ class Walk(Generic[BaselineT]):
                 tick = self._look_out(self.baseline, tick, end)
         return self
 
+    def levels(self) -> list[tuple[int, float]]:
+        """Return for each CUSUM since which tick it has been above zero, and how far; empty where nothing is judged."""
+        return [(running.zero, running.level) for running in self._rising]
+
     def _look_out(self, baseline: BaselineT, start: int, stop: int) -> int:
         """Advance to the next alarm or to `stop`; return the tick to go on with."""
         view = self.model.view(baseline, start, stop, self.masks)
@@ -225,7 +229,7 @@ class Walk(Generic[BaselineT]):
         self, baseline: BaselineT, index: int, kernel: str, score: float, threshold: float, zero: int, tick: int
     ) -> None:
         """Open an episode: date its onset and freeze its baseline."""
-        first = max(min(zero, tick) - DATING_LOOKBACK_TICKS, self._floor, 0)
+        first = max(self._unseen_before(min(zero, tick)) - DATING_LOOKBACK_TICKS, self._floor, 0)
         view = self.model.view(baseline, first, tick + 1, self.masks)
         cusums = view.cusums
         cusum = cusums[index]
@@ -247,6 +251,11 @@ class Walk(Generic[BaselineT]):
         self.masks.lasting[max(onset.tick - MASK_MARGIN_TICKS, 0) :] = True
         required = range(len(cusums)) if kernel == "B" else [index]
         self._returning = {which: _start_return(cusums[which], onset.tick - first, tick) for which in required}
+
+    def _unseen_before(self, tick: int) -> int:
+        """Return the first of the ticks without units that lead up to a tick: it may have begun in any of them."""
+        seen = np.flatnonzero(self.model.grid.n[:tick])
+        return int(seen[-1]) + 1 if len(seen) else tick
 
     def _follow(self, episode: Episode[BaselineT], start: int, stop: int) -> int:
         """Advance an open episode to its end or to `stop`; return the tick to go on with."""

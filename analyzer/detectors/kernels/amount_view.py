@@ -1,0 +1,141 @@
+"""A day of a series of amounts as kernels A, B and C see it, the gate, and the expectation that goes with them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from analyzer.detectors.kernels.amount_baseline import TAIL_SHARE, AmountBaseline, AmountSettings, Features
+from analyzer.detectors.kernels.blocks import PERSISTENCE_TICKS, WINDOWS_H, Sums, block_scores, persistent
+from analyzer.detectors.kernels.episode import level_gain
+from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Floats
+from analyzer.detectors.kernels.proportion import Proportion
+from analyzer.detectors.kernels.walk import Block, Cusum, settled_ticks
+
+WEEK_PRIOR_UNITS = 15.0
+WEEKLY_RISE_MIN = math.log(1.25)
+"""What the same hour one or two weeks ago lay above its centre is expected again, if it was this much."""
+STEP_NATS_MAX = 4.0
+"""No single tick contributes more: one quarter of an hour is never proof."""
+TAIL_RISE = 2.5
+"""Kernel C looks for 12.5 % of the units above what used to be the 95th percentile."""
+WEEKLY_TAIL_MIN = 1.5
+
+
+class AmountView:
+    """Ticks [start, stop) of a series of amounts, judged by one baseline."""
+
+    def __init__(
+        self,
+        baseline: AmountBaseline,
+        settings: AmountSettings,
+        features: Features,
+        history: Features,
+        lead: int,
+        start: int,
+        *,
+        has_tail: bool,
+    ) -> None:
+        self._baseline, self._settings, self._features, self._history = baseline, settings, features, history
+        self._lead, self._start, self._has_tail = lead, start, has_tail
+        units = features.units[lead:]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            means = np.where(units > 0, features.residuals[lead:] / units, 0.0)
+            variance = 4 * baseline.tau2 + baseline.deff * baseline.sigma2 / units
+        self._precision = np.where(units > 0, 1 / variance, 0.0)
+        self._effect = np.where(units > 0, means - self._usual_level(), 0.0)
+        self._units = units
+        self._tail = Proportion(features.tails[lead:], units, self._usual_tail(), baseline.tail_tau2)
+
+    def _a_week_ago(self, sums: Floats, usual: float) -> Floats:
+        """Return a mean per unit in the same hour of the week one or two weeks ago, the higher, shrunk to `usual`."""
+        # The context is a whole number of days before the tick's own day, so that hours align.
+        hour = np.arange(self._lead, len(sums)) // TICKS_PER_HOUR
+        starts = np.arange(0, len(sums), TICKS_PER_HOUR)
+        units = np.add.reduceat(self._history.units, starts)
+        shrunk = (np.add.reduceat(sums, starts) + usual * WEEK_PRIOR_UNITS) / (units + WEEK_PRIOR_UNITS)
+        expected = np.full(len(hour), usual)
+        for weeks in (1, 2):
+            past = hour - weeks * 7 * 24
+            expected = np.maximum(expected, np.where(past >= 0, shrunk[np.maximum(past, 0)], usual))
+        return expected
+
+    def _usual_level(self) -> Floats:
+        """Return what the level lay above its centre at this hour of the week: 0 unless there is a weekly job."""
+        level = self._a_week_ago(self._history.residuals, 0.0)
+        return np.where(level > WEEKLY_RISE_MIN, level, 0.0)
+
+    def _usual_tail(self) -> Floats:
+        """Return the share of dear units that this hour of the week usually has."""
+        share = self._a_week_ago(self._history.tails, TAIL_SHARE)
+        return np.where(share > TAIL_SHARE * WEEKLY_TAIL_MIN, np.minimum(share, 0.9), TAIL_SHARE)
+
+    @property
+    def cusums(self) -> tuple[Cusum, ...]:
+        """Kernel A and, where there is a distribution, kernel C."""
+        shift = self._settings.shift
+        up = np.clip(shift * self._precision * (self._effect - shift / 2), -STEP_NATS_MAX, STEP_NATS_MAX)
+        effect, precision = self._effect, self._precision
+        location = Cusum("A", self._settings.alarm_nats, up, effect, precision, lambda: level_gain(effect, precision))
+        if not self._has_tail:
+            return (location,)
+        tail = self._tail
+        return location, tail.cusum("C", self._settings.alarm_nats, tail.llr(self._tail_risen(0.0)))
+
+    def blocks(self) -> tuple[Block, ...]:
+        """Kernel B over one, four and twenty-four hours."""
+        features, base = self._features, self._baseline
+        sums = Sums(features.count, features.w, features.w2 if self._has_tail else None)
+        history = Sums(self._history.count, self._history.w, None)
+        lead = max(self._lead - PERSISTENCE_TICKS, 0)
+        threshold = -math.log(self._settings.block_p_max)
+        found = []
+        for hours, units_min in WINDOWS_H:
+            score = block_scores(sums, history, lead, hours, units_min, base.cv2, base.deff, self._settings.ratio_min)
+            fires = persistent(score >= threshold, PERSISTENCE_TICKS)[self._lead - lead :]
+            width = hours * TICKS_PER_HOUR
+            found.append(Block("B", threshold, score[self._lead - lead :], fires, width))
+        return tuple(found)
+
+    def ratio(self, first: int, last: int) -> float:
+        """Return the winsorised mean over ticks [first, last] over what is expected, the hour of the day aside."""
+        cut = slice(max(first - self._start + self._lead, 0), last + 1 - self._start + self._lead)
+        count = float(self._features.count[cut].sum())
+        return float(self._features.w[cut].sum()) / count / self._baseline.mean if count > 0 else 1.0
+
+    def measured(self, first: int, last: int) -> tuple[float, float]:
+        """Return the winsorised mean over ticks [first, last] and what is expected in those hours of the day."""
+        cut = slice(max(first - self._start + self._lead, 0), last + 1 - self._start + self._lead)
+        count = self._features.count[cut]
+        of = float(count.sum())
+        hours = (np.arange(cut.stop - len(count), cut.stop) - self._lead + self._start) // TICKS_PER_HOUR % 24
+        centre = np.exp(self._baseline.centre[hours])
+        expected = float((count * centre).sum()) / of if of > 0 else float(centre.mean())
+        return (float(self._features.usd[cut].sum()) / of if of > 0 else 0.0), expected * self._baseline.mean
+
+    def effect(self, first: int, last: int) -> str:
+        """Say how many times as much it is, and how many times it must be."""
+        return f"{self.ratio(first, last):.2f} times as much, {self._settings.ratio_min:.2f} needed"
+
+    def rises(self, first: int, last: int) -> bool:
+        """Tell whether the mean has risen by the ratio that matters."""
+        return self.ratio(first, last) >= self._settings.ratio_min
+
+    def back(self, index: int, size: float) -> Floats:
+        """Return the evidence for "as usual" against "off by half of `size`, at least the shift looked for"."""
+        if index == 0:
+            shift = max(size / 2, self._settings.shift)
+            down = shift * self._precision * (shift / 2 - self._effect)
+            return np.asarray(np.clip(down, -STEP_NATS_MAX, STEP_NATS_MAX))
+        return -self._tail.llr(self._tail_risen(size / 2))
+
+    def _tail_risen(self, size: float) -> Floats:
+        usual = self._tail.rate
+        return np.asarray(np.minimum(np.maximum(usual + size, usual * TAIL_RISE), (1 + usual) / 2))
+
+    def settled(self, tick: int) -> bool:
+        """Tell whether the mean of the last hours is nearer to the usual one than to the least rise reported."""
+        cut = settled_ticks(self._features.count, tick - self._start + self._lead)
+        first = cut.start - self._lead + self._start
+        return self.ratio(first, tick) <= math.sqrt(self._settings.ratio_min)

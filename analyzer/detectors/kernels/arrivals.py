@@ -1,0 +1,143 @@
+"""What usually begins in an hour of the week, how much that scatters, and how improbable an empty hour is.
+
+An hour's number of arrivals is negative binomial around the mean of its hour of the week, so that no arrival in m of
+its four ticks has the probability (1 + mu m / 4 r)^-r. Hours of the week that were never seen borrow from days of their
+kind; a weekend that was never seen is a guess, and of an agent that sleeps at night nothing is expected on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from analyzer.detectors.kernels.grid import DAY_S, TICKS_PER_HOUR, Bools, Floats
+
+HOURS_PER_WEEK = 168
+SIZE_MAX, SIZE_MIN = 10.0, 0.5
+"""Bounds of r. Ten is the reference simulation's; a burst of traffic does not make a silence impossible to see."""
+UNSEEN_WEEKEND_SHARE = 0.25
+"""What a first weekend is taken to bring of a working day's arrivals: the quietest busy fleets bring a third."""
+ASLEEP_SHARE, ASLEEP_HOURS_MIN = 0.05, 6
+"""An agent sleeps at night if six hours of its day hold less than a twentieth of the average hour."""
+REGULAR_INTERVALS_MIN = 5
+REGULAR_TICKS_MIN = 2
+"""Below half an hour between runs the grid cannot tell a regular interval from a busy agent."""
+REGULAR_SPREAD = 0.1
+"""Interquartile range over median of a regular interval. Poisson arrivals have 1.6."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A regular wait between ticks with arrivals, in ticks: a scheduled agent."""
+
+    usual: float
+    longest: float
+
+
+@dataclass(frozen=True, slots=True)
+class Arrivals:
+    """What is normal for arrivals; arrays have shape (168,), from Monday midnight."""
+
+    usual: Floats
+    """Mean per hour."""
+    known: Bools
+    """Hours about which anything can be said."""
+    size: float
+    """r of the negative binomial."""
+    interval: Interval | None
+
+    def surprise(self, mean: Floats, ticks: Floats) -> Floats:
+        """Return -ln P(no arrival in so many ticks of an hour with that mean)."""
+        return np.asarray(self.size * np.log1p(mean * ticks / TICKS_PER_HOUR / self.size))
+
+
+def learn(n: Floats, keep: Bools, hours: np.ndarray) -> Arrivals:
+    """Learn from whole days of ticks: arrivals, which ticks count, and the hour of the week of each."""
+    sums, seen = by_hour_of_week(n * keep, hours), by_hour_of_week(keep.astype(np.float64), hours)
+    means, known = by_kind(sums, seen)
+    usual = own(sums, seen, means)
+    # One look at an hour of the week says nothing of its scatter: there the days of its kind do.
+    often = (seen >= 2 * TICKS_PER_HOUR)[hours]
+    return Arrivals(
+        usual, known, _size(n, keep, np.where(often, usual[hours], means[hours]), often), _interval(n, keep)
+    )
+
+
+def by_hour_of_week(values: Floats, hours: np.ndarray) -> Floats:
+    """Return the sums of values per tick by hour of the week, shape (168,)."""
+    return np.asarray(np.bincount(hours, values, HOURS_PER_WEEK), dtype=np.float64)
+
+
+def by_kind(sums: Floats, seen: Floats) -> tuple[Floats, Bools]:
+    """Return the mean per hour over days of its kind (working days, weekends), and which hours are more than a guess.
+
+    `sums` are arrivals by hour of the week, `seen` the ticks that hold them; all arrays have shape (168,).
+    """
+    by_day, ticks = sums.reshape(7, 24), seen.reshape(7, 24)
+    known = np.ones((7, 24), dtype=np.bool_)
+    workday = _per_hour(by_day[:5].sum(axis=0), ticks[:5].sum(axis=0))
+    weekend = _per_hour(by_day[5:].sum(axis=0), ticks[5:].sum(axis=0))
+    if not ticks[:5].any():
+        workday = weekend
+    elif not ticks[5:].any():
+        asleep = int((workday < ASLEEP_SHARE * workday.mean()).sum()) >= ASLEEP_HOURS_MIN
+        weekend = np.zeros(24) if asleep else UNSEEN_WEEKEND_SHARE * workday
+        known[5:] = not asleep
+    return np.concatenate([np.tile(workday, 5), np.tile(weekend, 2)]), known.ravel()
+
+
+def own(sums: Floats, seen: Floats, otherwise: Floats) -> Floats:
+    """Return the mean per hour of each hour of the week; `otherwise` where it was never seen."""
+    return np.where(seen > 0, _per_hour(sums, seen), otherwise)
+
+
+def empty_ticks_of_hour(spoken: Bools) -> Floats:
+    """Return at each tick how many ticks of its hour, up to it, came after the last arrival."""
+    at = np.arange(len(spoken))
+    last = np.maximum.accumulate(np.where(spoken, at, -1))
+    return np.minimum(at - last, at % TICKS_PER_HOUR + 1).astype(np.float64)
+
+
+def since(reset: Bools, increments: Floats) -> Floats:
+    """Return the sum of the increments since the last reset, shape (ticks,)."""
+    cumulated = np.cumsum(np.where(reset, 0.0, increments))
+    at = np.maximum.accumulate(np.where(reset, np.arange(len(reset)), -1))
+    return np.asarray(cumulated - np.where(at >= 0, cumulated[np.maximum(at, 0)], 0.0))
+
+
+def _per_hour(arrivals: Floats, ticks: Floats) -> Floats:
+    return np.asarray(arrivals / np.maximum(ticks, 1.0) * TICKS_PER_HOUR)
+
+
+def _size(n: Floats, keep: Bools, usual: Floats, often: Bools) -> float:
+    """Return r by moments over whole hours: the sum of (y - m)^2 - m over that of m^2 is 1 / r.
+
+    Where the mean is that of two looks at the hour itself (`often`), it has taken half of their variance.
+    """
+    whole = keep.reshape(-1, TICKS_PER_HOUR).all(axis=1)
+    y = n.reshape(-1, TICKS_PER_HOUR).sum(axis=1)[whole]
+    mean = usual[::TICKS_PER_HOUR][whole]
+    squares = float((mean**2).sum())
+    freedom = np.where(often[::TICKS_PER_HOUR][whole], 2.0, 1.0)
+    excess = float((freedom * (y - mean) ** 2 - mean).sum())
+    return SIZE_MAX if excess <= 0 or squares <= 0 else min(max(squares / excess, SIZE_MIN), SIZE_MAX)
+
+
+def _interval(n: Floats, keep: Bools) -> Interval | None:
+    """Return the regular interval, or None. A wait that spans ticks which do not count says nothing."""
+    at = np.flatnonzero((n > 0) & keep)
+    hidden = np.cumsum(~keep)
+    waits = np.diff(at)[np.diff(hidden[at]) == 0].astype(np.float64)
+    if len(waits) < REGULAR_INTERVALS_MIN:
+        return None
+    low, middle, high = np.quantile(waits, (0.25, 0.5, 0.75)).tolist()
+    if middle < REGULAR_TICKS_MIN or high - low > max(REGULAR_SPREAD * middle, 1.0):
+        return None
+    return Interval(middle, float(waits.max()))
+
+
+def hours_of_week(start_s: int, ticks: int) -> np.ndarray:
+    """Return the hour of the week of each tick of a grid that begins at a midnight; the epoch was a Thursday."""
+    first = (start_s // DAY_S + 3) % 7 * 24
+    return (first + np.arange(ticks) // TICKS_PER_HOUR) % HOURS_PER_WEEK

@@ -1,0 +1,36 @@
+"""Which ticks a day's baseline is learnt from, and what can be confirmed how fast with it."""
+
+from __future__ import annotations
+
+from analyzer.detectors.kernels.grid import TICKS_PER_DAY
+
+BASELINE_DAYS = 14
+HELD_OUT_DAYS = 1
+"""The last day before a baseline's midnight is left out: what is under way must not become the norm."""
+_HOURS_MAX = 48
+"""From here on a wait is said in days."""
+
+
+DAYS_MIN_WHY = "{needed:g} days of history needed, {there:.1f} there"
+
+
+def shortage(units_min: float, units: float) -> str:
+    """Say that there are too few units to learn from."""
+    return f"{units_min:.0f} units needed in the baseline (14 days without the last), {units:.0f} there"
+
+
+def learning_ticks(day: int) -> slice:
+    """Return the ticks of the trailing 14 days less the last one; empty on the first day of a grid."""
+    stop = max((day - HELD_OUT_DAYS) * TICKS_PER_DAY, 0)
+    return slice(max((day - BASELINE_DAYS) * TICKS_PER_DAY, 0), stop)
+
+
+def limit(units_per_hour: float, what: str, units: float) -> str:
+    """Say what takes how long to confirm at a volume; `units` is threshold over Kullback-Leibler divergence."""
+    wait = waiting(units / max(units_per_hour, 1e-9))
+    return f"At {units_per_hour:.3g} units an hour {what} takes about {wait} to confirm."
+
+
+def waiting(hours: float) -> str:
+    """Write a wait for people: hours, and days from the third on."""
+    return f"{hours:.1f} h" if hours < _HOURS_MAX else f"{hours / 24:.0f} days"

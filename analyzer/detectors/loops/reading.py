@@ -1,0 +1,44 @@
+"""Why no loop of an agent is reported: its suspects, and the rule that came nearest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from analyzer.detectors.loops.scan import scan
+from analyzer.types.reading import Gate, Reading
+from analyzer.types.report import Kind, Subject
+from analyzer.types.steps import Step
+
+DETECTABLE = "A loop is seen from the third or fourth turn on, whatever the volume; one trajectory is enough."
+
+
+def reading_of(suspects: Sequence[Sequence[Step]], agent: str, confidence_min: float, detector: str) -> Reading:
+    """Return where the rules stand with an agent's suspects; `score` and `threshold` are confidences."""
+    blank = Reading(
+        detector,
+        Kind.LOOP,
+        Subject(agent=agent),
+        Gate.NO_SERIES,
+        "no trajectory of the window repeats a call or a reply three times",
+        threshold=confidence_min,
+        detectable=DETECTABLE,
+    )
+    if not suspects:
+        return blank
+    loops = [loop for steps in suspects for loop in scan(steps)]
+    if not loops:
+        why = f"{len(suspects)} trajectories repeat themselves, none without getting anywhere"
+        return replace(blank, gate=Gate.SCORE, why=why, score=0.0)
+    surest = max(loops, key=lambda loop: (loop.confidence, loop.repeats))
+    gate = Gate.FOUND if surest.confidence >= confidence_min else Gate.SCORE
+    return replace(
+        blank,
+        gate=gate,
+        why=f"{surest.what}; confidence {surest.confidence:.2f}, {confidence_min:.2f} needed",
+        value=float(surest.repeats),
+        baseline=float(surest.limit),
+        unit="repeats",
+        kernel=surest.rule,
+        score=surest.confidence,
+    )

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from detectors.fleets import DAY, HOUR, WEEK, arrivals, begun, costs, flat, step, time_of, window
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from analyzer.detectors.recompute import recompute
+from analyzer.detectors.silence import SilenceDetector
+from analyzer.types.report import Kind, Subject
+
+DETECTOR = SilenceDetector()
+ONSET = 15 * DAY + 10 * HOUR
+
+
+def all_of(*series, end=None):
+    """Return a window that reaches back over everything, so that whatever was ever found is returned."""
+    return window(*series, end=end, hours=100 * 24)
+
+
+def office(ticks, per_hour=30.0):
+    """Return the rate of an agent that works from 8 to 18 on working days and not at all at other times."""
+    hour, weekday = ticks // HOUR % 24, ticks // DAY % 7
+    return np.where((hour >= 8) & (hour < 18) & (weekday < 5), per_hour, 0.0)
+
+
+def every(wait, *, stop=10**9, days=18, agent="cron"):
+    """Return an agent that runs once every `wait` ticks until it stops."""
+    ticks = np.arange(int(days * DAY))
+    return begun(((ticks % wait == 2) & (ticks < stop)).astype(float), agent=agent)
+
+
+@pytest.mark.parametrize(("per_hour", "hours"), [(1.0, 36), (5.0, 9), (20.0, 4), (500.0, 1)])
+def test_an_agent_that_stops(per_hour, hours):
+    """A silence is found the sooner the busier the agent was, with its onset, what is missing and how it was told."""
+    series = arrivals(step(ONSET, per_hour, 0.0))
+    (found,) = DETECTOR.detect(window(series, end=ONSET + hours * HOUR))
+    assert (found.kind, found.subject.agent, found.unit) == (Kind.SILENCE, "a", "trajectories per hour")
+    assert found.onset_low <= time_of(ONSET) <= found.onset_high + timedelta(minutes=15)
+    assert found.value == 0.0
+    assert found.baseline == pytest.approx(per_hour, rel=0.3)
+    assert found.score >= found.threshold
+    assert found.recovered is None
+    assert found.excess_usd is None
+    assert "trajectories usually do" in found.note
+    assert [recompute(evidence, series) for evidence in found.evidence] == [one.value for one in found.evidence]
+    assert found.evidence[0].value == 0.0
+
+
+def test_it_speaks_again():
+    """A silence ends with the first trajectory, and is said to have ended as long as that lies in the window."""
+    end = ONSET + 8 * HOUR
+    series = arrivals(step(ONSET, 20.0, 0.0, end))
+    (found,) = DETECTOR.detect(window(series, end=end + HOUR))
+    assert found.recovered is not None
+    assert abs(found.recovered - time_of(end)) <= timedelta(minutes=30)
+    assert found.note.count("8.0 h") == 1
+    assert DETECTOR.detect(window(series, end=end + 2 * DAY)) == ()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("per_hour", [0.3, 2.0, 20.0])
+def test_quiet_on_clean_agents(seed, per_hour):
+    """An agent that goes on as it always did raises nothing, however rarely it runs."""
+    assert DETECTOR.detect(all_of(arrivals(flat(per_hour), seed=seed, days=28))) == ()
+
+
+def test_nights_and_weekends():
+    """An agent that keeps office hours raises nothing, not even at its first weekend, and is found when it stops."""
+    assert DETECTOR.detect(all_of(arrivals(office, days=28))) == ()
+    monday = 2 * WEEK + 7 * HOUR
+    stopped = arrivals(lambda ticks: np.where(ticks < monday, office(ticks), 0.0), days=28)
+    (found,) = DETECTOR.detect(window(stopped, end=2 * WEEK + 11 * HOUR))
+    assert found.onset_high >= time_of(2 * WEEK + 8 * HOUR)
+    assert found.onset == time_of(2 * WEEK + 8 * HOUR)
+
+
+def test_a_quiet_first_weekend():
+    """A weekend with a third of the usual traffic raises nothing before anyone has seen one."""
+    quiet = arrivals(lambda ticks: np.where(ticks // DAY % 7 >= 5, 7.0, 20.0), days=12)
+    assert DETECTOR.detect(all_of(quiet)) == ()
+
+
+def test_a_nightly_batch():
+    """A batch that begins within an hour of every night is waited for at that hour, and missed when it is not there."""
+    batch = arrivals(lambda ticks: np.where(ticks // HOUR % 24 == 2, 100.0, 0.0), days=18)
+    assert DETECTOR.detect(all_of(batch)) == ()
+    counts = np.asarray(batch.count)
+    counts[16 * DAY :] = 0.0
+    (found,) = DETECTOR.detect(window(begun(counts), end=16 * DAY + 4 * HOUR))
+    assert found.onset == time_of(16 * DAY + 2 * HOUR)
+
+
+def test_arrivals_in_bursts():
+    """Users who come in crowds leave long pauses: an agent with such a history is given more time."""
+    rng = np.random.default_rng(5)
+    crowds = rng.poisson(0.1, 28 * DAY) * rng.integers(5, 40, 28 * DAY)
+    assert DETECTOR.detect(all_of(begun(crowds))) == ()
+
+
+@pytest.mark.parametrize("wait", [HOUR, 6 * HOUR, DAY])
+def test_a_schedule(wait):
+    """An agent on a schedule is missed when a wait is twice the usual, however few runs that is; not a tick before."""
+    series = every(wait, stop=ONSET)
+    last = max(tick for tick, count in enumerate(series.count) if count)
+    assert DETECTOR.detect(all_of(series, end=last + 2 * wait)) == ()
+    (found,) = DETECTOR.detect(all_of(series, end=last + 2 * wait + 2))
+    assert found.onset == time_of(last + wait)
+    assert found.onset_low <= time_of(last + 1)
+
+
+def test_a_schedule_of_working_days():
+    """A daily run that rests at weekends is not missed on a Sunday."""
+    runs = every(DAY, days=28)
+    weekday = np.arange(28 * DAY) // DAY % 7
+    assert DETECTOR.detect(all_of(begun(np.where(weekday < 5, runs.count, 0.0)))) == ()
+
+
+def test_a_single_batch_is_no_habit():
+    """An agent that ran for one evening is not missed on the days after."""
+    once = arrivals(lambda ticks: np.where(ticks < 5 * HOUR, 200.0, 0.0), days=18)
+    assert DETECTOR.detect(all_of(once)) == ()
+
+
+@pytest.mark.parametrize("days", [2.9, 3.6])
+def test_three_days_of_history(days):
+    """Before the fourth day nothing is said; on it a silence is found."""
+    series = arrivals(step(int((days - 0.4) * DAY), 30.0, 0.0), days=days)
+    assert len(DETECTOR.detect(window(series))) == (days > 3)
+
+
+FLEET = tuple(
+    arrivals(step(ONSET, rate, 0.0), agent=name, seed=rate) for name, rate in (("a", 60), ("b", 20), ("c", 5))
+)
+
+
+def test_the_whole_fleet():
+    """When all agents stop at once it is one finding without an agent, proved by the queries of the busiest."""
+    (found,) = DETECTOR.detect(window(*FLEET, end=ONSET + 4 * HOUR))
+    assert found.subject == Subject()
+    assert found.onset == time_of(ONSET)
+    assert found.baseline == pytest.approx(85, rel=0.2)
+    assert "All 3 agents stopped at once" in found.note
+    assert {evidence.promql.split('"')[1] for evidence in found.evidence} == {"a", "b", "c"}
+
+
+def test_one_agent_that_stays_silent_after_the_fleet():
+    """What does not come back with the fleet is found by its own name, dated when the others spoke again."""
+    back = ONSET + 8 * HOUR
+    fleet = [arrivals(step(ONSET, 20.0, 0.0, back), agent=name, seed=seed) for seed, name in enumerate("abc")]
+    dead = arrivals(step(ONSET, 20.0, 0.0), agent="dead", seed=9)
+    whole, one = DETECTOR.detect(window(*fleet, dead, end=back + 6 * HOUR))
+    assert (whole.subject, whole.recovered is None) == (Subject(), False)
+    assert (one.subject.agent, one.recovered) == ("dead", None)
+
+
+def test_the_largest_agent_is_not_the_fleet():
+    """A busy agent that stops beside one that hardly ever runs is found by its own name."""
+    busy, rare = arrivals(step(ONSET, 200.0, 0.0), agent="busy"), every(DAY, agent="rare")
+    (found,) = DETECTOR.detect(window(busy, rare, end=ONSET + 3 * HOUR))
+    assert found.subject.agent == "busy"
+
+
+def test_ticks_in_which_nobody_looked():
+    """A hole in what Prometheus scraped is no silence."""
+    series = arrivals(flat(50.0))
+    count = list(series.count)
+    count[ONSET : ONSET + 12 * HOUR] = [float("nan")] * (12 * HOUR)
+    assert DETECTOR.detect(all_of(replace(series, count=count, total=count))) == ()
+
+
+def test_a_retired_agent():
+    """After fourteen days without a trajectory an agent counts as retired."""
+    series = arrivals(step(10 * DAY, 20.0, 0.0), days=30)
+    assert len(DETECTOR.detect(window(series, end=23 * DAY))) == 1
+    assert DETECTOR.detect(window(series, end=28 * DAY)) == ()
+
+
+def test_other_signals_are_none_of_its_business():
+    """A series of what ended says nothing about what begins."""
+    assert DETECTOR.detect(window(costs(step(ONSET, 1.0, 1.0), per_hour=0.0))) == ()
+
+
+@settings(max_examples=12, deadline=None)
+@given(cut=st.integers(5 * DAY, 18 * DAY))
+def test_causal(cut):
+    """A run in the middle of the history finds exactly what the later run says it would have found."""
+    silent = lambda t: ((t > 900) & (t < 960)) | ((t > 1300) & (t < 1330)) | (t > 1600)  # noqa: E731 - a rate
+    fleet = [
+        arrivals(lambda t, rate=rate: np.where(silent(t), 0.0, rate), agent=f"{rate}", seed=rate) for rate in (8, 30)
+    ]
+    fleet.append(arrivals(lambda t: np.where((t > 1100) & (t < 1160), 0.0, 12.0), agent="alone", seed=3))
+    whole = {(f.subject, f.onset, f.onset_low, f.onset_high): f for f in DETECTOR.detect(all_of(*fleet))}
+    then = DETECTOR.detect(all_of(*fleet, end=cut))
+    assert {(f.subject, f.onset, f.onset_low, f.onset_high) for f in then} <= set(whole)
+    for found in then:
+        later = whole[found.subject, found.onset, found.onset_low, found.onset_high].recovered
+        assert found.recovered in {None, later}
+
+
+def test_whole_weeks_shift_the_findings():
+    """Moving the clock by whole weeks moves the findings by as much and changes nothing else."""
+    shift = 5 * 7 * 86_400
+    (here,) = DETECTOR.detect(window(FLEET[0]))
+    (there,) = DETECTOR.detect(window(replace(FLEET[0], start_s=FLEET[0].start_s + shift)))
+    assert there.onset - here.onset == timedelta(seconds=shift)
+    assert (there.value, there.baseline, there.score) == (here.value, here.baseline, here.score)
