@@ -4,15 +4,14 @@
 
 Choices: six kinds of task, each with a table of its own, a day's shares from a beta (correlation 2.4 % within a day),
 daily and weekly traffic, four weeks; once with the kind of each task known, once without. Beside ours a G-test at
-p < 1e-4 on the last 24 hours, every hour, as the textbook has it. Runaways: log-normal steps, seven in a thousand ten times as long at all times, and
-trajectories in flight; looked at every three hours for two weeks after a fortnight.
+p < 1e-4 on the last 24 hours, every hour, as the textbook has it. Runaways: log-normal steps, seven in a thousand ten
+times as long at all times, and trajectories in flight; looked at every three hours for two weeks after a fortnight.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,10 +20,12 @@ from datetime import UTC, datetime
 import numpy as np
 from scipy import stats
 
+from analyzer.detectors.choosing.tables import tables
+from analyzer.detectors.choosing.walk import shifts_of
 from analyzer.detectors.runaway import RunawayDetector
 from analyzer.detectors.tool_choice import ToolChoiceDetector
 from analyzer.types.metric import BIN_WIDTH, HOUR_S, TICK_S, Choices, OpenTrajectory, Series, Signal, Usual, Window
-from analyzer.types.report import Finding, Subject
+from analyzer.types.report import Subject
 from analyzer.types.trajectory import summarise
 
 START_S = 1_767_571_200
@@ -101,17 +102,11 @@ def rename(part: Choices, old: str, new: str, begin: int) -> Choices:
     return replace(part, picked=moved[0], failed=moved[1])
 
 
-def found(parts: Parts, begin: int, stop: int) -> list[tuple[float, Finding]]:
-    """Return (hour of the alarm, finding) for the findings whose alarm lies in the hours."""
-    seen = Window(at(0), at(stop), choices=parts)
-    alarms = [(_alarm(one), one) for one in ToolChoiceDetector().detect(seen)]
-    return [(hour, one) for hour, one in alarms if begin <= hour <= stop]
-
-
-def _alarm(one: Finding) -> float:
-    said = re.search(r"at (\d{4}-\d\d-\d\d \d\d:\d\d) UTC", one.note)
-    assert said is not None, one.note  # noqa: S101 - the note always says it
-    return (datetime.strptime(said[1], "%Y-%m-%d %H:%M").replace(tzinfo=UTC).timestamp() - START_S) / HOUR_S
+def found(parts: Parts, begin: int, stop: int) -> list[tuple[int, int]]:
+    """Return (hour of the alarm, onset) of every episode whose alarm lies in the hours."""
+    shifts = (shift for _, shift in shifts_of(tables(parts, at(stop)), ToolChoiceDetector().settings))
+    alarms = [(shift.found.hour + 1, shift.onset) for shift in shifts]
+    return sorted(alarm for alarm in alarms if begin <= alarm[0] <= stop)
 
 
 def textbook(part: Choices) -> int:
@@ -134,9 +129,7 @@ def textbook(part: Choices) -> int:
 def choices(seed: int, agents: int) -> None:
     """Print the table of choices."""
     rates = (3.0, 20.0, 100.0, 1000.0)
-    print(
-        "| per hour | false alarms an agent-week: kinds known | not known | tools | G-test, days a week | launch | rename |"
-    )
+    print("| per hour | false alarms: kinds known | not known | tools | G-test, days a week | launch | rename |")
     print("|---|---|---|---|---|---|---|")
     weeks = agents * (DAYS - 4) / 7
     for rate in rates:
@@ -154,9 +147,8 @@ def choices(seed: int, agents: int) -> None:
             renamed = tuple(as_tools(rename(part, "t1", "t9", begin)) for part in clean)
             counts["rename"] += bool(found(renamed, begin, begin + 72))
         shown = " | ".join(f"{counts[name] / weeks:.3f}" for name in ("known", "unknown", "tools"))
-        print(
-            f"| {rate:g} | {shown} | {counts['textbook'] / 8:.1f} | {counts['launch']}/{agents} | {counts['rename']}/{agents} |"
-        )
+        looks_alike = " | ".join(f"{counts[name]}/{agents}" for name in ("launch", "rename"))
+        print(f"| {rate:g} | {shown} | {counts['textbook'] / 8:.1f} | {looks_alike} |")
     print()
     print("| per hour | fault | kinds known: found in 24 h / 72 h, median delay, onset off by | not known |")
     print("|---|---|---|---|")
@@ -175,9 +167,9 @@ def _power(seed: int, agents: int, rate: float, picked: str, share: float, known
         parts = agent(rng, rate, picked=picked, begin=begin, share=share)
         alarms = found(parts if known else parts[-1:], begin, begin + 72)
         if alarms:
-            hour, one = min(alarms, key=lambda pair: pair[0])
+            hour, onset = alarms[0]
             delays.append(hour - begin)
-            off.append(abs((one.onset - at(begin)).total_seconds()) / HOUR_S)
+            off.append(abs(onset - begin))
     early = sum(delay <= DAY_H for delay in delays)
     if not delays:
         return "0.00/0.00"

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from analyzer.detectors.choosing.candidates import is_worse
 from analyzer.detectors.choosing.likelihood import ChoiceSettings
 from analyzer.detectors.choosing.reading import reading_of
 from analyzer.detectors.choosing.tables import Table, tables
@@ -75,7 +76,7 @@ class ToolChoiceDetector:
             usual=None if one.usual is None else table.values[one.usual],
             picked=None if one.picked is None else table.values[one.picked],
             task=task,
-            worse=one.worse,
+            worse=is_worse(table, one.picked, cut, self.settings),
         )
         return Finding(
             detector=self.name,
@@ -115,7 +116,7 @@ def _note(table: Table, shift: Shift, choice: Shifted, hits: float, of: float, e
         what = f"Picks {noun} {choice.picked}{instead} in {hits:.0f} of {of:.0f} trajectories"
     task = f" on tasks like '{choice.task}'" if choice.task else ""
     one = shift.found
-    ended = "They fail more often than such runs did." if one.worse else "They do not plainly fail more often."
+    ended = "They fail more often than such runs did." if choice.worse else "They do not plainly fail more often."
     rebased = " After 14 days the new choice counts as usual." if shift.rebased else ""
     return (
         f"{what}{task}, {expected:.0%} expected; found because {_HOW[one.rule]}"

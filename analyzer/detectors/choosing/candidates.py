@@ -47,8 +47,9 @@ DISPLACED_SHARE = 0.5
 kind of task that is not known as one."""
 DISPLACED_SIGMA = 3.0
 """... and more than arrivals vary by chance (their standard deviation is the root of what was due)."""
-RENAMED_SHARE, RENAMED_GRACE_H, RENAMED_N_MIN = 0.05, 2, 3
-"""A tool was renamed or replaced where, two hours after the new one came, less than this is left of the old one."""
+RENAMED_SHARE, RENAMED_GRACE_H, RENAMED_N_MIN = 0.05, 2, 5
+"""A tool was renamed or replaced where, two hours after the new one came, less than this is left of the old one, of
+five that were due."""
 RECURRING_SHARE = 0.5
 """A shift half as large at the same hours before is a schedule."""
 
@@ -182,7 +183,16 @@ class Look:
     def _candidate(
         self, rule: str, seen: View, sums: Windowed, hour: int, log_p: float, c: int | None, d: int
     ) -> Candidate:
-        return Candidate(hour, log_p, rule, sums.hours, c, d, seen, self._worse(sums, hour, c))
+        return Candidate(
+            hour,
+            log_p,
+            rule,
+            sums.hours,
+            c,
+            d,
+            seen,
+            is_worse(self.table, c, slice(max(hour + 1 - sums.hours, 0), hour + 1), self.settings),
+        )
 
     def _folded(self, sums: Windowed) -> Windowed:
         """Return a window in which tools that replaced others count for what they took the place of."""
@@ -206,10 +216,9 @@ class Look:
                 continue
             stop = first + (BASELINE_DAYS + HELD_OUT_DAYS) * DAY_H
             left, due = (np.cumsum(part[:, since:stop], axis=1) for part in (seen.picked, seen.expected))
-            gone = (due >= RENAMED_N_MIN) & (left <= RENAMED_SHARE * due)
-            unclear = due.max(axis=0, initial=0) < RENAMED_N_MIN
             found[c, first:since] = True
-            found[c, since:stop] = gone.any(axis=0) | unclear
+            old = (due - left).argmax(axis=0), np.arange(due.shape[1])
+            found[c, since:stop] = (due[old] < RENAMED_N_MIN) | (left[old] <= RENAMED_SHARE * due[old])
         return found
 
     def _open(self, open_: Bools, start: int) -> list[int]:
@@ -263,19 +272,6 @@ class Look:
         gained = float(np.maximum(sums.picked[:, hour] - sums.expected[:, hour], 0).sum())
         return due - float(sums.picked[d, hour]) >= max(DISPLACED_SHARE * gained, DISPLACED_SIGMA * math.sqrt(due))
 
-    def _worse(self, sums: Windowed, hour: int, c: int | None) -> bool:
-        """Tell whether trajectories with the new choice fail more often than all others of the last fortnight did."""
-        if c is None or sums.picked[c, hour] <= 0:
-            return False
-        own, cut = self.settings, slice(max(hour - BASELINE_DAYS * DAY_H, 0), max(hour - sums.hours, 0) + 1)
-        others = np.arange(len(self.table.values)) != c
-        failed, total = (float(part.sum(axis=0)[others, cut].sum()) for part in (self.table.failed, self.table.picked))
-        if total < TRAJECTORIES_MIN:
-            return False
-        rate, usual_rate = sums.failed[c, hour] / sums.picked[c, hour], failed / total
-        log_p = log_worse(float(sums.failed[c, hour]), float(sums.picked[c, hour]), failed, total)
-        return bool(rate - usual_rate >= own.worse_points_min and log_p <= np.log(own.worse_p_max))
-
     def _phi(self, day: int) -> tuple[float, int]:
         """Return the dispersion of the mix of tools over the days of a baseline, and how many they are.
 
@@ -298,6 +294,20 @@ class Look:
         day = np.arange(len(news))
         sums = np.concatenate(([0.0], np.cumsum(news)))
         return sums[np.maximum(day - HELD_OUT_DAYS, 0)] - sums[np.maximum(day - BASELINE_DAYS, 0)]
+
+
+def is_worse(table: Table, c: int | None, now: slice, settings: ChoiceSettings) -> bool:
+    """Tell whether trajectories with a choice in some hours fail more often than all others did the fortnight before."""
+    if c is None or table.picked[:, c, now].sum() < settings.worse_n_min:
+        return False
+    before = slice(max(now.start - BASELINE_DAYS * DAY_H, 0), now.start)
+    others = np.arange(len(table.values)) != c
+    failed, total = (float(part[:, others, before].sum()) for part in (table.failed, table.picked))
+    if total < TRAJECTORIES_MIN:
+        return False
+    hits, picks = float(table.failed[:, c, now].sum()), float(table.picked[:, c, now].sum())
+    more = hits / picks - failed / total >= settings.worse_points_min
+    return bool(more and log_worse(hits, picks, failed, total) <= math.log(settings.worse_p_max))
 
 
 def _fall(d: int, usual_share: float, picked: Floats, of: float) -> float:

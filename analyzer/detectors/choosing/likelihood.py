@@ -45,7 +45,8 @@ class ChoiceSettings:
     drift_min: float = 0.15
     """Total variation between the mix of tools and the usual one: half the sum of the differences of the shares."""
     drift_n_min: int = 30
-    worse_p_max: float = 0.01
+    worse_n_min: int = 5
+    worse_p_max: float = 1e-3
     worse_points_min: float = 0.10
     """From when on the trajectories of a new choice fail more often than those of the usual one."""
 
