@@ -295,6 +295,15 @@ def test_recovery_must_hold_before_an_incident_is_resolved() -> None:
     assert (done.state, done.resolved_at, done.id) == (State.RESOLVED, NOW + 7 * HOUR, first.id)
 
 
+def test_a_shifted_choice_ends_when_it_came_back() -> None:
+    """Choices are counted, not found one by one: their finding says when they came back, and that resolves."""
+    found = chosen(Shifted("tables", "orders", "archive"), tool="run_sql")
+    opened = run([found])
+    (ongoing,) = run([replace(found, recovered=NOW + HOUR)], opened, NOW + 2 * HOUR)
+    (over,) = run([replace(found, recovered=NOW + HOUR)], (ongoing,), NOW + 8 * HOUR)
+    assert (ongoing.state, over.state) == (State.ONGOING, State.RESOLVED)
+
+
 def test_first_sight_of_what_is_over_is_resolved_at_once() -> None:
     """What began and ended between two runs is filed as resolved; what ended before the window is history."""
     (one,) = run([finding(onset=NOW - 20 * HOUR, recovered=NOW - 10 * HOUR)])

@@ -297,7 +297,7 @@ class Look:
 
 
 def is_worse(table: Table, c: int | None, now: slice, settings: ChoiceSettings) -> bool:
-    """Tell whether trajectories with a choice in some hours fail more often than all others did the fortnight before."""
+    """Tell whether trajectories with a choice in some hours fail more often than all others in the fortnight before."""
     if c is None or table.picked[:, c, now].sum() < settings.worse_n_min:
         return False
     before = slice(max(now.start - BASELINE_DAYS * DAY_H, 0), now.start)
