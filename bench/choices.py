@@ -99,7 +99,7 @@ def rename(part: Choices, old: str, new: str, begin: int) -> Choices:
     before = np.arange(HOURS) < begin
     moved = [{**rows, old: rows[old] * before, new: rows[old] * ~before} if old in rows else rows
              for rows in (part.picked, part.failed)]  # fmt: skip
-    return replace(part, picked=moved[0], failed=moved[1])
+    return replace(part, picked=moved[0], failed=moved[1], offered_s={new: at(begin).timestamp()})
 
 
 def found(parts: Parts, begin: int, stop: int) -> list[tuple[int, int]]:

@@ -45,9 +45,9 @@ class RunawaySettings:
     median_ratio: float = 6.0
     """Beyond the median, with fewer: a percentile of few is a guess."""
     few_finished_min: int = 50
-    record_ratio: float = 2.0
-    """Beyond the largest value that ever ended. Of log-normal runs one in 100,000 does so."""
-    more_p_max: float = 1e-6
+    record_ratio: float = 3.0
+    """Beyond the largest value that ever ended. Whatever the tail, few go so far beyond its farthest."""
+    more_p_max: float = 1e-5
     """More of them than usual: per hour of window, so that an hour and a day have the same budget of false alarms."""
     more_ratio_min: float = 3.0
     more_n_min: int = 3

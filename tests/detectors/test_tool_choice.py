@@ -132,15 +132,25 @@ def test_weekends_and_nights_with_tables_of_their_own_are_no_shift() -> None:
 def test_a_renamed_tool_is_no_shift_while_its_runs_end_as_before(per_hour: float, task: str | None) -> None:
     """A deploy that gives a tool another name is harmless, from the first hour to the fortnight's end."""
     mix = {"search": 0.9, "answer": 0.1}
-    renamed = tools(mix, per_hour=per_hour, task=task, days=35, faults=(Fault("search", "search_v2", BEGAN),))
+    called = tools(mix, per_hour=per_hour, task=task, days=35, faults=(Fault("search", "search_v2", BEGAN),))
+    renamed = replace(called, offered_s={"search": 0.0, "search_v2": time_at(BEGAN).timestamp()})
     assert DETECTOR.detect(window(renamed, end_h=35 * DAY_H, lookback_h=34 * DAY_H)) == ()
+
+
+@pytest.mark.parametrize("offered", [{}, {"search": 0.0, "search_v2": 0.0}])
+def test_a_tool_that_was_offered_all_the_time_is_no_new_name(offered: dict[str, float]) -> None:
+    """An agent that calls what it never called, though it could have, made another choice; so where nobody can say."""
+    called = tools({"search": 0.9, "answer": 0.1}, faults=(Fault("search", "search_v2", BEGAN),))
+    (found,) = DETECTOR.detect(window(replace(called, offered_s=offered), end_h=BEGAN + 12))
+    assert (found.shifted.usual, found.shifted.picked, found.shifted.worse) == ("search", "search_v2", False)
 
 
 def test_a_renamed_tool_whose_runs_fail_is_a_shift() -> None:
     """The outcome decides whether a new name is harmless."""
     mix = {"search": 0.9, "answer": 0.1}
-    renamed = Fault("search", "search_v2", BEGAN)
-    (found,) = DETECTOR.detect(window(tools(mix, faults=(replace(renamed, fails=0.5),)), end_h=BEGAN + 12))
+    called = tools(mix, faults=(Fault("search", "search_v2", BEGAN, fails=0.5),))
+    renamed = replace(called, offered_s={"search_v2": time_at(BEGAN).timestamp()})
+    (found,) = DETECTOR.detect(window(renamed, end_h=BEGAN + 12))
     assert (found.subject.tool, found.shifted.worse) == ("search_v2", True)
 
 

@@ -37,6 +37,7 @@ from analyzer.detectors.choosing.tables import (
 )
 from analyzer.detectors.kernels.grid import Bools, Floats
 from analyzer.types.choices import TOOL
+from analyzer.types.metric import HOUR_S
 
 WINDOWS_H = (6, 24, 72)
 MIX_WINDOW_H = 24
@@ -50,6 +51,8 @@ DISPLACED_SIGMA = 3.0
 RENAMED_SHARE, RENAMED_GRACE_H, RENAMED_N_MIN = 0.05, 2, 5
 """A tool was renamed or replaced where, two hours after the new one came, less than this is left of the old one, of
 five that were due."""
+NEW_DEFINITION_H = 24
+"""A tool first called within a day of its first definition came with a deploy."""
 RECURRING_SHARE = 0.5
 """A shift half as large at the same hours before is a schedule."""
 
@@ -125,7 +128,7 @@ class Look:
             d = int(dominant[hour])
             size = float(expected[hour] - share[hour])
             fallen = partial(_fall, d, float(expected[hour]))
-            if self._recurs(seen, sums.hours, hour, size, fallen) or not self._displaced(seen, sums, d, hour):
+            if self._recurs(seen, sums.hours, hour, size, fallen) or not self._displaced(seen, sums, hour):
                 continue
             pseudo = strength(float(seen.units[hour]), float(seen.dispersion[hour]))
             log_p = log_fallen(round(picked[d, hour]), round(sums.of[hour]), float(expected[hour]), pseudo)
@@ -148,7 +151,7 @@ class Look:
             if self._new_days[hour // DAY_H] > 0 or not np.isfinite(fallen[d]):
                 continue
             lost = float(np.maximum(fallen, 0).sum())
-            if lost < DISPLACED_SHARE * sums.picked[c, hour] or not self._displaced(seen, sums, d, hour):
+            if lost < DISPLACED_SHARE * sums.picked[c, hour] or not self._displaced(seen, sums, hour):
                 continue
             log_p = log_unseen(round(sums.picked[c, hour]), round(sums.of[hour]), float(seen.units[hour]), 0.0)
             found = self._candidate("unseen", seen, sums, hour, log_p, c, d)
@@ -204,7 +207,8 @@ class Look:
     def _replacements(self) -> Bools:
         """Return where a tool stands in the place of another that is gone, until it is usual itself: (values, hours).
 
-        Only tools: that a table was renamed would show in the statements only, and be worth a look.
+        Only tools whose definition is as new as their first call. One that was offered all the time was not renamed,
+        and of one whose definition was not recorded nobody can say. That a table was renamed would be worth a look.
         """
         seen = self._pooled
         found = np.zeros(seen.picked.shape, dtype=np.bool_)
@@ -212,7 +216,9 @@ class Look:
             return found
         for c, first in enumerate(self._first.tolist()):
             since = first + RENAMED_GRACE_H
-            if first < self.table.first + DAYS_MIN * DAY_H:
+            offered_s = self.table.offered_s.get(self.table.values[c], -math.inf)
+            came_s = self.table.start_s + (first - NEW_DEFINITION_H) * HOUR_S
+            if offered_s < came_s or first < self.table.first + DAYS_MIN * DAY_H:
                 continue
             stop = first + (BASELINE_DAYS + HELD_OUT_DAYS) * DAY_H
             left, due = (np.cumsum(part[:, since:stop], axis=1) for part in (seen.picked, seen.expected))
@@ -255,8 +261,8 @@ class Look:
             return True
         return hours < DAY_H and sum(before(days) for days in range(1, 7)) > 1
 
-    def _displaced(self, seen: View, sums: Windowed, d: int, hour: int) -> bool:
-        """Tell whether the usual choice lost trajectories, and not only its share of more of them.
+    def _displaced(self, seen: View, sums: Windowed, hour: int) -> bool:
+        """Tell whether the choices that lost in share lost trajectories, too, and not only had more beside them.
 
         Half of those that others gained, against the same hours of the weeks before.
         """
@@ -268,9 +274,11 @@ class Look:
         earlier = [found for found in known if found is not None]
         if not earlier:
             return True
-        due = float(np.mean([picked[d] for picked, _ in earlier]))
-        gained = float(np.maximum(sums.picked[:, hour] - sums.expected[:, hour], 0).sum())
-        return due - float(sums.picked[d, hour]) >= max(DISPLACED_SHARE * gained, DISPLACED_SIGMA * math.sqrt(due))
+        now, expected = sums.picked[:, hour], sums.expected[:, hour]
+        losers = expected > now
+        due = float(np.mean([picked[losers].sum() for picked, _ in earlier]))
+        gained = float(np.maximum(now - expected, 0).sum())
+        return due - float(now[losers].sum()) >= max(DISPLACED_SHARE * gained, DISPLACED_SIGMA * math.sqrt(due))
 
     def _phi(self, day: int) -> tuple[float, int]:
         """Return the dispersion of the mix of tools over the days of a baseline, and how many they are.

@@ -47,6 +47,8 @@ class Table:
     """Trajectories that had the choice, shape (strata, hours)."""
     picked: Floats
     failed: Floats
+    offered_s: Mapping[str, float]
+    """When each tool was first offered, where that is known."""
 
     def time(self, hour: int) -> datetime:
         """Return when an hour begins."""
@@ -121,7 +123,11 @@ def _table(parts: Sequence[Choices], end: datetime) -> Table:
         for array in (of, picked, failed):
             array[rest] = np.maximum(array[rest] - array[listed].sum(axis=0), 0)
     subject = parts[0].subject
-    return Table(subject.agent, subject.tool, parts[0].what, start_s, hours, values, tasks, of, picked, failed)
+    offered: dict[str, float] = {}
+    for part in parts:
+        for value, first_s in part.offered_s.items():
+            offered[value] = min(first_s, offered.get(value, first_s))
+    return Table(subject.agent, subject.tool, parts[0].what, start_s, hours, values, tasks, of, picked, failed, offered)
 
 
 def _cut(counts: Sequence[float], own_s: int, start_s: int, hours: int) -> Floats:
