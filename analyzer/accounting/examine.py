@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from analyzer.accounting.changes import rank_changes
+from analyzer.accounting.chosen import making
 from analyzer.accounting.lmdi import account
 from analyzer.stores.base import TrajectoryStore, Usage
 from analyzer.types.metric import TICK_S, Signal, Window
@@ -164,6 +165,17 @@ def _at_fault(
     """Return the trajectories that carry the finding, worst first, and what they say in common."""
     if finding.trace_ids:
         return finding.trace_ids, ()
+    if finding.shifted is not None:
+        recent = store.summaries(agent=agent, start=finding.onset, end=end, limit=LOOKED_AT)
+        failed_first = sorted(recent, key=lambda one: one.outcome not in {Outcome.ERROR, Outcome.FAILURE})
+        ids, evidence = making(
+            store.steps([one.trace_id for one in failed_first]), finding.shifted, finding.subject.tool
+        )
+        return ids[:WORST], evidence
+    if finding.kind is Kind.BUDGET:
+        midnight = finding.onset.replace(hour=0, minute=0, second=0, microsecond=0)
+        dear = store.summaries(agent=agent, start=midnight, end=end, order="cost", limit=WORST)
+        return tuple(one.trace_id for one in dear), ()
     if finding.kind is Kind.COST:
         costly = store.summaries(agent=agent, start=finding.onset, end=end, order="cost", limit=WORST)
         return tuple(one.trace_id for one in costly), ()

@@ -61,7 +61,7 @@ SYMPTOMS = frozenset({Kind.TOKENS, Kind.STEPS, Kind.COST, Kind.LATENCY, Kind.BUD
 FAILURES = frozenset({Kind.TOOL_ERRORS, Kind.ERRORS, Kind.RETRIES, Kind.SUCCESS})
 """A failing tool fails trajectories and is tried again: one story when it begins at one time."""
 
-EVENTS = frozenset({Kind.LOOP, Kind.RUNAWAY, Kind.TOOL_CHOICE, Kind.INJECTION})
+EVENTS = frozenset({Kind.LOOP, Kind.RUNAWAY, Kind.INJECTION})
 """Found in single trajectories: such a finding never reports a recovery, there is only nothing new."""
 
 ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})

@@ -10,6 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from analyzer.types.sql import is_sql, tables_of
@@ -46,6 +47,21 @@ _PATH = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _NOTHING = frozenset({"null", "undefined"})
+
+
+@dataclass(frozen=True, slots=True)
+class Shifted:
+    """Which choice took the place of which: what trajectories at fault are recognised by."""
+
+    what: str
+    """"tool", or the argument's name; "tables" for the tables of a statement."""
+    usual: str | None
+    picked: str | None
+    """None where nothing took the place of the usual choice."""
+    task: str | None = None
+    """The kind of task that it happens on; None where on several."""
+    worse: bool = False
+    """Whether runs with the new choice fail more often than runs used to."""
 
 
 def choices_of(tool: str, arguments: str) -> tuple[tuple[str, str], ...]:

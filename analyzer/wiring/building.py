@@ -15,6 +15,7 @@ from analyzer.agent.investigate import Means
 from analyzer.agent.limits import Limits
 from analyzer.config import Settings
 from analyzer.detectors import DETECTORS
+from analyzer.detectors.budget import budgeted
 from analyzer.detectors.configure import configured
 from analyzer.errors import DeliveryError
 from analyzer.ingest.pricing import Pricer
@@ -54,7 +55,7 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
             trajectories=store,
             incidents=memory,
             metrics=metrics,
-            detectors=configured(DETECTORS, settings.detectors),
+            detectors=budgeted(configured(DETECTORS, settings.detectors), settings.budgets),
             explainer=Explainer(means, settings.case_tokens),
             deliver=send,
             document=lambda report: json.dumps(report_document(report), ensure_ascii=False, allow_nan=False),
