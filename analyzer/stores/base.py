@@ -14,7 +14,7 @@ from analyzer.types.steps import Step
 from analyzer.types.trace import Span
 from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
 
-Order = Literal["recent", "oldest", "cost", "errors", "steps", "duration", "repeats"]
+Order = Literal["recent", "oldest", "cost", "tokens", "errors", "steps", "duration", "repeats", "retries", "truncated"]
 """How a list of summaries is sorted: newest or largest first."""
 
 
@@ -181,6 +181,11 @@ class TrajectoryStore(Protocol):
 
     def unpriced(self, start: datetime, end: datetime) -> list[UnpricedUse]:
         """Return who used models without a known price, by trajectories that ended in the range, most calls first."""
+
+    def worst_callers(
+        self, agent: str, tool: str, start: datetime, end: datetime, *, by: Literal["seconds", "cost"], limit: int
+    ) -> list[str]:
+        """Return the trajectories with the longest or dearest calls of a tool that ended in the range, worst first."""
 
     def callers(self, agent: str, tool: str, start: datetime, end: datetime) -> Callers:
         """Return the calls of a tool that ended in the range, and the trajectories that made them."""

@@ -36,6 +36,9 @@ _ORDERS: Mapping[Order, str] = {
     "steps": "steps DESC",
     "duration": "COALESCE(end_ns - start_ns, -1) DESC",
     "repeats": "repeats DESC",
+    "tokens": "input_tokens + output_tokens DESC",
+    "retries": "retries DESC",
+    "truncated": "truncated DESC",
 }
 _HEX = frozenset("0123456789abcdef")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime
+from typing import Literal
 
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 from analyzer.types.trajectory import ToolUse
@@ -21,3 +22,26 @@ def uses(raw: sqlite3.Connection, start: datetime, end: datetime, agent: str | N
     bounds = (nanoseconds(start), nanoseconds(end), OWN_AGENT if agent is None else agent)
     found = [ToolUse(*row) for row in raw.execute(f"{_QUERY}{of_agent} GROUP BY 1, 2", bounds)]
     return sorted(found, key=lambda use: (-(use.cost_usd or 0), -(use.seconds or 0), use.agent, use.tool))
+
+
+_MEASURES = {"seconds": "s.end_ns - s.start_ns", "cost": "s.cost_usd"}
+
+
+def worst_callers(
+    raw: sqlite3.Connection,
+    agent: str,
+    tool: str,
+    start: datetime,
+    end: datetime,
+    *,
+    by: Literal["seconds", "cost"],
+    limit: int,
+) -> list[str]:
+    """Return trace ids by their longest or dearest call of a tool; see `TrajectoryStore.worst_callers`."""
+    query = (
+        f"SELECT t.trace_id FROM spans s JOIN trajectories t ON t.id = s.trajectory"  # noqa: S608 - own names
+        " WHERE s.operation = 'execute_tool' AND s.repeated = 0 AND s.tool = ? AND t.agent = ?"
+        f" AND s.end_ns >= ? AND s.end_ns < ? GROUP BY t.id ORDER BY MAX({_MEASURES[by]}) DESC, t.trace_id LIMIT ?"
+    )
+    bounds = (tool, agent, nanoseconds(start), nanoseconds(end), limit)
+    return [str(row[0]) for row in raw.execute(query, bounds)]

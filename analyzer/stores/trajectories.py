@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from analyzer.errors import NotFoundError, StoreError
 from analyzer.masking import Masker
@@ -211,6 +211,13 @@ class SqliteTrajectories:
         """See `TrajectoryStore.usage`."""
         with self.connection.reading() as raw:
             return aggregates.usage(raw, agent, start, end)
+
+    def worst_callers(
+        self, agent: str, tool: str, start: datetime, end: datetime, *, by: Literal["seconds", "cost"], limit: int
+    ) -> list[str]:
+        """See `TrajectoryStore.worst_callers`."""
+        with self.connection.reading() as raw:
+            return tools.worst_callers(raw, agent, tool, start, end, by=by, limit=limit)
 
     def callers(self, agent: str, tool: str, start: datetime, end: datetime) -> Callers:
         """See `TrajectoryStore.callers`."""
