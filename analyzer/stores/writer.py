@@ -12,6 +12,7 @@ from analyzer.stores import rows, summaries
 from analyzer.stores.base import Added
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
+from analyzer.stores.growth import Grown
 from analyzer.stores.intake import Intake, Text
 from analyzer.types.trace import Span
 from analyzer.types.trajectory import TrajectorySummary, ordered, repeats_of, summarise
@@ -62,6 +63,7 @@ class Writer:
         self._resources: dict[int, tuple[Mapping[str, Any], Text]] = {}
         self._short = rows.Short(masker)
         self._extras = rows.Extras(masker)
+        self._grown = Grown()
 
     def add(self, spans: Iterable[Span]) -> Added:
         """See `TrajectoryStore.add`."""
@@ -74,12 +76,14 @@ class Writer:
                 with self._connection.writing() as raw:
                     if not self._intake.begin(raw):
                         self._resources.clear()
+                        self._grown.forget()
                         staged = self._stage(batch)
                         self._intake.begin(raw)
                     return self._write(raw, staged)
             except BaseException:
                 self._intake.forget()
                 self._resources.clear()
+                self._grown.forget()
                 raise
 
     def _stage(self, batch: Sequence[Span]) -> list[_Staged]:
@@ -139,7 +143,9 @@ class Writer:
                 fresh_rows += own
                 new += len(own)
             elif own:
-                new += _merge(raw, trace_id, arrival, own)
+                if arrival.is_new:
+                    summaries.insert(raw, [(arrival.owner, summarise(trace_id, ()))])
+                new += self._grown.merge(raw, trace_id, arrival.owner, own)
         raw.executemany(rows.UPSERT, fresh_rows)
         summaries.insert(raw, fresh)
         raw.executemany(
@@ -231,23 +237,3 @@ def _summary(trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> Traj
         (one.tools.version for one in staged if one.tools and one.span.tool_definitions == summary.tools), None
     )
     return replace(summary, prompt=versions.get(summary.prompt, summary.prompt), tools=tools)
-
-
-def _merge(raw: sqlite3.Connection, trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> int:
-    """Write spans of a trajectory that has rows, or needs them read back; return how many of them are new."""
-    if arrival.is_new:
-        summaries.insert(raw, [(arrival.owner, summarise(trace_id, ()))])
-    before, changes = summaries.spans_of(raw, arrival.owner), raw.total_changes
-    raw.executemany(rows.UPSERT, own)
-    if raw.total_changes == changes:
-        return 0
-    found = raw.execute(f"{rows.SELECT_LIGHT} WHERE trajectory = ?", (arrival.owner,)).fetchall()
-    spans = ordered(rows.light_span(trace_id, row) for row in found)
-    repeats = repeats_of(spans)
-    raw.execute("UPDATE spans SET repeated = 0 WHERE trajectory = ? AND repeated", (arrival.owner,))
-    raw.executemany(
-        "UPDATE spans SET repeated = 1 WHERE trajectory = ? AND span_id = ?",
-        [(arrival.owner, span_id) for span_id in repeats],
-    )
-    summaries.write(raw, arrival.owner, summarise(trace_id, spans, repeats))
-    return len(spans) - before
