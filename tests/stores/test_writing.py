@@ -174,8 +174,9 @@ def test_two_writers_grow_one_trajectory(tmp_path: Path) -> None:
             100 * (step // 2 + 1),
         )
     first.prune(EPOCH.replace(year=2027))
-    first.add([chat(1, 40)])
-    assert first.trajectory(trace_id(1)).summary.spans == second.trajectory(trace_id(1)).summary.spans == 1
+    for count, span in enumerate((40, 41), start=1):
+        first.add([chat(1, span)])
+        assert first.trajectory(trace_id(1)).summary.spans == second.trajectory(trace_id(1)).summary.spans == count
     first.close()
     second.close()
 
