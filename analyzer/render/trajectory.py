@@ -44,8 +44,7 @@ def trajectory_view(trajectory: Trajectory, columns: int = WIDTH) -> str:
     wide. Spans whose parent is missing stand at the top; spans that are each other's parents are shown once.
     """
     columns = max(columns, WIDTH_MIN)
-    numbers = {step.span_id: step.number for step in trajectory.steps}
-    tree = _Tree(_children(trajectory.spans), numbers, trajectory.summary.start_ns, columns)
+    tree = _Tree(_children(trajectory.spans), trajectory.step_numbers, trajectory.summary.start_ns, columns)
     marks = shapes(tree.children)
     lines = [*_header(trajectory.summary, columns), *_tool_costs(trajectory, columns), "", _titles()]
     stack: list[tuple[Span | Repeat, int]] = [(entry, 0) for entry in reversed(folded(tree.children[None], marks))]
