@@ -55,7 +55,7 @@ def summary_document(summary: TrajectorySummary) -> dict[str, Any]:
 
 def trajectory_document(trajectory: Trajectory) -> dict[str, Any]:
     """Return schema `analyzer.trace/1`: the summary, every span, and the numbers of the steps."""
-    numbers = {step.span_id: step.number for step in trajectory.steps}
+    numbers = trajectory.step_numbers
     return {
         "schema": "analyzer.trace/1",
         **summary_document(trajectory.summary),

@@ -52,11 +52,10 @@ def trajectory_view(trajectory: Trajectory, columns: int = WIDTH) -> str:
     shown once.
     """
     columns = max(columns, WIDTH_MIN)
-    numbers = {step.span_id: step.number for step in trajectory.steps}
     repeats = repeats_of(trajectory.spans)
     summary = trajectory.summary
     shared = (summary.start_ns, summary.agent, summary.model, columns)
-    tree = _Tree(_children(trajectory.spans), numbers, repeats, *shared)
+    tree = _Tree(_children(trajectory.spans), trajectory.step_numbers, repeats, *shared)
     marks = shapes(tree.children)
     lines = [*_header(trajectory, columns), "", f"{_columns(columns, *_TITLES)}what"]
     stack: list[tuple[Span | Repeat, int]] = [(entry, 0) for entry in reversed(folded(tree.children[None], marks))]

@@ -59,11 +59,6 @@ def insert(raw: sqlite3.Connection, fresh: Sequence[tuple[int, TrajectorySummary
     raw.executemany(_INSERT, [_values(owner, summary) for owner, summary in fresh])
 
 
-def spans_of(raw: sqlite3.Connection, owner: int) -> int:
-    """Return how many spans a trajectory has."""
-    return int(raw.execute("SELECT spans FROM trajectories WHERE id = ?", (owner,)).fetchone()[0])
-
-
 def _values(owner: int, summary: TrajectorySummary) -> tuple[Any, ...]:
     cost = summary.cost_usd
     cost_bin = bin_of(cost) if cost is not None and cost > 0 else None

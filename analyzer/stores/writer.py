@@ -14,6 +14,7 @@ from analyzer.stores import rollups, rows, summaries
 from analyzer.stores.base import Added
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
+from analyzer.stores.growth import Grown
 from analyzer.stores.intake import Intake, Text
 from analyzer.types.choices import choices_of, task_of
 from analyzer.types.messages import readable
@@ -69,6 +70,7 @@ class Writer:
         self._resources: dict[int, tuple[Mapping[str, Any], Text]] = {}
         self._short = rows.Short(masker)
         self._extras = rows.Extras(masker)
+        self._grown = Grown()
 
     def add(self, spans: Iterable[Span]) -> Added:
         """See `TrajectoryStore.add`."""
@@ -81,12 +83,14 @@ class Writer:
                 with self._connection.writing() as raw:
                     if not self._intake.begin(raw):
                         self._resources.clear()
+                        self._grown.forget()
                         staged = self._stage(batch)
                         self._intake.begin(raw)
                     return self._write(raw, staged)
             except BaseException:
                 self._intake.forget()
                 self._resources.clear()
+                self._grown.forget()
                 raise
 
     def _stage(self, batch: Sequence[Span]) -> list[_Staged]:
@@ -149,7 +153,9 @@ class Writer:
                 fresh_rows += own
                 new += len(own)
             elif own:
-                new += _merge(raw, trace_id, arrival, own)
+                if arrival.is_new:
+                    summaries.insert(raw, [(arrival.owner, summarise(trace_id, ()))])
+                new += self._grown.merge(raw, trace_id, arrival.owner, own)
         raw.executemany(rows.UPSERT, fresh_rows)
         summaries.insert(raw, fresh)
         rollups.mark(raw, _moments(staged, (summary for _, summary in fresh)))
@@ -247,39 +253,6 @@ def _summary(trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> Traj
     top = top_of(spans)
     task = next((tasks[span.span_id] for span in (top, *spans) if span is not None and span.span_id in tasks), None)
     return replace(summary, prompt=versions.get(summary.prompt, summary.prompt), tools=tools, task=task)
-
-
-def _merge(raw: sqlite3.Connection, trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> int:
-    """Write spans of a trajectory that has rows, or needs them read back; return how many of them are new."""
-    if arrival.is_new:
-        summaries.insert(raw, [(arrival.owner, summarise(trace_id, ()))])
-    before, changes = summaries.spans_of(raw, arrival.owner), raw.total_changes
-    _mark(raw, arrival.owner)
-    raw.executemany(rows.UPSERT, own)
-    if raw.total_changes == changes:
-        return 0
-    found = raw.execute(f"{rows.SELECT_LIGHT} WHERE trajectory = ?", (arrival.owner,)).fetchall()
-    spans = ordered(rows.light_span(trace_id, row) for row in found)
-    repeats = repeats_of(spans)
-    raw.execute("UPDATE spans SET repeated = 0 WHERE trajectory = ? AND repeated", (arrival.owner,))
-    raw.executemany(
-        "UPDATE spans SET repeated = 1 WHERE trajectory = ? AND span_id = ?",
-        [(arrival.owner, span_id) for span_id in repeats],
-    )
-    summaries.write(raw, arrival.owner, summarise(trace_id, spans, repeats))
-    _mark(raw, arrival.owner)
-    return len(spans) - before
-
-
-def _mark(raw: sqlite3.Connection, owner: int) -> None:
-    """Mark the hours of everything that a trajectory is counted by: as it was, or as it is now."""
-    times = raw.execute(
-        "SELECT end_ns FROM spans WHERE trajectory = :owner AND operation = 'execute_tool'"
-        " UNION SELECT start_ns FROM trajectories WHERE id = :owner"
-        " UNION SELECT end_ns FROM trajectories WHERE id = :owner",
-        {"owner": owner},
-    )
-    rollups.mark(raw, [row[0] for row in times.fetchall()])
 
 
 def _moments(staged: Sequence[_Staged], fresh: Iterable[TrajectorySummary]) -> Iterator[int | None]:

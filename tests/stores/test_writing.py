@@ -161,6 +161,26 @@ def test_two_writers_share_one_store(tmp_path: Path) -> None:
     second.close()
 
 
+def test_two_writers_grow_one_trajectory(tmp_path: Path) -> None:
+    """What one remembers of a trajectory gives way to what the other wrote to it, and to what retention deleted."""
+    first, second = SqliteTrajectories(tmp_path / "store.db"), SqliteTrajectories(tmp_path / "store.db")
+    for step in range(12):
+        store = first if step % 3 else second
+        store.add([chat(1, step + 2, at_s=step, response_id=f"msg_{step // 2}")])
+        summary = first.trajectory(trace_id(1)).summary
+        assert (summary.spans, summary.inferences, summary.input_tokens) == (
+            step + 1,
+            step // 2 + 1,
+            100 * (step // 2 + 1),
+        )
+    first.prune(EPOCH.replace(year=2027))
+    for count, span in enumerate((40, 41), start=1):
+        first.add([chat(1, span)])
+        assert first.trajectory(trace_id(1)).summary.spans == second.trajectory(trace_id(1)).summary.spans == count
+    first.close()
+    second.close()
+
+
 def test_old_texts_are_stored_again_and_nothing_is_lost(tmp_path: Path, monkeypatch) -> None:
     """When the index of young texts turns over, what is older is stored once more and everything reads as before."""
     monkeypatch.setattr(intake, "YOUNG_BLOCKS", 2)
