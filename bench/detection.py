@@ -125,8 +125,11 @@ CASES = (
     Case(CostDetector(), sim.COST, Fault, "x2"),
     Case(CostDetector(), sim.COST, lambda onset: Fault(onset, 0.2, 6.0), "20 % of trajectories x6"),
     Case(TokensDetector(), sim.TOKENS, Fault, "x2"),
+    Case(StepsDetector(), sim.STEPS, Fault, "x2"),
     Case(StepsDetector(), sim.STEPS, lambda onset: Fault(onset, factor=1.5), "x1.5"),
+    Case(LatencyDetector(), sim.LATENCY, Fault, "x2"),
     Case(LatencyDetector(), sim.LATENCY, lambda onset: Fault(onset, factor=1.5), "x1.5"),
+    Case(ToolLatencyDetector(), sim.TOOL_LATENCY, Fault, "x2"),
     Case(ToolLatencyDetector(), sim.TOOL_LATENCY, lambda onset: Fault(onset, factor=1.5), "x1.5"),
     Case(ToolCostDetector(), sim.TOOL_COST, Fault, "x2"),
     Case(ErrorsDetector(), sim.ERRORS, lambda onset: Fault(onset, rate=0.08), "2 -> 8 %"),
@@ -136,7 +139,7 @@ CASES = (
     Case(TruncationDetector(), sim.TRUNCATION, lambda onset: Fault(onset, rate=0.08), "0.2 -> 8 %"),
     Case(SilenceDetector(), None, Fault, "nothing begins"),
 )
-COMPARED = {0, 1, 7}
+COMPARED = {0, 1, 10}
 """Cases that the other rules are run on, too: those of the reference tables."""
 
 

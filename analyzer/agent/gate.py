@@ -22,7 +22,17 @@ from analyzer.agent.promql import objection
 from analyzer.agent.shown import Shown
 from analyzer.agent.text import Mask, defuse, find_verbatim, has_hidden, text_of
 from analyzer.agent.verdict import Standing, contradicts, verdict_of
-from analyzer.types.report import Claim, Diagnosis, Ending, Evidence, MetricEvidence, Responsible, SpanEvidence, Verdict
+from analyzer.types.report import (
+    Claim,
+    Diagnosis,
+    Ending,
+    Evidence,
+    Kind,
+    MetricEvidence,
+    Responsible,
+    SpanEvidence,
+    Verdict,
+)
 from analyzer.types.trace import TEXT_FIELDS, Span
 
 QUOTE_MIN = 8
@@ -268,7 +278,8 @@ class Gate:
         if wrong:
             raise _StruckError(f"{', '.join(wrong[:4])}: not borne out by facts or by its evidence")
         incident = self._case.incident
-        rises = incident.ratio is not None and incident.ratio > 1
+        # Of success the missed goals are measured: that it fell is what their rise means.
+        rises = incident.kind is not Kind.SUCCESS and incident.ratio is not None and incident.ratio > 1
         noun = incident.kind.value.replace("-", " ").rstrip("s")
         if rises and re.search(rf"\b{noun}\w*\b[^.;]{{0,40}}{_FALLS.pattern}", text, re.IGNORECASE):
             raise _StruckError(f"it says that {noun} fell; computed facts say that it rose")

@@ -65,8 +65,16 @@ _ACTIONS: dict[Kind, tuple[str, ...]] = {
     ),
     Kind.ERRORS: ("Read the quoted error where it is raised, and fix or roll back what raises it.",),
     Kind.TOOL_ERRORS: ("Check the tool's backend and its last deployment; the quoted error says what it refused.",),
+    Kind.SUCCESS: ("Compare a trajectory that missed its goal with a healthy peer: `analyzer traces diff`.",),
+    Kind.RETRIES: ("Read what is tried again; back off between tries, and stop after a few.",),
+    Kind.TRUNCATION: ("Raise the limit of output tokens, or drop what the context carries along.",),
+    Kind.TOOL_LATENCY: ("Check the tool's backend: its load, its last deployment, what the arguments ask for.",),
+    Kind.TOOL_COST: ("Look at what the calls ask for: without a filter a tool reads everything.",),
     Kind.SILENCE: ("Check that the agent runs and that its exporter can reach the collector.",),
 }
+
+_MEASURED: dict[Kind, str] = {Kind.SUCCESS: "missed goals", Kind.TRUNCATION: "cut replies"}
+"""What is measured of a kind that is named after something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +160,8 @@ def summary_of(incident: Incident) -> str:
     subject = short(str(incident.subject))
     observed = amount(incident.observed, incident.unit, incident.kind)
     expected = amount(incident.expected, incident.unit, incident.kind)
-    text = f"{subject}: {incident.kind.value} at {observed}, expected {expected}"
+    what = _MEASURED.get(incident.kind, incident.kind.value)
+    text = f"{subject}: {what} at {observed}, expected {expected}"
     if incident.ratio is not None:
         text += f" ({number(incident.ratio)}x)"
     text += f", since about {moment(incident.onset)}."

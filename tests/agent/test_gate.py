@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,7 +33,7 @@ from agent.cases import (
 from analyzer.agent.answer import read_diagnosis
 from analyzer.agent.gate import Gate, Gated
 from analyzer.agent.rules import explain
-from analyzer.types.report import Factor, MetricEvidence, Verdict
+from analyzer.types.report import Factor, Kind, MetricEvidence, Verdict
 
 FACT = {"kind": "fact", "id": "E1"}
 TRUE = quote("order 81723 not found in region eu-west")
@@ -189,6 +190,14 @@ def test_true_claims_stand(truth: dict[str, Any]):
     gated = judge(answer(truth))
     assert not gated.struck
     assert gated.diagnosis.claims[0].evidence
+
+
+def test_success_falls_where_missed_goals_rise():
+    """Of success the missed goals are measured: that success fell is what a rise of them means."""
+    case = the_case()
+    case = replace(case, incident=replace(case.incident, kind=Kind.SUCCESS))
+    gated = judge(answer(claim("Success fell after the release.", FACT)), case)
+    assert not gated.struck
 
 
 @pytest.mark.parametrize("name", ["span's own time", "span's own tokens", "healthy peer"])

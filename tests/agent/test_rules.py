@@ -56,6 +56,15 @@ def test_nothing_singled_out_is_inconclusive():
     assert found.diagnosis.category == "unknown"
 
 
+def test_missed_goals_are_not_called_success():
+    """Of success the missed goals are measured, and the summary says so."""
+    missed = incident(kind=Kind.SUCCESS, observed=0.55, expected=0.3, unit="trajectories", ratio=1.83)
+    summary = explain(missed, [], []).diagnosis.summary
+    assert summary.startswith(
+        "support-triage: missed goals at 55 % of trajectories, expected 30 % of trajectories (1.83x)"
+    )
+
+
 def test_rules_never_confirm():
     """However much coincides, the rules say likely at most."""
     full = incident(account=(Factor("steps per run", 1.0, 30.0, 1.0),), kind=Kind.LOOP)

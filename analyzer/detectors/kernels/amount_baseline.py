@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 
 from analyzer.detectors.kernels.blocks import P_MAX
-from analyzer.detectors.kernels.grid import Bools, Floats
+from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Bools, Floats
 
 TAIL_SHARE = 0.05
+STEP_NATS_MAX = 4.0
+"""No single tick contributes more: one quarter of an hour is never proof."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +19,9 @@ class AmountSettings:
 
     shift: float = math.log(2)
     """D: the rise in ln(value) that kernel A looks for. The requirement: cost per trajectory doubled."""
-    alarm_nats: float = math.log(50 * 35_040)
-    """14.4: one false alarm in 50 years of 35,040 ticks each, were the model exact."""
+    alarm_nats: float = math.log(10 * 35_040)
+    """12.8: one false alarm in 10 years of 35,040 ticks each, were the model exact. Between the reference's sensitive
+    (2 years) and default (50): the gate above the agent's own drift pays for it."""
     ratio_min: float = 1.6
     """A rise below this is not reported, however certain: it is within the drift of healthy agents over weeks."""
     block_p_max: float = P_MAX
@@ -54,10 +57,15 @@ class AmountBaseline:
     high: float
     """ln of the 90th percentile of the values; -inf where there is no distribution."""
     units_per_hour: float
+    gate: float
+    """The rise of the mean below which nothing is reported: `ratio_min`, or more where the level drifts by itself."""
 
-    def units_to_confirm(self, settings: AmountSettings) -> float:
-        """Return how many units kernel A needs for a rise by its shift: threshold over Kullback-Leibler divergence."""
-        return settings.alarm_nats * 2 * self.sigma2 * self.deff / settings.shift**2
+    def hours_to_confirm(self, settings: AmountSettings) -> float:
+        """Return how long kernel A needs for a rise by its shift: threshold over the divergence of a tick."""
+        units = max(self.units_per_hour / TICKS_PER_HOUR, 1e-9)
+        variance = 4 * self.tau2 + self.deff * self.sigma2 / units
+        nats = min(settings.shift**2 / (2 * variance), STEP_NATS_MAX)
+        return settings.alarm_nats / nats / TICKS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,13 @@ import math
 
 import numpy as np
 
-from analyzer.detectors.kernels.amount_baseline import TAIL_SHARE, AmountBaseline, AmountSettings, Features
+from analyzer.detectors.kernels.amount_baseline import (
+    STEP_NATS_MAX,
+    TAIL_SHARE,
+    AmountBaseline,
+    AmountSettings,
+    Features,
+)
 from analyzer.detectors.kernels.blocks import PERSISTENCE_TICKS, WINDOWS_H, Sums, block_scores, persistent
 from analyzer.detectors.kernels.episode import level_gain
 from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Floats
@@ -16,8 +22,6 @@ from analyzer.detectors.kernels.walk import Block, Cusum, settled_ticks
 WEEK_PRIOR_UNITS = 15.0
 WEEKLY_RISE_MIN = math.log(1.25)
 """What the same hour one or two weeks ago lay above its centre is expected again, if it was this much."""
-STEP_NATS_MAX = 4.0
-"""No single tick contributes more: one quarter of an hour is never proof."""
 TAIL_RISE = 2.5
 """Kernel C looks for 12.5 % of the units above what used to be the 95th percentile."""
 WEEKLY_TAIL_MIN = 1.5
@@ -92,7 +96,7 @@ class AmountView:
         threshold = -math.log(self._settings.block_p_max)
         found = []
         for hours, units_min in WINDOWS_H:
-            score = block_scores(sums, history, lead, hours, units_min, base.cv2, base.deff, self._settings.ratio_min)
+            score = block_scores(sums, history, lead, hours, units_min, base.cv2, base.deff, base.gate)
             fires = persistent(score >= threshold, PERSISTENCE_TICKS)[self._lead - lead :]
             width = hours * TICKS_PER_HOUR
             found.append(Block("B", threshold, score[self._lead - lead :], fires, width))
@@ -116,11 +120,11 @@ class AmountView:
 
     def effect(self, first: int, last: int) -> str:
         """Say how many times as much it is, and how many times it must be."""
-        return f"{self.ratio(first, last):.2f} times as much, {self._settings.ratio_min:.2f} needed"
+        return f"{self.ratio(first, last):.2f} times as much, {self._baseline.gate:.2f} needed"
 
     def rises(self, first: int, last: int) -> bool:
         """Tell whether the mean has risen by the ratio that matters."""
-        return self.ratio(first, last) >= self._settings.ratio_min
+        return self.ratio(first, last) >= self._baseline.gate
 
     def back(self, index: int, size: float) -> Floats:
         """Return the evidence for "as usual" against "off by half of `size`, at least the shift looked for"."""
@@ -138,4 +142,4 @@ class AmountView:
         """Tell whether the mean of the last hours is nearer to the usual one than to the least rise reported."""
         cut = settled_ticks(self._features.count, tick - self._start + self._lead)
         first = cut.start - self._lead + self._start
-        return self.ratio(first, tick) <= math.sqrt(self._settings.ratio_min)
+        return self.ratio(first, tick) <= math.sqrt(self._baseline.gate)

@@ -21,7 +21,7 @@ from analyzer.detectors.kernels.amount_view import AmountView
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid, weighted_quantile
 from analyzer.detectors.kernels.learning import HELD_OUT_DAYS, learning_ticks, limit, shortage
 from analyzer.detectors.kernels.proportion import overdispersion
-from analyzer.detectors.kernels.spread import SIGMA_MIN, TAU_DEFAULT, between_hours, centres, within_hours
+from analyzer.detectors.kernels.spread import SIGMA_MIN, TAU_DEFAULT, between_hours, centres, level_drift, within_hours
 from analyzer.detectors.kernels.walk import Masks
 
 CONTEXT_DAYS = 15
@@ -31,6 +31,9 @@ WINSOR_FACTOR = 1.5
 """Values above 1.5 times the baseline's 99th percentile count as that much: one runaway is no shift of the mean."""
 CAP_MIN = 4.0
 """... but four times the usual always counts in full: where no run differs from another, a doubling must still show."""
+GATE_DEVIATIONS = 4.5
+GATE_MAX = 1.8
+"""... but a doubling is never within the drift."""
 _HOUR = np.arange(TICKS_PER_DAY) // TICKS_PER_HOUR
 
 
@@ -98,6 +101,7 @@ class Amounts:
             mean=1.0,
             cv2=0.0,
             high=weighted_quantile(values, weights, 0.9) if grid.hist is not None else -math.inf,
+            gate=self.settings.ratio_min,
             units_per_hour=units / max(float(keep[max(grid.first - start, 0) :].sum()), 1.0) * TICKS_PER_HOUR,
         )
         return self._calibrated(draft, start, stop, keep)
@@ -120,7 +124,7 @@ class Amounts:
         """Say how long a rise by the shift looked for takes to confirm at this volume."""
         factor = math.exp(self.settings.shift)
         what = "a doubling" if math.isclose(factor, 2.0) else f"a rise to {factor:.2g} times as much"
-        return limit(baseline.units_per_hour, what, baseline.units_to_confirm(self.settings))
+        return limit(baseline.units_per_hour, what, baseline.hours_to_confirm(self.settings))
 
     def _samples(self, start: int, stop: int, keep: Bools) -> tuple[Floats, Floats, np.ndarray]:
         """Return ln(values), weights and hours of the day: bins by hour, or the ticks' means."""
@@ -151,10 +155,15 @@ class Amounts:
             sigma2=sigma2,
             deff=deff,
             tau2=between_hours(seen.units, seen.residuals, sigma2 * deff),
+            gate=self._gate(level_drift(seen.units, seen.residuals, sigma2 * deff)),
             tail_tau2=overdispersion(seen.tails, seen.units, np.full(len(seen.units), TAIL_SHARE)),
             mean=mean,
             cv2=unit_variance / mean**2,
         )
+
+    def _gate(self, drift: float) -> float:
+        """Return the rise that must be exceeded: so many deviations of what the level does by itself."""
+        return max(self.settings.ratio_min, min(math.exp(GATE_DEVIATIONS * drift), GATE_MAX))
 
     def moved(self, baseline: AmountBaseline, start: int, stop: int) -> AmountBaseline:
         """Return the baseline with its cap raised by what the median of ticks [start, stop) lies above its own.

@@ -67,13 +67,13 @@ def block_scores(
     if not open_.any():
         return out
     centre = median(past_mean[:, open_], usable[:, open_])
-    rise = now[open_] - centre
-    ticks_high = np.flatnonzero(open_)[rise >= math.log(ratio_min)]
+    rise_all = now[open_] - centre
+    ticks_high = np.flatnonzero(open_)[rise_all >= math.log(ratio_min)]
     if not len(ticks_high):
         return out
     means, use = past_mean[:, ticks_high], usable[:, ticks_high]
     k, n_high = count[ticks_high], now_n[ticks_high]
-    rise = rise[rise >= math.log(ratio_min)]
+    rise = rise_all[rise_all >= math.log(ratio_min)]
     spread = 1.4826 * median(np.abs(means - median(means, use)), use)
     inverse = median(1 / np.maximum(past_n[:, ticks_high], 1e-9), use)
     own = np.full(len(rise), cv2)
@@ -84,7 +84,8 @@ def block_scores(
     variance = tau2 + own * deff / n_high + spread**2 / k
     p = special.stdtr(k - 1, -rise / np.sqrt(variance))
     score = -np.log(np.maximum(p, 1e-300))
-    recurring = _recurs(now, history, start, width)[ticks_high]
+    usual = centre[rise_all >= math.log(ratio_min)]
+    recurring = _recurs(now[ticks_high], usual, history, start + ticks_high, width, ratio_min)
     out[ticks_high] = np.where(recurring, _NO_BLOCK, score)
     return out
 
@@ -97,15 +98,22 @@ def median(values: Floats, usable: Bools) -> Floats:
     return np.asarray((ordered[(k - 1) // 2, columns] + ordered[k // 2, columns]) / 2)
 
 
-def _recurs(now: Floats, history: Sums, start: int, width: int) -> Bools:
-    """Tell at which ticks the same window one or two weeks ago was almost as high."""
+def _recurs(now: Floats, usual: Floats, history: Sums, at: np.ndarray, width: int, ratio_min: float) -> Bools:
+    """Tell at which ticks the same window one or two weeks ago was almost as high.
+
+    Where that window stood out itself, the rise over it must be one that would be reported: a weekly job that takes a
+    third more this week is as much within the drift as any other hour.
+    """
     n, w = running_sum(history.n, width), running_sum(history.w, width)
-    recurring = np.zeros(len(now), dtype=np.bool_)
+    recurring = np.zeros(len(at), dtype=np.bool_)
     for weeks in (1, 2):
-        past = np.arange(start, start + len(now)) - weeks * 7 * TICKS_PER_DAY
-        seen = (past >= width - 1) & (n[np.maximum(past, 0)] >= BLOCK_UNITS_MIN) & (w[np.maximum(past, 0)] > 0)
-        before = np.log(np.where(seen, w[np.maximum(past, 0)] / np.maximum(n[np.maximum(past, 0)], 1e-9), 1.0))
-        recurring |= seen & (now - before < math.log(RECURRENCE_RATIO_MIN))
+        past = at - weeks * 7 * TICKS_PER_DAY
+        known = np.maximum(past, 0)
+        seen = (past >= width - 1) & (n[known] >= BLOCK_UNITS_MIN) & (w[known] > 0)
+        before = np.log(np.where(seen, w[known] / np.maximum(n[known], 1e-9), 1.0))
+        stood_out = before - usual >= math.log(RECURRENCE_RATIO_MIN)
+        needed = np.where(stood_out, math.log(ratio_min), math.log(RECURRENCE_RATIO_MIN))
+        recurring |= seen & (now - before < needed)
     return recurring
 
 

@@ -16,7 +16,7 @@ from scipy import special
 from analyzer.detectors.kernels.blocks import persistent
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid, running_sum
 from analyzer.detectors.kernels.learning import learning_ticks, limit, shortage
-from analyzer.detectors.kernels.proportion import Proportion, overdispersion
+from analyzer.detectors.kernels.proportion import Proportion, discount, overdispersion
 from analyzer.detectors.kernels.walk import Block, Cusum, Masks, settled_ticks
 
 WINDOWS_H: tuple[tuple[int, int, float], ...] = ((1, 40, 1.0), (4, 30, 0.76), (24, 20, 0.31))
@@ -30,9 +30,11 @@ HOUR_PRIOR_EVENTS = 10.0
 RATE_PRIOR_EVENTS, RATE_PRIOR_UNITS = 0.5, 25.0
 """A rate of zero in the past is no promise: half an event at 2 % is added to what was seen."""
 BURST_EVENTS_MIN, BURST_RATE_MIN, BURST_UNITS_MIN = 5, 0.30, 10
-BURST_P_MAX = 1e-4
-"""The burst must also be unlikely: where a third of the calls always fail, a third failing is no burst."""
+BURST_H = 0.25
+"""The burst must also be unlikely, as a window of a quarter of an hour: where a third always fails it is no burst."""
 RISEN_RATE_MAX = 0.98
+STEP_NATS_MAX = 2.75
+"""An hour's rate is one draw of its drift, whatever its volume: its four ticks alone must not make an alarm."""
 _TAIL_TERMS_MAX = 4096
 _HOUR = np.arange(TICKS_PER_DAY) // TICKS_PER_HOUR
 
@@ -70,11 +72,12 @@ class EventBaseline:
     """Variance of an hour's rate beyond the binomial, relative to the squared rate."""
     units_per_hour: float
 
-    def units_to_confirm(self, settings: EventSettings) -> float:
-        """Return how many units the CUSUM needs to confirm the rise it looks for."""
-        p, q = self.rate, _risen(np.array([self.rate]), settings)[0]
+    def hours_to_confirm(self, settings: EventSettings) -> float:
+        """Return how long the CUSUM needs for the rise it looks for: threshold over the divergence of a tick."""
+        p, q, n = self.rate, self.risen(settings), self.units_per_hour / TICKS_PER_HOUR
         divergence = q * math.log(q / p) + (1 - q) * math.log((1 - q) / (1 - p))
-        return float(settings.alarm_nats / divergence)
+        nats = min(max(n, 1e-9) * divergence / discount(self.tau2, n, p), STEP_NATS_MAX)
+        return settings.alarm_nats / nats / TICKS_PER_HOUR
 
     def risen(self, settings: EventSettings) -> float:
         """Return the rate that the CUSUM looks for."""
@@ -132,7 +135,7 @@ class Events:
     def detectable(self, baseline: EventBaseline) -> str:
         """Say how long the rise that the CUSUM looks for takes to confirm at this volume."""
         what = f"a rise from {baseline.rate:.1%} to {baseline.risen(self.settings):.1%}"
-        return limit(baseline.units_per_hour, what, baseline.units_to_confirm(self.settings))
+        return limit(baseline.units_per_hour, what, baseline.hours_to_confirm(self.settings))
 
     def view(self, baseline: EventBaseline, start: int, stop: int, masks: Masks) -> EventView:
         """Judge ticks [start, stop) by a baseline."""
@@ -170,7 +173,7 @@ class EventView:
 
     def _seen(self) -> Proportion:
         lead = self._lead
-        return Proportion(self._y[lead:], self._n[lead:], self._rate[lead:], self._baseline.tau2)
+        return Proportion(self._y[lead:], self._n[lead:], self._rate[lead:], self._baseline.tau2, STEP_NATS_MAX)
 
     def blocks(self) -> tuple[Block, ...]:
         """Kernel D over one, four and twenty-four hours, and the burst rule over one tick."""
@@ -192,7 +195,7 @@ class EventView:
             high = (n >= BURST_UNITS_MIN) & (y >= BURST_EVENTS_MIN) & (y >= BURST_RATE_MIN * n)
         high &= self._notable(n, y, n * self._rate)
         score = self._surprise(np.flatnonzero(high), n, y, n * self._rate, 1.0)
-        threshold = -math.log(BURST_P_MAX)
+        threshold = -math.log(self._settings.tail_p_max * BURST_H)
         return Block("burst", threshold, score[self._lead :], (score >= threshold)[self._lead :], 1)
 
     def _notable(self, n: Floats, y: Floats, expected: Floats) -> Bools:

@@ -25,10 +25,9 @@ def learning_ticks(day: int) -> slice:
     return slice(max((day - BASELINE_DAYS) * TICKS_PER_DAY, 0), stop)
 
 
-def limit(units_per_hour: float, what: str, units: float) -> str:
-    """Say what takes how long to confirm at a volume; `units` is threshold over Kullback-Leibler divergence."""
-    wait = waiting(units / max(units_per_hour, 1e-9))
-    return f"At {units_per_hour:.3g} units an hour {what} takes about {wait} to confirm."
+def limit(units_per_hour: float, what: str, hours: float) -> str:
+    """Say what takes how long to confirm at a volume."""
+    return f"At {units_per_hour:.3g} units an hour {what} takes about {waiting(hours)} to confirm."
 
 
 def waiting(hours: float) -> str:

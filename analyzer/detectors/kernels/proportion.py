@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from analyzer.detectors.kernels.episode import rate_gain
 from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Floats
 from analyzer.detectors.kernels.walk import Cusum
+
+_T = TypeVar("_T", float, Floats)
 
 DISCOUNT_BASE = 1.2
 """Even without drift the evidence of a tick counts 1 / 1.2: units are never quite independent."""
@@ -42,6 +45,11 @@ def overdispersion(events: Floats, units: Floats, rate: Floats) -> float:
     return weight * measured + (1 - weight) * PRIOR_DRIFT**2
 
 
+def discount(tau2: float, units: _T, rate: _T) -> _T:
+    """Return D_n = 1.2 + 4 tau^2 n p / q."""
+    return DISCOUNT_BASE + 4 * tau2 * units * rate / (1 - rate)
+
+
 @dataclass(frozen=True, slots=True)
 class Proportion:
     """A proportion per tick against its usual rate; all arrays have shape (ticks,)."""
@@ -51,6 +59,8 @@ class Proportion:
     rate: Floats
     tau2: float
     """Relative variance of an hour's rate beyond the binomial."""
+    step_nats_max: float = STEP_NATS_MAX
+    """No single tick contributes more."""
 
     @property
     def discount(self) -> Floats:
@@ -58,14 +68,14 @@ class Proportion:
 
         tau^2 is relative to the squared rate, and the four quarter-hours of an hour share their level.
         """
-        return DISCOUNT_BASE + 4 * self.tau2 * self.units * self.rate / (1 - self.rate)
+        return discount(self.tau2, self.units, self.rate)
 
     def llr(self, risen: Floats, margin: float = 1.0) -> Floats:
         """Return the discounted log-likelihood ratio of `risen` against `margin` times the usual rate, per tick."""
         usual = np.minimum(self.rate * margin, (self.rate + risen) / 2)
         misses = self.units - self.events
         ratio = self.events * np.log(risen / usual) + misses * np.log((1 - risen) / (1 - usual))
-        return np.asarray(np.clip(ratio / self.discount, -STEP_NATS_MAX, STEP_NATS_MAX))
+        return np.asarray(np.clip(ratio / self.discount, -self.step_nats_max, self.step_nats_max))
 
     def cusum(self, kernel: str, threshold: float, up: Floats) -> Cusum:
         """Return the CUSUM that sums `up` over this proportion."""

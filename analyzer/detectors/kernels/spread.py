@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Floats, weighted_quantile
@@ -14,6 +16,7 @@ TAU_HOURS_MIN = 24
 TAU_PRIOR_HOURS = 48.0
 """Two days of hours weigh as much as the default: they hold two draws of a day's level."""
 HOUR_UNITS_MIN = 10
+LEVEL_TICKS, LEVELS_MIN = 6 * TICKS_PER_HOUR, 8
 SIGMA_MIN = 0.05
 """Least spread of ln(value): an agent whose runs all cost the same is still judged in steps of the sketch."""
 
@@ -63,3 +66,17 @@ def between_hours(units: Floats, residuals: Floats, unit_variance: float) -> flo
     drift = max(float(means.var(ddof=1) - (unit_variance / n[full]).mean()), TAU_LOW**2)
     weight = len(means) / (len(means) + TAU_PRIOR_HOURS)
     return min(weight * drift + (1 - weight) * TAU_DEFAULT**2, TAU_HIGH**2)
+
+
+def level_drift(units: Floats, residuals: Floats, unit_variance: float) -> float:
+    """Return the standard deviation of the level over stretches of six hours, without that of sampling.
+
+    An hour's drift goes on into the next ones: what lasts for six hours is the drift that a rise could be mistaken for.
+    0 where there are too few well-filled stretches to say.
+    """
+    n, r = units.reshape(-1, LEVEL_TICKS).sum(axis=1), residuals.reshape(-1, LEVEL_TICKS).sum(axis=1)
+    full = n >= HOUR_UNITS_MIN
+    if int(full.sum()) < LEVELS_MIN:
+        return 0.0
+    drift = float((r[full] / n[full]).var(ddof=1) - (unit_variance / n[full]).mean())
+    return math.sqrt(max(drift, 0.0))

@@ -28,7 +28,7 @@ def reading_of(suspects: Sequence[Sequence[Step]], agent: str, confidence_min: f
         return blank
     loops = [loop for steps in suspects for loop in scan(steps)]
     if not loops:
-        why = f"{len(suspects)} trajectories repeat themselves, none without getting anywhere"
+        why = f"of {len(suspects)} trajectories that repeat themselves none does so without getting anywhere"
         return replace(blank, gate=Gate.SCORE, why=why, score=0.0)
     surest = max(loops, key=lambda loop: (loop.confidence, loop.repeats))
     gate = Gate.FOUND if surest.confidence >= confidence_min else Gate.SCORE
