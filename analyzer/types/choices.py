@@ -30,7 +30,7 @@ ARGUMENTS_CHARS_MAX = 100_000
 LIST_MAX = 4
 """A longer list is data, not a choice."""
 TASK_WORDS_MAX = 12
-GOAL_CHARS_MAX = 2_000
+GOAL_CHARS_MAX = 600
 """Characters of a goal that its first words are looked for in."""
 TASK_WORD_CHARS_MAX = 24
 
@@ -143,10 +143,11 @@ def _masked(name: str) -> str:
 _NOISE = re.compile(
     r"""
       <[a-z]+:[0-9a-f]+>                                # a pseudonym of the masker
-    | [a-z][a-z0-9+.-]*://\S+ | \S+@\S+\.\S+            # URL, address
+    | (?<![a-z0-9+.-])[a-z][a-z0-9+.-]*+://\S+          # URL
+    | (?<![\w.+-])[\w.+-]++@\S+                         # address
     | ```.*?(?:```|\Z) | `[^`]*` | "[^"]*" | \u201c[^\u201d]*\u201d | (?<!\w)'[^'\n]*'(?!\w)
-    | (?:[~.]{0,2}/|\w:\\)[^\s,;]+ | \w+(?:/\w+)*\.[a-z]{1,4}\b        # path, file
-    | \S*\d\S*                                          # whatever holds a digit
+    | (?:[~.]{0,2}/|\w:\\)[^\s,;]+ | (?<![\w/])\w++(?:/\w++)*+\.[a-z]{1,4}\b    # path, file
+    | (?<!\S)\S*\d\S*                                  # whatever holds a digit
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
