@@ -40,7 +40,9 @@ def at_fault(
         return finding.trace_ids, ()
     if finding.shifted is not None:
         recent = store.summaries(agent=agent, start=finding.onset, end=end, limit=LOOKED_AT)
-        failed_first = sorted(recent, key=lambda one: one.outcome not in {Outcome.ERROR, Outcome.FAILURE})
+        # The kind of task as it was counted: on another kind the same choice may be right.
+        on_task = [one for one in recent if finding.shifted.task in {None, one.task}] or recent
+        failed_first = sorted(on_task, key=lambda one: one.outcome not in {Outcome.ERROR, Outcome.FAILURE})
         ids, evidence = making(
             store.steps([one.trace_id for one in failed_first]), finding.shifted, finding.subject.tool
         )

@@ -90,6 +90,8 @@ ALTER TABLE trajectories ADD COLUMN task TEXT;
 ALTER TABLE trajectories ADD COLUMN parameters TEXT;
 ALTER TABLE trajectories ADD COLUMN sdk TEXT;
 CREATE INDEX trajectories_by_start ON trajectories (start_ns, agent);
+-- Which tools stand in which definitions, by their hash.
+CREATE TABLE offers (tools TEXT PRIMARY KEY, names BLOB NOT NULL) WITHOUT ROWID;
 -- Hours since 1970 whose counts do not hold any more; see `rollups`.
 CREATE TABLE stale_hours (hour INTEGER PRIMARY KEY);
 CREATE TABLE rollups (

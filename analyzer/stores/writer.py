@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from analyzer.masking import Masker
-from analyzer.stores import rollups, rows, summaries
+from analyzer.stores import offers, rollups, rows, summaries
 from analyzer.stores.base import Added
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
@@ -71,6 +71,8 @@ class Writer:
         self._short = rows.Short(masker)
         self._extras = rows.Extras(masker)
         self._grown = Grown()
+        self._offered: set[str] = set()
+        """Hashes of tool definitions whose names are kept."""
 
     def add(self, spans: Iterable[Span]) -> Added:
         """See `TrajectoryStore.add`."""
@@ -88,9 +90,11 @@ class Writer:
                         self._intake.begin(raw)
                     return self._write(raw, staged)
             except BaseException:
+                # What was remembered names rows that were rolled back.
                 self._intake.forget()
                 self._resources.clear()
                 self._grown.forget()
+                self._offered.clear()
                 raise
 
     def _stage(self, batch: Sequence[Span]) -> list[_Staged]:
@@ -158,12 +162,21 @@ class Writer:
                 new += self._grown.merge(raw, trace_id, arrival.owner, own)
         raw.executemany(rows.UPSERT, fresh_rows)
         summaries.insert(raw, fresh)
+        offers.keep(raw, self._offers(staged))
         rollups.mark(raw, _moments(staged, (summary for _, summary in fresh)))
         raw.executemany(
             "INSERT OR IGNORE INTO uses VALUES (?, ?)",
             sorted((block, arrival.owner) for arrival in arrivals.values() for block in arrival.blocks),
         )
         return Added(spans_new=new, spans_known=len(staged) - new, trajectories=len(arrivals))
+
+    def _offers(self, staged: Sequence[_Staged]) -> Iterator[tuple[str, list[str]]]:
+        """Yield the names of the tools in definitions, each definitions' once."""
+        texts = {one.tools.version: one.span.tool_definitions or "" for one in staged if one.tools is not None}
+        for version, text in texts.items():
+            if version not in self._offered:
+                self._offered.add(version)
+                yield version, [str(self._short[name]) for name in offers.names_of(text)]
 
     def _texts(self, raw: sqlite3.Connection, arrival: _Arrival, one: _Staged) -> list[int | None]:
         """Return the references of a span's texts, and of its resource."""
