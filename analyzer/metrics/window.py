@@ -11,7 +11,7 @@ from analyzer.errors import MetricsError
 from analyzer.metrics.base import MetricSource
 from analyzer.metrics.series import chosen, prometheus_series
 from analyzer.metrics.usual import usual_of
-from analyzer.stores.base import TrajectoryStore, UnpricedUse
+from analyzer.stores.base import Order, TrajectoryStore, UnpricedUse
 from analyzer.types.metric import TICK_S, Series, Signal, Window
 from analyzer.types.report import Gap
 from analyzer.types.steps import Step
@@ -27,6 +27,9 @@ CHARACTERS_MAX = 100_000_000
 EARLIER_MAX = 200
 """Trajectories of one agent looked through for the beginning of a loop: those that repeat most, as loops do."""
 _CHUNK = 100
+LARGEST = 200
+"""Trajectories of the last day that are looked at for each measure of size."""
+_MEASURES: tuple[Order, ...] = ("cost", "tokens", "steps", "duration")
 PRICED_SHARE_MIN = 0.05
 """From here on the detector of costs takes note (docs/detectors/cost.md)."""
 COMPARED_TICKS = 15 * 86_400 // TICK_S
@@ -83,7 +86,7 @@ def collect(
         end=reach.at,
         series=tuple(series),
         suspects=suspects,
-        summaries={summary.trace_id: summary for summary in summaries if summary.trace_id in suspects},
+        summaries=_largest(store, reach.at) | {one.trace_id: one for one in summaries if one.trace_id in suspects},
         choices=tuple(store.choices(history_start, reach.at)),
         running=tuple(store.running(reach.at)),
         usual=usual,
@@ -216,6 +219,13 @@ def before(store: TrajectoryStore, agents: Iterable[str], reach: Reach) -> Windo
 
 def _moment(nanoseconds: int | None) -> datetime:
     return datetime.fromtimestamp((nanoseconds or 0) // 1_000_000_000, UTC)
+
+
+def _largest(store: TrajectoryStore, end: datetime) -> dict[str, TrajectorySummary]:
+    """Return the largest trajectories of the last day by each measure: whatever runs away is among them."""
+    start = end - timedelta(days=1)
+    found = (store.summaries(start=start, end=end, order=order, limit=LARGEST) for order in _MEASURES)
+    return {one.trace_id: one for summaries in found for one in summaries}
 
 
 def _suspects(

@@ -243,7 +243,7 @@ class Window:
     suspects: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     """Steps of the trajectories in [start, end) that repeat enough to be worth a closer look, by trace id."""
     summaries: Mapping[str, TrajectorySummary] = field(default_factory=dict)
-    """The summaries of the suspects, by trace id."""
+    """The summaries of the suspects and of the largest trajectories of the last day, by trace id."""
     choices: tuple[Choices, ...] = ()
     """Reach back over the history, like series."""
     running: tuple[OpenTrajectory, ...] = ()
