@@ -79,7 +79,7 @@ def test_what_tools_cost_is_shown(tmp_path):
     with SqliteTrajectories(path) as opened:
         opened.add([root(1), chat(1, 2), tool(1, 3, tool="trino", cost_usd=0.25), tool(1, 4, at_s=3, tool="trino")])
     options = ("--store", str(path))
-    assert "\ntools cost $0.25 besides: trino x2 $0.25\n" in analyzer("traces", "show", "latest", *options).stdout
+    assert "\ntools cost $0.25 more: trino $0.25 (2 calls)\n" in analyzer("traces", "show", "latest", *options).stdout
     shown = json.loads(analyzer("traces", "show", "latest", "--json", *options).stdout)
     listed = json.loads(analyzer("traces", "list", "--json", *options).stdout)["traces"][0]
     trino = {"tool": "trino", "calls": 2, "seconds": 1.0, "cost_usd": 0.25}
