@@ -47,6 +47,11 @@ class RunawaySettings:
     few_finished_min: int = 50
     record_ratio: float = 3.0
     """Beyond the largest value that ever ended. Whatever the tail, few go so far beyond its farthest."""
+    record_known_min: int = 2000
+    """Fewer finished trajectories have not shown how far the tail reaches (one in 150 is ten times as large in the
+    reference's fleets): then a record is one only beyond ..."""
+    record_p99_ratio: float = 20.0
+    """... this many times the 99th percentile, or the median where even that is a guess."""
     more_p_max: float = 1e-5
     """More of them than usual: per hour of window, so that an hour and a day have the same budget of false alarms."""
     more_ratio_min: float = 3.0
@@ -55,6 +60,10 @@ class RunawaySettings:
     """A run is silent when nothing ended for this many times the 99th percentile of its pauses."""
     silent_share_min: float = 0.5
     silent_n_min: int = 3
+    lost_ratio: float = 3.0
+    """Silent runs beyond this many times those that are always lost in a day."""
+    lost_share_max: float = 0.2
+    """From here on the roots of an agent are exported elsewhere: what seems to run has ended."""
     trace_ids_max: int = 50
 
 
@@ -81,6 +90,8 @@ class _Measure:
     """Whether the agent has finished too few for a percentile."""
     record: float = 0.0
     """The largest value that ended before the last day; 0 where the source has no distribution."""
+    history: int = 0
+    """Trajectories that ended before the last day."""
     many: bool = False
     """Whether more are beyond the limit than always were."""
     finished: int = 0
@@ -156,8 +167,7 @@ class RunawayDetector:
         """Say what a single trajectory must exceed to be reported by itself."""
         if not measure.record:
             return f"A single trajectory is reported from {self.settings.usd_cap:g} USD on."
-        least = max(self.settings.record_ratio * measure.record, measure.limit)
-        return f"A single trajectory is reported beyond {least:,.4g} {MEASURES[measure.signal]}."
+        return f"A single trajectory is reported beyond {self._record(measure):,.4g} {MEASURES[measure.signal]}."
 
     def _measures(self, window: Window, agent: str, running: Sequence[OpenTrajectory]) -> Iterator[_Measure]:
         usual = window.usual[agent]
@@ -172,7 +182,7 @@ class RunawayDetector:
                 continue
             series = next((s for s in window.series if s.signal is signal and s.subject == Subject(agent=agent)), None)
             blank = _Measure(agent, signal, base, ratio, few)
-            open_ = sum(1 for one in running if (_value(one.summary, signal, window.end) or 0.0) > blank.limit)
+            open_ = sum(1 for one in running if (_value(one.summary, signal) or 0.0) > blank.limit)
             yield blank if series is None or series.sketches is None else self._counted(window, series, blank, open_)
 
     def _counted(self, window: Window, series: Series, measure: _Measure, open_: int) -> _Measure:
@@ -192,6 +202,7 @@ class RunawayDetector:
         return replace(
             measure,
             record=math.exp((record + 1) * BIN_WIDTH),
+            history=round(units[:past].sum()),
             many=any(self._more(units, beyond, hours, open_, rate, tau2) for hours in WINDOWS_H),
             finished=round(units[past:].sum()),
             beyond=round(beyond[past:].sum()),
@@ -252,14 +263,22 @@ class RunawayDetector:
         ]
         found = []
         for summary, still in both:
-            value = _value(summary, measure.signal, window.end if still else None)
+            value = _value(summary, measure.signal)
             if value is not None and value > measure.limit:
                 found.append(_Far(summary, value, still))
         return sorted(found, key=lambda one: (-one.value, one.summary.trace_id))
 
     def _stands_out(self, one: _Far, measure: _Measure) -> bool:
         usd = one.summary.cost_usd or 0.0
-        return usd >= self.settings.usd_cap or one.value > self.settings.record_ratio * (measure.record or math.inf)
+        return usd >= self.settings.usd_cap or one.value > self._record(measure)
+
+    def _record(self, measure: _Measure) -> float:
+        """Return what a single trajectory must exceed to be reported by itself, infinity where nothing is known."""
+        if not measure.record:
+            return math.inf
+        known = measure.history >= self.settings.record_known_min
+        least = 0.0 if known else self.settings.record_p99_ratio * measure.usual
+        return max(self.settings.record_ratio * measure.record, measure.limit, least)
 
     def _note(self, measure: _Measure, worst: _Far, still: int, hit: int) -> str:
         unit = MEASURES[measure.signal]
@@ -285,8 +304,11 @@ class RunawayDetector:
         stuck = sorted(
             ((s, one) for s, one in quiet if s > limit_s), key=lambda pair: (-pair[0], pair[1].summary.trace_id)
         )
-        enough = len(stuck) >= max(own.silent_n_min, own.silent_share_min * len(running))
+        lost = own.lost_ratio * usual.lost_share * _begun(window, usual.agent)
+        enough = len(stuck) >= max(own.silent_n_min, own.silent_share_min * len(running), lost)
         if not enough or limit_s <= 0 or usual.trajectories < own.few_finished_min:
+            return None
+        if usual.lost_share > own.lost_share_max:
             return None
         worst_s = stuck[0][0]
         onset = datetime.fromtimestamp(min(one.seen_ns for _, one in stuck) / 1e9, tz=UTC)
@@ -322,10 +344,14 @@ def _usual(usual: Usual, signal: Signal) -> tuple[float | None, float | None]:
     }[signal]
 
 
-def _value(summary: TrajectorySummary, signal: Signal, now: datetime | None) -> float | None:
-    """Return what a trajectory measures; one that runs has lasted until `now`."""
-    if signal is Signal.LATENCY and now is not None:
-        return None if summary.start_ns is None else now.timestamp() - summary.start_ns / 1e9
+def _begun(window: Window, agent: str) -> float:
+    """Return how many trajectories of an agent began in the last day."""
+    volume = (s for s in window.series if s.signal is Signal.VOLUME and s.subject == Subject(agent=agent))
+    return sum(count for one in volume for count in one.count[-TICKS_PER_DAY:] if math.isfinite(count))
+
+
+def _value(summary: TrajectorySummary, signal: Signal) -> float | None:
+    """Return what a trajectory measures. One that runs has lasted until its last sign of life: it may be lost."""
     return {
         Signal.COST: summary.cost_usd,
         Signal.TOKENS: float(summary.tokens),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from analyzer.types.metric import FlatSketches, Series, Signal, Usual, bin_value
@@ -13,13 +14,20 @@ HELD_OUT_S = 86_400
 _SIGNALS = (Signal.STEPS, Signal.TOKENS, Signal.COST, Signal.LATENCY, Signal.GAP)
 
 
-def usual_of(series: Sequence[Series], end: datetime) -> dict[str, Usual]:
-    """Return by agent the quantiles of finished trajectories, as far as the store's series know them."""
+def usual_of(series: Sequence[Series], end: datetime, lost: Mapping[str, float]) -> dict[str, Usual]:
+    """Return by agent the quantiles of finished trajectories, as far as the store's series know them.
+
+    `lost` is the share of trajectories that never end, by agent.
+    """
     found: dict[str, dict[Signal, Counter[int]]] = defaultdict(dict)
     for one in series:
         if one.signal in _SIGNALS and one.subject.agent is not None and isinstance(one.sketches, FlatSketches):
             found[one.subject.agent][one.signal] = _merged(one, int(end.timestamp()))
-    return {agent: _usual(agent, by_signal) for agent, by_signal in sorted(found.items()) if Signal.STEPS in by_signal}
+    return {
+        agent: replace(_usual(agent, by_signal), lost_share=lost.get(agent, 0.0))
+        for agent, by_signal in sorted(found.items())
+        if Signal.STEPS in by_signal
+    }
 
 
 def _merged(series: Series, end_s: int) -> Counter[int]:

@@ -53,7 +53,7 @@ def collect(
     """Load the window. Raises StoreError; a dead Prometheus is a Gap and the store's own series take its place."""
     start, history_start = reach.at - reach.lookback, reach.at - max(reach.history, reach.lookback)
     series = store.series(history_start, reach.at)
-    usual = usual_of(series, reach.at)
+    usual = usual_of(series, reach.at, store.lost(history_start, reach.at))
     gaps: list[Gap] = []
     if source is not None:
         try:

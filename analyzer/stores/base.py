@@ -176,6 +176,9 @@ class TrajectoryStore(Protocol):
     def running(self, at: datetime) -> list[OpenTrajectory]:
         """Return the trajectories that had begun and not ended at a moment, as they stood then."""
 
+    def lost(self, start: datetime, end: datetime) -> dict[str, float]:
+        """Return by agent which share of its trajectories never ended: 1 where the root is exported elsewhere."""
+
     def usage(self, agent: str, start: datetime, end: datetime) -> list[Usage]:
         """Return amounts per version and model for the account of a change."""
 

@@ -6,12 +6,14 @@ import sqlite3
 from datetime import datetime
 
 from analyzer.stores import rows
+from analyzer.stores.rollups import NS, SETTLED_S
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 from analyzer.types.metric import OpenTrajectory
 from analyzer.types.trajectory import ordered, summarise
 
-REACH_NS = 7 * 86_400 * 1_000_000_000
-"""A trajectory that began longer ago and never ended was lost, not slow."""
+_DAY_NS = 86_400 * 1_000_000_000
+REACH_NS = 7 * _DAY_NS
+"""A trajectory that began longer ago and never ended was lost, not slow; so was one that is silent for a day."""
 RUNNING_MAX = 2_000
 """The longest running of more are loaded."""
 
@@ -24,8 +26,7 @@ _RUNNING = (
 def running(raw: sqlite3.Connection, at: datetime) -> list[OpenTrajectory]:
     """Return what runs at a moment, as its spans told by then, longest running first.
 
-    A root whose parent was sampled away never comes: such a trajectory seems to run for ever. What to make of one
-    without a sign of life is the detector's business.
+    Some of it was lost: its process died, or its root is exported elsewhere. How many always are, `lost` says.
     """
     at_ns = nanoseconds(at)
     found = raw.execute(_RUNNING, (OWN_AGENT, at_ns - REACH_NS, at_ns, at_ns, RUNNING_MAX)).fetchall()
@@ -34,9 +35,17 @@ def running(raw: sqlite3.Connection, at: datetime) -> list[OpenTrajectory]:
         query = f"{rows.SELECT_LIGHT} WHERE trajectory = ? AND end_ns < ?"
         spans = ordered(rows.light_span(trace_id, row) for row in raw.execute(query, (owner, at_ns)))
         ends = [span.end_ns for span in spans if span.end_ns is not None]
-        if not ends:
+        if not ends or max(ends) < at_ns - _DAY_NS:
             continue
         summary = summarise(trace_id, spans)
         if not summary.complete:
             opened.append(OpenTrajectory(summary, max(ends)))
     return opened
+
+
+def lost(raw: sqlite3.Connection, start: datetime, end: datetime) -> dict[str, float]:
+    """Return by agent which share of its trajectories never ended, of those without a sign of life for an hour."""
+    query = (
+        "SELECT agent, AVG(NOT complete) FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ? GROUP BY 1"
+    )
+    return dict(raw.execute(query, (OWN_AGENT, nanoseconds(start), nanoseconds(end) - SETTLED_S * NS)).fetchall())

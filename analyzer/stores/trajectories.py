@@ -195,6 +195,11 @@ class SqliteTrajectories:
         with self.connection.reading() as raw:
             return running.running(raw, at)
 
+    def lost(self, start: datetime, end: datetime) -> dict[str, float]:
+        """See `TrajectoryStore.lost`."""
+        with self.connection.reading() as raw:
+            return running.lost(raw, start, end)
+
     @contextmanager
     def _counted(self, start: datetime, end: datetime) -> Iterator[sqlite3.Connection]:
         """Give the connection for reading counts; what was written since they were made is counted first.

@@ -228,6 +228,8 @@ class Usual:
     duration_p99_s: float
     gap_p99_s: float
     """Of the longest pause in each trajectory, in seconds."""
+    lost_share: float = 0.0
+    """Which share of its trajectories never ends: their process died, or their root is exported elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,3 +165,27 @@ def test_silence_is_explained() -> None:
     assert DETECTOR.explain(window(usual=replace(USUAL, trajectories=9)), "a")[0].gate is Gate.UNITS
     wild = window([series], running=[(one("w" * 32, steps=9_000), 1)])
     assert Gate.FOUND in {reading.gate for reading in DETECTOR.explain(wild, "a")}
+
+
+def test_a_short_history_does_not_know_its_tail() -> None:
+    """After three days one of six times the 99th percentile may be the tail; one of thirty times it is not."""
+    few = steps(per_hour=8.0)
+    short = replace(few, start_s=few.start_s, count=[0.0] * (NOW - 4 * DAY) + list(few.count[NOW - 4 * DAY :]))
+    sketches = tuple({} if tick < NOW - 4 * DAY else sketch for tick, sketch in enumerate(few.sketches))
+    short = replace(short, sketches=sketches)
+    wild = one("w" * 32, steps=250)
+    assert DETECTOR.detect(window([short], finished=[wild])) == ()
+    (found,) = DETECTOR.detect(window([short], finished=[replace(wild, steps=1_300)]))
+    assert found.value == 1_300
+
+
+def test_what_is_always_lost_does_not_hang() -> None:
+    """Runs whose process died stay open for a day: as many as there always are say nothing, many more do."""
+    volume = Series(Signal.VOLUME, Subject("a"), "", "store", "", START_S, [5.0] * NOW, [5.0] * NOW)
+    silent = [(one(f"{number:032}", began=NOW - 30), 8_000) for number in range(9)]
+    usual = replace(USUAL, lost_share=0.01)
+    assert DETECTOR.detect(window([volume], running=silent, usual=usual)) == ()
+    more = [(one(f"{number:032}", began=NOW - 30), 8_000) for number in range(40)]
+    (found,) = DETECTOR.detect(window([volume], running=more, usual=usual))
+    assert found.unit == "s"
+    assert DETECTOR.detect(window([volume], running=more, usual=replace(USUAL, lost_share=1.0))) == ()

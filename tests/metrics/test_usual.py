@@ -31,14 +31,16 @@ def test_the_last_day_is_no_measure_of_itself() -> None:
     """Quantiles are those of the days before the last, which may hold the runaways that are looked for."""
     quiet, wild = [[10.0] * 99 + [100.0]] * 96, [[5_000.0]] * 96
     end = EPOCH + timedelta(seconds=TICK_S * 192)
-    found = usual_of([series(Signal.STEPS, quiet + wild), series(Signal.TOKENS, quiet + wild)], end)["shop"]
+    found = usual_of([series(Signal.STEPS, quiet + wild), series(Signal.TOKENS, quiet + wild)], end, {"shop": 0.25})[
+        "shop"
+    ]
     assert found.trajectories == 9_600
     assert (found.steps_p50, found.steps_p99, found.tokens_p99) == pytest.approx((10, 10, 10), rel=0.05)
-    assert found.cost_p50 is None
+    assert (found.cost_p50, found.lost_share) == (None, 0.25)
 
 
 def test_a_first_day_is_all_there_is() -> None:
     """Without an earlier day the only one counts; without steps there is nothing to say."""
     end = EPOCH + timedelta(days=1)
-    assert usual_of([series(Signal.STEPS, [[7.0, 7.0, 7.0]])], end)["shop"].steps_p50 == pytest.approx(7, rel=0.05)
-    assert usual_of([series(Signal.TOKENS, [[7.0]])], end) == {}
+    assert usual_of([series(Signal.STEPS, [[7.0, 7.0, 7.0]])], end, {})["shop"].steps_p50 == pytest.approx(7, rel=0.05)
+    assert usual_of([series(Signal.TOKENS, [[7.0]])], end, {}) == {}
