@@ -218,7 +218,7 @@ def _factor(factor: Factor, incident: Incident) -> Fact:
 def _factor_unit(name: str) -> str:
     if "price" in name or "USD" in name or "cost" in name:
         return USD
-    return TOKENS if name.startswith(("tokens", "input tokens", "output tokens")) else COUNT
+    return TOKENS if "tokens" in name else COUNT
 
 
 def _change(change: Change, incident: Incident) -> Fact:

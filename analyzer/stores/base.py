@@ -51,6 +51,14 @@ class Usage:
     """Inferences with tokens and no known price."""
     unpriced_tokens: int = 0
     """Input and output tokens of those: part of the tokens above, and of no cost."""
+    squares: tuple[float, ...] = ()
+    """Sums over the priced inferences of the products of (input that no cache holds, output, cache reads, cache writes,
+    USD) with each other: the upper triangle row by row, 15 numbers. What prices by part are fitted from."""
+    tool_steps: int = 0
+    """Tool calls of the trajectories."""
+    tool_calls: int = 0
+    """Tool calls with a known cost; these and their cost stand with no model."""
+    tool_usd: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,7 @@ class Factor:
     """One line of an account: how much of the change comes from this factor."""
 
     factor: str
-    """runs, steps per run, tokens per step, price, model mix, ..."""
+    """runs, steps per run, input tokens per step, price, model mix, ...: see docs/accounting.md."""
     from_value: float | None
     to_value: float | None
     share: float
