@@ -12,9 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from analyzer.accounting.changes import compared as compared_changes
 from analyzer.accounting.changes import rank_changes
+from analyzer.accounting.lmdi import Account
 from analyzer.accounting.periods import DAYS_BEFORE, account_of, compared
-from analyzer.stores.base import TrajectoryStore
+from analyzer.accounting.places import Searched, named, places_of, price_changes
+from analyzer.stores.base import Order, TrajectoryStore
 from analyzer.types.metric import TICK_S, Signal, Window
 from analyzer.types.report import CALLS, Affected, Change, Examined, Finding, Kind, SpanEvidence
 from analyzer.types.steps import Step
@@ -28,6 +31,13 @@ HEALTHY = 3
 LOOKED_AT = 100
 """Failed trajectories whose steps are read to find what they have in common."""
 PEERS_LOOKED_AT = 300
+LARGEST: dict[Kind, Order] = {
+    Kind.COST: "cost",
+    Kind.TOKENS: "cost",
+    Kind.STEPS: "steps",
+    Kind.LATENCY: "duration",
+}
+"""Kinds that are carried by the trajectories with the most of something; where no price is known, cost is a tie."""
 QUOTE_MAX = 300
 SAMPLE_MIN = 0.9
 """Share of what was counted that the store must hold to speak for all of it: its series are chosen by the same rule."""
@@ -42,16 +52,20 @@ def examine(store: TrajectoryStore, finding: Finding, *, at: datetime, history_s
     oldest = store.summaries(agent=agent, order="oldest", limit=1)
     known_since = _moment(oldest[0].end_ns) if oldest else at
     periods = compared(finding.onset, finding.onset_low, end, max(history_start, known_since))
-    changes = near(store, finding, agent, at, history_start)
+    account = account_of(store, finding.kind, agent, periods)
+    searched = places_of(store, finding, agent, periods)
+    changes = near(store, finding, agent, at, history_start, account, searched)
     worst, evidence = _at_fault(store, finding, agent, end)
     return Examined(
         finding=finding,
-        account=account_of(store, finding.kind, agent, periods).factors,
+        account=account.factors,
         changes=changes,
         trace_ids=worst,
         healthy_trace_ids=_healthy(store, finding, agent, history_start),
         evidence=evidence,
         affected=_hit(store, finding, agent, end),
+        places=searched.places,
+        named=named(account, searched.places, changes),
     )
 
 
@@ -86,13 +100,20 @@ def with_extent(finding: Finding, window: Window) -> Finding:
 
 
 def near(
-    store: TrajectoryStore, finding: Finding, agent: str, at: datetime, history_start: datetime
+    store: TrajectoryStore,
+    finding: Finding,
+    agent: str,
+    at: datetime,
+    history_start: datetime,
+    account: Account,
+    searched: Searched,
 ) -> tuple[Change, ...]:
-    """Return what became different for the agent near the onset, nearest first."""
-    seen = store.changes(agent, history_start, at)
+    """Return what became different for the agent near the onset, what is borne out first, then the nearest."""
+    seen = [*compared_changes(store.changes(agent, history_start, at), searched.since)]
+    seen += price_changes(account, finding)
     if finding.began is not None:
-        return rank_changes(seen, finding.began, finding.began, finding.began)
-    return rank_changes(seen, finding.onset_low, finding.onset, finding.onset_high)
+        return rank_changes(seen, finding.began, finding.began, finding.began, searched.places)
+    return rank_changes(seen, finding.onset_low, finding.onset, finding.onset_high, searched.places)
 
 
 def _moment(nanoseconds: int | None) -> datetime:
@@ -105,9 +126,9 @@ def _at_fault(
     """Return the trajectories that carry the finding, worst first, and what they say in common."""
     if finding.trace_ids:
         return finding.trace_ids, ()
-    if finding.kind is Kind.COST:
-        costly = store.summaries(agent=agent, start=finding.onset, end=end, order="cost", limit=WORST)
-        return tuple(one.trace_id for one in costly), ()
+    if (order := LARGEST.get(finding.kind)) is not None:
+        largest = store.summaries(agent=agent, start=finding.onset, end=end, order=order, limit=WORST)
+        return tuple(one.trace_id for one in largest), ()
     failed = store.summaries(
         agent=agent, start=finding.onset, end=end, order="errors", errors_only=True, limit=LOOKED_AT
     )

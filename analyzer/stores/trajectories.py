@@ -15,6 +15,7 @@ from analyzer.masking import Masker
 from analyzer.stores import (
     aggregates,
     choices,
+    cohorts,
     retention,
     rollups,
     rows,
@@ -25,7 +26,7 @@ from analyzer.stores import (
     stats,
     summaries,
 )
-from analyzer.stores.base import Added, Hit, Order, Pruned, StoreStats, ToolUse, UnpricedUse, Usage
+from analyzer.stores.base import Added, Cohort, Hit, Measure, Order, Pruned, StoreStats, ToolUse, UnpricedUse, Usage
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads, direct
@@ -220,6 +221,20 @@ class SqliteTrajectories:
         """See `TrajectoryStore.changes`."""
         with self._counted(start, end) as raw:
             return sightings.changes(raw, agent, start, end)
+
+    def cohorts(
+        self, agent: str | None, start: datetime, end: datetime, measure: Measure, *, capped_at: float | None = None
+    ) -> list[Cohort]:
+        """See `TrajectoryStore.cohorts`."""
+        with self.connection.reading() as raw:
+            return cohorts.cohorts(raw, agent, start, end, measure, capped_at)
+
+    def percentile(
+        self, agent: str | None, start: datetime, end: datetime, measure: Measure, share: float
+    ) -> float | None:
+        """See `TrajectoryStore.percentile`."""
+        with self.connection.reading() as raw:
+            return cohorts.percentile(raw, agent, start, end, measure, share)
 
     def unpriced(self, start: datetime, end: datetime) -> list[UnpricedUse]:
         """See `TrajectoryStore.unpriced`."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from analyzer.types.place import Place
+
 
 class Kind(StrEnum):
     """What kind of thing went wrong. A new kind is added here first."""
@@ -207,6 +209,8 @@ class Change:
     from_value: str | None
     to_value: str | None
     at: datetime
+    borne_out: bool = False
+    """Whether the new value shows the rise beside the old one, in the same hours: a cause, and no coincidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,6 +305,7 @@ class Incident:
     diagnosis: Diagnosis | None = None
     evidence: tuple[Evidence, ...] = ()
     resolved_at: datetime | None = None
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +322,10 @@ class Examined:
     evidence: tuple[Evidence, ...] = ()
     affected: Affected | None = None
     """Trajectories hit, of those concerned, where the finding itself counts something else (calls); None: not known."""
+    places: tuple[Place, ...] = ()
+    """Where the rise is, the foremost first; empty where it is everywhere, or nowhere for sure."""
+    named: Subject = Subject()
+    """Version and model that the account, the place or a comparison point to."""
 
 
 @dataclass(frozen=True, slots=True)
