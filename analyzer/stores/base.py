@@ -226,7 +226,7 @@ class TrajectoryStore(Protocol):
         """Return the calls of a tool that ended in the range, and the trajectories that made them."""
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
-        """Return what was first seen in the range: versions, models, prompts, tool definitions.
+        """Return what was first seen in the range (versions, models, prompts, tools, parameters, SDKs) or told to us.
 
         What the agent used when its history begins is no change.
         """

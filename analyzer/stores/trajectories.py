@@ -25,6 +25,7 @@ from analyzer.stores import (
     sightings,
     stats,
     summaries,
+    told,
 )
 from analyzer.stores.base import Added, Cohort, Hit, Measure, Order, Pruned, StoreStats, ToolUse, UnpricedUse, Usage
 from analyzer.stores.blocks import Codec
@@ -220,7 +221,8 @@ class SqliteTrajectories:
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """See `TrajectoryStore.changes`."""
         with self._counted(start, end) as raw:
-            return sightings.changes(raw, agent, start, end)
+            seen = [*sightings.changes(raw, agent, start, end), *told.changes(raw, agent, start, end)]
+        return sorted(seen, key=lambda change: (change.at, change.what))
 
     def cohorts(
         self, agent: str | None, start: datetime, end: datetime, measure: Measure, *, capped_at: float | None = None

@@ -143,13 +143,9 @@ def _factor(factor: Factor) -> Document:
 
 
 def _change(change: Change) -> Document:
-    return {
-        "what": change.what,
-        "from": change.from_value,
-        "to": change.to_value,
-        "at": time_text(change.at),
-        "borne_out": change.borne_out,
-    }
+    entry = {"what": change.what, "from": change.from_value, "to": change.to_value, "at": time_text(change.at)}
+    # Told only where it is so: the contract has four keys.
+    return {**entry, "borne_out": True} if change.borne_out else entry
 
 
 def _place(place: Place) -> Document:
