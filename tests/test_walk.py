@@ -95,7 +95,7 @@ def test_the_demo_finds_three_different_incidents_with_everything_they_need(tmp_
     [cost] = [one for one in report["incidents"] if one["kind"] == "cost"]
     assert (cost["subject"]["agent"], cost["subject"]["version"]) == ("support-triage", "2.4.0")
     assert sum(one["share"] for one in cost["account"]) == pytest.approx(1, abs=1e-6)
-    assert max(cost["account"], key=lambda one: one["share"])["factor"] == "tokens per step"
+    assert max(cost["account"], key=lambda one: one["share"])["factor"].endswith("tokens per step")
     files = sorted(path.name for path in (tmp_path / "demo" / "reports").iterdir())
     assert "report.md" in files
     assert len(files) == 4

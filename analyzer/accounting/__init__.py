@@ -1,6 +1,10 @@
 """How big, since when, because of what: computed from stored amounts, never generated.
 
-lmdi       how much of a change of spend comes from which factor, exactly
+parts      what a token of each part costs, by model
+lmdi       how much of a change comes from which factor, exactly
+periods    the periods a finding compares, and its account
+cube       trajectories added up by values and pairs of values
+slices     where a rise is: the smallest slice that explains it
 changes    what else became different near the onset
 severity   how bad it is, by a table
 """
@@ -8,7 +12,6 @@ severity   how bad it is, by a table
 from __future__ import annotations
 
 from analyzer.accounting.changes import rank_changes
-from analyzer.accounting.lmdi import account
 from analyzer.accounting.severity import severity
 
-__all__ = ["account", "rank_changes", "severity"]
+__all__ = ["rank_changes", "severity"]

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from analyzer.accounting.changes import compared as compared_changes
 from analyzer.accounting.changes import rank_changes
 from analyzer.accounting.guilty import at_fault
-from analyzer.accounting.lmdi import account
-from analyzer.stores.base import TrajectoryStore, Usage
+from analyzer.accounting.lmdi import Account
+from analyzer.accounting.periods import DAYS_BEFORE, account_of, compared
+from analyzer.accounting.places import Searched, named, places_of, price_changes
+from analyzer.stores.base import TrajectoryStore
 from analyzer.types.metric import TICK_S, Signal, Window
-from analyzer.types.report import CALLS, Affected, Change, Examined, Factor, Finding, Kind
+from analyzer.types.report import CALLS, Affected, Change, Examined, Finding, Kind
 from analyzer.types.trace import Outcome
 from analyzer.types.trajectory import TrajectorySummary
 
@@ -24,20 +27,8 @@ TRAJECTORIES_MIN = 3
 """Independent trajectories that must fail before a tool is said to: two may be a coincidence."""
 HEALTHY = 3
 PEERS_LOOKED_AT = 300
-DAYS_BEFORE = 7
-"""Days of the same hours that a change is compared with: whole weeks cancel the weekly shape."""
-RUNS_NOISE = 0.1
-"""Relative drift of traffic from day to day that no one would call a change; simulated fleets have 6 % day effects."""
 SAMPLE_MIN = 0.9
 """Share of what was counted that the store must hold to speak for all of it: its series are chosen by the same rule."""
-
-
-@dataclass(frozen=True, slots=True)
-class Periods:
-    """The time since the onset, and the same hours of earlier days."""
-
-    after: tuple[datetime, datetime]
-    before: tuple[tuple[datetime, datetime], ...]
 
 
 def examine(store: TrajectoryStore, finding: Finding, *, at: datetime, history_start: datetime) -> Examined:
@@ -49,16 +40,20 @@ def examine(store: TrajectoryStore, finding: Finding, *, at: datetime, history_s
     oldest = store.summaries(agent=agent, order="oldest", limit=1)
     known_since = _moment(oldest[0].end_ns) if oldest else at
     periods = compared(finding.onset, finding.onset_low, end, max(history_start, known_since))
-    changes = near(store, finding, agent, at, history_start)
+    account = account_of(store, finding.kind, agent, periods)
+    searched = places_of(store, finding, agent, periods)
+    changes = near(store, finding, agent, at, history_start, account, searched)
     worst, evidence = at_fault(store, finding, agent, end)
     return Examined(
         finding=finding,
-        account=_account(store, agent, periods) if finding.kind is Kind.COST else (),
+        account=account.factors,
         changes=changes,
         trace_ids=worst,
         healthy_trace_ids=_healthy(store, finding, agent, history_start),
         evidence=evidence,
         affected=_hit(store, finding, agent, end),
+        places=searched.places,
+        named=named(account, searched.places, changes),
     )
 
 
@@ -93,64 +88,24 @@ def with_extent(finding: Finding, window: Window) -> Finding:
 
 
 def near(
-    store: TrajectoryStore, finding: Finding, agent: str, at: datetime, history_start: datetime
+    store: TrajectoryStore,
+    finding: Finding,
+    agent: str,
+    at: datetime,
+    history_start: datetime,
+    account: Account,
+    searched: Searched,
 ) -> tuple[Change, ...]:
-    """Return what became different for the agent near the onset, nearest first."""
-    seen = store.changes(agent, history_start, at)
+    """Return what became different for the agent near the onset, what is borne out first, then the nearest."""
+    seen = [*compared_changes(store.changes(agent, history_start, at), searched.since)]
+    seen += price_changes(account, finding)
     if finding.began is not None:
-        return rank_changes(seen, finding.began, finding.began, finding.began)
-    return rank_changes(seen, finding.onset_low, finding.onset, finding.onset_high)
+        return rank_changes(seen, finding.began, finding.began, finding.began, searched.places)
+    return rank_changes(seen, finding.onset_low, finding.onset, finding.onset_high, searched.places)
 
 
 def _moment(nanoseconds: int | None) -> datetime:
     return datetime.fromtimestamp((nanoseconds or 0) / 1e9, UTC)
-
-
-def compared(onset: datetime, onset_low: datetime, end: datetime, known_since: datetime) -> Periods:
-    """Return [onset, end) and the same hours of the days before, as far as trajectories are known.
-
-    Traffic has a daily shape: six hours of an afternoon against a whole week would make every incident look like a
-    change of traffic. Where no earlier day is known, the stretch before the onset stands in.
-    """
-    end = max(end, onset + timedelta(minutes=15))
-    days = math.ceil((end - onset) / timedelta(days=1))
-    before: list[tuple[datetime, datetime]] = []
-    for shift in range(days, days + 4 * DAYS_BEFORE):
-        start, stop = onset - timedelta(days=shift), end - timedelta(days=shift)
-        if start >= known_since and stop <= onset_low and len(before) < DAYS_BEFORE:
-            before.append((start, stop))
-    if not before:
-        before = [(max(known_since, onset_low - (end - onset)), onset_low)]
-    return Periods((onset, end), tuple(before))
-
-
-def _account(store: TrajectoryStore, agent: str, periods: Periods) -> tuple[Factor, ...]:
-    after = store.usage(agent, *periods.after)
-    before = [row for period in periods.before for row in store.usage(agent, *period)]
-    hours_after = _hours(periods.after)
-    hours_before = sum(_hours(period) for period in periods.before)
-    runs_after, runs_before = _runs(after), _runs(before)
-    if not runs_after or not runs_before or hours_before <= 0:
-        return ()
-    rate_before, rate_after = runs_before / hours_before, runs_after / hours_after
-    noise = 2 * math.sqrt(1 / runs_after + 1 / runs_before + RUNS_NOISE**2)
-    change = math.log(rate_after / rate_before)
-    if change < -noise:
-        # Fewer runs spend less, which is no part of why each of them costs more: the account would turn around.
-        return account(before, after)
-    if change > noise:
-        return account(before, after, hours_before=hours_before, hours_after=hours_after)
-    # Traffic as usual: its noise is no factor. The change is that of the cost at the usual rate of runs.
-    factors = account(before, after, hours_before=hours_before, hours_after=runs_after / rate_before)
-    return tuple(replace(one, to_value=rate_after) if one.factor == "runs" else one for one in factors)
-
-
-def _hours(period: tuple[datetime, datetime]) -> float:
-    return (period[1] - period[0]) / timedelta(hours=1)
-
-
-def _runs(rows: Sequence[Usage]) -> int:
-    return sum(row.trajectories for row in rows)
 
 
 def _hit(store: TrajectoryStore, finding: Finding, agent: str, end: datetime) -> Affected | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from analyzer.agent.numbers import COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Quantity, quantities_in
+from analyzer.types.place import Place
 from analyzer.types.report import STORE, Change, Evidence, Factor, Incident, Kind, MetricEvidence
 from analyzer.types.trajectory import Trajectory, TrajectorySummary
 
@@ -93,6 +94,7 @@ def facts_of(
     drafts = [_headline(incident)]
     drafts += [_finding(index, incident) for index in range(len(incident.findings))]
     drafts += [_factor(factor, incident) for factor in incident.account]
+    drafts += [_place(place, incident) for place in incident.places]
     drafts += [_change(change, incident) for change in incident.changes]
     if not incident.changes:
         drafts.append(Fact("", "No change of version, model, prompt, tools or price was seen near the onset."))
@@ -113,15 +115,21 @@ def evidence_of(incident: Incident) -> tuple[Evidence, ...]:
 
 
 def near_onset(incident: Incident) -> tuple[Change, ...]:
-    """Return the changes within the interval in which the incident began, the closest to the onset first.
+    """Return the changes within the interval in which the incident began: the borne out first, then the closest.
 
     The interval is that of its findings, at least two hours before and half an hour after the estimate: what the
     change-point estimate is good for (CUSUM's last zero -2 h / +30 min).
     """
     low = min([finding.onset_low for finding in incident.findings] + [incident.onset - timedelta(hours=2)])
     high = max([finding.onset_high for finding in incident.findings] + [incident.onset + timedelta(minutes=30)])
-    near = [change for change in incident.changes if low <= change.at <= high]
-    return tuple(sorted(near, key=lambda change: abs(change.at - incident.onset)))
+    named = {pair for place in incident.places for pair in place.where}
+
+    def first(change: Change) -> tuple[bool, bool]:
+        return not change.borne_out, (change.what, change.to_value) not in named
+
+    # What a comparison or a place points to may have rolled out slowly.
+    near = [change for change in incident.changes if low <= change.at <= high or first(change) != (True, True)]
+    return tuple(sorted(near, key=lambda change: (*first(change), abs(change.at - incident.onset))))
 
 
 def main_factor(incident: Incident) -> Factor | None:
@@ -215,17 +223,31 @@ def _factor(factor: Factor, incident: Incident) -> Fact:
     return Fact("", text, frozenset(known), _ids(incident))
 
 
+def _place(place: Place, incident: Incident) -> Fact:
+    known = {Quantity(place.share * 100, SHARE), Quantity(place.trajectories, COUNT)}
+    known |= quantity(place.observed, incident.unit, incident.kind)
+    known |= quantity(place.expected, incident.unit, incident.kind)
+    where = " and ".join(f"{short(name)} {short(value)}" for name, value in place.where)
+    text = (
+        f"Place: {where}{' (not seen before)' if place.new else ''}, {place.way}: {number(place.share * 100)} % of the "
+        f"excess; {place.trajectories} trajectories with {number(place.observed)} each, expected "
+        f"{number(place.expected)}."
+    )
+    return Fact("", text, frozenset(known), _ids(incident))
+
+
 def _factor_unit(name: str) -> str:
     if "price" in name or "USD" in name or "cost" in name:
         return USD
-    return TOKENS if name.startswith(("tokens", "input tokens", "output tokens")) else COUNT
+    return TOKENS if "tokens" in name else COUNT
 
 
 def _change(change: Change, incident: Incident) -> Fact:
     before = short(change.from_value) if change.from_value is not None else "nothing seen before"
     after = short(change.to_value) if change.to_value is not None else "nothing"
     place = "near the onset" if change in near_onset(incident) else "not in the interval of the onset"
-    text = f"Change: {short(change.what)} from {before} to {after}, first seen {moment(change.at)}, {place}."
+    shown = "; in the same hours the new value shows the rise beside the old one" if change.borne_out else ""
+    text = f"Change: {short(change.what)} from {before} to {after}, first seen {moment(change.at)}, {place}{shown}."
     return Fact("", text, frozenset(), _ids(incident), frozenset({change.at}))
 
 

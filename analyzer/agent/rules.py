@@ -23,6 +23,7 @@ from analyzer.agent.sentences import (
     check_of,
     factor_sentence,
     mover_of,
+    place_sentence,
     refutation_of,
     summary_of,
     telling_changes,
@@ -147,14 +148,15 @@ def _computed_claims(incident: Incident) -> list[Claim]:
     metric = tuple(entry.id for entry in evidence_of(incident) if isinstance(entry, MetricEvidence))[:3]
     if not metric:
         return []
-    sentences = [factor_sentence(incident), change_sentence(incident)]
+    sentences = [factor_sentence(incident), place_sentence(incident), change_sentence(incident)]
     return [Claim(sentence, metric) for sentence in sentences if sentence]
 
 
 def _cause(incident: Incident, seen: str, trajectories: Sequence[Trajectory], healthy: Sequence[Trajectory]) -> str:
     """Return the cause: the account first where there is one, else what was seen: of failing calls, the error."""
-    factors, change = factor_sentence(incident), change_sentence(incident)
-    parts = (factors, change, seen) if row_of(incident.kind).accounted and factors else (seen, change, factors)
+    factors, place, change = factor_sentence(incident), place_sentence(incident), change_sentence(incident)
+    accounted = row_of(incident.kind).accounted and factors
+    parts = (factors, place, change, seen) if accounted else (seen, place, change, factors)
     text = " ".join(part for part in parts if part)
     if text:
         return text

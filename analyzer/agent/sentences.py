@@ -18,6 +18,9 @@ _MOVED_BY = {"model mix": "model", "price": "price"}
 """Factors that a change of this name moves by itself: no coincidence, the account is made of them."""
 
 
+_WAYS = {"rate": "Concentrated in", "mix": "There is a larger part of", "volume": "There is more of"}
+FINGERPRINTS = frozenset({"version", "model", "prompt", "tools", "parameters", "sdk", "price"})
+"""Changes that are seen in the trajectories themselves; any other was told to us, by its name."""
 _MEASURED: dict[Kind, str] = {Kind.SUCCESS: "missed goals", Kind.TRUNCATION: "cut replies"}
 """What is measured of a kind that is named after something else."""
 
@@ -58,6 +61,17 @@ def factor_sentence(incident: Incident) -> str:
     return f"{', '.join(parts[:-1])} and {parts[-1]}{against}."
 
 
+def place_sentence(incident: Incident) -> str:
+    """Return where the rise is, in one sentence: the foremost place, and a second; "" where it is nowhere for sure."""
+    parts = []
+    for place in incident.places[:2]:
+        where = " and ".join(f"{short(name, 60)} {short(value, 80)}" for name, value in place.where)
+        new = ", which is new" if place.new else ""
+        share = number(min(place.share, 1) * 100)
+        parts.append(f"{_WAYS[place.way]} {where}{new}: {share} % of the excess comes from it.")
+    return " ".join(parts)
+
+
 def change_sentence(incident: Incident) -> str:
     """Return what changed near the onset, what moves a named factor by itself first; "" where nothing was seen to."""
     changes = telling_changes(incident)
@@ -68,10 +82,16 @@ def change_sentence(incident: Incident) -> str:
     after = f" to {short(change.to_value, 80)}" if change.to_value else ""
     moved = mover_of(incident)
     how = f", which is what moved the {'mix' if change.what == 'model' else change.what}" if change == moved else ""
+    if change.borne_out and not how:
+        how = ", and in the same hours the new one shows it beside the old one"
     others = [f"{short(one.what, 60)} {short(one.to_value, 80)}" for one in changes[1:4] if one.to_value]
     more = f" Also new then: {', '.join(others)}." if others else ""
     seen = f"first seen {moment(change.at)}"
-    return f"It coincides with a change of {short(change.what, 60)}{before}{after}, {seen}{how}.{more}"
+    if change.what not in FINGERPRINTS:
+        name = f"{short(change.what, 60)} {short(change.to_value or '', 80)}".rstrip()
+        return f"It coincides with {name}, recorded for {moment(change.at)}.{more}"
+    link = "is caused by" if change.borne_out else "coincides with"
+    return f"It {link} a change of {short(change.what, 60)}{before}{after}, {seen}{how}.{more}"
 
 
 def telling_changes(incident: Incident) -> list[Change]:

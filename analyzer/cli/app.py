@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "ask": "Ask about one trajectory.",
     "incidents": "List and show incidents.",
     "traces": "List, show, compare and search trajectories.",
+    "change": "Record what changed where no span shows it.",
     "store": "Show what the store takes, and delete what is old.",
     "doctor": "Show every setting with its source and check every connection.",
 }

@@ -49,6 +49,7 @@ class RawSpan:
     events: tuple[Event, ...]
     resource: Mapping[str, Any]
     scope: str
+    scope_version: str = ""
 
 
 def id_of(value: object, size: int, field: str) -> str:

@@ -11,6 +11,7 @@ import orjson
 from analyzer.ingest.dialects import dialect_of
 from analyzer.ingest.dialects.base import Content, Dialect, Sources, count, encoded, first
 from analyzer.ingest.folds import error_class, finish_reason, outcome_score, outcome_word
+from analyzer.ingest.parameters import parameters_of, sdk_of
 from analyzer.ingest.pricing import Pricer
 from analyzer.ingest.raw import STATUS_ERROR, RawSpan
 from analyzer.types.trace import Event, FinishReason, Operation, Outcome, Span, Status, Tokens
@@ -77,6 +78,8 @@ def translate(raw: RawSpan, pricer: Pricer | None = None) -> Span:
         prompt_name=_name(first(raw, dialect.prompt_name)),
         prompt_version=_name(first(raw, dialect.prompt_version)),
         outcome=_outcome(raw, dialect, operation),
+        parameters=parameters_of(raw) if inference else None,
+        sdk=_name(sdk_of(raw)) if inference else None,
         input=content_in,
         output=content_out,
         system=system,

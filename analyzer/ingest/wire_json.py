@@ -99,14 +99,15 @@ def _of_scope(
 ) -> Iterator[RawSpan]:
     try:
         scope = _mapping(_get(_mapping(scope_spans, here), "scope", "instrumentationLibrary") or {}, "scope")
-        name = _text(scope.get("name"))
+        version = scope.get("version")
+        library = _text(scope.get("name")), version if isinstance(version, str) else ""
         spans = as_list(scope_spans.get("spans"), "spans")
     except MalformedError as error:
         refuse(here, str(error))
         return
     for k, span in enumerate(spans):
         try:
-            raw, remark = _span(_mapping(span, "the span"), resource, name)
+            raw, remark = _span(_mapping(span, "the span"), resource, library)
         except MalformedError as error:
             refuse(f"{here}.spans[{k}]", str(error))
             continue
@@ -115,7 +116,7 @@ def _of_scope(
         yield raw
 
 
-def _span(span: Mapping[str, Any], resource: Mapping[str, Any], scope: str) -> tuple[RawSpan, str]:
+def _span(span: Mapping[str, Any], resource: Mapping[str, Any], library: tuple[str, str]) -> tuple[RawSpan, str]:
     parent = _get(span, "parentSpanId", "parent_span_id")
     start_ns, end_ns, remark = times_of(
         _time(_get(span, "startTimeUnixNano", "start_time_unix_nano")),
@@ -135,7 +136,8 @@ def _span(span: Mapping[str, Any], resource: Mapping[str, Any], scope: str) -> t
         attributes=attributes_of(span.get("attributes")),
         events=tuple([_event(event) for event in as_list(span.get("events"), "events")]),
         resource=resource,
-        scope=scope,
+        scope=library[0],
+        scope_version=library[1],
     )
     return raw, remark
 

@@ -41,10 +41,10 @@ def raw_spans(request: Any, refuse: Remark, note: Remark) -> Iterator[RawSpan]:
     for i, group in enumerate(request.resource_spans):
         resource = _attributes(group.resource.attributes, 0)
         for j, scope_spans in enumerate(group.scope_spans):
-            scope = scope_spans.scope.name
+            library = scope_spans.scope.name, scope_spans.scope.version
             for k, span in enumerate(scope_spans.spans):
                 try:
-                    raw, remark = _span(span, resource, scope)
+                    raw, remark = _span(span, resource, library)
                 except MalformedError as error:
                     refuse(f"resourceSpans[{i}].scopeSpans[{j}].spans[{k}]", str(error))
                     continue
@@ -53,7 +53,7 @@ def raw_spans(request: Any, refuse: Remark, note: Remark) -> Iterator[RawSpan]:
                 yield raw
 
 
-def _span(span: Any, resource: Mapping[str, Any], scope: str) -> tuple[RawSpan, str]:
+def _span(span: Any, resource: Mapping[str, Any], library: tuple[str, str]) -> tuple[RawSpan, str]:
     parent = span.parent_span_id
     start_ns, end_ns, remark = times_of(span.start_time_unix_nano, span.end_time_unix_nano)
     raw = RawSpan(
@@ -69,7 +69,8 @@ def _span(span: Any, resource: Mapping[str, Any], scope: str) -> tuple[RawSpan, 
         attributes=_attributes(span.attributes, 0),
         events=tuple([_event(event) for event in span.events]),
         resource=resource,
-        scope=scope,
+        scope=library[0],
+        scope_version=library[1],
     )
     return raw, remark
 

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import datetime
+from typing import Any
 
 from analyzer.stores.base import Callers, UnpricedUse, Usage
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 
 _UNPRICED = "s.input_tokens IS NOT NULL AND s.cost_usd IS NULL"
 """An inference whose tokens are known and whose price is not."""
+_MODELS = (
+    "inferences", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cost_usd", "unpriced",
+    "unpriced_tokens",
+)  # fmt: skip
+_AMOUNTS = ("trajectories", "steps", *_MODELS)
+_PRODUCTS = ", ".join(f"TOTAL({left} * {right})" for place, left in enumerate("abcde") for right in "abcde"[place:])
+"""Products of the parts of the tokens and USD. An integer too large for 64 bits becomes a float in SQLite."""
+_SPENT = (
+    "SELECT version, model, COUNT(*), SUM(input), SUM(output), SUM(read), SUM(write), TOTAL(e), SUM(unpriced),"  # noqa: S608 - own text
+    f" SUM(CASE WHEN unpriced THEN input + COALESCE(output, 0) END), {_PRODUCTS} FROM ("
+    "SELECT *, IIF(e IS NULL, NULL, MAX(input - COALESCE(read, 0) - COALESCE(write, 0), 0)) AS a,"
+    " IIF(e IS NULL, NULL, COALESCE(output, 0)) AS b, IIF(e IS NULL, NULL, COALESCE(read, 0)) AS c,"
+    " IIF(e IS NULL, NULL, COALESCE(write, 0)) AS d FROM ("
+    "SELECT t.version, s.model, s.input_tokens AS input, s.output_tokens AS output, s.cache_read_tokens AS read,"
+    f" s.cache_write_tokens AS write, s.cost_usd AS e, {_UNPRICED} AS unpriced"
+    " FROM trajectories t JOIN spans s ON s.trajectory = t.id WHERE {in_range}"
+    " AND s.operation IN ('chat', 'embeddings') AND s.repeated = 0)) GROUP BY 1, 2"
+)
 
 
 def agents(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[str]:
@@ -30,29 +49,24 @@ def usage(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime) -
     """Return amounts by version and model. See `Usage` for what stands with which model."""
     bounds = (agent, nanoseconds(start), nanoseconds(end))
     in_range = "t.agent = ? AND t.end_ns >= ? AND t.end_ns < ?"
-    runs = {
-        (version, model): (trajectories, steps)
-        for version, model, trajectories, steps in raw.execute(
-            f"SELECT version, model, COUNT(*), SUM(steps) FROM trajectories t WHERE {in_range} GROUP BY 1, 2",  # noqa: S608 - own text
-            bounds,
-        )
-    }
-    spent = {
-        (row[0], row[1]): row[2:]
-        for row in raw.execute(
-            "SELECT t.version, s.model, COUNT(*), SUM(s.input_tokens), SUM(s.output_tokens), SUM(s.cache_read_tokens),"  # noqa: S608 - own text
-            f" SUM(s.cache_write_tokens), TOTAL(s.cost_usd), SUM({_UNPRICED}),"
-            f" SUM(CASE WHEN {_UNPRICED} THEN s.input_tokens + COALESCE(s.output_tokens, 0) END)"
-            f" FROM trajectories t JOIN spans s ON s.trajectory = t.id WHERE {in_range}"
-            " AND s.operation IN ('chat', 'embeddings') AND s.repeated = 0 GROUP BY 1, 2",
-            bounds,
-        )
-    }
-    keys = sorted(runs.keys() | spent.keys(), key=lambda key: (key[0] or "", key[1] or ""))
-    nothing = (0, 0, 0, 0, 0, 0.0, 0, 0)
-    return [
-        Usage(agent, *key, *runs.get(key, (0, 0)), *(value or 0 for value in spent.get(key, nothing))) for key in keys
-    ]
+    found: dict[tuple[str | None, str | None], dict[str, Any]] = defaultdict(lambda: dict.fromkeys(_AMOUNTS, 0))
+    for version, model, *counts in raw.execute(
+        f"SELECT version, model, COUNT(*), SUM(steps), SUM(tool_calls) FROM trajectories t WHERE {in_range}"  # noqa: S608 - own text
+        " GROUP BY 1, 2",
+        bounds,
+    ):
+        found[version, model].update(zip(("trajectories", "steps", "tool_steps"), counts, strict=True))
+    for version, model, *sums in raw.execute(_SPENT.format(in_range=in_range), bounds):
+        amounts = [value or 0 for value in sums]
+        found[version, model].update(zip(_MODELS, amounts, strict=False), squares=tuple(amounts[len(_MODELS) :]))
+    for version, calls, usd in raw.execute(
+        f"SELECT t.version, COUNT(*), TOTAL(s.cost_usd) FROM trajectories t JOIN spans s ON s.trajectory = t.id"  # noqa: S608 - own text
+        f" WHERE {in_range} AND s.operation = 'execute_tool' AND s.cost_usd IS NOT NULL AND s.repeated = 0 GROUP BY 1",
+        bounds,
+    ):
+        found[version, None].update(tool_calls=calls, tool_usd=usd)
+    keys = sorted(found, key=lambda key: (key[0] or "", key[1] or ""))
+    return [Usage(agent, *key, **found[key]) for key in keys]
 
 
 def callers(raw: sqlite3.Connection, agent: str, tool: str, start: datetime, end: datetime) -> Callers:

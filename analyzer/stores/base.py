@@ -51,6 +51,33 @@ class Usage:
     """Inferences with tokens and no known price."""
     unpriced_tokens: int = 0
     """Input and output tokens of those: part of the tokens above, and of no cost."""
+    squares: tuple[float, ...] = ()
+    """Sums over the priced inferences of the products of (input that no cache holds, output, cache reads, cache writes,
+    USD) with each other: the upper triangle row by row, 15 numbers. What prices by part are fitted from."""
+    tool_steps: int = 0
+    """Tool calls of the trajectories."""
+    tool_calls: int = 0
+    """Tool calls with a known cost; these and their cost stand with no model."""
+    tool_usd: float = 0.0
+
+
+Measure = Literal["cost", "tokens", "steps", "latency", "errors", "failures", "retries", "truncated"]
+"""What is added up over trajectories: an amount, or 1 for each that has the event."""
+DIMENSIONS = ("agent", "version", "model", "prompt", "task", "user")
+"""What trajectories may agree in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cohort:
+    """Trajectories of a range that agree in all of DIMENSIONS."""
+
+    values: tuple[str | None, ...]
+    """One for each of DIMENSIONS; None where the spans do not tell."""
+    trajectories: int
+    total: float
+    """Sum of a measure over them."""
+    squares: float
+    """Sum of its squares."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +209,19 @@ class TrajectoryStore(Protocol):
     def usage(self, agent: str, start: datetime, end: datetime) -> list[Usage]:
         """Return amounts per version and model for the account of a change."""
 
+    def cohorts(
+        self, agent: str | None, start: datetime, end: datetime, measure: Measure, *, capped_at: float | None = None
+    ) -> list[Cohort]:
+        """Return trajectories that ended in the range by what they agree in, of one agent or of the fleet.
+
+        Those of which the measure is not known are left out; larger values than `capped_at` count as that.
+        """
+
+    def percentile(
+        self, agent: str | None, start: datetime, end: datetime, measure: Measure, share: float
+    ) -> float | None:
+        """Return the value of a measure below which a share of the trajectories lies, or None without any."""
+
     def unpriced(self, start: datetime, end: datetime) -> list[UnpricedUse]:
         """Return who used models without a known price, by trajectories that ended in the range, most calls first."""
 
@@ -200,7 +240,7 @@ class TrajectoryStore(Protocol):
         """
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
-        """Return what was first seen in the range: versions, models, prompts, tool definitions.
+        """Return what was first seen in the range (versions, models, prompts, tools, parameters, SDKs) or told to us.
 
         What the agent used when its history begins is no change.
         """

@@ -175,3 +175,13 @@ def m005_rollups(db: Database) -> None:
     What is read from texts when a span arrives (the kind of task, choices) stays unknown of spans that came before.
     """
     _execute(db, ROLLUPS)
+
+
+@MIGRATIONS()
+def m005_told(db: Database) -> None:
+    """Add the changes that someone told us of; no agent means every agent."""
+    _execute(
+        db,
+        "CREATE TABLE told ("
+        "id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, agent TEXT, what TEXT NOT NULL, value TEXT)",
+    )

@@ -28,6 +28,9 @@ WATCHED = (
 """What a change is called, and the column of `trajectories` that tells it."""
 VALUES_MAX = 200
 """Different values of one thing on one day and agent; a "version" that is new in every run is no version."""
+FRESH_A_DAY_MAX = 12
+"""New values of one thing a day, on average: a deploy every two hours. What is new more often marks no change, such as
+a limit of tokens that is computed for every call."""
 
 Sighting = tuple[int, str, str, int]
 """Hour since 1970, what, value, Unix nanoseconds of the first trajectory of that hour."""
@@ -110,8 +113,11 @@ def changes(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime)
     for _, what, value, at_ns in _read(raw, agent, start, end):
         first[what, value] = min(at_ns, first.get((what, value), at_ns))
     found: list[Change] = []
+    days = max(1.0, (end - start).total_seconds() / 86_400)
     for what, column in WATCHED:
         seen = sorted((at_ns, value) for (name, value), at_ns in first.items() if name == what)
+        if len(seen) > FRESH_A_DAY_MAX * days:
+            continue
         # The value that the history begins with is no change, nor is one that was there before the range.
         found += [
             Change(what, before(raw, agent, column, at_ns), value, datetime.fromtimestamp(at_ns / NS, UTC))

@@ -15,6 +15,7 @@ from analyzer.masking import Masker
 from analyzer.stores import (
     aggregates,
     choices,
+    cohorts,
     retention,
     rollups,
     rows,
@@ -24,9 +25,10 @@ from analyzer.stores import (
     sightings,
     stats,
     summaries,
+    told,
     tools,
 )
-from analyzer.stores.base import Added, Callers, Hit, Order, Pruned, StoreStats, UnpricedUse, Usage
+from analyzer.stores.base import Added, Callers, Cohort, Hit, Measure, Order, Pruned, StoreStats, UnpricedUse, Usage
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads, direct
@@ -237,7 +239,22 @@ class SqliteTrajectories:
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """See `TrajectoryStore.changes`."""
         with self._counted(start, end) as raw:
-            return sightings.changes(raw, agent, start, end)
+            seen = [*sightings.changes(raw, agent, start, end), *told.changes(raw, agent, start, end)]
+        return sorted(seen, key=lambda change: (change.at, change.what))
+
+    def cohorts(
+        self, agent: str | None, start: datetime, end: datetime, measure: Measure, *, capped_at: float | None = None
+    ) -> list[Cohort]:
+        """See `TrajectoryStore.cohorts`."""
+        with self.connection.reading() as raw:
+            return cohorts.cohorts(raw, agent, start, end, measure, capped_at)
+
+    def percentile(
+        self, agent: str | None, start: datetime, end: datetime, measure: Measure, share: float
+    ) -> float | None:
+        """See `TrajectoryStore.percentile`."""
+        with self.connection.reading() as raw:
+            return cohorts.percentile(raw, agent, start, end, measure, share)
 
     def unpriced(self, start: datetime, end: datetime) -> list[UnpricedUse]:
         """See `TrajectoryStore.unpriced`."""

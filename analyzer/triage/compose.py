@@ -75,7 +75,8 @@ def compose(
     lead = findings[0]
     sources = _sources(members)
     changes = _first(entry.changes for entry in sources) or (base.changes if keep and base else ())
-    subject = _subject(lead, changes, base if keep else None)
+    named = next((entry.named for entry in sources if entry.named != Subject()), Subject())
+    subject = _subject(lead, named, changes, base if keep else None)
     mark = fingerprint(lead.kind, lead.subject)
     excess_usd = max((f.excess_usd for f in findings if f.excess_usd is not None), default=None)
     # What is found in single trajectories is only looked for in the window: it began when an earlier run first saw it,
@@ -103,6 +104,7 @@ def compose(
         findings=tuple(findings),
         account=_first(entry.account for entry in sources) or (base.account if keep and base else ()),
         changes=changes,
+        places=_first(entry.places for entry in sources) or (base.places if keep and base else ()),
         trace_ids=_trace_ids(members, rules) or (base.trace_ids if keep and base else ()),
         healthy_trace_ids=_first(e.healthy_trace_ids for e in sources)
         or (base.healthy_trace_ids if keep and base else ()),
@@ -130,8 +132,8 @@ def _first(values: Iterable[tuple[_T, ...]]) -> tuple[_T, ...]:
     return next((value for value in values if value), ())
 
 
-def _subject(lead: Finding, changes: Sequence[Change], base: Incident | None) -> Subject:
-    """Fill in version and model from what changed: the nearest change comes first."""
+def _subject(lead: Finding, named: Subject, changes: Sequence[Change], base: Incident | None) -> Subject:
+    """Fill in version and model: what was named for a reason, else what changed, the nearest first."""
     known = base.subject if base is not None else Subject()
 
     def newest(what: str) -> str | None:
@@ -139,8 +141,8 @@ def _subject(lead: Finding, changes: Sequence[Change], base: Incident | None) ->
 
     return replace(
         lead.subject,
-        version=lead.subject.version or newest("version") or known.version,
-        model=lead.subject.model or newest("model") or known.model,
+        version=lead.subject.version or named.version or newest("version") or known.version,
+        model=lead.subject.model or named.model or newest("model") or known.model,
     )
 
 

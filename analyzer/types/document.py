@@ -13,6 +13,7 @@ from typing import Any
 
 from analyzer.types.choices import Shifted
 from analyzer.types.from_document import incident_from_document
+from analyzer.types.place import Place
 from analyzer.types.report import (
     Change,
     Diagnosis,
@@ -78,6 +79,7 @@ def incident_document(incident: Incident) -> Document:
         "fingerprint": incident.fingerprint,
         "healthy_trace_ids": list(incident.healthy_trace_ids),
         "resolved_at": _time_or_none(incident.resolved_at),
+        "places": [_place(place) for place in incident.places],
     }
 
 
@@ -142,7 +144,21 @@ def _factor(factor: Factor) -> Document:
 
 
 def _change(change: Change) -> Document:
-    return {"what": change.what, "from": change.from_value, "to": change.to_value, "at": time_text(change.at)}
+    entry = {"what": change.what, "from": change.from_value, "to": change.to_value, "at": time_text(change.at)}
+    # Told only where it is so: the contract has four keys.
+    return {**entry, "borne_out": True} if change.borne_out else entry
+
+
+def _place(place: Place) -> Document:
+    return {
+        "where": dict(place.where),
+        "way": place.way,
+        "share": _finite(place.share),
+        "trajectories": place.trajectories,
+        "expected": _finite(place.expected),
+        "observed": _finite(place.observed),
+        "new": place.new,
+    }
 
 
 def _finding(finding: Finding) -> Document:

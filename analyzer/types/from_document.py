@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from analyzer.errors import InputError
 from analyzer.types.choices import Shifted
+from analyzer.types.place import Place
 from analyzer.types.report import (
     Affected,
     Change,
@@ -79,6 +80,7 @@ def _incident(document: Mapping[str, Any]) -> Incident:
         diagnosis=None if document["diagnosis"] is None else _read_diagnosis(document["diagnosis"]),
         evidence=evidence,
         resolved_at=_read_time_or_none(document.get("resolved_at")),
+        places=tuple(_read_place(entry) for entry in document.get("places", [])),
     )
 
 
@@ -147,7 +149,20 @@ def _read_factor(entry: Mapping[str, Any]) -> Factor:
 
 
 def _read_change(entry: Mapping[str, Any]) -> Change:
-    return Change(_text(entry["what"]), entry["from"], entry["to"], _read_time(entry["at"]))
+    at = _read_time(entry["at"])
+    return Change(_text(entry["what"]), entry["from"], entry["to"], at, borne_out=entry.get("borne_out") is True)
+
+
+def _read_place(entry: Mapping[str, Any]) -> Place:
+    return Place(
+        where=tuple((_text(name), _text(value)) for name, value in entry["where"].items()),
+        way=entry["way"],
+        share=_number(entry["share"]),
+        trajectories=int(entry["trajectories"]),
+        expected=_number(entry["expected"]),
+        observed=_number(entry["observed"]),
+        new=entry["new"] is True,
+    )
 
 
 def _read_diagnosis(entry: Mapping[str, Any]) -> Diagnosis:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from analyzer.types.choices import Shifted
+from analyzer.types.place import Place
 
 
 class Kind(StrEnum):
@@ -195,7 +196,7 @@ class Factor:
     """One line of an account: how much of the change comes from this factor."""
 
     factor: str
-    """runs, steps per run, tokens per step, price, model mix, ..."""
+    """runs, steps per run, input tokens per step, price, model mix, ...: see docs/accounting.md."""
     from_value: float | None
     to_value: float | None
     share: float
@@ -211,6 +212,8 @@ class Change:
     from_value: str | None
     to_value: str | None
     at: datetime
+    borne_out: bool = False
+    """Whether the new value shows the rise beside the old one, in the same hours: a cause, and no coincidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +308,7 @@ class Incident:
     diagnosis: Diagnosis | None = None
     evidence: tuple[Evidence, ...] = ()
     resolved_at: datetime | None = None
+    places: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +325,10 @@ class Examined:
     evidence: tuple[Evidence, ...] = ()
     affected: Affected | None = None
     """Trajectories hit, of those concerned, where the finding itself counts something else (calls); None: not known."""
+    places: tuple[Place, ...] = ()
+    """Where the rise is, the foremost first; empty where it is everywhere, or nowhere for sure."""
+    named: Subject = Subject()
+    """Version and model that the account, the place or a comparison point to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,8 +90,8 @@ def test_a_fall_of_traffic_does_not_turn_an_account_around(
     account = {one.factor: one for one in examined(store, found).account}
     assert ("runs" in account) is with_runs
     assert sum(one.share for one in account.values()) == pytest.approx(1)
-    assert account["tokens per step"].share > 0
-    assert (account["tokens per step"].from_value, account["tokens per step"].to_value) == (1000, 2000)
+    assert account["input tokens per step"].share > 0
+    assert (account["input tokens per step"].from_value, account["input tokens per step"].to_value) == (1000, 2000)
 
 
 def test_failures_of_two_trajectories_are_no_failing_tool() -> None:

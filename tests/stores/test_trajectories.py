@@ -310,6 +310,36 @@ def test_usage_adds_up_to_the_whole(store: SqliteTrajectories) -> None:
     }
 
 
+def test_usage_tells_what_prices_are_fitted_from(store: SqliteTrajectories) -> None:
+    """Of priced inferences the products of parts and USD are summed; tool calls and paid ones stand apart."""
+    used = Tokens(input=100, output=10, cache_read=60, cache_write=15)
+    store.add([root(1), chat(1, 2, tokens=used, cost_usd=0.5), chat(1, 3, tokens=used, cost_usd=None)])
+    store.add([tool(1, 4, cost_usd=0.25), tool(1, 5)])
+    rows = {row.model: row for row in store.usage("shop", EPOCH, END)}
+    parts = (25, 10, 60, 15, 0.5)
+    expected = [parts[i] * parts[j] for i in range(5) for j in range(i, 5)]
+    assert rows["claude-sonnet-5-5"].squares == pytest.approx(expected)
+    assert sum(row.tool_steps for row in rows.values()) == 2
+    assert (rows[None].tool_calls, rows[None].tool_usd, rows[None].cost_usd) == (1, 0.25, 0)
+
+
+def test_what_is_new_in_every_run_is_no_change(store: SqliteTrajectories) -> None:
+    """Parameters that a program computes for every call are no fingerprint; the version beside them is one."""
+    for run in range(40):
+        version = "1" if run < 20 else "2"
+        limits = {"parameters": f"max_tokens={1000 + run}"}
+        store.add([root(run, at_s=60 * run, agent_version=version), chat(run, 2, at_s=60 * run, **limits)])
+    assert [change.what for change in store.changes("shop", EPOCH, END)] == ["version"]
+
+
+def test_new_parameters_and_sdk_are_changes(store: SqliteTrajectories) -> None:
+    """How the model is asked, and by which library, are fingerprints as version and prompt are."""
+    for run, (parameters, sdk) in enumerate([("temperature=0", "lib 1"), ("temperature=1", "lib 2")]):
+        store.add([root(run, at_s=60 * run), chat(run, 2, at_s=60 * run, parameters=parameters, sdk=sdk)])
+    found = [(one.what, one.from_value, one.to_value) for one in store.changes("shop", EPOCH, END)]
+    assert found == [("parameters", "temperature=0", "temperature=1"), ("sdk", "lib 1", "lib 2")]
+
+
 def test_first_sights_are_changes_but_the_beginning_is_none(store: SqliteTrajectories) -> None:
     """A new version, model or prompt is a change with what it replaced; what the history begins with is none."""
     for number in range(6):

@@ -1,0 +1,61 @@
+"""Trajectories of a range by everything they were made with: what a search for the place of a change is made of.
+
+One pass over the narrow rows of trajectories, added up in SQL. No tenant is stored as such: users stand for it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from analyzer.stores.base import Cohort, Measure
+from analyzer.stores.summaries import OWN_AGENT, nanoseconds
+
+MEASURES: dict[Measure, str] = {
+    "cost": "cost_usd",
+    "tokens": "input_tokens + output_tokens",
+    "steps": "steps",
+    "latency": "(end_ns - start_ns) / 1e9",
+    "errors": "outcome = 'error'",
+    "failures": "outcome = 'failure'",
+    "retries": "retries",
+    "truncated": "truncated > 0",
+}
+COHORTS_MAX = 20_000
+"""The largest are kept; each is one combination of values, so that a user in every run is what makes many."""
+
+
+def cohorts(
+    raw: sqlite3.Connection,
+    agent: str | None,
+    start: datetime,
+    end: datetime,
+    measure: Measure,
+    capped_at: float | None,
+) -> list[Cohort]:
+    """Return counts and sums by agent, version, model, prompt, task and user. See `TrajectoryStore.cohorts`."""
+    query = (
+        "SELECT agent, version, model, prompt, task, user_id, COUNT(*), TOTAL(x), TOTAL(x * x) FROM ("  # noqa: S608 - own text
+        f"SELECT *, MIN({MEASURES[measure]}, ?) AS x FROM trajectories"
+        f" WHERE agent {'=' if agent else '<>'} ? AND end_ns >= ? AND end_ns < ?) WHERE x IS NOT NULL"
+        " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 7 DESC, 1, 2, 3, 4, 5, 6 LIMIT ?"
+    )
+    most = 1e300 if capped_at is None else capped_at
+    values = (most, agent or OWN_AGENT, nanoseconds(start), nanoseconds(end), COHORTS_MAX)
+    return [Cohort(tuple(row[:6]), *row[6:]) for row in raw.execute(query, values)]
+
+
+def percentile(
+    raw: sqlite3.Connection, agent: str | None, start: datetime, end: datetime, measure: Measure, share: float
+) -> float | None:
+    """Return the value below which a share of the trajectories of a range lies; None without any."""
+    of = (
+        f" FROM (SELECT {MEASURES[measure]} AS x FROM trajectories WHERE agent {'=' if agent else '<>'} ?"  # noqa: S608 - own text
+        " AND end_ns >= ? AND end_ns < ?) WHERE x IS NOT NULL"
+    )
+    values = (agent or OWN_AGENT, nanoseconds(start), nanoseconds(end))
+    count = raw.execute(f"SELECT COUNT(*){of}", values).fetchone()[0]
+    if not count:
+        return None
+    row = raw.execute(f"SELECT x{of} ORDER BY x LIMIT 1 OFFSET ?", (*values, int(share * (count - 1)))).fetchone()
+    return float(row[0])
