@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
-from analyzer.types.metric import Window
+from analyzer.types.metric import Series, Window
 from analyzer.types.reading import Reading
 from analyzer.types.report import Finding, Kind
 
@@ -28,3 +29,26 @@ class Detector(Protocol):
 
         One reading for each subject of the agent that it looks at; a single one where it has nothing to look at.
         """
+
+
+class Replay(Protocol):
+    """A detector that has looked through the whole of some series, and answers for any moment in them."""
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        """Return what `Detector.detect` returns for a window whose series are cut from those (`Series.until`)."""
+
+
+@runtime_checkable
+class Replaying(Protocol):
+    """A detector that can be asked about many moments for little more than about one; optional."""
+
+    def replay(self, series: Sequence[Series]) -> Replay:
+        """Return the detector over series that end later than the windows it will be asked about.
+
+        It must see no further than a detector does: what it says of a window does not depend on what came after.
+        """
+
+
+def replay_of(detector: Detector, series: Sequence[Series]) -> Replay:
+    """Return a detector for many moments of the same series; one that cannot replay is asked each time anew."""
+    return detector.replay(series) if isinstance(detector, Replaying) else detector

@@ -19,7 +19,6 @@ from analyzer.types.metric import Window
 from analyzer.types.reading import Reading
 from analyzer.types.report import Finding, Kind, SpanEvidence, Subject
 from analyzer.types.steps import Step
-from analyzer.types.trajectory import UNKNOWN_AGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +58,7 @@ class LoopDetector:
         groups: dict[tuple[str, str | None], list[_Looping]] = defaultdict(list)
         suspects: dict[str, int] = defaultdict(int)
         for trace_id, steps in sorted(window.suspects.items()):
-            agent = _whose(window, trace_id, steps)
+            agent = window.agent_of(trace_id)
             suspects[agent] += 1
             for loop in scan(steps):
                 if loop.confidence >= self.settings.confidence_min:
@@ -72,7 +71,7 @@ class LoopDetector:
 
     def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
         """Return where the rules stand with the agent's suspects."""
-        suspects = [steps for trace_id, steps in window.suspects.items() if _whose(window, trace_id, steps) == agent]
+        suspects = [steps for trace_id, steps in window.suspects.items() if window.agent_of(trace_id) == agent]
         return (reading_of(suspects, agent, self.settings.confidence_min, self.name),)
 
     def _finding(self, window: Window, subject: Subject, looping: Sequence[_Looping], of: int) -> Finding:
@@ -153,12 +152,3 @@ def _quote(text: str, chars_max: int) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = next((line for line in lines[:40] if is_failing(line)), lines[0] if lines else "")
     return line[:chars_max].strip()
-
-
-def _whose(window: Window, trace_id: str, steps: Sequence[Step]) -> str:
-    summary = window.summaries.get(trace_id)
-    return summary.agent if summary is not None else _agent_of(steps)
-
-
-def _agent_of(steps: Sequence[Step]) -> str:
-    return next((step.agent for step in steps if step.agent), UNKNOWN_AGENT)

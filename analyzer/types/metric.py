@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import overload
 
 from analyzer.types.report import Gap, Subject
 from analyzer.types.steps import Step
-from analyzer.types.trajectory import TrajectorySummary
+from analyzer.types.trajectory import UNKNOWN_AGENT, TrajectorySummary
 
 TICK_S = 900
 """Length of a tick in seconds. 15 minutes: the grid on which the detectors' figures were simulated."""
@@ -248,3 +248,33 @@ class Window:
     usual: Mapping[str, Usual] = field(default_factory=dict)
     """By agent."""
     gaps: tuple[Gap, ...] = ()
+
+    def agent_of(self, trace_id: str) -> str:
+        """Return the agent of a suspect, by its summary or else by its steps."""
+        summary = self.summaries.get(trace_id)
+        if summary is not None:
+            return summary.agent
+        return next((step.agent for step in self.suspects[trace_id] if step.agent), UNKNOWN_AGENT)
+
+    def agents(self) -> list[str]:
+        """Return every agent that anything in the window is about, sorted."""
+        named = {one.subject.agent for one in self.series} | {one.subject.agent for one in self.choices}
+        named |= set(self.usual)
+        named |= {self.agent_of(trace_id) for trace_id in self.suspects}
+        return sorted(agent for agent in named | {one.summary.agent for one in self.running} if agent is not None)
+
+    def narrowed(self, keep: Callable[[str | None], bool]) -> Window:
+        """Return what concerns the agents that `keep` says yes to, and when the others began something.
+
+        The volume of all stays: whether an agent is silent by itself shows only beside the others.
+        """
+        suspects = {trace_id: steps for trace_id, steps in self.suspects.items() if keep(self.agent_of(trace_id))}
+        return replace(
+            self,
+            series=tuple(one for one in self.series if one.signal is Signal.VOLUME or keep(one.subject.agent)),
+            suspects=suspects,
+            summaries={trace_id: one for trace_id, one in self.summaries.items() if trace_id in suspects},
+            choices=tuple(one for one in self.choices if keep(one.subject.agent)),
+            running=tuple(one for one in self.running if keep(one.summary.agent)),
+            usual={agent: one for agent, one in self.usual.items() if keep(agent)},
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -34,6 +35,7 @@ from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
 from analyzer.types.trace import Tokens
+from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.opening import open_model, open_prometheus, open_store, reports_folder
 
 
@@ -57,7 +59,7 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
             detectors=configured(DETECTORS, settings.detectors),
             explainer=Explainer(means, settings.case_tokens),
             deliver=send,
-            document=lambda report: json.dumps(report_document(report), ensure_ascii=False, allow_nan=False),
+            document=_document,
             markdown=lambda report: markdown(report_outline(report)),
             watch=recorder,
             run_trace_id=recorder.trace_id,
@@ -70,7 +72,43 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
         )
 
 
-def _means(settings: Settings, store: SqliteTrajectories, metrics: MetricSource | None, recorder: Recorder) -> Means:
+@contextmanager
+def build_reader(settings: Settings) -> Iterator[App]:
+    """Put an App together for walks that keep and send nothing: rules explain, nobody is told, no trace is left."""
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(settings))
+        metrics = open_prometheus(settings)
+        watch = Unwatched()
+        means = _means(replace(settings, llm="off"), store, metrics, watch)
+        yield App(
+            trajectories=store,
+            incidents=SqliteIncidents(store.connection),
+            metrics=metrics,
+            detectors=configured(DETECTORS, settings.detectors),
+            explainer=Explainer(means, settings.case_tokens),
+            deliver=_nobody,
+            document=_document,
+            markdown=lambda report: markdown(report_outline(report)),
+            watch=watch,
+            run_trace_id="",
+            queries=settings.queries,
+            lookback=settings.lookback,
+            history=settings.history,
+            budget_usd=0.0,
+            investigations_max=0,
+        )
+
+
+def _document(report: Report) -> str:
+    return json.dumps(report_document(report), ensure_ascii=False, allow_nan=False)
+
+
+def _nobody(report: Report, *, at: datetime) -> tuple[Gap, ...]:  # noqa: ARG001 - the signature of a delivery
+    """Tell nobody."""
+    return ()
+
+
+def _means(settings: Settings, store: SqliteTrajectories, metrics: MetricSource | None, watch: Watch) -> Means:
     pricer = Pricer(settings.prices)
 
     def price(tokens: Tokens) -> float | None:
@@ -83,7 +121,7 @@ def _means(settings: Settings, store: SqliteTrajectories, metrics: MetricSource 
         recompute=partial(_recomputed, metrics),
         price=price,
         mask=store.masker.text,
-        watch=recorder,
+        watch=watch,
         limits=Limits(
             steps=settings.investigation_steps,
             tokens=settings.investigation_tokens,
