@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.errors import UsageError
+from analyzer.types.budget import Budget, read_budgets
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PORTS = 65_536
@@ -171,6 +172,10 @@ class Settings:
     detectors: Mapping[str, Mapping[str, Any]] = _table(dict, "settings of detectors, by detector")
     prices: Mapping[str, Any] = _table(dict, "USD per million tokens, by model, over the built-in list")
     tool_costs: Mapping[str, Any] = _table(dict, "USD per call, second or unit of what was used, by tool")
+    budgets: Mapping[str, Budget] = _table(
+        dict,
+        "`usd_per_day`, `tokens_per_day`, `usd_per_trajectory`, `steps_per_trajectory`, by agent; `*`: every agent",
+    )
     mask_patterns: Mapping[str, str] = _table(dict, "further patterns to mask, by the name in their pseudonym")
     mask_allow: tuple[str, ...] = _table(tuple, "texts that are never masked")
 
@@ -190,6 +195,7 @@ SECTIONS: Mapping[str, str] = {
     "detectors": "detectors",
     "prices": "prices",
     "tool_costs": "tool_costs",
+    "budgets": "budgets",
     "masking.patterns": "mask_patterns",
     "masking.allow": "mask_allow",
 }
@@ -290,6 +296,8 @@ def _checked_table(name: str, value: Any, place: str) -> Any:
         return tuple(value)
     if not isinstance(value, Mapping):
         raise UsageError(f"{place}: expected a table")
+    if name == "budgets":
+        return read_budgets(value, place)
     if name == "queries":
         return {**DEFAULT_QUERIES, **{key: _as_queries(key, query, place) for key, query in value.items()}}
     if name == "mask_patterns":

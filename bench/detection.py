@@ -44,7 +44,7 @@ from analyzer.types.metric import TICK_S, Series
 END = datetime.fromtimestamp(START_S + TICKS * TICK_S, tz=UTC)
 DAY = 96
 LEARNT = 14 * DAY
-AGENTS = {5: 48, 20: 48, 100: 48, 500: 24, 5000: 8}
+AGENTS = {5: 16, 20: 16, 100: 16, 500: 16, 5000: 3}
 QUICK = {5: 8, 20: 8, 100: 8, 500: 4}
 
 

@@ -354,7 +354,11 @@ def measure(make: Callable[[Path, int], Server], requests: list[bytes], spans: i
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(server.command, env={**os.environ, **server.env}, stdout=log, stderr=log)
     try:
-        wait_until(lambda: answers(port, server.ready), START_TIMEOUT_S, f"{server.name} starts")
+        wait_until(
+            lambda: process.poll() is not None or answers(port, server.ready), START_TIMEOUT_S, f"{server.name} starts"
+        )
+        if process.poll() is not None:
+            raise SystemExit(f"{server.name} does not start: {(folder / 'log').read_text('utf-8', 'replace')[-500:]}")
         database = folder / server.database
         # The first request pays for imports and for caches that are filled once.
         send(server, port, bodies(SPANS_PER_REQUEST, seed=1), 1)

@@ -2,8 +2,8 @@
 
     python bench/soak.py [--minutes 10] [--clients 8] [--run-every 30]
 
-Prints a line each half minute and ends with exit 1 where a request was refused, a run failed, an acknowledged span is
-missing, or the receiver's memory grew by more than a tenth after the first fifth of the time.
+Prints a line for each run and ends with exit 1 where a request was refused, a run failed, an acknowledged span is
+missing, or the receiver's memory in the last fifth of the time lies more than a tenth above that of the second fifth.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import itertools
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -18,15 +19,17 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
-from ingest_http import SPANS_PER_REQUEST, answers, bodies, free_port, stop, wait_until
+from ingest_http import SPANS_PER_REQUEST, answers, bodies, cpu_s, free_port, stop, wait_until
 
 MARKER = b"shipped"
 """A word of the texts that every request replaces, so that no two requests share their contents."""
 POOL = 40
 GROWTH_MAX = 1.10
-RUN_TIMEOUT_S = 300
+SAMPLE_S = 5
+RUN_TIMEOUT_S = 900
 
 
 class Load:
@@ -94,39 +97,69 @@ def resident_mib(pid: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS"))
 
 
-def run_once(store: Path) -> tuple[int, float]:
-    """Run the analyst once; return its exit code and seconds."""
-    start = time.monotonic()
+@dataclass(frozen=True)
+class Ended:
+    """One run of the analyst."""
+
+    code: int
+    seconds: float
+    cpu_s: float
+    peak_mib: float
+    """The largest of all runs so far: the operating system tells no other."""
+
+
+def run_once(store: Path) -> Ended:
+    """Run the analyst once."""
+    before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
     command = [sys.executable, "-m", "analyzer", "run", "--json", "--store", str(store)]
     command += ["--reports", str(store.parent / "reports")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RUN_TIMEOUT_S)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=RUN_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        print(f"a run was ended after {RUN_TIMEOUT_S} s")
+        return Ended(-1, RUN_TIMEOUT_S, 0, 0)
     if done.returncode not in (0, 3):
         print(done.stderr.strip())
-    return done.returncode, time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Ended(done.returncode, time.monotonic() - start, cpu, after.ru_maxrss / 1024)
 
 
 def soak(load: Load, process: subprocess.Popen[bytes], store: Path, minutes: float, every_s: float) -> list[str]:
     """Watch until the time is over; return what was wrong."""
     wrong: list[str] = []
-    memory: list[tuple[float, float]] = []
+    memory: list[float] = []
+    watched = threading.Event()
+
+    def watch() -> None:
+        # Beside the runs: a run may take minutes, and memory would hardly be looked at.
+        while not watched.wait(SAMPLE_S) and process.poll() is None:
+            memory.append(resident_mib(process.pid))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     begin = time.monotonic()
     while (passed := time.monotonic() - begin) < minutes * 60 and not load.failures:
-        next_at = time.monotonic() + every_s
-        before = load.acknowledged
-        code, seconds = run_once(store)
-        if code not in (0, 3):
-            wrong.append(f"a run ended {code}")
-        time.sleep(max(0.0, next_at - time.monotonic()))
-        memory.append((passed, resident_mib(process.pid)))
-        rate = (load.acknowledged - before) / max(every_s, seconds)
+        round_at, before, cpu_before = time.monotonic(), load.acknowledged, cpu_s(process.pid)
+        run = run_once(store)
+        if run.code not in (0, 3):
+            wrong.append(f"a run ended {run.code}")
+        time.sleep(max(0.0, round_at + every_s - time.monotonic()))
+        spans = load.acknowledged - before
         print(
-            f"{passed:6.0f} s  {load.acknowledged:>10,} spans  {rate:7,.0f}/s  put off {load.put_off}  "
-            f"run {code} in {seconds:5.1f} s  memory {memory[-1][1]:5.0f} MiB",
+            f"{passed:6.0f} s  {load.acknowledged:>10,} spans  {spans / (time.monotonic() - round_at):7,.0f}/s "
+            f" {(cpu_s(process.pid) - cpu_before) / max(spans, 1) * 1000:.2f} ms of processor a span  "
+            f"put off {load.put_off}  memory {resident_mib(process.pid):5.0f} MiB  "
+            f"run {run.code} in {run.seconds:5.1f} s, {run.cpu_s:.1f} s of processor, {run.peak_mib:.0f} MiB",
             flush=True,
         )
-    settled = [size for at, size in memory if at >= minutes * 60 / 5]
-    if settled and max(settled) > GROWTH_MAX * settled[0]:
-        wrong.append(f"memory grew from {settled[0]:.0f} to {max(settled):.0f} MiB")
+    watched.set()
+    watcher.join()
+    fifth = len(memory) // 5
+    if fifth < 2:
+        wrong.append("memory was looked at too seldom to tell whether it grows")
+    elif (last := max(memory[-fifth:])) > GROWTH_MAX * (settled := max(memory[fifth : 2 * fifth])):
+        wrong.append(f"memory grew from {settled:.0f} to {last:.0f} MiB")
     return wrong + load.failures
 
 

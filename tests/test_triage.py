@@ -12,6 +12,7 @@ from support.incidents import NOW, ONSET, finding, metric, quote, trace
 
 from analyzer.triage import Rules, triage
 from analyzer.triage.rules import CAUSE_ORDER
+from analyzer.types.choices import Shifted
 from analyzer.types.document import incident_document, incident_from_document
 from analyzer.types.report import (
     Affected,
@@ -89,6 +90,12 @@ def test_first_sight_opens_an_incident_with_everything_computed() -> None:
     assert len(one.id) == len("inc-") + 10
 
 
+def chosen(shifted: Shifted, tool: str) -> Finding:
+    """Return a finding of kind tool-choice."""
+    one = finding(Kind.TOOL_CHOICE, "sql-analyst", tool=tool, value=0.3, baseline=0.0, affected=12, of=40)
+    return replace(one, shifted=shifted, unit="share")
+
+
 @pytest.mark.parametrize(
     ("found", "title"),
     [
@@ -117,6 +124,40 @@ def test_first_sight_opens_an_incident_with_everything_computed() -> None:
         (
             finding(Kind.TOOL_LATENCY, tool="search"),
             "support-triage: duration of search 2.3x since 2026-11-23 08:10 UTC",
+        ),
+        (
+            chosen(Shifted("tables", "orders", "archive"), tool="run_sql"),
+            (
+                "sql-analyst: picks table archive instead of orders (run_sql) in 12 of 40 trajectories"
+                " since 2026-11-23 08:10 UTC"
+            ),
+        ),
+        (
+            chosen(Shifted("region", None, "us-east-1"), tool="deploy"),
+            "sql-analyst: picks region us-east-1 (deploy) in 12 of 40 trajectories since 2026-11-23 08:10 UTC",
+        ),
+        (
+            chosen(Shifted("tool", "search_kb", "search_web"), tool="search_web"),
+            "sql-analyst: calls search_web instead of search_kb in 12 of 40 trajectories since 2026-11-23 08:10 UTC",
+        ),
+        (
+            chosen(Shifted("tool", "search_kb", None), tool="search_kb"),
+            "sql-analyst: no longer calls search_kb in 12 of 40 trajectories since 2026-11-23 08:10 UTC",
+        ),
+        (
+            finding(Kind.RUNAWAY, value=1240, baseline=40, unit="steps", affected=2, of=400),
+            (
+                "support-triage: up to 1,240 steps where 40 steps is usual in 2 of 400 trajectories"
+                " since 2026-11-23 08:10 UTC"
+            ),
+        ),
+        (
+            finding(Kind.BUDGET, value=28.1, baseline=20, unit="USD", affected=0, excess_usd=8.1, onset=NOW - HOUR),
+            "support-triage: $28.10 spent in a day, $20.00 budgeted since 2026-11-23 17:00 UTC, $8.10 too much",
+        ),
+        (
+            finding(Kind.BUDGET, value=90, baseline=50, unit="steps a trajectory", affected=1, of=0),
+            "support-triage: 90 steps spent a trajectory, 50 steps budgeted in 1 trajectory since 2026-11-23 08:10 UTC",
         ),
         (
             finding(Kind.SUCCESS, value=0.55, baseline=0.3),
@@ -277,6 +318,15 @@ def test_recovery_must_hold_before_an_incident_is_resolved() -> None:
     assert (waiting.state, waiting.last_seen_at) == (State.ONGOING, NOW + HOUR)
     (done,) = run([back], [waiting], NOW + 7 * HOUR)
     assert (done.state, done.resolved_at, done.id) == (State.RESOLVED, NOW + 7 * HOUR, first.id)
+
+
+def test_a_shifted_choice_ends_when_it_came_back() -> None:
+    """Choices are counted, not found one by one: their finding says when they came back, and that resolves."""
+    found = chosen(Shifted("tables", "orders", "archive"), tool="run_sql")
+    opened = run([found])
+    (ongoing,) = run([replace(found, recovered=NOW + HOUR)], opened, NOW + 2 * HOUR)
+    (over,) = run([replace(found, recovered=NOW + HOUR)], (ongoing,), NOW + 8 * HOUR)
+    assert (ongoing.state, over.state) == (State.ONGOING, State.RESOLVED)
 
 
 def test_first_sight_of_what_is_over_is_resolved_at_once() -> None:

@@ -7,32 +7,27 @@ the trajectories at fault and healthy peers, and the errors they share, word for
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from analyzer.accounting.changes import rank_changes
+from analyzer.accounting.guilty import at_fault
 from analyzer.accounting.lmdi import account
 from analyzer.stores.base import TrajectoryStore, Usage
 from analyzer.types.metric import TICK_S, Signal, Window
-from analyzer.types.report import CALLS, Affected, Change, Examined, Factor, Finding, Kind, SpanEvidence
-from analyzer.types.steps import Step
-from analyzer.types.trace import Outcome, Status
+from analyzer.types.report import CALLS, Affected, Change, Examined, Factor, Finding, Kind
+from analyzer.types.trace import Outcome
 from analyzer.types.trajectory import TrajectorySummary
 
-WORST = 5
 TRAJECTORIES_MIN = 3
 """Independent trajectories that must fail before a tool is said to: two may be a coincidence."""
 HEALTHY = 3
-LOOKED_AT = 100
-"""Failed trajectories whose steps are read to find what they have in common."""
 PEERS_LOOKED_AT = 300
 DAYS_BEFORE = 7
 """Days of the same hours that a change is compared with: whole weeks cancel the weekly shape."""
 RUNS_NOISE = 0.1
 """Relative drift of traffic from day to day that no one would call a change; simulated fleets have 6 % day effects."""
-QUOTE_MAX = 300
 SAMPLE_MIN = 0.9
 """Share of what was counted that the store must hold to speak for all of it: its series are chosen by the same rule."""
 
@@ -55,7 +50,7 @@ def examine(store: TrajectoryStore, finding: Finding, *, at: datetime, history_s
     known_since = _moment(oldest[0].end_ns) if oldest else at
     periods = compared(finding.onset, finding.onset_low, end, max(history_start, known_since))
     changes = near(store, finding, agent, at, history_start)
-    worst, evidence = _at_fault(store, finding, agent, end)
+    worst, evidence = at_fault(store, finding, agent, end)
     return Examined(
         finding=finding,
         account=_account(store, agent, periods) if finding.kind is Kind.COST else (),
@@ -158,22 +153,6 @@ def _runs(rows: Sequence[Usage]) -> int:
     return sum(row.trajectories for row in rows)
 
 
-def _at_fault(
-    store: TrajectoryStore, finding: Finding, agent: str, end: datetime
-) -> tuple[tuple[str, ...], tuple[SpanEvidence, ...]]:
-    """Return the trajectories that carry the finding, worst first, and what they say in common."""
-    if finding.trace_ids:
-        return finding.trace_ids, ()
-    if finding.kind is Kind.COST:
-        costly = store.summaries(agent=agent, start=finding.onset, end=end, order="cost", limit=WORST)
-        return tuple(one.trace_id for one in costly), ()
-    failed = store.summaries(
-        agent=agent, start=finding.onset, end=end, order="errors", errors_only=True, limit=LOOKED_AT
-    )
-    steps = store.steps([one.trace_id for one in failed])
-    return _sharing_the_commonest_error(steps, lambda step: finding.subject.tool in {None, step.name})
-
-
 def _hit(store: TrajectoryStore, finding: Finding, agent: str, end: datetime) -> Affected | None:
     """Return in how many trajectories a call of a failing tool failed, of those that called it since the onset.
 
@@ -183,46 +162,9 @@ def _hit(store: TrajectoryStore, finding: Finding, agent: str, end: datetime) ->
     tool = finding.subject.tool
     if finding.kind is not Kind.TOOL_ERRORS or tool is None:
         return None
-    used = store.tool_use(agent, tool, finding.onset, end)
+    used = store.callers(agent, tool, finding.onset, end)
     seen = used.calls if finding.unit == CALLS else used.trajectories
     return Affected(used.failed, used.trajectories) if seen and seen >= SAMPLE_MIN * finding.of else None
-
-
-def _sharing_the_commonest_error(
-    steps: dict[str, tuple[Step, ...]], concerned: Callable[[Step], bool]
-) -> tuple[tuple[str, ...], tuple[SpanEvidence, ...]]:
-    said: Counter[str] = Counter()
-    first: dict[str, SpanEvidence] = {}
-    guilty: dict[str, Counter[str]] = {}
-    for trace_id, sequence in steps.items():
-        for step in sequence:
-            quoted = _error_quote(step) if step.status is Status.ERROR and concerned(step) else None
-            if quoted is None:
-                continue
-            field, quote = quoted
-            shape = _shape(quote)
-            said[shape] += 1
-            guilty.setdefault(trace_id, Counter())[shape] += 1
-            first.setdefault(shape, SpanEvidence("", trace_id, step.span_id, field, quote))
-    common = [shape for shape, _ in sorted(said.items(), key=lambda entry: (-entry[1], entry[0]))]
-    if not common:
-        return tuple(list(steps)[:WORST]), ()
-    worst = sorted(guilty, key=lambda trace_id: (-guilty[trace_id][common[0]], -guilty[trace_id].total(), trace_id))
-    return tuple(worst[:WORST]), tuple(first[shape] for shape in common[:2])
-
-
-def _error_quote(step: Step) -> tuple[str, str] | None:
-    """Return the field and the first telling line of an error, verbatim."""
-    for field, text in (("status_message", step.status_message), ("output", step.output)):
-        line = next((line.strip() for line in text.splitlines() if line.strip()), "")
-        if line:
-            return field, line[:QUOTE_MAX]
-    return None
-
-
-def _shape(message: str) -> str:
-    """Fold what differs between two errors of one cause: digits and quoted names stay apart only by kind."""
-    return "".join("#" if character.isdigit() else character for character in message.casefold())
 
 
 def _healthy(store: TrajectoryStore, finding: Finding, agent: str, history_start: datetime) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from analyzer.types.choices import TOOL
 from analyzer.types.report import Finding, Kind, Severity
 
 USD_PER_DAY = ((1000.0, Severity.CRITICAL), (100.0, Severity.HIGH), (10.0, Severity.MEDIUM))
@@ -29,15 +30,17 @@ def severity(finding: Finding, hours: float) -> Severity:
     """Return how bad a finding is; `hours` is the time from its onset to its recovery, or to now.
 
     Money decides for every kind; besides, errors are judged by the share that fails, missed goals by how many more miss
-    them than used to, loops by how many trajectories loop and how long, silences by what should have begun, and
-    everything else by its ratio to what was expected. A tool's errors and retries count one step less than a failed
-    trajectory: the agent may recover from them.
+    them than used to, loops by how many trajectories loop and how long, choices by how the runs end that made them,
+    silences by what should have begun, and everything else by its ratio to what was expected. A tool's errors and
+    retries count one step less than a failed trajectory: the agent may recover from them.
     """
     found = [_money(finding, hours)]
     if finding.kind in _RATES:
         found.append(_share(finding))
     elif finding.kind is Kind.LOOP:
         found.append(_loop(finding))
+    elif finding.kind is Kind.TOOL_CHOICE:
+        found.append(_choice(finding))
     elif finding.kind is Kind.SILENCE:
         many = finding.subject.agent is None or finding.baseline * hours >= MISSED
         found.append(Severity.HIGH if many else Severity.MEDIUM)
@@ -67,6 +70,17 @@ def _loop(finding: Finding) -> Severity:
     by_count = _step(tuple((float(count), level) for count, level in LOOP_TRAJECTORIES), finding.affected)
     endless = finding.baseline > 0 and finding.value >= LOOP_EXCESS * finding.baseline
     return max(by_count, Severity.MEDIUM if endless else Severity.LOW, key=lambda one: one.rank)
+
+
+def _choice(finding: Finding) -> Severity:
+    """Judge a shifted choice by what came of it: whether its runs fail, and how many there are."""
+    many = finding.affected >= FEW_UNITS
+    if finding.shifted is not None and finding.shifted.worse:
+        return Severity.HIGH if many else Severity.MEDIUM
+    # A tool in the place of another is a decision somebody may have made; another table with no error is the kind of
+    # fault that nobody else notices.
+    unnoticed = finding.shifted is not None and finding.shifted.what != TOOL
+    return Severity.MEDIUM if unnoticed and many else Severity.LOW
 
 
 def _step(table: tuple[tuple[float, Severity], ...], value: float) -> Severity:

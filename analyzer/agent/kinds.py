@@ -51,7 +51,10 @@ _CAP = "Cap steps and cost per trajectory where the agent is run."
 ROWS: Mapping[Kind, Row] = {
     Kind.COST: Row(_SPEND),
     Kind.TOKENS: Row((Look(grown), *_MORE_STEPS)),
-    Kind.BUDGET: Row(_SPEND, (_CAP,)),
+    Kind.BUDGET: Row(
+        _SPEND,
+        ("Look at the worst trajectories of the day, then raise the budget or cap the agent where it is run.",),
+    ),
     Kind.STEPS: Row((_LOOP, Look(busier), Look(failed, kinds=FAILURES))),
     Kind.RUNAWAY: Row((_LOOP, Look(busier), Look(grown)), (_CAP,)),
     Kind.LOOP: Row(
@@ -76,7 +79,13 @@ ROWS: Mapping[Kind, Row] = {
     Kind.LATENCY: Row((Look(slowed), Look(busier), _BESIDE, Look(failed, kinds=FAILURES))),
     Kind.TOOL_LATENCY: Row((Look(slowed),), ("Check the tool's backend: load, locks, and its last deployment.",)),
     Kind.TOOL_COST: Row((Look(busier), _BESIDE)),
-    Kind.TOOL_CHOICE: Row((Look(busier),), ("Compare the tools' descriptions: the agent chooses by them.",)),
+    Kind.TOOL_CHOICE: Row(
+        (),
+        (
+            "Compare what the agent is told about the two choices: prompt, tool descriptions, schema.",
+            "Check answers that were given since then: a wrong table or tool leaves no error.",
+        ),
+    ),
     Kind.TRUNCATION: Row((Look(cut),), ("Raise the limit of output tokens, or ask for less at once.",)),
     Kind.SILENCE: Row((), ("Check that the agent runs and that its exporter can reach the collector.",)),
     Kind.VOLUME: Row((), ("Ask who sends the agent its goals.",)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -79,19 +79,25 @@ def _store(settings: Settings) -> Check:
 
 
 def _prices(settings: Settings) -> Check:
+    from analyzer.ingest.toolcosts import ToolCosts
     from analyzer.wiring.opening import open_store
 
+    rules = ToolCosts(settings.tool_costs)
     with open_store(settings) as store:
         unpriced = store.unpriced_models()
-    if not unpriced:
-        return Check("prices", "ok", "every model seen has a price")
-    names = ", ".join(f"{model} ({calls:,} calls)" for model, calls in unpriced[:5])
-    return Check(
-        "prices",
-        "failed",
-        f"no price known for {names}: their cost is not counted",
-        "set it under [prices] in analyzer.toml",
-    )
+        # Without a rule a tool costs nothing that anyone told; with one, a call it could not price is a gap.
+        missed = [(tool, calls) for tool, calls in store.unpriced_tools() if rules.covers(tool)]
+    if unpriced:
+        what = f"no price known for {_calls(unpriced)}: their cost is not counted"
+        return Check("prices", "failed", what, "set it under [prices] in analyzer.toml")
+    if missed:
+        what = f"the rule of {_calls(missed)} could not be followed, or is newer: their cost is not counted"
+        return Check("prices", "failed", what, "check unit_attribute and unit_path under [tool_costs] in analyzer.toml")
+    return Check("prices", "ok", "every model seen has a price")
+
+
+def _calls(entries: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} ({calls:,} calls)" for name, calls in entries[:5])
 
 
 def _prometheus(settings: Settings) -> Check:

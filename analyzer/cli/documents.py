@@ -7,7 +7,7 @@ from typing import Any
 
 from analyzer.types.messages import readable
 from analyzer.types.trace import Span
-from analyzer.types.trajectory import Trajectory, TrajectorySummary
+from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
 
 
 def time_text(nanoseconds: int | None) -> str | None:
@@ -46,6 +46,7 @@ def summary_document(summary: TrajectorySummary) -> dict[str, Any]:
         },
         "cost_usd": summary.cost_usd,
         "unpriced": summary.unpriced,
+        "tool_cost_usd": summary.tool_cost_usd,
         "prompt": summary.prompt,
         "conversation_id": summary.conversation_id,
         "user_id": summary.user_id,
@@ -54,13 +55,19 @@ def summary_document(summary: TrajectorySummary) -> dict[str, Any]:
 
 def trajectory_document(trajectory: Trajectory) -> dict[str, Any]:
     """Return schema `analyzer.trace/1`: the summary, every span, and the numbers of the steps."""
-    numbers = {step.span_id: step.number for step in trajectory.steps}
+    numbers = trajectory.step_numbers
     return {
         "schema": "analyzer.trace/1",
         **summary_document(trajectory.summary),
         "span_count": trajectory.summary.spans,
+        "tools": [tool_document(use) for use in trajectory.tool_uses],
         "spans": [span_document(span, numbers.get(span.span_id)) for span in trajectory.spans],
     }
+
+
+def tool_document(use: ToolUse) -> dict[str, Any]:
+    """Return what one tool was used for."""
+    return {"tool": use.tool, "calls": use.calls, "seconds": use.seconds, "cost_usd": use.cost_usd}
 
 
 def span_document(span: Span, step: int | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.common import columns, json_option, print_json, settings_from, store_option
+from analyzer.cli.common import at_option, columns, json_option, moment, print_json, settings_from, store_option
 
 if TYPE_CHECKING:
     from analyzer.stores.base import TrajectoryStore
@@ -104,6 +104,36 @@ def show(trace: str, store: str | None, as_json: bool) -> int:
         print_json(trajectory_document(found))
     else:
         click.echo(trajectory_view(found, columns()), nl=False)
+    return 0
+
+
+@command.command("tools")
+@click.option("--agent", metavar="NAME", help="Only of this agent.")
+@click.option("--lookback", metavar="DURATION", default="7d", show_default=True, help="How far back to add up.")
+@at_option
+@store_option
+@json_option
+def tools(agent: str | None, lookback: str, at: str | None, store: str | None, as_json: bool) -> int:
+    """Add up calls, time and cost per agent and tool, the costliest first.
+
+    A tool's cost is what its rule in the settings says (docs/prices.md); without a rule it is not known.
+    """
+    from analyzer.cli.documents import tool_document
+    from analyzer.config import parse_duration
+    from analyzer.render.terminal import terminal
+    from analyzer.render.trajectory import tool_table
+    from analyzer.wiring.opening import open_store
+
+    end = moment(at)
+    with open_store(settings_from(store=store).settings) as trajectories:
+        found = trajectories.tool_uses(end - parse_duration(lookback), end, agent=agent)
+    if as_json:
+        uses = [{"agent": use.agent, **tool_document(use)} for use in found]
+        print_json({"schema": "analyzer.tools/1", "tools": uses})
+    elif found:
+        click.echo(terminal((tool_table(found),), columns()), nl=False)
+    else:
+        click.echo("no tool calls in this time; `analyzer traces list` shows what is there")
     return 0
 
 

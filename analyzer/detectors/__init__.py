@@ -6,15 +6,18 @@ To add one: write the file, its test and its page in docs/detectors, and name it
 from __future__ import annotations
 
 from analyzer.detectors.base import Detector
+from analyzer.detectors.budget import BudgetDetector
 from analyzer.detectors.cost import CostDetector
 from analyzer.detectors.errors import ErrorsDetector
 from analyzer.detectors.latency import LatencyDetector
 from analyzer.detectors.loop import LoopDetector
 from analyzer.detectors.retries import RetriesDetector
+from analyzer.detectors.runaway import RunawayDetector
 from analyzer.detectors.silence import SilenceDetector
 from analyzer.detectors.steps import StepsDetector
 from analyzer.detectors.success import SuccessDetector
 from analyzer.detectors.tokens import TokensDetector
+from analyzer.detectors.tool_choice import ToolChoiceDetector
 from analyzer.detectors.tool_cost import ToolCostDetector
 from analyzer.detectors.tool_errors import ToolErrorsDetector
 from analyzer.detectors.tool_latency import ToolLatencyDetector
@@ -32,8 +35,11 @@ DETECTORS: tuple[Detector, ...] = (
     RetriesDetector(),
     TruncationDetector(),
     ToolErrorsDetector(),
+    ToolChoiceDetector(),
     SilenceDetector(),
     LoopDetector(),
+    RunawayDetector(),
+    BudgetDetector(),
 )
 
 __all__ = ["DETECTORS", "Detector"]

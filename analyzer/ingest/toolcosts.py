@@ -81,6 +81,10 @@ class ToolCosts:
         self._rules: Named[Dated[Rule]] = Named({name: _rules(name, entry) for name, entry in (rules or {}).items()})
         self._empty = not rules
 
+    def covers(self, tool: str) -> bool:
+        """Whether there is a rule for a tool, of whatever date."""
+        return any(True for _ in self._rules.all(tool))
+
     def cost(
         self,
         tool: str | None,

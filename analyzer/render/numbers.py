@@ -14,8 +14,10 @@ _CENT = 0.01
 _WHOLE_USD = 100
 """From here on cents are noise."""
 _NO_DECIMALS, _ONE_DECIMAL = 100, 10
-_MONEY = frozenset({Kind.COST, Kind.TOOL_COST, Kind.BUDGET})
-_SHARES = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES, Kind.TRUNCATION})
+_MONEY = frozenset({Kind.COST, Kind.TOOL_COST})
+_SHARES = frozenset({
+    Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES, Kind.TRUNCATION, Kind.TOOL_CHOICE
+})  # fmt: skip
 LIMITED = frozenset({Kind.LOOP})
 """Kinds that are held against a rule's limit: nobody expects a loop, so nothing of it is expected, or a ratio to it."""
 _DURATIONS = frozenset({Kind.LATENCY, Kind.TOOL_LATENCY})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +13,7 @@ from analyzer.render.text import cut, one_line, padded, width, wrapped
 from analyzer.types.messages import last_message, readable
 from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span, Status
-from analyzer.types.trajectory import Trajectory, TrajectorySummary
+from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
 
 WIDTH = 120
 WIDTH_MIN = 60
@@ -53,11 +52,10 @@ def trajectory_view(trajectory: Trajectory, columns: int = WIDTH) -> str:
     shown once.
     """
     columns = max(columns, WIDTH_MIN)
-    numbers = {step.span_id: step.number for step in trajectory.steps}
     repeats = repeats_of(trajectory.spans)
     summary = trajectory.summary
     shared = (summary.start_ns, summary.agent, summary.model, columns)
-    tree = _Tree(_children(trajectory.spans), numbers, repeats, *shared)
+    tree = _Tree(_children(trajectory.spans), trajectory.step_numbers, repeats, *shared)
     marks = shapes(tree.children)
     lines = [*_header(trajectory, columns), "", f"{_columns(columns, *_TITLES)}what"]
     stack: list[tuple[Span | Repeat, int]] = [(entry, 0) for entry in reversed(folded(tree.children[None], marks))]
@@ -76,6 +74,21 @@ def trajectory_table(summaries: Sequence[TrajectorySummary]) -> Table:
     """Return the list of trajectories, a row each, in the order given."""
     header = ("trace", "agent", "version", "started", "took", "steps", "tokens", "cost", "errors", "outcome")
     return Table(header, tuple(_row(summary) for summary in summaries), right=frozenset({4, 5, 6, 7, 8}))
+
+
+def tool_table(uses: Sequence[ToolUse]) -> Table:
+    """Return what tools were used for, a row an agent and tool, in the order given."""
+    rows = [
+        (
+            plain(one_line(use.agent, 40)),
+            plain(one_line(use.tool, 40)),
+            plain(number(use.calls)),
+            plain("-" if use.seconds is None else duration(use.seconds)),
+            plain("-" if use.cost_usd is None else money(use.cost_usd)),
+        )
+        for use in uses
+    ]
+    return Table(("agent", "tool", "calls", "took", "cost"), tuple(rows), right=frozenset({2, 3, 4}))
 
 
 def _row(summary: TrajectorySummary) -> tuple[Line, ...]:
@@ -121,16 +134,15 @@ def _header(trajectory: Trajectory, columns: int) -> list[str]:
 
 def _tools_cost(trajectory: Trajectory) -> str:
     """Return what the tools cost, by tool, dearest first; "" where no rule prices one."""
-    repeats = repeats_of(trajectory.spans)
-    spent: dict[str, list[float]] = {}
-    for span in trajectory.spans:
-        if span.operation is Operation.TOOL and span.cost_usd is not None and span.span_id not in repeats:
-            spent.setdefault(one_line(span.tool or span.name, 40), []).append(span.cost_usd)
-    if not spent:
+    spent = trajectory.summary.tool_cost_usd
+    if spent is None:
         return ""
-    dearest = sorted(spent.items(), key=lambda entry: (-math.fsum(entry[1]), entry[0]))
-    parts = [f"{name} {money(math.fsum(costs))} ({count(len(costs), 'call')})" for name, costs in dearest]
-    return f"tools cost {money(math.fsum(cost for costs in spent.values() for cost in costs))} more: {', '.join(parts)}"
+    parts = [
+        f"{one_line(use.tool, 40)} {money(use.cost_usd)} ({count(use.calls, 'call')})"
+        for use in trajectory.tool_uses
+        if use.cost_usd is not None
+    ]
+    return f"tools cost {money(spent)} more: {', '.join(parts)}"
 
 
 _TITLES = ("step", "at", "took", "tokens", "cost")

@@ -6,7 +6,7 @@ import sqlite3
 from collections import Counter
 from datetime import datetime
 
-from analyzer.stores.base import ToolUse, UnpricedUse, Usage
+from analyzer.stores.base import Callers, UnpricedUse, Usage
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 
 _UNPRICED = "s.input_tokens IS NOT NULL AND s.cost_usd IS NULL"
@@ -55,15 +55,15 @@ def usage(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime) -
     ]
 
 
-def tool_use(raw: sqlite3.Connection, agent: str, tool: str, start: datetime, end: datetime) -> ToolUse:
-    """Return calls and distinct trajectories of one tool. See `TrajectoryStore.tool_use`."""
+def callers(raw: sqlite3.Connection, agent: str, tool: str, start: datetime, end: datetime) -> Callers:
+    """Return calls and distinct trajectories of one tool. See `TrajectoryStore.callers`."""
     query = (
         "SELECT COUNT(*), COUNT(DISTINCT s.trajectory),"
         " COUNT(DISTINCT CASE WHEN s.status = 'error' THEN s.trajectory END)"
         " FROM spans s JOIN trajectories t ON t.id = s.trajectory WHERE s.operation = 'execute_tool'"
         " AND s.repeated = 0 AND s.tool = ? AND t.agent = ? AND s.end_ns >= ? AND s.end_ns < ?"
     )
-    return ToolUse(*raw.execute(query, (tool, agent, nanoseconds(start), nanoseconds(end))).fetchone())
+    return Callers(*raw.execute(query, (tool, agent, nanoseconds(start), nanoseconds(end))).fetchone())
 
 
 def unpriced(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[UnpricedUse]:
@@ -87,3 +87,16 @@ def unpriced_models(raw: sqlite3.Connection) -> list[tuple[str, int]]:
     for use in _unpriced(raw, "", ()):
         calls[use.model] += use.calls
     return sorted(calls.items(), key=lambda entry: (-entry[1], entry[0]))
+
+
+def unpriced_tools(raw: sqlite3.Connection) -> list[tuple[str, int]]:
+    """Return tools with calls that have no cost, with the number of these calls."""
+    return [
+        (str(tool), int(calls))
+        for tool, calls in raw.execute(
+            "SELECT s.tool, COUNT(*) FROM spans s JOIN trajectories t ON t.id = s.trajectory"
+            " WHERE s.operation = 'execute_tool' AND s.repeated = 0 AND s.tool IS NOT NULL AND s.cost_usd IS NULL"
+            " AND t.agent <> ? GROUP BY 1 ORDER BY 2 DESC, 1",
+            (OWN_AGENT,),
+        )
+    ]

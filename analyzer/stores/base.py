@@ -12,9 +12,9 @@ from analyzer.types.report import Change, Incident
 from analyzer.types.sent import Sent
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
-from analyzer.types.trajectory import Trajectory, TrajectorySummary
+from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
 
-Order = Literal["recent", "oldest", "cost", "errors", "steps", "duration", "repeats"]
+Order = Literal["recent", "oldest", "cost", "tokens", "errors", "steps", "duration", "repeats", "retries", "truncated"]
 """How a list of summaries is sorted: newest or largest first."""
 
 
@@ -64,8 +64,8 @@ class UnpricedUse:
 
 
 @dataclass(frozen=True, slots=True)
-class ToolUse:
-    """How much one tool was used by one agent in a time range."""
+class Callers:
+    """How many called one tool of one agent in a time range."""
 
     calls: int
     trajectories: int
@@ -182,8 +182,19 @@ class TrajectoryStore(Protocol):
     def unpriced(self, start: datetime, end: datetime) -> list[UnpricedUse]:
         """Return who used models without a known price, by trajectories that ended in the range, most calls first."""
 
-    def tool_use(self, agent: str, tool: str, start: datetime, end: datetime) -> ToolUse:
+    def worst_callers(
+        self, agent: str, tool: str, start: datetime, end: datetime, *, by: Literal["seconds", "cost"], limit: int
+    ) -> list[str]:
+        """Return the trajectories with the longest or dearest calls of a tool that ended in the range, worst first."""
+
+    def callers(self, agent: str, tool: str, start: datetime, end: datetime) -> Callers:
         """Return the calls of a tool that ended in the range, and the trajectories that made them."""
+
+    def tool_uses(self, start: datetime, end: datetime, *, agent: str | None = None) -> list[ToolUse]:
+        """Return calls, seconds and cost per agent and tool, of trajectories that ended in the range.
+
+        The costliest first, then the slowest. Without an agent the analyst's own are left out.
+        """
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """Return what was first seen in the range: versions, models, prompts, tool definitions.

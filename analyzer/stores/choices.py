@@ -14,6 +14,7 @@ from datetime import datetime
 
 import orjson
 
+from analyzer.stores import offers, sightings
 from analyzer.stores.rollups import FOREVER_NS, HOUR_NS, NS, SETTLED_S, unsettled
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 from analyzer.types.choices import TOOL
@@ -114,6 +115,7 @@ def choices(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Cho
         if task != OTHER_TASKS:
             picked[agent, (tool, what, task)][value].append(one)
     found = []
+    offered = offers.first_offered(raw, sightings.first_sent(raw, start, end))
     for (agent, (tool, what, task)), values in sorted(picked.items()):
         if sum(one[5] for one in values.get("", ())) < TRAJECTORIES_MIN:
             continue
@@ -127,6 +129,7 @@ def choices(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Cho
                 picked={value: count for value, (count, _) in laid.items() if value},
                 of=laid[""][0],
                 failed={value: failed for value, (_, failed) in laid.items() if value},
+                offered_s=offered.get(agent, {}) if what == TOOL else {},
             )
         )
     return found

@@ -18,8 +18,6 @@ BUSY_TIMEOUT_MS = 15_000
 """How long a writer waits for another one. An ingest commits every few hundred milliseconds."""
 
 PRAGMAS = (
-    # Only a file without tables takes this; it lets retention give pages back without rewriting the whole file.
-    "PRAGMA auto_vacuum = INCREMENTAL",
     # Readers never block the writer, nor it them.
     "PRAGMA journal_mode = WAL",
     f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}",
@@ -68,6 +66,10 @@ class Connection:
         self.db = sqlite_utils.Database(raw, execute_plugins=False)
         try:
             with translated(self.path):
+                if not raw.execute("PRAGMA page_count").fetchone()[0]:
+                    # Only an empty file takes this; it lets retention give pages back without rewriting the whole file.
+                    # Said of any other it would have no effect but to wait for the writer.
+                    raw.execute("PRAGMA auto_vacuum = INCREMENTAL").close()
                 for pragma in PRAGMAS:
                     raw.execute(pragma).close()
                 self._migrate()
@@ -129,9 +131,14 @@ class Connection:
 
     def secret(self, name: str) -> bytes:
         """Return a random key kept in this store, made when it is first asked for."""
-        with self.writing() as raw:
-            raw.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (name, secrets.token_bytes(32)))
-            row = raw.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        query = "SELECT value FROM meta WHERE name = ?"
+        with self.reading() as raw:
+            # Opening a store to read it must not wait for a writer.
+            row = raw.execute(query, (name,)).fetchone()
+        if row is None:
+            with self.writing() as raw:
+                raw.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (name, secrets.token_bytes(32)))
+                row = raw.execute(query, (name,)).fetchone()
         return bytes(row[0])
 
 

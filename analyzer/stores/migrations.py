@@ -90,6 +90,8 @@ ALTER TABLE trajectories ADD COLUMN task TEXT;
 ALTER TABLE trajectories ADD COLUMN parameters TEXT;
 ALTER TABLE trajectories ADD COLUMN sdk TEXT;
 CREATE INDEX trajectories_by_start ON trajectories (start_ns, agent);
+-- Which tools stand in which definitions, by their hash.
+CREATE TABLE offers (tools TEXT PRIMARY KEY, names BLOB NOT NULL) WITHOUT ROWID;
 -- Hours since 1970 whose counts do not hold any more; see `rollups`.
 CREATE TABLE stale_hours (hour INTEGER PRIMARY KEY);
 CREATE TABLE rollups (
@@ -157,7 +159,17 @@ def m003_blocks(db: Database) -> None:
 
 
 @MIGRATIONS()
-def m004_rollups(db: Database) -> None:
+def m004_tool_costs(db: Database) -> None:
+    """Keep what a trajectory's tools cost beside what its models cost: lists read no spans."""
+    db.execute("ALTER TABLE trajectories ADD COLUMN tool_cost_usd REAL")
+    db.execute(
+        "UPDATE trajectories SET tool_cost_usd = (SELECT SUM(cost_usd) FROM spans"
+        " WHERE trajectory = trajectories.id AND operation = 'execute_tool' AND repeated = 0)"
+    )
+
+
+@MIGRATIONS()
+def m005_rollups(db: Database) -> None:
     """Add what the detectors count by, and the tables of the counts; every hour waits to be counted once.
 
     What is read from texts when a span arrives (the kind of task, choices) stays unknown of spans that came before.

@@ -43,8 +43,18 @@ UPSERT = (
     # Of two forms of one span the one that ended later wins, then the larger digest: whatever the order of arrival.
     " WHERE (COALESCE(excluded.end_ns, 0), excluded.digest) > (COALESCE(end_ns, 0), digest)"
 )
+RANK = "COALESCE(end_ns, 0), digest"
+"""What that condition compares."""
 SELECT_LIGHT = f"SELECT {', '.join((*PLAIN, *DERIVED))} FROM spans"  # noqa: S608 - own names only
 SELECT_FULL = f"SELECT {', '.join((*PLAIN, *TEXTS, 'resource', 'extra'))} FROM spans"  # noqa: S608 - own names only
+
+
+def rank(row: Sequence[Any]) -> tuple[int, int]:
+    """Return the same of a row in the order of COLUMNS."""
+    return row[_END] or 0, row[-1]
+
+
+_END = COLUMNS.index("end_ns")
 
 COUNT_MAX = 10**12
 """No call has more tokens; sums over a million spans of this still fit into SQLite's 64-bit integers."""

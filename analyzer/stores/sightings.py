@@ -84,6 +84,26 @@ def _read(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime) -
         yield from sighted(raw, hour).get(agent, ())
 
 
+def first_sent(raw: sqlite3.Connection, start: datetime, end: datetime) -> dict[str, dict[str, int]]:
+    """Return by agent and hash of tool definitions when they were first sent in a range, in Unix nanoseconds."""
+    start_s, stop_s = int(start.timestamp()), int(end.timestamp()) + 1
+    now = unsettled(raw, start_s, stop_s, nanoseconds(end))
+    found: dict[str, dict[str, int]] = defaultdict(dict)
+
+    def see(agent: str, seen: Iterable[Sighting]) -> None:
+        for _, what, value, first_ns in seen:
+            if what == "tools":
+                found[agent][value] = min(first_ns, found[agent].get(value, first_ns))
+
+    query = "SELECT agent, body FROM sightings WHERE day >= ? AND day <= ?"
+    for agent, body in raw.execute(query, (start_s // 86_400, stop_s // 86_400)):
+        see(agent, (one for one in orjson.loads(body) if one[0] not in now))
+    for hour in sorted(now):
+        for agent, seen in sighted(raw, hour).items():
+            see(agent, seen)
+    return found
+
+
 def changes(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime) -> list[Change]:
     """Return first sights in the range, oldest first. See `TrajectoryStore.changes`."""
     first: dict[tuple[str, str], int] = {}

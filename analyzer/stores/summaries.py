@@ -36,6 +36,9 @@ _ORDERS: Mapping[Order, str] = {
     "steps": "steps DESC",
     "duration": "COALESCE(end_ns - start_ns, -1) DESC",
     "repeats": "repeats DESC",
+    "tokens": "input_tokens + output_tokens DESC",
+    "retries": "retries DESC",
+    "truncated": "truncated DESC",
 }
 _HEX = frozenset("0123456789abcdef")
 
@@ -54,11 +57,6 @@ def write(raw: sqlite3.Connection, owner: int, summary: TrajectorySummary) -> No
 def insert(raw: sqlite3.Connection, fresh: Sequence[tuple[int, TrajectorySummary]]) -> None:
     """Make the rows of new trajectories, from (row id, summary)."""
     raw.executemany(_INSERT, [_values(owner, summary) for owner, summary in fresh])
-
-
-def spans_of(raw: sqlite3.Connection, owner: int) -> int:
-    """Return how many spans a trajectory has."""
-    return int(raw.execute("SELECT spans FROM trajectories WHERE id = ?", (owner,)).fetchone()[0])
 
 
 def _values(owner: int, summary: TrajectorySummary) -> tuple[Any, ...]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from analyzer.errors import NotFoundError, StoreError
 from analyzer.masking import Masker
@@ -24,8 +24,9 @@ from analyzer.stores import (
     sightings,
     stats,
     summaries,
+    tools,
 )
-from analyzer.stores.base import Added, Hit, Order, Pruned, StoreStats, ToolUse, UnpricedUse, Usage
+from analyzer.stores.base import Added, Callers, Hit, Order, Pruned, StoreStats, UnpricedUse, Usage
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads, direct
@@ -35,7 +36,7 @@ from analyzer.types.repeats import completed
 from analyzer.types.report import Change
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
-from analyzer.types.trajectory import Trajectory, TrajectorySummary, ordered, steps_of
+from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary, ordered, steps_of
 
 TRAJECTORY_CHARACTERS_MAX = 32_000_000
 """Payload characters `trajectory` returns in all: a run of 10,000 steps repeats its history 10,000 times."""
@@ -211,10 +212,22 @@ class SqliteTrajectories:
         with self.connection.reading() as raw:
             return aggregates.usage(raw, agent, start, end)
 
-    def tool_use(self, agent: str, tool: str, start: datetime, end: datetime) -> ToolUse:
-        """See `TrajectoryStore.tool_use`."""
+    def worst_callers(
+        self, agent: str, tool: str, start: datetime, end: datetime, *, by: Literal["seconds", "cost"], limit: int
+    ) -> list[str]:
+        """See `TrajectoryStore.worst_callers`."""
         with self.connection.reading() as raw:
-            return aggregates.tool_use(raw, agent, tool, start, end)
+            return tools.worst_callers(raw, agent, tool, start, end, by=by, limit=limit)
+
+    def callers(self, agent: str, tool: str, start: datetime, end: datetime) -> Callers:
+        """See `TrajectoryStore.callers`."""
+        with self.connection.reading() as raw:
+            return aggregates.callers(raw, agent, tool, start, end)
+
+    def tool_uses(self, start: datetime, end: datetime, *, agent: str | None = None) -> list[ToolUse]:
+        """See `TrajectoryStore.tool_uses`."""
+        with self.connection.reading() as raw:
+            return tools.uses(raw, start, end, agent)
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """See `TrajectoryStore.changes`."""
@@ -230,6 +243,11 @@ class SqliteTrajectories:
         """Return the models with tokens but no price, and their calls, most calls first."""
         with self.connection.reading() as raw:
             return aggregates.unpriced_models(raw)
+
+    def unpriced_tools(self) -> list[tuple[str, int]]:
+        """Return the tools with calls that have no cost, and these calls, most first."""
+        with self.connection.reading() as raw:
+            return aggregates.unpriced_tools(raw)
 
     def search(
         self, text: str, *, trace_ids: Sequence[str] = (), agent: str | None = None, limit: int = 20

@@ -10,10 +10,11 @@ from typing import Any
 import orjson
 
 from analyzer.masking import Masker
-from analyzer.stores import rollups, rows, summaries
+from analyzer.stores import offers, rollups, rows, summaries
 from analyzer.stores.base import Added
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
+from analyzer.stores.growth import Grown
 from analyzer.stores.intake import Intake, Text
 from analyzer.types.choices import choices_of, task_of
 from analyzer.types.messages import readable
@@ -43,6 +44,11 @@ class _Staged:
     extra: bytes
     digest: int
 
+    @property
+    def rank(self) -> tuple[int, int]:
+        """Of two forms of one span the one of the higher rank is kept; `rows.RANK` says the same of a row."""
+        return self.plain[rows.PLAIN.index("end_ns")] or 0, self.digest
+
 
 @dataclass(slots=True)
 class _Arrival:
@@ -64,6 +70,9 @@ class Writer:
         self._resources: dict[int, tuple[Mapping[str, Any], Text]] = {}
         self._short = rows.Short(masker)
         self._extras = rows.Extras(masker)
+        self._grown = Grown()
+        self._offered: set[str] = set()
+        """Hashes of tool definitions whose names are kept."""
 
     def add(self, spans: Iterable[Span]) -> Added:
         """See `TrajectoryStore.add`."""
@@ -76,12 +85,16 @@ class Writer:
                 with self._connection.writing() as raw:
                     if not self._intake.begin(raw):
                         self._resources.clear()
+                        self._grown.forget()
                         staged = self._stage(batch)
                         self._intake.begin(raw)
                     return self._write(raw, staged)
             except BaseException:
+                # What was remembered names rows that were rolled back.
                 self._intake.forget()
                 self._resources.clear()
+                self._grown.forget()
+                self._offered.clear()
                 raise
 
     def _stage(self, batch: Sequence[Span]) -> list[_Staged]:
@@ -124,23 +137,32 @@ class Writer:
     def _write(self, raw: sqlite3.Connection, staged: Sequence[_Staged]) -> Added:
         arrivals = _arrivals(raw, staged)
         self._intake.settle(raw)
+        known = _known(raw, arrivals.values())
+        placed: dict[int, list[Any]] = {}
         # In the order of arrival: a prompt is placed after the one that it continues.
-        placed = {id(one): self._row(raw, arrivals[one.span.trace_id], one) for one in staged}
+        for one in staged:
+            arrival = arrivals[one.span.trace_id]
+            texts = self._texts(raw, arrival, one)
+            if id(one) not in known:
+                placed[id(one)] = self._row(arrival, one, texts)
         self._intake.finish(raw)
         new = 0
         fresh_rows: list[list[Any]] = []
         fresh: list[tuple[int, TrajectorySummary]] = []
         for trace_id, arrival in arrivals.items():
-            own = [placed[id(one)] for one in arrival.staged]
+            own = [placed[id(one)] for one in arrival.staged if id(one) in placed]
             summary = _summary(trace_id, arrival, own) if arrival.is_new else None
             if summary is not None:
                 fresh.append((arrival.owner, summary))
                 fresh_rows += own
                 new += len(own)
-            else:
-                new += _merge(raw, trace_id, arrival, own)
+            elif own:
+                if arrival.is_new:
+                    summaries.insert(raw, [(arrival.owner, summarise(trace_id, ()))])
+                new += self._grown.merge(raw, trace_id, arrival.owner, own)
         raw.executemany(rows.UPSERT, fresh_rows)
         summaries.insert(raw, fresh)
+        offers.keep(raw, self._offers(staged))
         rollups.mark(raw, _moments(staged, (summary for _, summary in fresh)))
         raw.executemany(
             "INSERT OR IGNORE INTO uses VALUES (?, ?)",
@@ -148,9 +170,21 @@ class Writer:
         )
         return Added(spans_new=new, spans_known=len(staged) - new, trajectories=len(arrivals))
 
-    def _row(self, raw: sqlite3.Connection, arrival: _Arrival, one: _Staged) -> list[Any]:
-        place, blocks = self._intake.place, arrival.blocks
-        resource = place(raw, one.resource, blocks)
+    def _offers(self, staged: Sequence[_Staged]) -> Iterator[tuple[str, list[str]]]:
+        """Yield the names of the tools in definitions, each definitions' once."""
+        texts = {one.tools.version: one.span.tool_definitions or "" for one in staged if one.tools is not None}
+        for version, text in texts.items():
+            if version not in self._offered:
+                self._offered.add(version)
+                yield version, [str(self._short[name]) for name in offers.names_of(text)]
+
+    def _texts(self, raw: sqlite3.Connection, arrival: _Arrival, one: _Staged) -> list[int | None]:
+        """Return the references of a span's texts, and of its resource."""
+        texts = (one.input, one.output, one.system, one.tools, one.resource)
+        return [self._intake.place(raw, text, arrival.blocks) for text in texts]
+
+    def _row(self, arrival: _Arrival, one: _Staged, texts: Sequence[int | None]) -> list[Any]:
+        *references, resource = texts
         assert resource is not None  # noqa: S101 - a document is never empty
         return [
             arrival.owner,
@@ -159,12 +193,9 @@ class Writer:
             one.tools.version if one.tools else None,
             one.task,
             one.choices,
-            place(raw, one.input, blocks),
-            place(raw, one.output, blocks),
-            place(raw, one.system, blocks),
-            place(raw, one.tools, blocks),
+            *references,
             -resource >> 1,
-            self._intake.append(one.extra, blocks),
+            self._intake.append(one.extra, arrival.blocks),
             0,
             one.digest,
         ]
@@ -193,6 +224,23 @@ def _arrivals(raw: sqlite3.Connection, staged: Sequence[_Staged]) -> dict[str, _
     return arrivals
 
 
+def _known(raw: sqlite3.Connection, arrivals: Iterable[_Arrival]) -> set[int]:
+    """Return which staged spans the store has in this form or a later one: sent again, they take no room."""
+    known: set[int] = set()
+    for arrival in arrivals:
+        if arrival.is_new:
+            continue
+        for start in range(0, len(arrival.staged), _CHUNK):
+            chunk = arrival.staged[start : start + _CHUNK]
+            marks = ",".join("?" * len(chunk))
+            query = f"SELECT span_id, {rows.RANK} FROM spans WHERE trajectory = ? AND span_id IN ({marks})"  # noqa: S608 - own names and question marks
+            found = {
+                row[0]: row[1:] for row in raw.execute(query, (arrival.owner, *(one.span.span_id for one in chunk)))
+            }
+            known.update(id(one) for one in chunk if one.span.span_id in found and one.rank <= found[one.span.span_id])
+    return known
+
+
 def _summary(trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> TrajectorySummary | None:
     """Return the summary of a new trajectory straight from its spans, and mark in the rows what repeats.
 
@@ -218,39 +266,6 @@ def _summary(trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> Traj
     top = top_of(spans)
     task = next((tasks[span.span_id] for span in (top, *spans) if span is not None and span.span_id in tasks), None)
     return replace(summary, prompt=versions.get(summary.prompt, summary.prompt), tools=tools, task=task)
-
-
-def _merge(raw: sqlite3.Connection, trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> int:
-    """Write spans of a trajectory that has rows, or needs them read back; return how many of them are new."""
-    if arrival.is_new:
-        summaries.insert(raw, [(arrival.owner, summarise(trace_id, ()))])
-    before, changes = summaries.spans_of(raw, arrival.owner), raw.total_changes
-    _mark(raw, arrival.owner)
-    raw.executemany(rows.UPSERT, own)
-    if raw.total_changes == changes:
-        return 0
-    found = raw.execute(f"{rows.SELECT_LIGHT} WHERE trajectory = ?", (arrival.owner,)).fetchall()
-    spans = ordered(rows.light_span(trace_id, row) for row in found)
-    repeats = repeats_of(spans)
-    raw.execute("UPDATE spans SET repeated = 0 WHERE trajectory = ? AND repeated", (arrival.owner,))
-    raw.executemany(
-        "UPDATE spans SET repeated = 1 WHERE trajectory = ? AND span_id = ?",
-        [(arrival.owner, span_id) for span_id in repeats],
-    )
-    summaries.write(raw, arrival.owner, summarise(trace_id, spans, repeats))
-    _mark(raw, arrival.owner)
-    return len(spans) - before
-
-
-def _mark(raw: sqlite3.Connection, owner: int) -> None:
-    """Mark the hours of everything that a trajectory is counted by: as it was, or as it is now."""
-    times = raw.execute(
-        "SELECT end_ns FROM spans WHERE trajectory = :owner AND operation = 'execute_tool'"
-        " UNION SELECT start_ns FROM trajectories WHERE id = :owner"
-        " UNION SELECT end_ns FROM trajectories WHERE id = :owner",
-        {"owner": owner},
-    )
-    rollups.mark(raw, [row[0] for row in times.fetchall()])
 
 
 def _moments(staged: Sequence[_Staged], fresh: Iterable[TrajectorySummary]) -> Iterator[int | None]:

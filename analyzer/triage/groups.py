@@ -6,8 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from analyzer.triage.rules import ACTIVE, EVENTS, FAILURES, SYMPTOMS, Rules, cause_rank, is_retry_of, key_of, keys_of
-from analyzer.types.report import Examined, Incident, Kind, State
+from analyzer.triage.rules import (
+    ACTIVE,
+    EVENTS,
+    FAILURES,
+    FELT,
+    SYMPTOMS,
+    Rules,
+    cause_rank,
+    is_retry_of,
+    key_of,
+    keys_of,
+)
+from analyzer.types.report import Examined, Finding, Incident, Kind, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,21 +74,32 @@ def one_cause(left: Examined, right: Examined, run_start: datetime, rules: Rules
     """Say whether two findings of a run have one cause: same agent, same beginning, and a reason to think so.
 
     The reasons: both are symptoms of one level (cost, tokens, steps, latency); both are failures (tool errors,
-    errors, retries); they name the same trajectories; or one explains the other's excess cost. A loop over a tool that
-    fails for everybody belongs to the failure, whenever it began.
+    errors, retries); one is what the other is felt as; they name the same trajectories; or one explains the other's
+    excess cost. A loop over a tool that fails for everybody belongs to the failure, whenever it began, and so do two
+    findings of single trajectories that are the same ones.
     """
     a, b = left.finding, right.finding
     if is_retry_of(a, b) or is_retry_of(b, a):
         return True
-    if a.subject.agent != b.subject.agent or not _began_together(left, right, run_start, rules):
+    if a.subject.agent != b.subject.agent:
         return False
-    if a.kind in SYMPTOMS and b.kind in SYMPTOMS:
+    if a.kind in EVENTS and b.kind in EVENTS and _same_trajectories(left, right, rules):
         return True
+    return _began_together(left, right, run_start, rules) and (
+        _of_one_story(a, b)
+        or _same_trajectories(left, right, rules)
+        or _explains(left, right, rules)
+        or _explains(right, left, rules)
+    )
+
+
+def _of_one_story(a: Finding, b: Finding) -> bool:
+    """Say whether two kinds that begin together in one agent are known to come from each other."""
     if {a.kind, b.kind} == {Kind.LOOP, Kind.TOOL_ERRORS} and a.subject.tool == b.subject.tool:
         return True
-    if a.kind is not b.kind and a.kind in FAILURES and b.kind in FAILURES:
-        return True
-    return _same_trajectories(left, right, rules) or _explains(left, right, rules) or _explains(right, left, rules)
+    symptoms = a.kind in SYMPTOMS and b.kind in SYMPTOMS
+    failures = a.kind is not b.kind and a.kind in FAILURES and b.kind in FAILURES
+    return symptoms or failures or b.kind in FELT.get(a.kind, ()) or a.kind in FELT.get(b.kind, ())
 
 
 def _episode_order(entry: Examined) -> tuple[bool, datetime]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -34,7 +35,6 @@ class Rules:
 CAUSE_ORDER = (
     Kind.INJECTION,
     Kind.LOOP,
-    Kind.RUNAWAY,
     Kind.TOOL_ERRORS,
     Kind.ERRORS,
     Kind.TOOL_CHOICE,
@@ -50,18 +50,30 @@ CAUSE_ORDER = (
     Kind.TOKENS,
     Kind.STEPS,
     Kind.LATENCY,
+    Kind.RUNAWAY,
     Kind.BUDGET,
 )
 """From what causes to what is only felt. An incident has the kind of its foremost finding. Where money is known to have
 risen it is what people are told; that tokens or steps made it rise, the account says."""
 
-SYMPTOMS = frozenset({Kind.TOKENS, Kind.STEPS, Kind.COST, Kind.LATENCY, Kind.BUDGET})
-"""These move together: one incident, not five."""
+SYMPTOMS = frozenset({Kind.TOKENS, Kind.STEPS, Kind.COST, Kind.LATENCY, Kind.RUNAWAY, Kind.BUDGET})
+"""These move together: one incident, not six."""
 
 FAILURES = frozenset({Kind.TOOL_ERRORS, Kind.ERRORS, Kind.RETRIES, Kind.SUCCESS})
 """A failing tool fails trajectories and is tried again: one story when it begins at one time."""
 
-EVENTS = frozenset({Kind.LOOP, Kind.RUNAWAY, Kind.TOOL_CHOICE, Kind.INJECTION})
+FELT: Mapping[Kind, frozenset[Kind]] = {
+    Kind.TOOL_ERRORS: SYMPTOMS,
+    Kind.ERRORS: SYMPTOMS,
+    Kind.RETRIES: SYMPTOMS,
+    Kind.TOOL_LATENCY: frozenset({Kind.LATENCY, Kind.RUNAWAY}),
+    Kind.TOOL_COST: frozenset({Kind.BUDGET}),
+    Kind.TRUNCATION: SYMPTOMS | FAILURES,
+    Kind.TOOL_CHOICE: SYMPTOMS | FAILURES | {Kind.TOOL_LATENCY, Kind.TOOL_COST, Kind.TRUNCATION},
+}
+"""What a cause is felt as, where both began together in one agent: tries take time, a wrong table misses goals."""
+
+EVENTS = frozenset({Kind.LOOP, Kind.RUNAWAY, Kind.INJECTION})
 """Found in single trajectories: such a finding never reports a recovery, there is only nothing new."""
 
 ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from analyzer.render.numbers import count, figure, moment, money, number, percent, period, ratio
 from analyzer.render.text import one_line
+from analyzer.types.choices import TABLES, TOOL
 from analyzer.types.report import Finding, Kind, Subject
 
 _NAME_COLUMNS_MAX = 60
@@ -24,13 +26,10 @@ _NOUNS = {
     Kind.TOKENS: "tokens per trajectory",
     Kind.STEPS: "steps per trajectory",
     Kind.LATENCY: "duration of a trajectory",
-    Kind.BUDGET: "spending",
     Kind.VOLUME: "trajectories per hour",
 }
 _TOOL_NOUNS = {Kind.TOOL_LATENCY: "duration of", Kind.TOOL_COST: "cost of"}
 _EVENTS = {
-    Kind.RUNAWAY: "runs far longer than usual",
-    Kind.TOOL_CHOICE: "picks another tool than its peers",
     Kind.INJECTION: "was given instructions by the data it read",
     Kind.SILENCE: "has gone silent",
     Kind.METERING: "metrics and traces disagree",
@@ -61,21 +60,59 @@ def title(
 
 def _what(lead: Finding, subject: Subject) -> str:
     tool = one_line(subject.tool, _NAME_COLUMNS_MAX) if subject.tool else ""
-    if lead.kind is Kind.LOOP:
-        return f"{tool or 'the same step'} repeated up to {figure(lead.value, lead.kind)}{_hit(lead)}"
-    if lead.kind is Kind.TOOL_ERRORS:
-        rate = f"{percent(lead.value)} of calls fail ({percent(lead.baseline)} expected)"
-        return (
-            f"{tool}: {rate}"
-            if tool
-            else f"{percent(lead.value)} of tool calls fail ({percent(lead.baseline)} expected)"
-        )
+    if lead.kind in _SAID:
+        return _SAID[lead.kind](lead, tool)
     if lead.kind in _SHARES:
         return f"{percent(lead.value)} {_SHARES[lead.kind]} ({percent(lead.baseline)} expected)"
     if lead.kind in _EVENTS:
         return f"{_EVENTS[lead.kind]}{f' ({tool})' if tool else ''}{_hit(lead)}"
     noun = _NOUNS.get(lead.kind) or f"{_TOOL_NOUNS.get(lead.kind, lead.kind.value)} {tool or 'tool calls'}"
     return f"{noun} {_change(lead)}"
+
+
+def _loop(lead: Finding, tool: str) -> str:
+    return f"{tool or 'the same step'} repeated up to {figure(lead.value, lead.kind)}{_hit(lead)}"
+
+
+def _tool_errors(lead: Finding, tool: str) -> str:
+    calls = f"{tool}: {percent(lead.value)} of calls" if tool else f"{percent(lead.value)} of tool calls"
+    return f"{calls} fail ({percent(lead.baseline)} expected)"
+
+
+def _runaway(lead: Finding, _tool: str) -> str:
+    usual = figure(lead.baseline, lead.kind, lead.unit)
+    return f"up to {figure(lead.value, lead.kind, lead.unit)} where {usual} is usual{_hit(lead)}"
+
+
+def _budget(lead: Finding, _tool: str) -> str:
+    """Say what was spent of what: the unit is that of a day, or says "a trajectory"."""
+    unit, _, each = lead.unit.partition(" ")
+    spent, budget = (figure(value, lead.kind, unit) for value in (lead.value, lead.baseline))
+    return f"{spent} spent {each or 'in a day'}, {budget} budgeted{_hit(lead)}"
+
+
+def _choice(lead: Finding, tool: str) -> str:
+    """Say which choice took the place of which: `reads orders_archive instead of orders (run_sql)`."""
+    shifted = lead.shifted
+    if shifted is None:
+        return f"picks another tool than it used to{f' ({tool})' if tool else ''}{_hit(lead)}"
+    picked, usual = (one_line(name, _NAME_COLUMNS_MAX) if name else "" for name in (shifted.picked, shifted.usual))
+    what = {TOOL: "", TABLES: "table "}.get(shifted.what, f"{one_line(shifted.what, _NAME_COLUMNS_MAX)} ")
+    verb = "calls" if shifted.what == TOOL else "picks"
+    place = f" ({tool})" if tool and shifted.what != TOOL else ""
+    if not picked:
+        return f"no longer {verb} {what}{usual}{place}{_hit(lead)}"
+    return f"{verb} {what}{picked}{f' instead of {usual}' if usual else ''}{place}{_hit(lead)}"
+
+
+_SAID: Mapping[Kind, Callable[[Finding, str], str]] = {
+    Kind.LOOP: _loop,
+    Kind.TOOL_ERRORS: _tool_errors,
+    Kind.TOOL_CHOICE: _choice,
+    Kind.RUNAWAY: _runaway,
+    Kind.BUDGET: _budget,
+}
+"""Kinds with a sentence of their own."""
 
 
 def _change(lead: Finding) -> str:

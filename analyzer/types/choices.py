@@ -10,6 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from analyzer.types.sql import is_sql, tables_of
@@ -29,7 +30,7 @@ ARGUMENTS_CHARS_MAX = 100_000
 LIST_MAX = 4
 """A longer list is data, not a choice."""
 TASK_WORDS_MAX = 12
-GOAL_CHARS_MAX = 2_000
+GOAL_CHARS_MAX = 600
 """Characters of a goal that its first words are looked for in."""
 TASK_WORD_CHARS_MAX = 24
 
@@ -46,6 +47,21 @@ _PATH = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _NOTHING = frozenset({"null", "undefined"})
+
+
+@dataclass(frozen=True, slots=True)
+class Shifted:
+    """Which choice took the place of which: what trajectories at fault are recognised by."""
+
+    what: str
+    """"tool", or the argument's name; "tables" for the tables of a statement."""
+    usual: str | None
+    picked: str | None
+    """None where nothing took the place of the usual choice."""
+    task: str | None = None
+    """The kind of task that it happens on; None where on several."""
+    worse: bool = False
+    """Whether runs with the new choice fail more often than runs used to."""
 
 
 def choices_of(tool: str, arguments: str) -> tuple[tuple[str, str], ...]:
@@ -127,10 +143,11 @@ def _masked(name: str) -> str:
 _NOISE = re.compile(
     r"""
       <[a-z]+:[0-9a-f]+>                                # a pseudonym of the masker
-    | [a-z][a-z0-9+.-]*://\S+ | \S+@\S+\.\S+            # URL, address
+    | (?<![a-z0-9+.-])[a-z][a-z0-9+.-]*+://\S+          # URL
+    | (?<![\w.+-])[\w.+-]++@\S+                         # address
     | ```.*?(?:```|\Z) | `[^`]*` | "[^"]*" | \u201c[^\u201d]*\u201d | (?<!\w)'[^'\n]*'(?!\w)
-    | (?:[~.]{0,2}/|\w:\\)[^\s,;]+ | \w+(?:/\w+)*\.[a-z]{1,4}\b        # path, file
-    | \S*\d\S*                                          # whatever holds a digit
+    | (?:[~.]{0,2}/|\w:\\)[^\s,;]+ | (?<![\w/])\w++(?:/\w++)*+\.[a-z]{1,4}\b    # path, file
+    | (?<!\S)\S*\d\S*                                  # whatever holds a digit
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )

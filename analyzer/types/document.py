@@ -11,6 +11,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+from analyzer.types.choices import Shifted
 from analyzer.types.from_document import incident_from_document
 from analyzer.types.report import (
     Change,
@@ -167,6 +168,19 @@ def finding_document(finding: Finding) -> Document:
         "excess_usd": finite(finding.excess_usd),
         "trace_ids": list(finding.trace_ids),
         "note": finding.note,
+        "shifted": _shifted(finding.shifted),
+    }
+
+
+def _shifted(shifted: Shifted | None) -> Document | None:
+    if shifted is None:
+        return None
+    return {
+        "what": shifted.what,
+        "usual": shifted.usual,
+        "picked": shifted.picked,
+        "task": shifted.task,
+        "worse": shifted.worse,
     }
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from analyzer.errors import InputError
+from analyzer.types.choices import Shifted
 from analyzer.types.report import (
     Affected,
     Change,
@@ -102,7 +103,14 @@ def _read_finding(entry: Mapping[str, Any], incident: Mapping[str, Any], by_id: 
         evidence=tuple(by_id[name] for name in entry["evidence"]),
         trace_ids=_texts(entry.get("trace_ids", [])),
         note=_text(entry.get("note", "")),
+        shifted=_read_shifted(entry.get("shifted")),
     )
+
+
+def _read_shifted(entry: Mapping[str, Any] | None) -> Shifted | None:
+    if entry is None:
+        return None
+    return Shifted(_text(entry["what"]), entry["usual"], entry["picked"], entry["task"], worse=entry["worse"])
 
 
 def _read_evidence(entry: Mapping[str, Any]) -> Evidence:

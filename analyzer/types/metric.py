@@ -197,6 +197,9 @@ class Choices:
     """Trajectories per hour that had the choice."""
     failed: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Choice -> those of `picked` that missed their goal or broke."""
+    offered_s: Mapping[str, float] = field(default_factory=dict)
+    """Tool -> Unix seconds at which it was first among the definitions sent to the model, as far as traces hold them: a
+    tool that came with a deploy may be a new name, one that was there all the time is another choice."""
 
 
 @dataclass(frozen=True, slots=True)

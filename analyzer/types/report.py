@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from analyzer.types.choices import Shifted
+
 
 class Kind(StrEnum):
     """What kind of thing went wrong. A new kind is added here first."""
@@ -184,6 +186,8 @@ class Finding:
     began: datetime | None = None
     """What is found in single trajectories of the window: when the history shows it first, where that is earlier than
     the window. The figures count from `onset` all the same."""
+    shifted: Shifted | None = None
+    """Of a finding of kind tool-choice: which choice took the place of which."""
 
 
 @dataclass(frozen=True, slots=True)

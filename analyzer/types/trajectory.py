@@ -45,9 +45,11 @@ class TrajectorySummary:
     cache_read_tokens: int
     cache_write_tokens: int
     cost_usd: float | None
-    """Sum over the priced inferences; None where none of them has a price."""
+    """Sum over the priced inferences, without tools; None where none of them has a price."""
     unpriced: int
     """Inferences with tokens but no known price."""
+    tool_cost_usd: float | None
+    """Sum over the tool calls that have a cost by rule (see docs/prices.md); None where none has."""
     repeats: int
     """The most often that one tool (or one identical reply) occurs: what the loop detector preselects by."""
     prompt: str | None
@@ -81,6 +83,19 @@ class TrajectorySummary:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolUse:
+    """The calls of one tool by one agent, added up; a call that was reported twice counts once."""
+
+    agent: str
+    tool: str
+    calls: int
+    seconds: float | None
+    """Over the calls that have both times; None where none has."""
+    cost_usd: float | None
+    """Over the calls that have a cost by rule; None where none has."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trajectory:
     """A summary and all spans, in order of their start."""
 
@@ -88,13 +103,41 @@ class Trajectory:
     spans: tuple[Span, ...]
 
     @property
+    def tool_uses(self) -> tuple[ToolUse, ...]:
+        """What each tool was used for, the costliest first, then the slowest."""
+        repeats = repeats_of(self.spans)
+        calls: dict[str, list[Span]] = {}
+        for span in self.spans:
+            if span.operation is Operation.TOOL and span.span_id not in repeats:
+                calls.setdefault(span.tool or span.name, []).append(span)
+        uses = [_tool_use(self.summary.agent, tool, spans) for tool, spans in calls.items()]
+        return tuple(sorted(uses, key=lambda use: (-(use.cost_usd or 0), -(use.seconds or 0), use.tool)))
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         """The numbered steps: inferences and tool calls, each counted once."""
         return steps_of(self.spans)
 
+    @property
+    def step_numbers(self) -> dict[str, int]:
+        """The numbers of the steps by span id; unlike `steps` this reads no texts."""
+        in_order = ordered(self.spans)
+        counted = _counted_steps(in_order, repeats_of(in_order))
+        return {span.span_id: number for number, span in enumerate(counted, start=1)}
+
     def span(self, span_id: str) -> Span | None:
         """Return the span with this id, or None."""
         return next((span for span in self.spans if span.span_id == span_id), None)
+
+
+def _tool_use(agent: str, tool: str, spans: Sequence[Span]) -> ToolUse:
+    took = [span.duration_ms / 1000 for span in spans if span.duration_ms is not None]
+    return ToolUse(agent, tool, len(spans), math.fsum(took) if took else None, _cost_of(spans))
+
+
+def _cost_of(spans: Iterable[Span]) -> float | None:
+    priced = [span.cost_usd for span in spans if span.cost_usd is not None]
+    return math.fsum(priced) if priced else None
 
 
 def ordered(spans: Iterable[Span]) -> tuple[Span, ...]:
@@ -118,9 +161,7 @@ def steps_of(spans: Iterable[Span]) -> tuple[Step, ...]:
         repeats[span.span_id]: span for span in in_order if span.span_id in repeats and span.status is Status.ERROR
     }
     steps: list[Step] = []
-    for span in in_order:
-        if not span.operation.is_step or span.span_id in repeats:
-            continue
+    for span in _counted_steps(in_order, repeats):
         at_fault = span if span.status is Status.ERROR else broken.get(span.span_id, span)
         is_tool = span.operation is Operation.TOOL
         steps.append(
@@ -145,6 +186,10 @@ def steps_of(spans: Iterable[Span]) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+def _counted_steps(in_order: Sequence[Span], repeats: Mapping[str, str]) -> list[Span]:
+    return [span for span in in_order if span.operation.is_step and span.span_id not in repeats]
+
+
 def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str] | None = None) -> TrajectorySummary:
     """Add up a trajectory from its spans as `ordered` gives them; `repeats` is what `repeats_of` says of them.
 
@@ -160,7 +205,6 @@ def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str
     steps = [span for span in counted if span.operation.is_step]
     failed = [span for span in steps if span.status is Status.ERROR or span.span_id in broken]
     used = [span for span in inferences if span.tokens is not None]
-    priced = [span.cost_usd for span in inferences if span.cost_usd is not None]
     per_tool = Counter(span.tool or span.name for span in tools)
     starts = [span.start_ns for span in in_order if span.start_ns is not None]
     ends = [span.end_ns for span in in_order if span.end_ns is not None]
@@ -185,8 +229,9 @@ def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str
         output_tokens=sum(span.tokens.output for span in used if span.tokens),
         cache_read_tokens=sum(span.tokens.cache_read for span in used if span.tokens),
         cache_write_tokens=sum(span.tokens.cache_write for span in used if span.tokens),
-        cost_usd=math.fsum(priced) if priced else None,
+        cost_usd=_cost_of(inferences),
         unpriced=sum(1 for span in used if span.cost_usd is None),
+        tool_cost_usd=_cost_of(tools),
         repeats=max(per_tool.values(), default=0) if tools else len(inferences),
         prompt=_prompt(top, told),
         tools=_first(None, told, "tool_definitions"),

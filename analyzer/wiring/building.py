@@ -16,6 +16,7 @@ from analyzer.agent.investigate import Means
 from analyzer.agent.limits import Limits
 from analyzer.config import Settings
 from analyzer.detectors import DETECTORS
+from analyzer.detectors.budget import budgeted
 from analyzer.detectors.configure import configured
 from analyzer.errors import DeliveryError
 from analyzer.ingest.pricing import Pricer
@@ -56,7 +57,7 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
             trajectories=store,
             incidents=memory,
             metrics=metrics,
-            detectors=configured(DETECTORS, settings.detectors),
+            detectors=budgeted(configured(DETECTORS, settings.detectors), settings.budgets),
             explainer=Explainer(means, settings.case_tokens),
             deliver=send,
             document=_document,

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.accounting.severity import severity
+from analyzer.types.choices import Shifted
 from analyzer.types.report import Finding, Kind, Severity, Subject
 
 NOW = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -33,6 +34,12 @@ def finding(kind, value, baseline, *, usd=None, affected=100, of=200):
     )
 
 
+def chosen(what, *, worse=False, affected=10):
+    """Return a finding about another choice."""
+    one = finding(Kind.TOOL_CHOICE, 0.9, 0.01, affected=affected)
+    return replace(one, shifted=Shifted(what, "a", "b", worse=worse))
+
+
 @pytest.mark.parametrize(
     ("one", "hours", "expected"),
     [
@@ -48,6 +55,11 @@ def finding(kind, value, baseline, *, usd=None, affected=100, of=200):
         (finding(Kind.ERRORS, 0.6, 0.01), 5, Severity.CRITICAL),
         (finding(Kind.ERRORS, 0.6, 0.01, affected=6), 5, Severity.MEDIUM),
         (finding(Kind.TOOL_ERRORS, 0.6, 0.01), 5, Severity.HIGH),
+        (chosen("tool"), 5, Severity.LOW),
+        (chosen("tables", affected=9), 5, Severity.LOW),
+        (chosen("tables"), 5, Severity.MEDIUM),
+        (chosen("tool", worse=True, affected=9), 5, Severity.MEDIUM),
+        (chosen("tool", worse=True), 5, Severity.HIGH),
         (finding(Kind.RETRIES, 0.6, 0.01), 5, Severity.HIGH),
         (finding(Kind.TRUNCATION, 0.06, 0.0001), 5, Severity.MEDIUM),
         (finding(Kind.TRUNCATION, 0.04, 0.0001), 5, Severity.LOW),

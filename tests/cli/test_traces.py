@@ -6,7 +6,10 @@ import json
 
 import pytest
 from support.cli import analyzer
+from support.spans import chat, root, tool
 from support.stored import ATIF, CLAUDE_CODE, OPENAI, call
+
+from analyzer.stores.trajectories import SqliteTrajectories
 
 
 @pytest.fixture
@@ -68,3 +71,21 @@ def test_a_text_is_found_with_its_place(store):
     assert len(limited["hits"]) == 1
     assert analyzer("traces", "search", "no such words", *store).stdout.startswith("no hits")
     assert analyzer("traces", "search", " ", *store).code == 2
+
+
+def test_what_tools_cost_is_shown(tmp_path):
+    """A cost by rule stands beside the models' in `show`, in every document, and per agent and tool in `tools`."""
+    path = tmp_path / "s.db"
+    with SqliteTrajectories(path) as opened:
+        opened.add([root(1), chat(1, 2), tool(1, 3, tool="trino", cost_usd=0.25), tool(1, 4, at_s=3, tool="trino")])
+    options = ("--store", str(path))
+    assert "\ntools cost $0.25 besides: trino x2 $0.25\n" in analyzer("traces", "show", "latest", *options).stdout
+    shown = json.loads(analyzer("traces", "show", "latest", "--json", *options).stdout)
+    listed = json.loads(analyzer("traces", "list", "--json", *options).stdout)["traces"][0]
+    trino = {"tool": "trino", "calls": 2, "seconds": 1.0, "cost_usd": 0.25}
+    assert (shown["tools"], shown["tool_cost_usd"], listed["tool_cost_usd"]) == ([trino], 0.25, 0.25)
+    at = ("--at", "2026-11-17T00:00:00Z")
+    summed = json.loads(analyzer("traces", "tools", *at, "--json", *options).stdout)
+    assert summed == {"schema": "analyzer.tools/1", "tools": [{"agent": "shop", **trino}]}
+    assert "trino" in analyzer("traces", "tools", *at, *options).stdout
+    assert "no tool calls" in analyzer("traces", "tools", "--agent", "other", *at, *options).stdout

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from detectors.fleets import DAY, HOUR, arrivals, costs, failures, flat, step, time_of, window
 from detectors.loop_cases import NEGATIVE, Tape
@@ -167,6 +168,26 @@ def test_reading_and_finding_agree(end, factor, per_hour):
     is_open = any(found.recovered is None for found in CostDetector().detect(at))
     (one,) = CostDetector().explain(at, "a")
     assert (one.gate is Gate.FOUND) == is_open
+
+
+@settings(max_examples=20, deadline=None)
+@given(end=st.integers(1, 18 * DAY), per_hour=st.sampled_from([0.5, 20.0]))
+def test_reading_and_finding_agree_on_silence(end, per_hour):
+    """The same of silences, whenever they begin and end."""
+    series = arrivals(lambda t: np.where((t > 8 * DAY) & (t < 10 * DAY) | (t > 15 * DAY), 0.0, per_hour))
+    at = window(series, end=end)
+    is_open = any(found.recovered is None for found in SilenceDetector().detect(at))
+    (one,) = SilenceDetector().explain(at, "a")
+    assert (one.gate is Gate.FOUND) == is_open
+
+
+def test_the_tick_of_the_first_trajectory_after_a_silence():
+    """In the very tick in which a silence ends there is a reading, too."""
+    series = arrivals(step(ONSET, 20.0, 0.0, ONSET + DAY))
+    first = next(tick for tick in range(ONSET + DAY, 18 * DAY) if series.count[tick])
+    gate, why = gate_of(SilenceDetector(), series, end=first + 1)
+    assert gate is Gate.MASK
+    assert why.endswith("Since then: score 0.0 of 11.5; nothing began for 0 h, 1 h needed")
 
 
 def test_series_that_end_before_the_window():

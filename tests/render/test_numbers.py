@@ -127,6 +127,9 @@ def test_clock_names_the_day_where_it_is_another(time: datetime, text: str) -> N
         (185, Kind.LATENCY, "s", "3 min 5 s"),
         (850, Kind.TOOL_LATENCY, "ms", "850 ms"),
         (12, Kind.STEPS, "steps", "12 steps"),
+        (28.1, Kind.BUDGET, "USD", "$28.10"),
+        (50_000, Kind.BUDGET, "tokens", "50,000 tokens"),
+        (0.9, Kind.TOOL_CHOICE, "share", "90 %"),
         (math.nan, Kind.COST, "USD", "unknown"),
     ],
 )

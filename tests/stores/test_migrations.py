@@ -3,74 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import re
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from support.spans import EPOCH, chat, history, ns, root, tool, trace_id
+from support.spans import EPOCH, chat, history, root, trace_id
+from support.stores import SCHEMAS, restored, spans_of, told
 
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.trace import Event, Span, Status, Tokens
-from analyzer.types.trajectory import Trajectory
-
-SCHEMAS = sorted(Path(__file__).with_name("schemas").glob("v*.sql"))
-"""Dumps of stores as each release wrote them, with the spans of `spans_of` for trajectories 1 to 3."""
-
-
-def spans_of(number: int) -> list[Span]:
-    """Return the spans that each release was given. Never changed: the dumps hold them."""
-    return [
-        chat(
-            number,
-            2,
-            at_s=1,
-            input=history("hello"),
-            output=history("", "let me look"),
-            system="be kind",
-            tool_definitions='[{"name": "lookup_order"}]',
-            attributes={"gen_ai.request.max_tokens": 64, "nested": {"a": [1, None, "x"]}},
-            resource={"service.name": "shop"},
-        ),
-        tool(
-            number,
-            3,
-            at_s=2,
-            events=(Event("exception", ns(1), {"exception.type": "TimeoutError"}),),
-            status=Status.ERROR,
-            status_message="no such order",
-        ),
-        chat(
-            number,
-            4,
-            at_s=3,
-            input=history("hello", "let me look", "no such order " * 20),
-            system="be kind",
-            resource={"service.name": "shop"},
-        ),
-        chat(number, 5, at_s=3.1, lasts_s=0.5, parent_id=f"{4:016x}", tokens=Tokens(100, 20)),
-        root(number, agent_version="1.0", input="find the order of jane.doe@example.org", output="not there"),
-    ]
-
-
-def restored(dump: Path, folder: Path) -> Path:
-    """Make a store file from a dump."""
-    path = folder / "old.db"
-    raw = sqlite3.connect(path)
-    raw.executescript(dump.read_text("utf-8"))
-    raw.close()
-    return path
-
-
-def told(store: SqliteTrajectories) -> list[str]:
-    """Return everything a store says of its trajectories; pseudonyms have the key of their store.
-
-    The kind of task and what a call chose are read when a span arrives, so an older store does not know them.
-    """
-    found: list[Trajectory] = [store.trajectory(trace_id(number)) for number in (1, 2, 3)]
-    later = r"(task|choices)=('[^']*'|None)"
-    return [re.sub(later, r"\1", re.sub(r"<email:[0-9a-f]+>", "<email>", repr(one))) for one in found]
 
 
 @pytest.mark.parametrize("dump", SCHEMAS, ids=lambda path: path.stem)
@@ -125,3 +66,14 @@ def test_processes_that_open_a_new_file_at_once_all_succeed(tmp_path: Path) -> N
     assert [worker.exitcode for worker in workers] == [0, 0, 0, 0]
     with SqliteTrajectories(path) as store:
         assert [store.trajectory(trace_id(number)).summary.spans for number in (1, 2, 3, 4)] == [5, 5, 5, 5]
+
+
+def test_what_tools_cost_is_added_up_in_an_older_store(tmp_path: Path) -> None:
+    """A store that knew the cost of tool calls only span by span shows it per trajectory after the migration."""
+    path = restored(SCHEMAS[0], tmp_path)
+    raw = sqlite3.connect(path)
+    raw.execute("UPDATE spans SET cost_usd = 0.25 WHERE operation = 'execute_tool'")
+    raw.commit()
+    raw.close()
+    with SqliteTrajectories(path) as store:
+        assert [one.tool_cost_usd for one in store.summaries()] == [0.25, 0.25, 0.25]

@@ -11,48 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.incidents import incident
-from support.spans import EPOCH, chat, history, root, tool, trace_id
+from support.spans import EPOCH, chat, history, root, trace_id
+from support.stores import dangling, run
 
 from analyzer.stores import retention
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.report import State
-from analyzer.types.trace import Span
-
-
-def run(number: int, at_s: float, *, shared: str = "the same policy for everybody") -> list[Span]:
-    """Return a run with texts of its own, a text that others have too, and a history that grows."""
-    own = [f"run {number} says {i} " + "word " * 40 for i in range(4)]
-    return [
-        *(
-            chat(number, i + 2, at_s=at_s + i, input=history(shared, *own[: i + 1]), output=own[i], system=shared)
-            for i in range(4)
-        ),
-        tool(number, 9, at_s=at_s + 5, output=f"result of {number} " * 50, attributes={"run": number}),
-        root(number, at_s=at_s, lasts_s=10),
-    ]
-
-
-def dangling(store: SqliteTrajectories) -> list[object]:
-    """Return what rows refer to that is not there, and texts and nodes that nothing refers to."""
-    with store.connection.reading() as raw:
-        spans = raw.execute("SELECT input, output, system, tool_definitions, resource, extra FROM spans").fetchall()
-        nodes = {row[0]: row[1:] for row in raw.execute("SELECT id, prev, payload FROM threads")}
-        blocks = {row[0] for row in raw.execute("SELECT id FROM blocks")}
-        uses = raw.execute("SELECT block, trajectory FROM uses").fetchall()
-        owners = {row[0] for row in raw.execute("SELECT id FROM trajectories")}
-    wanted = {ref for row in spans for ref in row[:4] if ref is not None}
-    payloads = {-ref >> 1 for ref in wanted if ref < 0} | {payload for row in spans for payload in row[4:]}
-    waiting, reached = [ref for ref in wanted if ref > 0], set()
-    while waiting:
-        node = waiting.pop()
-        if node not in reached:
-            reached.add(node)
-            prev, payload = nodes[node]
-            payloads.add(payload)
-            waiting += [prev] if prev else []
-    needed = {payload >> 10 for payload in payloads}
-    return [needed - blocks, blocks - needed, nodes.keys() - reached, [use for use in uses if use[1] not in owners]]
 
 
 def test_what_ended_before_goes_and_the_rest_stays(store: SqliteTrajectories) -> None:

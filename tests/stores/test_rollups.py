@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -182,3 +183,17 @@ def test_amounts_have_a_distribution_and_events_have_none(store: SqliteTrajector
     store.add(run_of(1, 0))
     for one in store.series(EPOCH, END):
         assert (one.sketches is not None) == (one.signal in AMOUNTS)
+
+
+def test_a_tool_is_offered_from_when_its_definition_was_first_sent(store: SqliteTrajectories) -> None:
+    """Definitions say since when a tool could have been chosen, in any vendor's spelling."""
+    old = json.dumps([{"type": "function", "function": {"name": "search"}}])
+    new = json.dumps([{"name": "search", "input_schema": {}}, {"name": "find", "input_schema": {}}])
+    for number in range(1, 10):
+        spans = run_of(number, number * 600)
+        spans[1] = replace(spans[1], tool_definitions=old if number < 5 else new)
+        store.add(spans)
+    (tools,) = [one for one in store.choices(EPOCH, END) if one.what == "tool" and one.task is None]
+    assert tools.offered_s == {"search": ns(600) / 1e9, "find": ns(3000) / 1e9}
+    (tables,) = [one for one in store.choices(EPOCH, END) if one.what == "tables" and one.task is None]
+    assert tables.offered_s == {}

@@ -100,6 +100,19 @@ def test_the_same_twice_changes_nothing(store: SqliteTrajectories) -> None:
     assert contents(store) == before
 
 
+def test_the_same_again_takes_no_room(store: SqliteTrajectories) -> None:
+    """Spans that are sent over and over leave the file as it is, in whatever batches they come."""
+    store.add(run_of_three())
+    with store.connection.reading() as raw:
+        before = raw.execute("SELECT COUNT(*), SUM(size) FROM blocks").fetchone()
+    for _ in range(3):
+        store.add(run_of_three())
+        for span in reversed(run_of_three()):
+            store.add([span])
+    with store.connection.reading() as raw:
+        assert raw.execute("SELECT COUNT(*), SUM(size) FROM blocks").fetchone() == before
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 10**6), batch=st.integers(1, 5))
 def test_any_order_duplication_and_batching_gives_the_same_store(tmp_path: Path, seed: int, batch: int) -> None:

@@ -16,6 +16,7 @@ from support.spans import EPOCH, chat, history, ns, root, tool, trace_id
 from analyzer.stores import intake, rows
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.trace import Event, Span, Tokens
+from analyzer.types.trajectory import ToolUse
 
 
 def test_absurd_numbers_are_put_right_and_cost_nobody_else(store: SqliteTrajectories) -> None:
@@ -160,6 +161,26 @@ def test_two_writers_share_one_store(tmp_path: Path) -> None:
     second.close()
 
 
+def test_two_writers_grow_one_trajectory(tmp_path: Path) -> None:
+    """What one remembers of a trajectory gives way to what the other wrote to it, and to what retention deleted."""
+    first, second = SqliteTrajectories(tmp_path / "store.db"), SqliteTrajectories(tmp_path / "store.db")
+    for step in range(12):
+        store = first if step % 3 else second
+        store.add([chat(1, step + 2, at_s=step, response_id=f"msg_{step // 2}")])
+        summary = first.trajectory(trace_id(1)).summary
+        assert (summary.spans, summary.inferences, summary.input_tokens) == (
+            step + 1,
+            step // 2 + 1,
+            100 * (step // 2 + 1),
+        )
+    first.prune(EPOCH.replace(year=2027))
+    for count, span in enumerate((40, 41), start=1):
+        first.add([chat(1, span)])
+        assert first.trajectory(trace_id(1)).summary.spans == second.trajectory(trace_id(1)).summary.spans == count
+    first.close()
+    second.close()
+
+
 def test_old_texts_are_stored_again_and_nothing_is_lost(tmp_path: Path, monkeypatch) -> None:
     """When the index of young texts turns over, what is older is stored once more and everything reads as before."""
     monkeypatch.setattr(intake, "YOUNG_BLOCKS", 2)
@@ -206,7 +227,7 @@ def test_stats_say_what_is_there_and_what_was_saved(store: SqliteTrajectories) -
     store.add(spans)
     found = store.stats()
     sent = sum(len(json.dumps(json.loads(span.input or ""), separators=(",", ":"))) for span in spans)
-    assert found.schema == "m004_rollups"
+    assert found.schema == "m005_rollups"
     assert (found.spans, found.trajectories, found.rows["threads"]) == (40, 1, 40)
     assert sent <= found.sent_bytes < sent + 40 * 200
     assert found.packed_bytes < found.distinct_bytes < found.sent_bytes / 10
@@ -225,3 +246,37 @@ def test_a_reader_sees_one_state_while_another_writes(tmp_path: Path) -> None:
     assert reader.trajectory(trace_id(1)).summary.cost_usd == 9.0
     reader.close()
     writer.close()
+
+
+def test_a_store_opens_for_reading_while_another_process_writes(tmp_path: Path) -> None:
+    """Opening and reading wait for no writer, however long its transaction takes."""
+    with SqliteTrajectories(tmp_path / "store.db") as writer:
+        writer.add([root(1)])
+        with writer.connection.writing(), SqliteTrajectories(tmp_path / "store.db") as reader:
+            assert reader.trajectory(trace_id(1)).summary.spans == 1
+
+
+def test_what_tools_cost_stands_beside_what_models_cost(store: SqliteTrajectories) -> None:
+    """Per trajectory, and added up per agent and tool; a call that is reported twice counts once."""
+    for number in (1, 2):
+        store.add(
+            [
+                root(number, at_s=number, agent=f"agent-{number}"),
+                chat(number, 2),
+                tool(number, 3, at_s=2, lasts_s=2, tool="trino", cost_usd=0.25),
+                tool(number, 4, at_s=2, lasts_s=1, tool="trino", cost_usd=0.25, parent_id=f"{3:016x}"),
+                tool(number, 5, at_s=5, lasts_s=1, tool="trino", cost_usd=0.5),
+                tool(number, 6, at_s=7, lasts_s=4, tool="grep"),
+            ]
+        )
+    one = store.trajectory(trace_id(1))
+    assert (one.summary.cost_usd, one.summary.tool_cost_usd) == (pytest.approx(0.0004), 0.75)
+    assert one.tool_uses == (ToolUse("agent-1", "trino", 2, 3.0, 0.75), ToolUse("agent-1", "grep", 1, 4.0, None))
+    end = EPOCH.replace(year=2027)
+    assert tuple(store.tool_uses(EPOCH, end, agent="agent-1")) == one.tool_uses
+    assert [(use.agent, use.tool) for use in store.tool_uses(EPOCH, end)] == [
+        ("agent-1", "trino"),
+        ("agent-2", "trino"),
+        ("agent-1", "grep"),
+        ("agent-2", "grep"),
+    ]

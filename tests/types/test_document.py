@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.incidents import NOW, cost_incident, finding, full_report, incident, loop_incident, metric, quote
 
 from analyzer.errors import InputError
+from analyzer.types.choices import Shifted
 from analyzer.types.document import incident_document, incident_from_document, report_document, time_text
 from analyzer.types.report import (
     Affected,
@@ -90,6 +91,7 @@ def incidents(draw: st.DrawFn) -> Incident:
         evidence=st.sets(st.sampled_from(evidence)).map(tuple) if evidence else st.just(()),
         trace_ids=IDS,
         note=TEXTS,
+        shifted=st.none() | st.builds(Shifted, TEXTS, OPTIONAL_TEXTS, OPTIONAL_TEXTS, OPTIONAL_TEXTS, st.booleans()),
     )
     return draw(
         st.builds(

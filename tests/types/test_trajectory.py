@@ -11,7 +11,7 @@ from support.spans import chat, root, tool, trace_id
 
 from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Outcome, Span, Status, Tokens
-from analyzer.types.trajectory import ordered, steps_of, summarise
+from analyzer.types.trajectory import Trajectory, ordered, steps_of, summarise
 
 
 def summary(spans: list[Span]):
@@ -166,3 +166,12 @@ def test_every_step_has_its_number_from_one() -> None:
         (2, "lookup_order"),
         (3, "claude-sonnet-5-5"),
     ]
+
+
+def test_steps_are_numbered_alike_with_and_without_their_texts() -> None:
+    """The numbers that a tree shows are those of the steps: repeated reports and agents have none."""
+    spans = (root(1), chat(1, 2), chat(1, 3, parent_id=f"{2:016x}"), tool(1, 4, at_s=5), chat(1, 5, at_s=6))
+    trajectory = Trajectory(summarise(spans[0].trace_id, ordered(spans)), ordered(spans))
+    numbers = {step.span_id: step.number for step in trajectory.steps}
+    assert trajectory.step_numbers == numbers
+    assert len(numbers) == 3

@@ -16,7 +16,7 @@ from scipy import special
 from analyzer.detectors.kernels.blocks import persistent
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid, running_sum
 from analyzer.detectors.kernels.learning import learning_ticks, limit, shortage
-from analyzer.detectors.kernels.proportion import STEP_NATS_MAX, Proportion, discount, overdispersion
+from analyzer.detectors.kernels.proportion import Proportion, discount, overdispersion
 from analyzer.detectors.kernels.walk import Block, Cusum, Masks, settled_ticks
 
 WINDOWS_H: tuple[tuple[int, int, float], ...] = ((1, 40, 1.0), (4, 30, 0.76), (24, 20, 0.31))
@@ -33,6 +33,8 @@ BURST_EVENTS_MIN, BURST_RATE_MIN, BURST_UNITS_MIN = 5, 0.30, 10
 BURST_H = 0.25
 """The burst must also be unlikely, as a window of a quarter of an hour: where a third always fails it is no burst."""
 RISEN_RATE_MAX = 0.98
+STEP_NATS_MAX = 2.75
+"""An hour's rate is one draw of its drift, whatever its volume: its four ticks alone must not make an alarm."""
 _TAIL_TERMS_MAX = 4096
 _HOUR = np.arange(TICKS_PER_DAY) // TICKS_PER_HOUR
 
@@ -171,7 +173,7 @@ class EventView:
 
     def _seen(self) -> Proportion:
         lead = self._lead
-        return Proportion(self._y[lead:], self._n[lead:], self._rate[lead:], self._baseline.tau2)
+        return Proportion(self._y[lead:], self._n[lead:], self._rate[lead:], self._baseline.tau2, STEP_NATS_MAX)
 
     def blocks(self) -> tuple[Block, ...]:
         """Kernel D over one, four and twenty-four hours, and the burst rule over one tick."""

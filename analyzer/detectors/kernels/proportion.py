@@ -59,6 +59,8 @@ class Proportion:
     rate: Floats
     tau2: float
     """Relative variance of an hour's rate beyond the binomial."""
+    step_nats_max: float = STEP_NATS_MAX
+    """No single tick contributes more."""
 
     @property
     def discount(self) -> Floats:
@@ -73,7 +75,7 @@ class Proportion:
         usual = np.minimum(self.rate * margin, (self.rate + risen) / 2)
         misses = self.units - self.events
         ratio = self.events * np.log(risen / usual) + misses * np.log((1 - risen) / (1 - usual))
-        return np.asarray(np.clip(ratio / self.discount, -STEP_NATS_MAX, STEP_NATS_MAX))
+        return np.asarray(np.clip(ratio / self.discount, -self.step_nats_max, self.step_nats_max))
 
     def cusum(self, kernel: str, threshold: float, up: Floats) -> Cusum:
         """Return the CUSUM that sums `up` over this proportion."""

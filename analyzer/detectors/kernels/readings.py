@@ -107,11 +107,13 @@ def reading(
 
 
 def _nearest(walk: Walk[BaselineT], view: Measuring, last: int) -> _Nearest:
-    day = last - TICKS_PER_DAY + 1
+    day, cusums = last - TICKS_PER_DAY + 1, view.cusums
+    # In the tick in which an episode ends, nothing has been gathered yet.
+    levels = walk.levels() or [(last, 0.0)] * len(cusums)
     found = [
         # A CUSUM at zero sees nothing: then the last day is what is shown.
         _Nearest(cusum.kernel, level, cusum.threshold, max(zero, day) if level > 0 else day, is_block=False)
-        for cusum, (zero, level) in zip(view.cusums, walk.levels(), strict=False)
+        for cusum, (zero, level) in zip(cusums, levels, strict=True)
     ]
     found += [_of_block(block, last) for block in view.blocks()]
     return max(found, key=lambda one: one.score / one.threshold)

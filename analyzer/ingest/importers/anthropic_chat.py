@@ -36,6 +36,9 @@ def read(values: Iterator[Value], context: Context) -> Iterator[Found]:
 
 
 def _has_blocks(message: Any) -> bool:
+    """Whether a message has Anthropic's blocks, or is as their API answers."""
+    if message.get("type") == "message" and "stop_sequence" in message:
+        return True
     return any(word_of(block.get("type")) in _BLOCKS for block in objects_of(message.get("content")))
 
 

@@ -81,7 +81,8 @@ def logged_of(value: Any) -> tuple[Mapping[str, Any], list[Any], list[Any]] | No
         return None
     request = object_of(value.get("request")) or object_of(value.get("body"))
     reply = object_of(value.get("response"))
-    reply = object_of(reply.get("body")) or reply
+    # Results of batches wrap it once more: OpenAI's `response.body`, Anthropic's `result.message`.
+    reply = object_of(reply.get("body")) or reply or object_of(object_of(value.get("result")).get("message"))
     if _are_messages(request.get("messages")):
         return {**request, **value}, request["messages"], _replies(reply)
     if is_response(reply):

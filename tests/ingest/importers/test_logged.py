@@ -125,6 +125,14 @@ def test_a_response_by_itself_is_a_run_of_one_reply(document):
     assert (found.one.summary.inferences, found.one.summary.input_tokens) == (1, 100)
 
 
+def test_results_of_anthropics_batches_are_runs():
+    """A line of a batch's results holds the message one level deeper."""
+    reply = anthropic([], [{"type": "text", "text": "so"}], {"input_tokens": 100, "output_tokens": 2}, 1)["response"]
+    line = {"custom_id": "a", "result": {"type": "succeeded", "message": reply | {"stop_sequence": None}}}
+    found = imported([line], lines=True)
+    assert (found.formats, found.one.summary.input_tokens) == ({"anthropic-chat"}, 100)
+
+
 def test_a_batch_in_a_log_is_priced_as_one():
     """Anthropic says the tier in the usage, OpenAI beside it: both halve the list price."""
     plain = anthropic([ASKED], "so", {"input_tokens": 100, "output_tokens": 20}, 1)

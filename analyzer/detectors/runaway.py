@@ -1,0 +1,334 @@
+"""Single trajectories far beyond anything usual, finished or still running; and runs that have all fallen silent.
+
+Catalogue T2 and S3. Three times the 99th percentile flags 0.4 to 0.9 of a thousand healthy runs: heavy tails are always
+there. So a trajectory beyond it is reported only where there are more of them than this agent always has, where it is
+far beyond all that ever ended, or where it costs more than `usd_cap`. `value` is that of the worst one, `baseline` what
+99 % stay below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from analyzer.detectors.kernels.events import log_tail
+from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR
+from analyzer.detectors.kernels.proportion import overdispersion
+from analyzer.types.metric import BIN_WIDTH, TICK_S, OpenTrajectory, Series, Signal, Usual, Window
+from analyzer.types.reading import Gate, Reading
+from analyzer.types.report import Finding, Kind, Subject
+from analyzer.types.trajectory import TrajectorySummary
+
+MEASURES: Mapping[Signal, str] = {
+    Signal.COST: "USD",
+    Signal.TOKENS: "tokens",
+    Signal.STEPS: "steps",
+    Signal.LATENCY: "s",
+}
+"""What a trajectory is measured by, and its unit; money first, because it is what is paid."""
+WINDOWS_H = (1, 24)
+
+
+@dataclass(frozen=True, slots=True)
+class RunawaySettings:
+    """When a trajectory has run away."""
+
+    usd_cap: float = 25.0
+    """A trajectory that costs more is reported, if it is unusual at all."""
+    p99_ratio: float = 3.0
+    """Beyond the 99th percentile of finished trajectories, with `finished_min` of them."""
+    finished_min: int = 200
+    median_ratio: float = 6.0
+    """Beyond the median, with fewer: a percentile of few is a guess."""
+    few_finished_min: int = 50
+    record_ratio: float = 3.0
+    """Beyond the largest value that ever ended. Whatever the tail, few go so far beyond its farthest."""
+    more_p_max: float = 1e-5
+    """More of them than usual: per hour of window, so that an hour and a day have the same budget of false alarms."""
+    more_ratio_min: float = 3.0
+    more_n_min: int = 3
+    silent_ratio: float = 3.0
+    """A run is silent when nothing ended for this many times the 99th percentile of its pauses."""
+    silent_share_min: float = 0.5
+    silent_n_min: int = 3
+    trace_ids_max: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Far:
+    """One trajectory beyond the limit of a measure."""
+
+    summary: TrajectorySummary
+    value: float
+    running: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """A measure of one agent: its limit, and how many are beyond it."""
+
+    agent: str
+    signal: Signal
+    usual: float
+    """The 99th percentile, or the median where there are few."""
+    ratio: float
+    """Times `usual` is the limit."""
+    few: bool
+    """Whether the agent has finished too few for a percentile."""
+    record: float = 0.0
+    """The largest value that ended before the last day; 0 where the source has no distribution."""
+    many: bool = False
+    """Whether more are beyond the limit than always were."""
+    finished: int = 0
+    """Trajectories of the last day, and ..."""
+    beyond: int = 0
+    """... those beyond the limit."""
+
+    @property
+    def limit(self) -> float:
+        """What a trajectory must be beyond to be looked at."""
+        return self.usual * self.ratio
+
+
+@dataclass(frozen=True, slots=True)
+class RunawayDetector:
+    """See the module's text and docs/detectors/runaway.md."""
+
+    settings: RunawaySettings = RunawaySettings()
+    name: str = "runaway"
+    kind: Kind = Kind.RUNAWAY
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        """Return at most one finding per agent: its worst measure, its trajectories worst first."""
+        found = []
+        for agent in sorted(window.usual):
+            running = [one for one in window.running if one.summary.agent == agent]
+            candidates = [
+                *(self._far(window, measure, running) for measure in self._measures(window, agent, running)),
+                self._silent(window, window.usual[agent], running),
+            ]
+            best = [one for one in candidates if one is not None]
+            if best:
+                found.append(max(best, key=lambda one: (one.excess_usd or 0.0, one.score / one.threshold)))
+        return tuple(found)
+
+    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
+        """Return, for each measure of an agent, its farthest trajectory and what holds it back."""
+        own, usual = self.settings, window.usual.get(agent)
+        blank = Reading(self.name, self.kind, Subject(agent=agent), Gate.NO_SERIES, "no trajectory of it has ended")
+        if usual is None:
+            return (blank,)
+        if usual.trajectories < own.few_finished_min:
+            why = f"{usual.trajectories} trajectories have ended, {own.few_finished_min} are needed"
+            return (replace(blank, gate=Gate.UNITS, why=why),)
+        running = [one for one in window.running if one.summary.agent == agent]
+        return tuple(
+            self._reading(window, measure, running, blank) for measure in self._measures(window, agent, running)
+        )
+
+    def _reading(self, window: Window, measure: _Measure, running: Sequence[OpenTrajectory], blank: Reading) -> Reading:
+        far = self._beyond(window, measure, running)
+        unit = MEASURES[measure.signal]
+        found = self._far(window, measure, running) is not None
+        if not far:
+            gate, why = Gate.EFFECT, f"no trajectory looked at is beyond {measure.limit:,.4g} {unit}"
+        else:
+            gate, why = Gate.SCORE, f"{len(far)} beyond {measure.limit:,.4g} {unit}, as there always are"
+        worst = far[0].value if far else None
+        return replace(
+            blank,
+            gate=Gate.FOUND if found else gate,
+            why=why,
+            value=worst,
+            baseline=measure.usual,
+            unit=unit,
+            kernel="median" if measure.few else "p99",
+            score=None if worst is None else worst / measure.usual,
+            threshold=measure.ratio,
+            detectable=self._detectable(measure),
+        )
+
+    def _detectable(self, measure: _Measure) -> str:
+        """Say what a single trajectory must exceed to be reported by itself."""
+        if not measure.record:
+            return f"A single trajectory is reported from {self.settings.usd_cap:g} USD on."
+        least = max(self.settings.record_ratio * measure.record, measure.limit)
+        return f"A single trajectory is reported beyond {least:,.4g} {MEASURES[measure.signal]}."
+
+    def _measures(self, window: Window, agent: str, running: Sequence[OpenTrajectory]) -> Iterator[_Measure]:
+        usual = window.usual[agent]
+        own = self.settings
+        few = usual.trajectories < own.finished_min
+        if usual.trajectories < own.few_finished_min:
+            return
+        for signal in MEASURES:
+            median, p99 = _usual(usual, signal)
+            base, ratio = (median, own.median_ratio) if few else (p99, own.p99_ratio)
+            if not base or not math.isfinite(base):
+                continue
+            series = next((s for s in window.series if s.signal is signal and s.subject == Subject(agent=agent)), None)
+            blank = _Measure(agent, signal, base, ratio, few)
+            open_ = sum(1 for one in running if (_value(one.summary, signal, window.end) or 0.0) > blank.limit)
+            yield blank if series is None or series.sketches is None else self._counted(window, series, blank, open_)
+
+    def _counted(self, window: Window, series: Series, measure: _Measure, open_: int) -> _Measure:
+        """Count those beyond the limit in the last hour and day, and compare with how many there always were."""
+        ended = max(math.floor((window.end.timestamp() - series.start_s) / TICK_S), 0)
+        units = np.asarray(series.count[:ended], dtype=np.float64)
+        lowest = math.ceil(math.log(measure.limit) / BIN_WIDTH)
+        sketches = (series.sketches or ())[:ended]
+        beyond = np.array([sum(n for at, n in sketch.items() if at >= lowest) for sketch in sketches], dtype=np.float64)
+        # What is judged must not be what it is judged by.
+        past = max(len(units) - TICKS_PER_DAY, 0) // TICKS_PER_HOUR * TICKS_PER_HOUR
+        record = max((max(sketch) for sketch in sketches[:past] if sketch), default=None)
+        if record is None:
+            return measure
+        rate = (float(beyond[:past].sum()) + 0.5) / (float(units[:past].sum()) + 1)
+        tau2 = overdispersion(beyond[:past], units[:past], np.full(past, rate))
+        return replace(
+            measure,
+            record=math.exp((record + 1) * BIN_WIDTH),
+            many=any(self._more(units, beyond, hours, open_, rate, tau2) for hours in WINDOWS_H),
+            finished=round(units[past:].sum()),
+            beyond=round(beyond[past:].sum()),
+        )
+
+    def _more(self, units: np.ndarray, beyond: np.ndarray, hours: int, open_: int, rate: float, tau2: float) -> bool:
+        """Tell whether more are beyond the limit in a window than the agent always has."""
+        own = self.settings
+        n = float(units[-hours * TICKS_PER_HOUR :].sum()) + open_
+        k = float(beyond[-hours * TICKS_PER_HOUR :].sum()) + open_
+        if k < own.more_n_min or k < own.more_ratio_min * rate * n:
+            return False
+        return log_tail(round(k), round(n), rate, tau2) <= math.log(own.more_p_max * hours)
+
+    def _far(self, window: Window, measure: _Measure, running: Sequence[OpenTrajectory]) -> Finding | None:
+        """Return the finding of one measure, where any of its trajectories is worth one."""
+        far = self._beyond(window, measure, running)
+        if not measure.many:
+            far = [one for one in far if self._stands_out(one, measure)]
+        if not far:
+            return None
+        worst = far[0]
+        agent = worst.summary.agent
+        begun = [one.summary.start_ns for one in far if one.summary.start_ns is not None]
+        onset = datetime.fromtimestamp(min(begun) / 1e9, tz=UTC) if begun else window.start
+        cost = window.usual[agent].cost_p50 or 0.0
+        still = sum(one.running for one in far)
+        hit = max(len(far), measure.beyond + still if measure.many else 0)
+        unit = MEASURES[measure.signal]
+        return Finding(
+            detector=self.name,
+            kind=self.kind,
+            subject=Subject(agent=agent),
+            onset=onset,
+            onset_low=onset,
+            onset_high=onset,
+            value=worst.value,
+            baseline=measure.usual,
+            threshold=measure.ratio,
+            score=worst.value / measure.usual,
+            unit=unit,
+            affected=hit,
+            of=max(measure.finished + len(running), hit),
+            excess_usd=sum(max((one.summary.cost_usd or 0.0) - cost, 0.0) for one in far),
+            trace_ids=tuple(one.summary.trace_id for one in far[: self.settings.trace_ids_max]),
+            note=self._note(measure, worst, still, hit),
+        )
+
+    def _beyond(self, window: Window, measure: _Measure, running: Sequence[OpenTrajectory]) -> list[_Far]:
+        open_ids = {one.summary.trace_id for one in running}
+        both = [
+            *((one.summary, True) for one in running),
+            *(
+                (one, False)
+                for one in window.summaries.values()
+                if one.agent == measure.agent and one.trace_id not in open_ids
+            ),
+        ]
+        found = []
+        for summary, still in both:
+            value = _value(summary, measure.signal, window.end if still else None)
+            if value is not None and value > measure.limit:
+                found.append(_Far(summary, value, still))
+        return sorted(found, key=lambda one: (-one.value, one.summary.trace_id))
+
+    def _stands_out(self, one: _Far, measure: _Measure) -> bool:
+        usd = one.summary.cost_usd or 0.0
+        return usd >= self.settings.usd_cap or one.value > self.settings.record_ratio * (measure.record or math.inf)
+
+    def _note(self, measure: _Measure, worst: _Far, still: int, hit: int) -> str:
+        unit = MEASURES[measure.signal]
+        usual = "half of its trajectories end" if measure.few else "99 % of its trajectories end"
+        state = "still running" if worst.running else "ended"
+        why = (
+            f"{hit} are that far in the last day, more than this agent always has"
+            if measure.many
+            else f"the most that ever ended was {measure.record:,.4g} {unit}"
+            if measure.record
+            else f"it costs more than {self.settings.usd_cap:g} USD"
+        )
+        return (
+            f"{worst.value:,.4g} {unit}, {state}, where {usual} below {measure.usual:,.4g}; {why}."
+            f" {still} of them still run."
+        )
+
+    def _silent(self, window: Window, usual: Usual, running: Sequence[OpenTrajectory]) -> Finding | None:
+        """Return a finding where most of an agent's running trajectories have fallen silent: something hangs."""
+        own = self.settings
+        limit_s = own.silent_ratio * usual.gap_p99_s
+        quiet = [(window.end.timestamp() - one.seen_ns / 1e9, one) for one in running]
+        stuck = sorted(
+            ((s, one) for s, one in quiet if s > limit_s), key=lambda pair: (-pair[0], pair[1].summary.trace_id)
+        )
+        enough = len(stuck) >= max(own.silent_n_min, own.silent_share_min * len(running))
+        if not enough or limit_s <= 0 or usual.trajectories < own.few_finished_min:
+            return None
+        worst_s = stuck[0][0]
+        onset = datetime.fromtimestamp(min(one.seen_ns for _, one in stuck) / 1e9, tz=UTC)
+        return Finding(
+            detector=self.name,
+            kind=self.kind,
+            subject=Subject(agent=usual.agent),
+            onset=onset,
+            onset_low=onset,
+            onset_high=onset,
+            value=worst_s,
+            baseline=usual.gap_p99_s,
+            threshold=own.silent_ratio,
+            score=worst_s / usual.gap_p99_s,
+            unit="s",
+            affected=len(stuck),
+            of=len(running),
+            trace_ids=tuple(one.summary.trace_id for _, one in stuck[: own.trace_ids_max]),
+            note=(
+                f"{len(stuck)} of {len(running)} running trajectories have not ended a step for up to {worst_s:,.0f} s,"
+                f" where 99 % of the pauses are below {usual.gap_p99_s:,.3g} s: something hangs."
+            ),
+        )
+
+
+def _usual(usual: Usual, signal: Signal) -> tuple[float | None, float | None]:
+    """Return the median and the 99th percentile of a measure."""
+    return {
+        Signal.COST: (usual.cost_p50, usual.cost_p99),
+        Signal.TOKENS: (usual.tokens_p50, usual.tokens_p99),
+        Signal.STEPS: (usual.steps_p50, usual.steps_p99),
+        Signal.LATENCY: (usual.duration_p50_s, usual.duration_p99_s),
+    }[signal]
+
+
+def _value(summary: TrajectorySummary, signal: Signal, now: datetime | None) -> float | None:
+    """Return what a trajectory measures; one that runs has lasted until `now`."""
+    if signal is Signal.LATENCY and now is not None:
+        return None if summary.start_ns is None else now.timestamp() - summary.start_ns / 1e9
+    return {
+        Signal.COST: summary.cost_usd,
+        Signal.TOKENS: float(summary.tokens),
+        Signal.STEPS: float(summary.steps),
+        Signal.LATENCY: summary.duration_s,
+    }[signal]

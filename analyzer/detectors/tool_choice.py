@@ -1,0 +1,138 @@
+"""Another choice than usual: the tool, the table or another argument that an agent picks on the same kind of task.
+
+Catalogue M8 and M9. Yesterday's right table, today's wrong one: no error, no cost, often not even a failed run. `value`
+and `baseline` are the shares of the trajectories that pick it; `affected` counts them, `of` all that had the choice.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from analyzer.detectors.choosing.candidates import is_worse
+from analyzer.detectors.choosing.likelihood import ChoiceSettings
+from analyzer.detectors.choosing.reading import reading_of
+from analyzer.detectors.choosing.tables import Table, tables
+from analyzer.detectors.choosing.walk import Shift, shifts_of
+from analyzer.types.choices import TABLES, TOOL, Shifted
+from analyzer.types.metric import Window
+from analyzer.types.reading import Gate, Reading
+from analyzer.types.report import Finding, Kind, Subject
+
+SCORE_MAX = 700.0
+"""In nats: the smallest p that a float can hold."""
+_HOW = {
+    "fallen": "the usual choice has given way",
+    "unseen": "it was never picked before",
+    "mix": "the mix of tools has drifted",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolChoiceDetector:
+    """See the module's text and docs/detectors/tool_choice.md."""
+
+    settings: ChoiceSettings = field(default_factory=ChoiceSettings)
+    name: str = "tool-choice"
+    kind: Kind = Kind.TOOL_CHOICE
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        """Return at most one finding per agent and tool: the plainest shift that is open or ended in the window."""
+        by_agent: dict[str | None, list[Table]] = defaultdict(list)
+        for table in tables(window.choices, window.end):
+            by_agent[table.agent].append(table)
+        best: dict[Subject, list[Finding]] = defaultdict(list)
+        for _, own in sorted(by_agent.items(), key=lambda entry: entry[0] or ""):
+            for table, shift in shifts_of(own, self.settings):
+                if shift.closed is None or table.time(shift.closed + 1) > window.start:
+                    finding = self._finding(table, shift)
+                    best[finding.subject].append(finding)
+        return tuple(_foremost(found) for _, found in sorted(best.items(), key=lambda entry: str(entry[0])))
+
+    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
+        """Return where each choice of an agent stands."""
+        own = [table for table in tables(window.choices, window.end) if table.agent == agent]
+        shifts = shifts_of(own, self.settings)
+        found = tuple(
+            reading_of(table, [shift for at, shift in shifts if at is table], self.settings, self.name) for table in own
+        )
+        nothing = Reading(self.name, self.kind, Subject(agent=agent), Gate.NO_SERIES, "no tool call of it is known")
+        return found or (nothing,)
+
+    def _finding(self, table: Table, shift: Shift) -> Finding:
+        one = shift.found
+        stop = table.hours if shift.recovered is None else shift.recovered
+        cut = slice(shift.onset, stop)
+        seen, of = one.view, float(one.view.of[cut].sum())
+        index = one.picked if one.picked is not None else one.usual
+        assert index is not None  # noqa: S101 - a candidate has at least one of the two
+        hits, expected = float(seen.picked[index, cut].sum()), _expected(shift)
+        affected = hits if one.picked is not None else of - hits
+        tool = table.tool if table.what != TOOL else table.values[index]
+        task = table.tasks[seen.strata[0]] if len(seen.strata) == 1 else None
+        choice = Shifted(
+            what=table.what,
+            usual=None if one.usual is None else table.values[one.usual],
+            picked=None if one.picked is None else table.values[one.picked],
+            task=task,
+            worse=is_worse(table, one.picked, cut, self.settings),
+        )
+        return Finding(
+            detector=self.name,
+            kind=self.kind,
+            subject=Subject(agent=table.agent, tool=tool),
+            onset=table.time(shift.onset),
+            onset_low=table.time(shift.onset_low),
+            onset_high=table.time(shift.onset_high),
+            value=hits / max(of, 1e-9),
+            baseline=expected,
+            threshold=min(shift.threshold, SCORE_MAX),
+            score=min(shift.score, SCORE_MAX),
+            unit="share",
+            recovered=None if shift.recovered is None else table.time(shift.recovered),
+            affected=round(affected),
+            of=round(of),
+            note=_note(table, shift, choice, hits, of, expected),
+            shifted=choice,
+        )
+
+
+def _expected(shift: Shift) -> float:
+    """Return the expected share of the choice from the onset to the alarm: later baselines know the episode."""
+    one = shift.found
+    index = one.picked if one.picked is not None else one.usual
+    cut = slice(shift.onset, one.hour + 1)
+    of = float(one.view.of[cut].sum())
+    return float(one.view.expected[index, cut].sum()) / max(of, 1e-9)
+
+
+def _note(table: Table, shift: Shift, choice: Shifted, hits: float, of: float, expected: float) -> str:
+    noun = {TOOL: "the tool", TABLES: "the table"}.get(choice.what, choice.what)
+    if choice.picked is None:
+        what = f"No longer picks {noun} {choice.usual}: in {hits:.0f} of {of:.0f} trajectories"
+    else:
+        instead = f" instead of {choice.usual}" if choice.usual is not None else ""
+        what = f"Picks {noun} {choice.picked}{instead} in {hits:.0f} of {of:.0f} trajectories"
+    task = f" on tasks like '{choice.task}'" if choice.task else ""
+    one = shift.found
+    ended = "They fail more often than such runs did." if choice.worse else "They do not plainly fail more often."
+    rebased = " After 14 days the new choice counts as usual." if shift.rebased else ""
+    return (
+        f"{what}{task}, {expected:.0%} expected; found because {_HOW[one.rule]}"
+        f" at {table.time(one.hour + 1):%Y-%m-%d %H:%M} UTC. {ended}{rebased}"
+    )
+
+
+def _foremost(found: Sequence[Finding]) -> Finding:
+    """Return the finding that stands for an agent's tool: one that goes on, then fails, then the least likely."""
+    return min(
+        found,
+        key=lambda one: (
+            one.recovered is not None,
+            not (one.shifted and one.shifted.worse),
+            -one.score,
+            one.onset,
+            str(one.shifted),
+        ),
+    )

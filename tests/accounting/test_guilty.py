@@ -1,0 +1,99 @@
+"""Which trajectories carry a finding."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from support.spans import EPOCH, chat, root, tool, trace_id
+
+from analyzer.accounting.guilty import at_fault
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.report import Finding, Kind, Subject
+from analyzer.types.trace import FinishReason, Outcome, Status, Tokens
+
+END = EPOCH + timedelta(hours=2)
+WORST_BY_KIND = {
+    Kind.COST: 1,
+    Kind.TOKENS: 2,
+    Kind.STEPS: 3,
+    Kind.LATENCY: 4,
+    Kind.RETRIES: 5,
+    Kind.TRUNCATION: 6,
+    Kind.TOOL_LATENCY: 7,
+    Kind.TOOL_COST: 8,
+    Kind.ERRORS: 9,
+}
+
+
+def finding(kind: Kind) -> Finding:
+    """Return a finding of the shop, or of its tool."""
+    of_tool = kind in {Kind.TOOL_LATENCY, Kind.TOOL_COST}
+    return Finding(
+        detector=kind.value,
+        kind=kind,
+        subject=Subject(agent="shop", tool="lookup_order" if of_tool else None),
+        onset=EPOCH,
+        onset_low=EPOCH,
+        onset_high=EPOCH,
+        value=1.0,
+        baseline=1.0,
+        threshold=1.0,
+        score=1.0,
+        unit="",
+    )
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> SqliteTrajectories:
+    """Return a store in which each trajectory is the worst in one respect."""
+    store = SqliteTrajectories(tmp_path_factory.mktemp("guilty") / "store.db")
+    for number in range(1, 12):
+        roots = {"lasts_s": 60 if number == 4 else 20}
+        if number == 9:
+            roots |= {"status": Status.ERROR}
+        if number == 10:
+            roots |= {"outcome": Outcome.FAILURE}
+        store.add(
+            [
+                root(number, at_s=number * 60, **roots),
+                chat(
+                    number,
+                    2,
+                    at_s=number * 60 + 1,
+                    cost_usd=0.5 if number == 1 else 0.01,
+                    tokens=Tokens(90_000 if number == 2 else 100, 20),
+                    finish=FinishReason.LENGTH if number == 6 else FinishReason.STOP,
+                ),
+                *(chat(number, 10 + i, at_s=number * 60 + 2 + i / 10, lasts_s=0.05) for i in range(9 * (number == 3))),
+                tool(
+                    number,
+                    3,
+                    at_s=number * 60 + 5,
+                    lasts_s=12 if number == 7 else 0.5,
+                    cost_usd=3.0 if number == 8 else 0.1,
+                    attempt=4 if number == 5 else 1,
+                ),
+            ]
+        )
+    return store
+
+
+@pytest.mark.parametrize(("kind", "worst"), WORST_BY_KIND.items(), ids=str)
+def test_the_worst_of_a_kind_comes_first(store: SqliteTrajectories, kind: Kind, worst: int) -> None:
+    """Each kind puts trajectories in order by what it is about; what goes before the onset is left out."""
+    ids, _ = at_fault(store, finding(kind), "shop", END)
+    assert ids[0] == trace_id(worst)
+    later = replace(finding(kind), onset=EPOCH + timedelta(hours=1))
+    assert at_fault(store, later, "shop", END)[0] == ()
+
+
+def test_silence_has_nobody_to_blame(store: SqliteTrajectories) -> None:
+    """What did not run has no trajectory."""
+    assert at_fault(store, finding(Kind.SILENCE), "shop", END) == ((), ())
+
+
+def test_missed_goals_are_those_that_failed_or_broke(store: SqliteTrajectories) -> None:
+    """A goal is missed where an evaluation says so, and where the run broke."""
+    assert at_fault(store, finding(Kind.SUCCESS), "shop", END)[0] == (trace_id(9), trace_id(10))

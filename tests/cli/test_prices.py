@@ -1,0 +1,41 @@
+"""What has no price is said: `analyzer doctor` lists models and tools whose cost is not counted."""
+
+from __future__ import annotations
+
+import json
+
+from support.cli import analyzer
+from support.otlp_requests import request, span
+
+
+def prices(tmp_path, rule: str) -> str:
+    """Ingest one run with a priced model and two calls of Trino; return what doctor says of prices."""
+    parent = f"{1:016x}"
+    tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "trino_query"}
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 9}
+    spans = [
+        span(1, attributes={"gen_ai.operation.name": "invoke_agent"}),
+        span(2, attributes=chat, parentSpanId=parent),
+        span(3, attributes=tool | {"trino.bytes": 7}, parentSpanId=parent),
+        span(4, attributes=tool, parentSpanId=parent),
+    ]
+    (tmp_path / "run.json").write_text(json.dumps(request(*spans)))
+    (tmp_path / "analyzer.toml").write_text(rule)
+    env = {"ANALYZER_CONFIG": str(tmp_path / "analyzer.toml")}
+    store = ("--store", str(tmp_path / "s.db"))
+    assert analyzer("ingest", str(tmp_path / "run.json"), *store, env=env).code == 0
+    found = json.loads(analyzer("doctor", "--json", *store, env=env).stdout)
+    return next(check["detail"] for check in found["checks"] if check["name"] == "prices")
+
+
+def test_a_tool_whose_rule_cannot_be_followed_is_listed(tmp_path):
+    """A rule that asks for an attribute which one of two calls lacks: that call is named, and not 0."""
+    rule = '[tool_costs."trino_*"]\nusd_per_unit = 5.0\nunit_attribute = "trino.bytes"\n'
+    assert prices(tmp_path, rule) == (
+        "the rule of trino_query (1 calls) could not be followed, or is newer: their cost is not counted"
+    )
+
+
+def test_a_tool_without_a_rule_is_no_gap(tmp_path):
+    """Where nobody said what a tool costs, nothing is missing."""
+    assert prices(tmp_path, "") == "every model seen has a price"
