@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "incidents": "List and show incidents.",
     "traces": "List, show, compare and search trajectories.",
     "why-not": "Say why the detectors are silent about an agent.",
+    "backtest": "Show what scheduled runs would have filed, and how often.",
     "store": "Show what the store takes, and delete what is old.",
     "doctor": "Show every setting with its source and check every connection.",
 }

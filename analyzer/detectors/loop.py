@@ -8,14 +8,15 @@ trajectories and `of` the agent's suspects; `excess_usd` is what every step afte
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from analyzer.detectors.base import Replay
 from analyzer.detectors.loops.classify import is_failing
 from analyzer.detectors.loops.reading import reading_of
 from analyzer.detectors.loops.scan import Loop, scan
-from analyzer.types.metric import Window
+from analyzer.types.metric import Series, Window
 from analyzer.types.reading import Reading
 from analyzer.types.report import Finding, Kind, SpanEvidence, Subject
 from analyzer.types.steps import Step
@@ -55,12 +56,22 @@ class LoopDetector:
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return one finding per agent and repeating tool, the most wasteful first."""
+        return self.found_by(window, lambda _trace_id, steps: scan(steps))
+
+    def replay(self, series: Sequence[Series]) -> Replay:  # noqa: ARG002 - it looks at trajectories
+        """See `base.Replaying`: each trajectory is scanned once."""
+        return _Scanned(self)
+
+    def found_by(
+        self, window: Window, loops_of: Callable[[str, Sequence[Step]], Sequence[Loop]]
+    ) -> tuple[Finding, ...]:
+        """Return the findings of a window, given what finds the loops of a trajectory."""
         groups: dict[tuple[str, str | None], list[_Looping]] = defaultdict(list)
         suspects: dict[str, int] = defaultdict(int)
         for trace_id, steps in sorted(window.suspects.items()):
             agent = window.agent_of(trace_id)
             suspects[agent] += 1
-            for loop in scan(steps):
+            for loop in loops_of(trace_id, steps):
                 if loop.confidence >= self.settings.confidence_min:
                     groups[agent, loop.tool].append(_Looping(trace_id, steps, loop))
         found = [
@@ -125,6 +136,23 @@ class LoopDetector:
             fields["status_message"] = step.status_message
         quotes = {name: _quote(text, self.settings.quote_chars_max) for name, text in fields.items()}
         return [SpanEvidence("", trace_id, step.span_id, name, quote) for name, quote in quotes.items() if quote]
+
+
+class _Scanned:
+    """The detector with what it found in each trajectory: the loops, and not the steps."""
+
+    def __init__(self, detector: LoopDetector) -> None:
+        self._detector = detector
+        self._known: dict[tuple[str, int], Sequence[Loop]] = {}
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        return self._detector.found_by(window, self._loops_of)
+
+    def _loops_of(self, trace_id: str, steps: Sequence[Step]) -> Sequence[Loop]:
+        key = trace_id, len(steps)
+        if key not in self._known:
+            self._known[key] = scan(steps)
+        return self._known[key]
 
 
 def dated(findings: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:

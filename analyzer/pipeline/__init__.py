@@ -11,7 +11,8 @@ detector back. `backtest` repeats the computed phases at many moments of the pas
 """
 
 from analyzer.pipeline.app import App
+from analyzer.pipeline.backtest import backtest
 from analyzer.pipeline.run import ask, run
 from analyzer.pipeline.why_not import why_not
 
-__all__ = ["App", "ask", "run", "why_not"]
+__all__ = ["App", "ask", "backtest", "run", "why_not"]

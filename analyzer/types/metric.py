@@ -176,6 +176,25 @@ class Series:
         """Unix seconds at the end of the last tick."""
         return self.start_s + len(self.count) * TICK_S
 
+    def until(self, end_s: float) -> Series:
+        """Return the ticks that had ended by a moment, in Unix seconds."""
+        ended = max(min(len(self.count), math.floor((end_s - self.start_s) / TICK_S)), 0)
+        if ended == len(self.count):
+            return self
+        cut, sketches, unpriced = slice(ended), self.sketches, self.unpriced
+        if unpriced is not None:
+            parts = (part[cut] for part in (unpriced.trajectories, unpriced.calls, unpriced.inferences))
+            unpriced = Unpriced(*parts)
+            unpriced = unpriced if any(unpriced.calls) else None
+        return replace(
+            self,
+            count=self.count[cut],
+            total=self.total[cut],
+            sketches=sketches.until(ended) if isinstance(sketches, FlatSketches) else sketches and sketches[cut],
+            hit=None if self.hit is None else self.hit[cut],
+            unpriced=unpriced,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Choices:
@@ -197,6 +216,17 @@ class Choices:
     """Trajectories per hour that had the choice."""
     failed: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Choice -> those of `picked` that missed their goal or broke."""
+
+    def until(self, end_s: float) -> Choices:
+        """Return the hours that had ended by a moment, in Unix seconds, and what had been chosen by then."""
+        ended = max(min(len(self.of), math.floor((end_s - self.start_s) / HOUR_S)), 0)
+        if ended == len(self.of):
+            return self
+        cut = slice(ended)
+        picked = {choice: counts[cut] for choice, counts in self.picked.items() if any(counts[cut])}
+        failed = {choice: counts[cut] for choice, counts in self.failed.items() if choice in picked}
+        return replace(self, picked=picked, of=self.of[cut], failed=failed)
+
     offered_s: Mapping[str, float] = field(default_factory=dict)
     """Tool -> Unix seconds at which it was first among the definitions sent to the model, as far as traces hold them: a
     tool that came with a deploy may be a new name, one that was there all the time is another choice."""

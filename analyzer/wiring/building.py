@@ -15,7 +15,7 @@ from analyzer.agent.explainer import Explainer
 from analyzer.agent.investigate import Means
 from analyzer.agent.limits import Limits
 from analyzer.config import Settings
-from analyzer.detectors import DETECTORS
+from analyzer.detectors import DETECTORS, Detector
 from analyzer.detectors.budget import budgeted
 from analyzer.detectors.configure import configured
 from analyzer.errors import DeliveryError
@@ -32,6 +32,7 @@ from analyzer.render.outline import report_outline
 from analyzer.retry import retrying
 from analyzer.selfwatch.recorder import Recorder
 from analyzer.stores.incidents import SqliteIncidents
+from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
@@ -57,7 +58,7 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
             trajectories=store,
             incidents=memory,
             metrics=metrics,
-            detectors=budgeted(configured(DETECTORS, settings.detectors), settings.budgets),
+            detectors=_detectors(settings),
             explainer=Explainer(means, settings.case_tokens),
             deliver=send,
             document=_document,
@@ -77,7 +78,7 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
 def build_reader(settings: Settings) -> Iterator[App]:
     """Put an App together for walks that keep and send nothing: rules explain, nobody is told, no trace is left."""
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(settings))
+        store = stack.enter_context(open_store(settings, RecallingTrajectories))
         metrics = open_prometheus(settings)
         watch = Unwatched()
         means = _means(replace(settings, llm="off"), store, metrics, watch)
@@ -85,7 +86,7 @@ def build_reader(settings: Settings) -> Iterator[App]:
             trajectories=store,
             incidents=SqliteIncidents(store.connection),
             metrics=metrics,
-            detectors=configured(DETECTORS, settings.detectors),
+            detectors=_detectors(settings),
             explainer=Explainer(means, settings.case_tokens),
             deliver=_nobody,
             document=_document,
@@ -98,6 +99,10 @@ def build_reader(settings: Settings) -> Iterator[App]:
             budget_usd=0.0,
             investigations_max=0,
         )
+
+
+def _detectors(settings: Settings) -> tuple[Detector, ...]:
+    return configured(budgeted(DETECTORS, settings.budgets), settings.detectors)
 
 
 def _document(report: Report) -> str:

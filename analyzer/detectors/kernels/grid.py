@@ -63,10 +63,14 @@ class Grid:
         return math.floor((at_s - self.start_s) / TICK_S)
 
 
-def grid_of(series: Series, end: datetime) -> Grid:
+def ticks_ended(series: Series, end: datetime) -> int:
+    """Return how many ticks of a series had ended by a moment."""
+    return max(min(len(series.count), math.floor((end.timestamp() - series.start_s) / TICK_S)), 0)
+
+
+def grid_of(series: Series, end: datetime | None = None) -> Grid:
     """Lay a series on the grid, as it was known at `end`: a tick that had not ended by then is left out."""
-    ended = min(len(series.count), math.floor((end.timestamp() - series.start_s) / TICK_S))
-    ended = max(ended, 0)
+    ended = len(series.count) if end is None else ticks_ended(series, end)
     offset = (series.start_s % DAY_S) // TICK_S
     ticks = math.ceil((offset + ended) / TICKS_PER_DAY) * TICKS_PER_DAY
     count, total = _array(series.count, ended), _array(series.total, ended)
