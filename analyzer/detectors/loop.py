@@ -16,7 +16,7 @@ from analyzer.detectors.base import Replay
 from analyzer.detectors.loops.classify import is_failing
 from analyzer.detectors.loops.reading import reading_of
 from analyzer.detectors.loops.scan import Loop, scan
-from analyzer.types.metric import Series, Window
+from analyzer.types.metric import Window
 from analyzer.types.reading import Reading
 from analyzer.types.report import Finding, Kind, SpanEvidence, Subject
 from analyzer.types.steps import Step
@@ -58,7 +58,7 @@ class LoopDetector:
         """Return one finding per agent and repeating tool, the most wasteful first."""
         return self.found_by(window, lambda _trace_id, steps: scan(steps))
 
-    def replay(self, series: Sequence[Series]) -> Replay:  # noqa: ARG002 - it looks at trajectories
+    def replay(self, whole: Window) -> Replay:  # noqa: ARG002 - it looks at trajectories
         """See `base.Replaying`: each trajectory is scanned once."""
         return _Scanned(self)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from analyzer.detectors.base import Detector, Replay, replay_of
-from analyzer.types.metric import Series, Window
+from analyzer.types.metric import Window
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
 
@@ -102,23 +102,23 @@ class PerAgent:
             return (Reading(self.name, self.kind, Subject(agent=agent), Gate.OFF, why),)
         return detector.explain(window, agent)
 
-    def replay(self, series: Sequence[Series]) -> Replay:
+    def replay(self, whole: Window) -> Replay:
         """See `base.Replaying`."""
-        return _Replayed(self, series)
+        return _Replayed(self, whole)
 
 
 class _Replayed:
     """The variants, each walked through the series once."""
 
-    def __init__(self, whole: PerAgent, series: Sequence[Series]) -> None:
-        self._whole, self._series = whole, series
+    def __init__(self, detector: PerAgent, whole: Window) -> None:
+        self._detector, self._whole = detector, whole
         self._known: dict[Key, Replay | None] = {}
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
-        return self._whole.gathered(window, self._variant)
+        return self._detector.gathered(window, self._variant)
 
     def _variant(self, key: Key) -> Replay | None:
         if key not in self._known:
-            detector = self._whole.variant(key)
-            self._known[key] = None if detector is None else replay_of(detector, self._series)
+            detector = self._detector.variant(key)
+            self._known[key] = None if detector is None else replay_of(detector, self._whole)
         return self._known[key]

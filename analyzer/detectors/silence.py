@@ -60,9 +60,9 @@ class SilenceDetector:
         agents = [series for series in window.series if series.signal is Signal.VOLUME]
         return self.findings(self.watched(agents, window.end), agents, window)
 
-    def replay(self, series: Sequence[Series]) -> Replay:
+    def replay(self, whole: Window) -> Replay:
         """See `base.Replaying`."""
-        return _Replayed(self, series)
+        return _Replayed(self, whole)
 
     def watched(self, agents: Sequence[Series], end: datetime | None) -> _Watched:
         """Walk the arrivals of a fleet and of each of its agents up to a moment; None: all that there are."""
@@ -151,9 +151,9 @@ class SilenceDetector:
 class _Replayed:
     """The detector over arrivals that are walked once for each set of agents that are known: it grows by new ones."""
 
-    def __init__(self, detector: SilenceDetector, series: Sequence[Series]) -> None:
+    def __init__(self, detector: SilenceDetector, whole: Window) -> None:
         self._detector = detector
-        self._whole = {(one.subject, one.start_s): one for one in series if one.signal is Signal.VOLUME}
+        self._whole = {(one.subject, one.start_s): one for one in whole.series if one.signal is Signal.VOLUME}
         self._watched: dict[tuple[tuple[Subject, int], ...], _Watched] = {}
 
     def detect(self, window: Window) -> tuple[Finding, ...]:

@@ -52,6 +52,7 @@ class Loaded:
     """What is known over a stretch of time, from which the windows of its moments are cut."""
 
     start: datetime
+    end: datetime
     stored: Sequence[Series]
     """From the store."""
     metered: Sequence[Series]
@@ -75,6 +76,7 @@ class Loaded:
         chosen_often = [one.until(at_s) for one in self.choices]
         return Loaded(
             self.start,
+            at,
             [one for one in stored if any(one.count)],
             [one for one in metered if any(one.count)],
             [one for one in chosen_often if sum(one.of) >= CHOICES_MIN],
@@ -100,7 +102,7 @@ def load(
 ) -> Loaded:
     """Load series and choices of a time. Raises StoreError; a dead Prometheus is a Gap."""
     metered, gaps = ([], []) if source is None else _metered(source, queries, start, end)
-    return Loaded(start, store.series(start, end), metered, store.choices(start, end), tuple(gaps))
+    return Loaded(start, end, store.series(start, end), metered, store.choices(start, end), tuple(gaps))
 
 
 def _metered(

@@ -121,7 +121,8 @@ class _Replayed:
 
 
 def _replayed(detectors: Sequence[Detector], loaded: Loaded) -> tuple[Detector, ...]:
-    return tuple(_Replayed(detector, replay_of(detector, loaded.series)) for detector in detectors)
+    whole = Window(loaded.start, loaded.end, series=loaded.series, choices=tuple(loaded.choices))
+    return tuple(_Replayed(detector, replay_of(detector, whole)) for detector in detectors)
 
 
 def _explained(app: App, incident: Incident) -> Incident:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -78,7 +79,14 @@ class FlatSketches(Sequence[Sketch]):
     def until(self, tick: int) -> FlatSketches:
         """Return the sketches of the ticks before one."""
         stop = bisect_left(self.ticks, tick)
-        return FlatSketches(min(tick, self.length), self.ticks[:stop], self.bins[:stop], self.units[:stop])
+        return FlatSketches(
+            min(tick, self.length), *(_first(part, stop) for part in (self.ticks, self.bins, self.units))
+        )
+
+
+def _first(part: Sequence[int], stop: int) -> Sequence[int]:
+    """Return the first entries, without a copy where that can be: a backtest cuts every series at every run."""
+    return memoryview(part)[:stop] if isinstance(part, array) else part[:stop]
 
 
 class Signal(StrEnum):
@@ -226,6 +234,13 @@ class Choices:
         picked = {choice: counts[cut] for choice, counts in self.picked.items() if any(counts[cut])}
         failed = {choice: counts[cut] for choice, counts in self.failed.items() if choice in picked}
         return replace(self, picked=picked, of=self.of[cut], failed=failed)
+
+    def of_values(self, values: Collection[str]) -> Choices:
+        """Return the same with some of the values only."""
+        picked, failed = (
+            {value: part[value] for value in values if value in part} for part in (self.picked, self.failed)
+        )
+        return replace(self, picked=picked, failed=failed)
 
     offered_s: Mapping[str, float] = field(default_factory=dict)
     """Tool -> Unix seconds at which it was first among the definitions sent to the model, as far as traces hold them: a

@@ -65,11 +65,11 @@ class AmountDetector:
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return one finding per episode that is open, or was seen to end inside the window."""
-        return _Walked(self, ()).detect(window)
+        return _Walked(self).detect(window)
 
-    def replay(self, series: Sequence[Series]) -> Replay:
+    def replay(self, whole: Window) -> Replay:
         """See `base.Replaying`."""
-        return _Walked(self, series)
+        return _Walked(self, whole.series)
 
     def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
         """Return where the detector stands with each series of an agent."""
@@ -108,11 +108,11 @@ class EventDetector:
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return one finding per episode that is open, or was seen to end inside the window."""
-        return _Walked(self, ()).detect(window)
+        return _Walked(self).detect(window)
 
-    def replay(self, series: Sequence[Series]) -> Replay:
+    def replay(self, whole: Window) -> Replay:
         """See `base.Replaying`."""
-        return _Walked(self, series)
+        return _Walked(self, whole.series)
 
     def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
         """Return where the detector stands with each series of an agent."""
@@ -139,7 +139,7 @@ def key_of(series: Series) -> SeriesKey:
 class _Walked:
     """A detector that walks each series once, whole where it is known, and reports as of each window's end."""
 
-    def __init__(self, detector: SeriesDetector, series: Sequence[Series]) -> None:
+    def __init__(self, detector: SeriesDetector, series: Sequence[Series] = ()) -> None:
         self._detector = detector
         self._whole = {key_of(one): one for one in series if one.signal is detector.signal}
         self._walks: dict[SeriesKey, Walk[Any]] = {}
