@@ -1,1 +1,1 @@
-"""The analyst on call for fleets of LLM agents. `pipeline.py` is the place to start reading."""
+"""The analyst on call for fleets of LLM agents. `pipeline` is the place to start reading."""

@@ -220,7 +220,7 @@ BREACHES: list[tuple[Rule, str, str]] = [
     (wrong_floors, "attic/bad.py", "'''Nowhere.'''\n"),
     (wrong_floors, "config.py", "from analyzer.masking import Masker\n"),
     (heavy_types, "types/bad.py", "import numpy\n"),
-    (wrong_doors, "pipeline.py", "import anthropic\n"),
+    (wrong_doors, "pipeline/run.py", "import anthropic\n"),
     (wrong_doors, "agent/investigator.py", "from anthropic.types import Message\n"),
     (wrong_doors, "metrics/rollups.py", "from prometheus_api_client import PrometheusConnect\n"),
     (wrong_doors, "notify/deliver.py", "import tenacity\n"),
@@ -230,8 +230,8 @@ BREACHES: list[tuple[Rule, str, str]] = [
     (without_docstring, "wiring.py", "x = 1\n"),
     (readers_of_the_environment, "wiring.py", "import os\nos.environ['X']\n"),
     (readers_of_the_environment, "wiring.py", "from os import getenv\n"),
-    (talkers, "pipeline.py", "print('hello')\n"),
-    (talkers, "pipeline.py", "import sys\nsys.exit(1)\n"),
+    (talkers, "pipeline/run.py", "print('hello')\n"),
+    (talkers, "pipeline/run.py", "import sys\nsys.exit(1)\n"),
 ]
 
 

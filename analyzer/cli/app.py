@@ -21,11 +21,14 @@ COMMANDS: Mapping[str, str] = {
     "ask": "Ask about one trajectory.",
     "incidents": "List and show incidents.",
     "traces": "List, show, compare and search trajectories.",
+    "why-not": "Say why the detectors are silent about an agent.",
+    "backtest": "Show what scheduled runs would have filed, and how often.",
     "change": "Record what changed where no span shows it.",
     "store": "Show what the store takes, and delete what is old.",
     "doctor": "Show every setting with its source and check every connection.",
 }
-"""Each is the module `analyzer.cli.<name>` with a click command `command`; the text spares `--help` the import."""
+"""Each is the module `analyzer.cli.<name>` (with _ for -) and its click command `command`; the text spares `--help` the
+import."""
 
 FAILED = 4
 INTERRUPTED = 130
@@ -43,7 +46,7 @@ class LazyGroup(click.Group):
         """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(f"analyzer.cli.{cmd_name}").command
+        command = importlib.import_module(f"analyzer.cli.{cmd_name.replace('-', '_')}").command
         assert isinstance(command, click.Command)  # noqa: S101 - a command module without a command cannot ship
         return command
 

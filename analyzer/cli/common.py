@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ import click
 from analyzer.config import Loaded, load, parse_time
 
 if TYPE_CHECKING:
-    from analyzer.types.report import Report
+    from analyzer.types.report import Gap, Report
 
 DONE, FAIL_ON, USAGE, GAPS, FAILED = 0, 1, 2, 3, 4
 """The exit codes of the contract."""
@@ -49,11 +49,16 @@ def say_notes(report: Report) -> None:
     """
     from analyzer.types.report import REPEATED
 
-    for gap in report.gaps:
-        click.echo(f"could not see {gap.what}: {gap.why} ({gap.hint})", err=True)
+    say_gaps(report.gaps)
     for name, text in report.notes.items():
         if name == REPEATED or sys.stderr.isatty():
             click.echo(f"{name}: {text}", err=True)
+
+
+def say_gaps(gaps: Iterable[Gap]) -> None:
+    """Say on standard error what could not be seen, a line each."""
+    for gap in gaps:
+        click.echo(f"could not see {gap.what}: {gap.why} ({gap.hint})", err=True)
 
 
 def columns() -> int:

@@ -10,6 +10,7 @@ from typing import Self
 import click
 
 _EVERY_S = 0.1
+_BAR_COLUMNS = 30
 
 
 class Counting:
@@ -68,3 +69,32 @@ class Phases:
         done = self._names.index(name)
         bar = "#" * done + "-" * (len(self._names) - done)
         click.echo(f"\r\x1b[K[{bar}] {name}", nl=False, err=True)
+
+
+class Bar:
+    """A bar over work whose length is known."""
+
+    def __init__(self, noun: str) -> None:
+        self._noun = noun
+        self._drawn = 0.0
+        self._live = sys.stderr.isatty()
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wipe the line: what was done is said elsewhere."""
+        if self._live:
+            click.echo("\r\x1b[K", nl=False, err=True)
+
+    def __call__(self, done: int, of: int) -> None:
+        """Draw how much is done if the last drawing is old enough."""
+        now = time.monotonic()
+        if self._live and now - self._drawn > _EVERY_S:
+            self._drawn = now
+            full = done * _BAR_COLUMNS // max(of, 1)
+            bar = "#" * full + "-" * (_BAR_COLUMNS - full)
+            click.echo(f"\r\x1b[K[{bar}] {done:,} of {of:,} {self._noun}", nl=False, err=True)

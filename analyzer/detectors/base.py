@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from analyzer.types.metric import Window
 from analyzer.types.reading import Reading
@@ -28,3 +28,27 @@ class Detector(Protocol):
 
         One reading for each subject of the agent that it looks at; a single one where it has nothing to look at.
         """
+
+
+class Replay(Protocol):
+    """A detector that has looked through a whole stretch of time, and answers for any moment in it."""
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        """Return what `Detector.detect` returns for a window whose series and choices are cut from the whole."""
+
+
+@runtime_checkable
+class Replaying(Protocol):
+    """A detector that can be asked about many moments for little more than about one; optional."""
+
+    def replay(self, whole: Window) -> Replay:
+        """Return the detector over series and choices that end later than the windows it will be asked about.
+
+        It must see no further than a detector does: what it says of a window does not depend on what came after. The
+        whole holds nothing but series, from both sources, and choices; trajectories come with each window.
+        """
+
+
+def replay_of(detector: Detector, whole: Window) -> Replay:
+    """Return a detector for many moments of one stretch; one that cannot replay is asked each time anew."""
+    return detector.replay(whole) if isinstance(detector, Replaying) else detector

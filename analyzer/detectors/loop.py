@@ -8,10 +8,11 @@ trajectories and `of` the agent's suspects; `excess_usd` is what every step afte
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from analyzer.detectors.base import Replay
 from analyzer.detectors.loops.classify import is_failing
 from analyzer.detectors.loops.reading import reading_of
 from analyzer.detectors.loops.scan import Loop, scan
@@ -19,7 +20,6 @@ from analyzer.types.metric import Window
 from analyzer.types.reading import Reading
 from analyzer.types.report import Finding, Kind, SpanEvidence, Subject
 from analyzer.types.steps import Step
-from analyzer.types.trajectory import UNKNOWN_AGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,22 @@ class LoopDetector:
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return one finding per agent and repeating tool, the most wasteful first."""
+        return self.found_by(window, lambda _trace_id, steps: scan(steps))
+
+    def replay(self, whole: Window) -> Replay:  # noqa: ARG002 - it looks at trajectories
+        """See `base.Replaying`: each trajectory is scanned once."""
+        return _Scanned(self)
+
+    def found_by(
+        self, window: Window, loops_of: Callable[[str, Sequence[Step]], Sequence[Loop]]
+    ) -> tuple[Finding, ...]:
+        """Return the findings of a window, given what finds the loops of a trajectory."""
         groups: dict[tuple[str, str | None], list[_Looping]] = defaultdict(list)
         suspects: dict[str, int] = defaultdict(int)
         for trace_id, steps in sorted(window.suspects.items()):
-            agent = _whose(window, trace_id, steps)
+            agent = window.agent_of(trace_id)
             suspects[agent] += 1
-            for loop in scan(steps):
+            for loop in loops_of(trace_id, steps):
                 if loop.confidence >= self.settings.confidence_min:
                     groups[agent, loop.tool].append(_Looping(trace_id, steps, loop))
         found = [
@@ -72,7 +82,7 @@ class LoopDetector:
 
     def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
         """Return where the rules stand with the agent's suspects."""
-        suspects = [steps for trace_id, steps in window.suspects.items() if _whose(window, trace_id, steps) == agent]
+        suspects = [steps for trace_id, steps in window.suspects.items() if window.agent_of(trace_id) == agent]
         return (reading_of(suspects, agent, self.settings.confidence_min, self.name),)
 
     def _finding(self, window: Window, subject: Subject, looping: Sequence[_Looping], of: int) -> Finding:
@@ -128,6 +138,23 @@ class LoopDetector:
         return [SpanEvidence("", trace_id, step.span_id, name, quote) for name, quote in quotes.items() if quote]
 
 
+class _Scanned:
+    """The detector with what it found in each trajectory: the loops, and not the steps."""
+
+    def __init__(self, detector: LoopDetector) -> None:
+        self._detector = detector
+        self._known: dict[tuple[str, int], Sequence[Loop]] = {}
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        return self._detector.found_by(window, self._loops_of)
+
+    def _loops_of(self, trace_id: str, steps: Sequence[Step]) -> Sequence[Loop]:
+        key = trace_id, len(steps)
+        if key not in self._known:
+            self._known[key] = scan(steps)
+        return self._known[key]
+
+
 def dated(findings: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:
     """Return findings of a window with their beginnings, as far as findings from the history before it show them."""
     began: dict[tuple[Kind, Subject], datetime] = {}
@@ -153,12 +180,3 @@ def _quote(text: str, chars_max: int) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     line = next((line for line in lines[:40] if is_failing(line)), lines[0] if lines else "")
     return line[:chars_max].strip()
-
-
-def _whose(window: Window, trace_id: str, steps: Sequence[Step]) -> str:
-    summary = window.summaries.get(trace_id)
-    return summary.agent if summary is not None else _agent_of(steps)
-
-
-def _agent_of(steps: Sequence[Step]) -> str:
-    return next((step.agent for step in steps if step.agent), UNKNOWN_AGENT)

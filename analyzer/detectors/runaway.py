@@ -18,7 +18,7 @@ import numpy as np
 from analyzer.detectors.kernels.events import log_tail
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR
 from analyzer.detectors.kernels.proportion import overdispersion
-from analyzer.types.metric import BIN_WIDTH, TICK_S, OpenTrajectory, Series, Signal, Usual, Window
+from analyzer.types.metric import BIN_WIDTH, TICK_S, FlatSketches, OpenTrajectory, Series, Signal, Usual, Window
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
 from analyzer.types.trajectory import TrajectorySummary
@@ -190,18 +190,22 @@ class RunawayDetector:
         ended = max(math.floor((window.end.timestamp() - series.start_s) / TICK_S), 0)
         units = np.asarray(series.count[:ended], dtype=np.float64)
         lowest = math.ceil(math.log(measure.limit) / BIN_WIDTH)
-        sketches = (series.sketches or ())[:ended]
-        beyond = np.array([sum(n for at, n in sketch.items() if at >= lowest) for sketch in sketches], dtype=np.float64)
+        sketches = series.sketches if series.sketches is not None else ()
+        flat = (sketches if isinstance(sketches, FlatSketches) else FlatSketches.of(sketches)).until(ended)
+        ticks, bins, used = (np.asarray(part, dtype=np.int64) for part in (flat.ticks, flat.bins, flat.units))
+        far = bins >= lowest
+        counted = np.bincount(ticks[far], weights=used[far], minlength=len(units))[: len(units)]
+        beyond = counted.astype(np.float64)
         # What is judged must not be what it is judged by.
         past = max(len(units) - TICKS_PER_DAY, 0) // TICKS_PER_HOUR * TICKS_PER_HOUR
-        record = max((max(sketch) for sketch in sketches[:past] if sketch), default=None)
-        if record is None:
+        before = bins[ticks < past]
+        if not len(before):
             return measure
         rate = (float(beyond[:past].sum()) + 0.5) / (float(units[:past].sum()) + 1)
         tau2 = overdispersion(beyond[:past], units[:past], np.full(past, rate))
         return replace(
             measure,
-            record=math.exp((record + 1) * BIN_WIDTH),
+            record=math.exp((int(before.max()) + 1) * BIN_WIDTH),
             history=round(units[:past].sum()),
             many=any(self._more(units, beyond, hours, open_, rate, tau2) for hours in WINDOWS_H),
             finished=round(units[past:].sum()),

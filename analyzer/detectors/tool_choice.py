@@ -7,16 +7,18 @@ and `baseline` are the shares of the trajectories that pick it; `affected` count
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from analyzer.detectors.choosing.candidates import is_worse
+from analyzer.detectors.base import Replay
+from analyzer.detectors.choosing.candidates import Looked, is_worse
 from analyzer.detectors.choosing.likelihood import ChoiceSettings
 from analyzer.detectors.choosing.reading import reading_of
-from analyzer.detectors.choosing.tables import Table, tables
-from analyzer.detectors.choosing.walk import Shift, shifts_of
+from analyzer.detectors.choosing.tables import Table, commonest, tables
+from analyzer.detectors.choosing.walk import Shift, first_look, past, shifts_among, shifts_of
 from analyzer.types.choices import TABLES, TOOL, Shifted
-from analyzer.types.metric import Window
+from analyzer.types.metric import Choices, Window
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
 
@@ -39,12 +41,22 @@ class ToolChoiceDetector:
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return at most one finding per agent and tool: the plainest shift that is open or ended in the window."""
-        by_agent: dict[str | None, list[Table]] = defaultdict(list)
-        for table in tables(window.choices, window.end):
-            by_agent[table.agent].append(table)
+        return self.found_by(window, lambda own: shifts_of(tables(own, window.end), self.settings))
+
+    def replay(self, whole: Window) -> Replay:
+        """See `base.Replaying`."""
+        return _Replayed(self, whole)
+
+    def found_by(
+        self, window: Window, walk: Callable[[Sequence[Choices]], Sequence[tuple[Table, Shift]]]
+    ) -> tuple[Finding, ...]:
+        """Return the findings of a window, given what walks through the choices of one agent."""
+        by_agent: dict[str, list[Choices]] = defaultdict(list)
+        for one in window.choices:
+            by_agent[one.subject.agent or ""].append(one)
         best: dict[Subject, list[Finding]] = defaultdict(list)
-        for _, own in sorted(by_agent.items(), key=lambda entry: entry[0] or ""):
-            for table, shift in shifts_of(own, self.settings):
+        for _, own in sorted(by_agent.items()):
+            for table, shift in walk(own):
                 if shift.closed is None or table.time(shift.closed + 1) > window.start:
                     finding = self._finding(table, shift)
                     best[finding.subject].append(finding)
@@ -96,6 +108,54 @@ class ToolChoiceDetector:
             note=_note(table, shift, choice, hits, of, expected),
             shifted=choice,
         )
+
+
+_Places = tuple[tuple[Any, ...], ...]
+"""The strata of a table, each with the values that were ever picked in it."""
+
+
+class _Replayed:
+    """The detector over choices that are walked once for each set of kinds of task and values that are known."""
+
+    def __init__(self, detector: ToolChoiceDetector, whole: Window) -> None:
+        self._detector, self._end = detector, whole.end
+        self._whole = {_place(one): one for one in whole.choices}
+        self._looked: dict[_Places, list[tuple[Table, Looked]]] = {}
+        self._walks: dict[tuple[_Places, ...], Sequence[tuple[Table, Shift]]] = {}
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        return self._detector.found_by(window, lambda own: self._past(own, window))
+
+    def _past(self, own: Sequence[Choices], window: Window) -> Sequence[tuple[Table, Shift]]:
+        """Return what a walk that ended with the window would have found.
+
+        What nobody had picked yet is not on its tables: a table with room for it would be another one. Of more values
+        than a table has room for, the commonest by then are on it.
+        """
+        settings = self._detector.settings
+        if not all(_place(one) in self._whole for one in own):
+            return shifts_of(tables(own, window.end), settings)
+        groups: dict[tuple[str, str], list[Choices]] = defaultdict(list)
+        for one in own:
+            groups[one.subject.tool or "", one.what].append(one)
+        known = tuple(
+            tuple((_place(one), tuple(sorted(values & one.picked.keys()))) for one in groups[at])
+            for at in sorted(groups)
+            for values in [set(commonest(groups[at]))]
+        )
+        if known not in self._walks:
+            self._walks[known] = shifts_among([pair for places in known for pair in self._look(places)], settings)
+        return past(self._walks[known], window.end)
+
+    def _look(self, places: _Places) -> list[tuple[Table, Looked]]:
+        if places not in self._looked:
+            whole = tables([self._whole[place].of_values(values) for place, values in places], self._end)
+            self._looked[places] = [(table, first_look(table, self._detector.settings)) for table in whole]
+        return self._looked[places]
+
+
+def _place(one: Choices) -> tuple[Any, ...]:
+    return one.subject, one.what, one.task, one.start_s
 
 
 def _expected(shift: Shift) -> float:

@@ -12,7 +12,8 @@ from analyzer.metrics.base import MetricSource
 from analyzer.metrics.series import chosen, prometheus_series
 from analyzer.metrics.usual import usual_of
 from analyzer.stores.base import Order, TrajectoryStore, UnpricedUse
-from analyzer.types.metric import TICK_S, Series, Signal, Window
+from analyzer.stores.choices import TRAJECTORIES_MIN as CHOICES_MIN
+from analyzer.types.metric import TICK_S, Choices, Series, Signal, Window
 from analyzer.types.report import Gap
 from analyzer.types.steps import Step
 from analyzer.types.trajectory import TrajectorySummary
@@ -34,6 +35,8 @@ PRICED_SHARE_MIN = 0.05
 """From here on the detector of costs takes note (docs/detectors/cost.md)."""
 COMPARED_TICKS = 15 * 86_400 // TICK_S
 """What the detectors' baselines reach back, and the day that they leave out."""
+WEEK_S, MONDAY_S = 7 * 86_400, 4 * 86_400
+"""Weeks begin on Mondays; 1970 began on a Thursday."""
 NAMED_MAX = 5
 """Models and agents named in one Gap before the rest is only counted."""
 
@@ -47,32 +50,94 @@ class Reach:
     history: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What is known over a stretch of time, from which the windows of its moments are cut."""
+
+    start: datetime
+    end: datetime
+    stored: Sequence[Series]
+    """From the store."""
+    metered: Sequence[Series]
+    """From Prometheus."""
+    choices: Sequence[Choices]
+    gaps: tuple[Gap, ...]
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """All series of both sources."""
+        return (*self.stored, *self.metered)
+
+    def until(self, at: datetime) -> Loaded:
+        """Return what was known at a moment, as far as the times of what is stored tell.
+
+        What ran at that moment and ended later counts when it ended. A run at that moment would have known a little
+        less or more of it: trajectories whose top span never came, and the tool calls of those that still ran.
+        """
+        at_s = at.timestamp()
+        stored, metered = ([one.until(at_s) for one in series] for series in (self.stored, self.metered))
+        chosen_often = [one.until(at_s) for one in self.choices]
+        return Loaded(
+            self.start,
+            at,
+            [one for one in stored if any(one.count)],
+            [one for one in metered if any(one.count)],
+            [one for one in chosen_often if sum(one.of) >= CHOICES_MIN],
+            self.gaps,
+        )
+
+
+def history_start(reach: Reach) -> datetime:
+    """Return when the history of a run begins: at least as long ago as it should, at the beginning of a week.
+
+    All runs of a week learn from the same beginning, and so agree to the digit about what they have all seen.
+    """
+    start_s = (reach.at - max(reach.history, reach.lookback)).timestamp()
+    return datetime.fromtimestamp((start_s - MONDAY_S) // WEEK_S * WEEK_S + MONDAY_S, UTC)
+
+
+def load(
+    store: TrajectoryStore,
+    source: MetricSource | None,
+    queries: Mapping[str, Sequence[str]],
+    start: datetime,
+    end: datetime,
+) -> Loaded:
+    """Load series and choices of a time. Raises StoreError; a dead Prometheus is a Gap."""
+    metered, gaps = ([], []) if source is None else _metered(source, queries, start, end)
+    return Loaded(start, end, store.series(start, end), metered, store.choices(start, end), tuple(gaps))
+
+
+def _metered(
+    source: MetricSource, queries: Mapping[str, Sequence[str]], start: datetime, end: datetime
+) -> tuple[list[Series], list[Gap]]:
+    try:
+        metered, gaps = prometheus_series(source, queries, start, end)
+    except MetricsError as error:
+        hint = "the run went on from the store's trajectories; `analyzer doctor` checks the connection"
+        return [], [Gap("metrics from Prometheus", str(error), hint)]
+    if not metered and not gaps:
+        why = (
+            f"none of the configured queries found a series between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC"
+        )
+        hint = "set your metric names under [queries] in analyzer.toml, or unset ANALYZER_PROMETHEUS_URL"
+        gaps = [Gap("metrics from Prometheus", why, hint)]
+    return metered, gaps
+
+
 def collect(
     store: TrajectoryStore, source: MetricSource | None, queries: Mapping[str, Sequence[str]], reach: Reach
 ) -> Window:
     """Load the window. Raises StoreError; a dead Prometheus is a Gap and the store's own series take its place."""
-    start, history_start = reach.at - reach.lookback, reach.at - max(reach.history, reach.lookback)
-    series = store.series(history_start, reach.at)
-    usual = usual_of(series, reach.at, store.lost(history_start, reach.at))
-    gaps: list[Gap] = []
-    if source is not None:
-        try:
-            metered, gaps = prometheus_series(source, queries, history_start, reach.at)
-        except MetricsError as error:
-            hint = "the run went on from the store's trajectories; `analyzer doctor` checks the connection"
-            gaps = [Gap("metrics from Prometheus", str(error), hint)]
-        else:
-            if not metered and not gaps:
-                gaps = [
-                    Gap(
-                        "metrics from Prometheus",
-                        f"none of the configured queries found a series between {history_start:%Y-%m-%d %H:%M} and"
-                        f" {reach.at:%Y-%m-%d %H:%M} UTC",
-                        "set your metric names under [queries] in analyzer.toml, or unset ANALYZER_PROMETHEUS_URL",
-                    )
-                ]
-            series = chosen(series, metered)
-    gaps = [*gaps, *_unseen(store, series, start), *unpriced_gaps(store.unpriced(start, reach.at), series, start)]
+    return window_of(store, load(store, source, queries, history_start(reach), reach.at), reach)
+
+
+def window_of(store: TrajectoryStore, loaded: Loaded, reach: Reach) -> Window:
+    """Return the window of a run from what was known at its moment, and load its single trajectories."""
+    start = reach.at - reach.lookback
+    series = chosen(loaded.stored, loaded.metered)
+    gaps = [*loaded.gaps, *_unseen(store, series, start)]
+    gaps += unpriced_gaps(store.unpriced(start, reach.at), series, start)
     gaps += price_change_gaps(series, start)
     summaries = store.summaries(
         start=start, end=reach.at, order="repeats", repeats_min=REPEATS_MIN, limit=SUSPECTS_MAX + 1
@@ -87,9 +152,9 @@ def collect(
         series=tuple(series),
         suspects=suspects,
         summaries=_largest(store, reach.at) | {one.trace_id: one for one in summaries if one.trace_id in suspects},
-        choices=tuple(store.choices(history_start, reach.at)),
+        choices=tuple(loaded.choices),
         running=tuple(store.running(reach.at)),
-        usual=usual,
+        usual=usual_of(loaded.stored, reach.at, store.lost(history_start(reach), reach.at)),
         gaps=tuple(gaps),
     )
 

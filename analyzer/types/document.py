@@ -60,19 +60,19 @@ def incident_document(incident: Incident) -> Document:
         "severity": incident.severity.value,
         "kind": incident.kind.value,
         "title": incident.title,
-        "subject": _subject(incident.subject),
+        "subject": subject_document(incident.subject),
         "onset": time_text(incident.onset),
         "opened_at": time_text(incident.opened_at),
         "last_seen_at": time_text(incident.last_seen_at),
-        "observed": _finite(incident.observed),
-        "expected": _finite(incident.expected),
-        "ratio": _finite(incident.ratio),
+        "observed": finite(incident.observed),
+        "expected": finite(incident.expected),
+        "ratio": finite(incident.ratio),
         "unit": incident.unit,
         "affected": {"trajectories": incident.affected.trajectories, "of": incident.affected.of},
-        "excess_usd": _finite(incident.excess_usd),
+        "excess_usd": finite(incident.excess_usd),
         "account": [_factor(factor) for factor in incident.account],
         "changes": [_change(change) for change in incident.changes],
-        "findings": [_finding(finding) for finding in incident.findings],
+        "findings": [finding_document(finding) for finding in incident.findings],
         "trace_ids": list(incident.trace_ids),
         "diagnosis": None if incident.diagnosis is None else _diagnosis(incident.diagnosis),
         "evidence": [evidence_document(entry) for entry in _all_evidence(incident)],
@@ -98,7 +98,8 @@ def time_text(time: datetime) -> str:
     return aware.replace(tzinfo=None).isoformat(timespec=digits) + "Z"
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
+    """Return a number, or None for what JSON has no number for."""
     return value if value is not None and math.isfinite(value) else None
 
 
@@ -111,7 +112,7 @@ def _run(run: Run) -> Document:
         "trace_id": run.trace_id,
         "at": time_text(run.at),
         "window": {"start": time_text(run.start), "end": time_text(run.end)},
-        "duration_s": _finite(run.duration_s),
+        "duration_s": finite(run.duration_s),
         "trajectories_seen": run.trajectories_seen,
         "spans_seen": run.spans_seen,
         "llm": _use(run.llm),
@@ -123,23 +124,24 @@ def _use(use: ModelUse) -> Document:
         "calls": use.calls,
         "input_tokens": use.input_tokens,
         "output_tokens": use.output_tokens,
-        "cost_usd": _finite(use.cost_usd),
-        "budget_usd": _finite(use.budget_usd),
+        "cost_usd": finite(use.cost_usd),
+        "budget_usd": finite(use.budget_usd),
         "cache_read_tokens": use.cache_read_tokens,
         "cache_write_tokens": use.cache_write_tokens,
     }
 
 
-def _subject(subject: Subject) -> Document:
+def subject_document(subject: Subject) -> Document:
+    """Return what an anomaly is about; null where a part does not apply."""
     return {"agent": subject.agent, "version": subject.version, "model": subject.model, "tool": subject.tool}
 
 
 def _factor(factor: Factor) -> Document:
     return {
         "factor": factor.factor,
-        "from": _finite(factor.from_value),
-        "to": _finite(factor.to_value),
-        "share": _finite(factor.share),
+        "from": finite(factor.from_value),
+        "to": finite(factor.to_value),
+        "share": finite(factor.share),
     }
 
 
@@ -153,24 +155,25 @@ def _place(place: Place) -> Document:
     return {
         "where": dict(place.where),
         "way": place.way,
-        "share": _finite(place.share),
+        "share": finite(place.share),
         "trajectories": place.trajectories,
-        "expected": _finite(place.expected),
-        "observed": _finite(place.observed),
+        "expected": finite(place.expected),
+        "observed": finite(place.observed),
         "new": place.new,
     }
 
 
-def _finding(finding: Finding) -> Document:
+def finding_document(finding: Finding) -> Document:
+    """Return one finding as it stands in an incident; its evidence by id."""
     return {
         "detector": finding.detector,
         "kind": finding.kind.value,
-        "value": _finite(finding.value),
-        "baseline": _finite(finding.baseline),
-        "threshold": _finite(finding.threshold),
-        "score": _finite(finding.score),
+        "value": finite(finding.value),
+        "baseline": finite(finding.baseline),
+        "threshold": finite(finding.threshold),
+        "score": finite(finding.score),
         "evidence": [entry.id for entry in finding.evidence],
-        "subject": _subject(finding.subject),
+        "subject": subject_document(finding.subject),
         "onset": time_text(finding.onset),
         "onset_low": time_text(finding.onset_low),
         "onset_high": time_text(finding.onset_high),
@@ -178,7 +181,7 @@ def _finding(finding: Finding) -> Document:
         "recovered": _time_or_none(finding.recovered),
         "affected": finding.affected,
         "of": finding.of,
-        "excess_usd": _finite(finding.excess_usd),
+        "excess_usd": finite(finding.excess_usd),
         "trace_ids": list(finding.trace_ids),
         "note": finding.note,
         "shifted": _shifted(finding.shifted),
@@ -216,7 +219,7 @@ def _diagnosis(diagnosis: Diagnosis) -> Document:
         "category": diagnosis.category,
         "refutation": diagnosis.refutation,
         "as_of": _time_or_none(diagnosis.as_of),
-        "observed": _finite(diagnosis.observed),
+        "observed": finite(diagnosis.observed),
     }
 
 
@@ -245,7 +248,7 @@ def evidence_document(entry: Evidence) -> Document:
         "promql": entry.promql,
         "start": time_text(entry.start),
         "end": time_text(entry.end),
-        "step": _finite(entry.step),
-        "value": _finite(entry.value),
+        "step": finite(entry.step),
+        "value": finite(entry.value),
         "source": entry.source,
     }

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+from array import array
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import overload
 
 from analyzer.types.report import Gap, Subject
 from analyzer.types.steps import Step
-from analyzer.types.trajectory import TrajectorySummary
+from analyzer.types.trajectory import UNKNOWN_AGENT, TrajectorySummary
 
 TICK_S = 900
 """Length of a tick in seconds. 15 minutes: the grid on which the detectors' figures were simulated."""
@@ -78,7 +79,14 @@ class FlatSketches(Sequence[Sketch]):
     def until(self, tick: int) -> FlatSketches:
         """Return the sketches of the ticks before one."""
         stop = bisect_left(self.ticks, tick)
-        return FlatSketches(min(tick, self.length), self.ticks[:stop], self.bins[:stop], self.units[:stop])
+        return FlatSketches(
+            min(tick, self.length), *(_first(part, stop) for part in (self.ticks, self.bins, self.units))
+        )
+
+
+def _first(part: Sequence[int], stop: int) -> Sequence[int]:
+    """Return the first entries, without a copy where that can be: a backtest cuts every series at every run."""
+    return memoryview(part)[:stop] if isinstance(part, array) else part[:stop]
 
 
 class Signal(StrEnum):
@@ -176,6 +184,25 @@ class Series:
         """Unix seconds at the end of the last tick."""
         return self.start_s + len(self.count) * TICK_S
 
+    def until(self, end_s: float) -> Series:
+        """Return the ticks that had ended by a moment, in Unix seconds."""
+        ended = max(min(len(self.count), math.floor((end_s - self.start_s) / TICK_S)), 0)
+        if ended == len(self.count):
+            return self
+        cut, sketches, unpriced = slice(ended), self.sketches, self.unpriced
+        if unpriced is not None:
+            parts = (part[cut] for part in (unpriced.trajectories, unpriced.calls, unpriced.inferences))
+            unpriced = Unpriced(*parts)
+            unpriced = unpriced if any(unpriced.calls) else None
+        return replace(
+            self,
+            count=self.count[cut],
+            total=self.total[cut],
+            sketches=sketches.until(ended) if isinstance(sketches, FlatSketches) else sketches and sketches[cut],
+            hit=None if self.hit is None else self.hit[cut],
+            unpriced=unpriced,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Choices:
@@ -197,6 +224,24 @@ class Choices:
     """Trajectories per hour that had the choice."""
     failed: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Choice -> those of `picked` that missed their goal or broke."""
+
+    def until(self, end_s: float) -> Choices:
+        """Return the hours that had ended by a moment, in Unix seconds, and what had been chosen by then."""
+        ended = max(min(len(self.of), math.floor((end_s - self.start_s) / HOUR_S)), 0)
+        if ended == len(self.of):
+            return self
+        cut = slice(ended)
+        picked = {choice: counts[cut] for choice, counts in self.picked.items() if any(counts[cut])}
+        failed = {choice: counts[cut] for choice, counts in self.failed.items() if choice in picked}
+        return replace(self, picked=picked, of=self.of[cut], failed=failed)
+
+    def of_values(self, values: Collection[str]) -> Choices:
+        """Return the same with some of the values only."""
+        picked, failed = (
+            {value: part[value] for value in values if value in part} for part in (self.picked, self.failed)
+        )
+        return replace(self, picked=picked, failed=failed)
+
     offered_s: Mapping[str, float] = field(default_factory=dict)
     """Tool -> Unix seconds at which it was first among the definitions sent to the model, as far as traces hold them: a
     tool that came with a deploy may be a new name, one that was there all the time is another choice."""
@@ -253,3 +298,33 @@ class Window:
     usual: Mapping[str, Usual] = field(default_factory=dict)
     """By agent."""
     gaps: tuple[Gap, ...] = ()
+
+    def agent_of(self, trace_id: str) -> str:
+        """Return the agent of a suspect, by its summary or else by its steps."""
+        summary = self.summaries.get(trace_id)
+        if summary is not None:
+            return summary.agent
+        return next((step.agent for step in self.suspects[trace_id] if step.agent), UNKNOWN_AGENT)
+
+    def agents(self) -> list[str]:
+        """Return every agent that anything in the window is about, sorted."""
+        named = {one.subject.agent for one in self.series} | {one.subject.agent for one in self.choices}
+        named |= set(self.usual)
+        named |= {self.agent_of(trace_id) for trace_id in self.suspects}
+        return sorted(agent for agent in named | {one.summary.agent for one in self.running} if agent is not None)
+
+    def narrowed(self, keep: Callable[[str | None], bool]) -> Window:
+        """Return what concerns the agents that `keep` says yes to, and when the others began something.
+
+        The volume of all stays: whether an agent is silent by itself shows only beside the others.
+        """
+        suspects = {trace_id: steps for trace_id, steps in self.suspects.items() if keep(self.agent_of(trace_id))}
+        return replace(
+            self,
+            series=tuple(one for one in self.series if one.signal is Signal.VOLUME or keep(one.subject.agent)),
+            suspects=suspects,
+            summaries={trace_id: one for trace_id, one in self.summaries.items() if trace_id in suspects},
+            choices=tuple(one for one in self.choices if keep(one.subject.agent)),
+            running=tuple(one for one in self.running if keep(one.summary.agent)),
+            usual={agent: one for agent, one in self.usual.items() if keep(agent)},
+        )

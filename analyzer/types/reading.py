@@ -1,11 +1,12 @@
-"""Why a detector is silent: what it measures now, what it compares that with, and what holds it back."""
+"""Why a detector is silent: what it measures, what it compares that with, what holds it back, what came of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
-from analyzer.types.report import Kind, Subject
+from analyzer.types.report import Finding, Gap, Incident, Kind, Subject
 
 
 class Gate(StrEnum):
@@ -25,6 +26,10 @@ class Gate(StrEnum):
     """The evidence is not enough."""
     PERSISTENCE = "persistence"
     """Enough for the moment, but not for long enough."""
+    OFF = "off"
+    """The detector is switched off for this agent in the settings."""
+    FAILED = "failed"
+    """The detector itself failed."""
     FOUND = "found"
     """Nothing: there is a finding."""
 
@@ -51,3 +56,42 @@ class Reading:
     threshold: float | None = None
     detectable: str = ""
     """What takes how long to be seen at this volume; what cannot be seen sooner by any method."""
+
+
+class Fate(StrEnum):
+    """What a run makes of a finding."""
+
+    INCIDENT = "incident"
+    """It is an incident."""
+    PART = "part"
+    """It belongs to the incident of another finding: one cause is told once."""
+    SINGLE = "single"
+    """It comes from too few trajectories to say anything of the tool."""
+    DISMISSED = "dismissed"
+    """A human has dismissed its incident, and it has not become clearly worse."""
+    KNOWN = "known"
+    """It is what a resolved incident was about, and no return of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A reading, and what a run at that moment makes of its finding where there is one."""
+
+    reading: Reading
+    finding: Finding | None = None
+    fate: Fate | None = None
+    incident: Incident | None = None
+    said: str = ""
+    """The fate in words; empty where nothing was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class WhyNot:
+    """Where every detector stands with one agent at a moment."""
+
+    agent: str
+    at: datetime
+    last_seen: datetime | None
+    """When its latest trajectory ended by then; None where none had."""
+    standings: tuple[Standing, ...]
+    gaps: tuple[Gap, ...]

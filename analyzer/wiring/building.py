@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -14,7 +15,7 @@ from analyzer.agent.explainer import Explainer
 from analyzer.agent.investigate import Means
 from analyzer.agent.limits import Limits
 from analyzer.config import Settings
-from analyzer.detectors import DETECTORS
+from analyzer.detectors import DETECTORS, Detector
 from analyzer.detectors.budget import budgeted
 from analyzer.detectors.configure import configured
 from analyzer.errors import DeliveryError
@@ -31,10 +32,12 @@ from analyzer.render.outline import report_outline
 from analyzer.retry import retrying
 from analyzer.selfwatch.recorder import Recorder
 from analyzer.stores.incidents import SqliteIncidents
+from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
 from analyzer.types.trace import Tokens
+from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.opening import open_model, open_prometheus, open_store, reports_folder
 
 
@@ -55,10 +58,10 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
             trajectories=store,
             incidents=memory,
             metrics=metrics,
-            detectors=budgeted(configured(DETECTORS, settings.detectors), settings.budgets),
+            detectors=_detectors(settings),
             explainer=Explainer(means, settings.case_tokens),
             deliver=send,
-            document=lambda report: json.dumps(report_document(report), ensure_ascii=False, allow_nan=False),
+            document=_document,
             markdown=lambda report: markdown(report_outline(report)),
             watch=recorder,
             run_trace_id=recorder.trace_id,
@@ -71,7 +74,47 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
         )
 
 
-def _means(settings: Settings, store: SqliteTrajectories, metrics: MetricSource | None, recorder: Recorder) -> Means:
+@contextmanager
+def build_reader(settings: Settings) -> Iterator[App]:
+    """Put an App together for walks that keep and send nothing: rules explain, nobody is told, no trace is left."""
+    with ExitStack() as stack:
+        store = stack.enter_context(open_store(settings, RecallingTrajectories))
+        metrics = open_prometheus(settings)
+        watch = Unwatched()
+        means = _means(replace(settings, llm="off"), store, metrics, watch)
+        yield App(
+            trajectories=store,
+            incidents=SqliteIncidents(store.connection),
+            metrics=metrics,
+            detectors=_detectors(settings),
+            explainer=Explainer(means, settings.case_tokens),
+            deliver=_nobody,
+            document=_document,
+            markdown=lambda report: markdown(report_outline(report)),
+            watch=watch,
+            run_trace_id="",
+            queries=settings.queries,
+            lookback=settings.lookback,
+            history=settings.history,
+            budget_usd=0.0,
+            investigations_max=0,
+        )
+
+
+def _detectors(settings: Settings) -> tuple[Detector, ...]:
+    return configured(budgeted(DETECTORS, settings.budgets), settings.detectors)
+
+
+def _document(report: Report) -> str:
+    return json.dumps(report_document(report), ensure_ascii=False, allow_nan=False)
+
+
+def _nobody(report: Report, *, at: datetime) -> tuple[Gap, ...]:  # noqa: ARG001 - the signature of a delivery
+    """Tell nobody."""
+    return ()
+
+
+def _means(settings: Settings, store: SqliteTrajectories, metrics: MetricSource | None, watch: Watch) -> Means:
     pricer = Pricer(settings.prices)
 
     def price(tokens: Tokens) -> float | None:
@@ -84,7 +127,7 @@ def _means(settings: Settings, store: SqliteTrajectories, metrics: MetricSource 
         recompute=partial(_recomputed, metrics),
         price=price,
         mask=store.masker.text,
-        watch=recorder,
+        watch=watch,
         limits=Limits(
             steps=settings.investigation_steps,
             tokens=settings.investigation_tokens,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from analyzer.metrics.prometheus import Prometheus
 
 
-def open_store(settings: Settings) -> SqliteTrajectories:
-    """Open the trajectory store. Raises StoreError."""
+def open_store(settings: Settings, form: Callable[..., SqliteTrajectories] = SqliteTrajectories) -> SqliteTrajectories:
+    """Open the trajectory store, in the form that is wanted. Raises StoreError."""
     patterns = tuple(settings.mask_patterns.items())
-    return SqliteTrajectories(settings.store, patterns=patterns, allow=settings.mask_allow)
+    return form(settings.store, patterns=patterns, allow=settings.mask_allow)
 
 
 @contextmanager

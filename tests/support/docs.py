@@ -24,7 +24,7 @@ def leaves() -> Iterator[tuple[str, ...]]:
     from analyzer.cli.app import COMMANDS
 
     for name in COMMANDS:
-        command = importlib.import_module(f"analyzer.cli.{name}").command
+        command = importlib.import_module(f"analyzer.cli.{name.replace('-', '_')}").command
         if isinstance(command, click.Group):
             yield from ((name, inner) for inner in command.commands)
         else:

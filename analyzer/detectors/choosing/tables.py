@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -53,6 +53,12 @@ class Table:
     def time(self, hour: int) -> datetime:
         """Return when an hour begins."""
         return datetime.fromtimestamp(self.start_s + hour * HOUR_S, tz=UTC)
+
+    def until(self, end: datetime) -> Table:
+        """Return the hours that had ended by a moment."""
+        hours = min(max(math.floor((end.timestamp() - self.start_s) / HOUR_S), 0), self.hours)
+        of, picked, failed = (part[..., :hours] for part in (self.of, self.picked, self.failed))
+        return replace(self, hours=hours, of=of, picked=picked, failed=failed)
 
     @property
     def first(self) -> int:
@@ -108,11 +114,7 @@ def tables(choices: Iterable[Choices], end: datetime) -> tuple[Table, ...]:
 def _table(parts: Sequence[Choices], end: datetime) -> Table:
     start_s = min(part.start_s for part in parts) // DAY_S * DAY_S
     hours = max(math.floor((end.timestamp() - start_s) / HOUR_S), 0)
-    totals: dict[str, float] = defaultdict(float)
-    for part in parts:
-        for value, counts in part.picked.items():
-            totals[value] += sum(_cut(counts, part.start_s, start_s, hours))
-    values = tuple(sorted(sorted(totals, key=lambda value: (-totals[value], value))[:VALUES_MAX]))
+    values = commonest(parts, hours - (parts[0].start_s - start_s) // HOUR_S)
     of = np.stack([_cut(part.of, part.start_s, start_s, hours) for part in parts])
     picked = np.stack([_by_value(part.picked, part, values, start_s, hours) for part in parts])
     failed = np.stack([_by_value(part.failed, part, values, start_s, hours) for part in parts])
@@ -128,6 +130,21 @@ def _table(parts: Sequence[Choices], end: datetime) -> Table:
         for value, first_s in part.offered_s.items():
             offered[value] = min(first_s, offered.get(value, first_s))
     return Table(subject.agent, subject.tool, parts[0].what, start_s, hours, values, tasks, of, picked, failed, offered)
+
+
+def commonest(parts: Sequence[Choices], hours: int | None = None) -> tuple[str, ...]:
+    """Return the values of one choice that were picked most, as many as a table has room for, sorted by name.
+
+    Counted are the first `hours` of the choices, or all of them.
+    """
+    known = {value for part in parts for value in part.picked}
+    if len(known) <= VALUES_MAX:
+        return tuple(sorted(known))
+    totals: dict[str, float] = defaultdict(float)
+    for part in parts:
+        for value, counts in part.picked.items():
+            totals[value] += float(_cut(counts, 0, 0, len(counts) if hours is None else max(hours, 0)).sum())
+    return tuple(sorted(sorted(totals, key=lambda value: (-totals[value], value))[:VALUES_MAX]))
 
 
 def _cut(counts: Sequence[float], own_s: int, start_s: int, hours: int) -> Floats:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import numpy as np
 
-from analyzer.detectors.choosing.candidates import Candidate, Look
+from analyzer.detectors.choosing.candidates import Candidate, Look, Looked
 from analyzer.detectors.choosing.likelihood import ChoiceSettings, discovered
 from analyzer.detectors.choosing.tables import DAY_H, Table
 from analyzer.detectors.kernels.episode import date_onset, rate_gain
@@ -58,16 +59,37 @@ class _Course:
 
 def shifts_of(tables: Sequence[Table], settings: ChoiceSettings) -> list[tuple[Table, Shift]]:
     """Walk the choices of one agent and return every episode, in order of their alarms within a table."""
-    courses = []
-    for table in tables:
-        masked = np.zeros(table.hours, dtype=np.bool_)
-        looked = Look(table, masked, settings).run(0)
-        courses.append(_Course(table, masked, looked.candidates, looked.tests, []))
+    return shifts_among([(table, first_look(table, settings)) for table in tables], settings)
+
+
+def first_look(table: Table, settings: ChoiceSettings) -> Looked:
+    """Test every hour of a table as if nothing had ever been found: most of the work, and each table's own."""
+    return Look(table, np.zeros(table.hours, dtype=np.bool_), settings).run(0)
+
+
+def shifts_among(looked_at: Sequence[tuple[Table, Looked]], settings: ChoiceSettings) -> list[tuple[Table, Shift]]:
+    """Walk the hours of tables that were looked at; see `shifts_of`."""
+    courses = [
+        _Course(table, np.zeros(table.hours, dtype=np.bool_), looked.candidates, looked.tests, [])
+        for table, looked in looked_at
+    ]
     hour = -1
     while (following := _next_hour(courses, hour)) is not None:
         hour = following
         _judge(courses, hour, settings)
     return [(course.table, shift) for course in courses for shift in course.shifts]
+
+
+def past(found: Sequence[tuple[Table, Shift]], end: datetime) -> list[tuple[Table, Shift]]:
+    """Return what a walk would have found had its tables ended at a moment: it is causal."""
+    tables = {id(table): table.until(end) for table, _ in found}
+    by_then = []
+    for table, shift in found:
+        then = tables[id(table)]
+        if shift.found.hour < then.hours:
+            over = shift.closed is not None and shift.closed < then.hours
+            by_then.append((then, shift if over else replace(shift, recovered=None, closed=None, rebased=False)))
+    return by_then
 
 
 def _next_hour(courses: Sequence[_Course], after: int) -> int | None:

@@ -2,20 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from analyzer.detectors.base import Replay
 from analyzer.detectors.kernels.amount_baseline import AmountSettings
 from analyzer.detectors.kernels.amounts import Amounts
 from analyzer.detectors.kernels.events import Events, EventSettings
 from analyzer.detectors.kernels.findings import amount_findings, event_findings
-from analyzer.detectors.kernels.grid import grid_of
+from analyzer.detectors.kernels.grid import Grid, grid_of, ticks_ended
 from analyzer.detectors.kernels.readings import Explaining, no_series, reading
-from analyzer.detectors.kernels.walk import Walk
+from analyzer.detectors.kernels.walk import Past, Walk
 from analyzer.types.metric import Series, Signal, Window
 from analyzer.types.reading import Reading
-from analyzer.types.report import Finding, Kind
+from analyzer.types.report import Finding, Kind, Subject
+
+
+class SeriesDetector(Protocol):
+    """A detector that judges each series of one signal by itself."""
+
+    @property
+    def name(self) -> str:
+        """See `Detector.name`."""
+
+    @property
+    def kind(self) -> Kind:
+        """See `Detector.kind`."""
+
+    @property
+    def signal(self) -> Signal:
+        """The signal of the series it judges."""
+
+    def model(self, grid: Grid) -> Any:
+        """Return the model of a series, as the walk wants it."""
+
+    def findings(self, past: Past[Any], model: Any, series: Series, window: Window) -> list[Finding]:
+        """Report the episodes that concern a window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +65,23 @@ class AmountDetector:
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return one finding per episode that is open, or was seen to end inside the window."""
-        return tuple(
-            finding
-            for series in window.series
-            if series.signal is self.signal
-            for finding in amount_findings(window, series, self.kind, self.settings, self.name)
-        )
+        return _Walked(self).detect(window)
+
+    def replay(self, whole: Window) -> Replay:
+        """See `base.Replaying`."""
+        return _Walked(self, whole.series)
 
     def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
         """Return where the detector stands with each series of an agent."""
-        return _readings(self, window, agent, lambda series: Amounts(grid_of(series, window.end), self.settings))
+        return _readings(self, window, agent)
+
+    def model(self, grid: Grid) -> Amounts:
+        """See `SeriesDetector.model`."""
+        return Amounts(grid, self.settings)
+
+    def findings(self, past: Past[Any], model: Amounts, series: Series, window: Window) -> list[Finding]:
+        """See `SeriesDetector.findings`."""
+        return amount_findings(past, model, series, window, self.kind, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,24 +108,65 @@ class EventDetector:
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return one finding per episode that is open, or was seen to end inside the window."""
-        return tuple(
-            finding
-            for series in window.series
-            if series.signal is self.signal
-            for finding in event_findings(window, series, self.kind, self.settings, self.name, self.said)
-        )
+        return _Walked(self).detect(window)
+
+    def replay(self, whole: Window) -> Replay:
+        """See `base.Replaying`."""
+        return _Walked(self, whole.series)
 
     def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
         """Return where the detector stands with each series of an agent."""
-        return _readings(self, window, agent, lambda series: Events(grid_of(series, window.end), self.settings))
+        return _readings(self, window, agent)
+
+    def model(self, grid: Grid) -> Events:
+        """See `SeriesDetector.model`."""
+        return Events(grid, self.settings)
+
+    def findings(self, past: Past[Any], model: Events, series: Series, window: Window) -> list[Finding]:
+        """See `SeriesDetector.findings`."""
+        return event_findings(past, model, series, window, self.kind, self.name, self.said)
 
 
-def _readings(
-    detector: AmountDetector | EventDetector, window: Window, agent: str, model_of: Callable[[Series], Explaining[Any]]
-) -> tuple[Reading, ...]:
+SeriesKey = tuple[Subject, str, int]
+"""What makes two series one that was cut at different moments: subject, source and beginning."""
+
+
+def key_of(series: Series) -> SeriesKey:
+    """Return the key of a series among those of its signal."""
+    return series.subject, series.source, series.start_s
+
+
+class _Walked:
+    """A detector that walks each series once, whole where it is known, and reports as of each window's end."""
+
+    def __init__(self, detector: SeriesDetector, series: Sequence[Series] = ()) -> None:
+        self._detector = detector
+        self._whole = {key_of(one): one for one in series if one.signal is detector.signal}
+        self._walks: dict[SeriesKey, Walk[Any]] = {}
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        found: list[Finding] = []
+        for series in window.series:
+            if series.signal is self._detector.signal:
+                walk = self._walk(series, window)
+                stop = walk.model.grid.tick(series.start_s) + ticks_ended(series, window.end)
+                found += self._detector.findings(walk.past(stop), walk.model, series, window)
+        return tuple(found)
+
+    def _walk(self, series: Series, window: Window) -> Walk[Any]:
+        key = key_of(series)
+        whole = self._whole.get(key)
+        if whole is None:
+            return Walk(self._detector.model(grid_of(series, window.end))).run()
+        if key not in self._walks:
+            self._walks[key] = Walk(self._detector.model(grid_of(whole))).run()
+        return self._walks[key]
+
+
+def _readings(detector: SeriesDetector, window: Window, agent: str) -> tuple[Reading, ...]:
     found = []
     for series in window.series:
         if series.signal is detector.signal and series.subject.agent == agent:
-            model = model_of(series)
+            model: Explaining[Any] = detector.model(grid_of(series, window.end))
             found.append(reading(model, Walk(model).run(), series, window, detector.name, detector.kind))
     return tuple(found) or (no_series(detector.name, detector.kind, agent),)

@@ -14,7 +14,7 @@ from analyzer.detectors.kernels.credible import least_part, unknown_of
 from analyzer.detectors.kernels.episode import Episode
 from analyzer.detectors.kernels.events import EventBaseline, Events, EventSettings
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, Bools, Grid, grid_of
-from analyzer.detectors.kernels.walk import Walk
+from analyzer.detectors.kernels.walk import Past, Walk
 from analyzer.detectors.recompute import measured, range_query
 from analyzer.types.metric import MONEY, TICK_S, Series, Window
 from analyzer.types.report import Finding, Kind, MetricEvidence
@@ -44,21 +44,17 @@ class Reported:
 
 
 def amount_findings(
-    window: Window, series: Series, kind: Kind, settings: AmountSettings, detector: str
+    past: Past[AmountBaseline], model: Amounts, series: Series, window: Window, kind: Kind, detector: str
 ) -> list[Finding]:
-    """Walk a series of amounts and report the episodes that concern the window."""
-    model = Amounts(grid_of(series, window.end), settings)
-    walk = Walk(model).run()
-    return [_amount(one, model, kind, detector) for one in reported(walk, series, window) if _credible(one, model)]
+    """Report the episodes of a series of amounts that concern the window."""
+    return [_amount(one, model, kind, detector) for one in reported(past, series, window) if _credible(one, model)]
 
 
 def event_findings(
-    window: Window, series: Series, kind: Kind, settings: EventSettings, detector: str, said: str = "failed"
+    past: Past[EventBaseline], model: Events, series: Series, window: Window, kind: Kind, detector: str, said: str
 ) -> list[Finding]:
-    """Walk a series of events and report the episodes that concern the window; `said` is what happened to a unit."""
-    model = Events(grid_of(series, window.end), settings)
-    walk = Walk(model).run()
-    return [_event(one, model, kind, detector, said) for one in reported(walk, series, window)]
+    """Report the episodes of a series of events that concern the window; `said` is what happened to a unit."""
+    return [_event(one, model, kind, detector, said) for one in reported(past, series, window)]
 
 
 def amount_episodes(series: Series, end: datetime, settings: AmountSettings) -> list[Episode[AmountBaseline]]:
@@ -71,18 +67,16 @@ def event_episodes(series: Series, end: datetime, settings: EventSettings) -> li
     return Walk(Events(grid_of(series, end), settings)).run().episodes
 
 
-def reported(walk: Walk[Any], series: Series, window: Window) -> list[Reported]:
+def reported(past: Past[Any], series: Series, window: Window) -> list[Reported]:
     """Choose the episodes that are open at the window's end or were seen to end within it.
 
     An end counts when it was confirmed: it is dated back to when it happened, and a run in between still had the
     episode open.
     """
-    grid = walk.model.grid
+    grid = past.grid
     return [
-        Reported(
-            series, grid, episode, grid.stop if episode.recovered is None else episode.recovered, walk.masks.episodes
-        )
-        for episode in walk.episodes
+        Reported(series, grid, episode, grid.stop if episode.recovered is None else episode.recovered, past.masked)
+        for episode in past.episodes
         if episode.closed is None or grid.time(episode.closed + 1) > window.start
     ]
 

@@ -63,10 +63,14 @@ class Grid:
         return math.floor((at_s - self.start_s) / TICK_S)
 
 
-def grid_of(series: Series, end: datetime) -> Grid:
+def ticks_ended(series: Series, end: datetime) -> int:
+    """Return how many ticks of a series had ended by a moment."""
+    return max(min(len(series.count), math.floor((end.timestamp() - series.start_s) / TICK_S)), 0)
+
+
+def grid_of(series: Series, end: datetime | None = None) -> Grid:
     """Lay a series on the grid, as it was known at `end`: a tick that had not ended by then is left out."""
-    ended = min(len(series.count), math.floor((end.timestamp() - series.start_s) / TICK_S))
-    ended = max(ended, 0)
+    ended = len(series.count) if end is None else ticks_ended(series, end)
     offset = (series.start_s % DAY_S) // TICK_S
     ticks = math.ceil((offset + ended) / TICKS_PER_DAY) * TICKS_PER_DAY
     count, total = _array(series.count, ended), _array(series.total, ended)
@@ -126,7 +130,7 @@ def weighted_quantile(values: Floats, weights: Floats, share: float) -> float:
 
 
 def running_sum(values: Floats, width: int) -> Floats:
-    """Return the sum over the `width` ticks that end with each tick (fewer at the beginning)."""
-    cumulated = np.concatenate(([0.0], np.cumsum(values)))
-    ends = np.arange(1, len(values) + 1)
-    return np.asarray(cumulated[ends] - cumulated[np.maximum(ends - width, 0)])
+    """Return the sum over the `width` ticks that end with each tick (fewer at the beginning), along the last axis."""
+    cumulated = np.concatenate((np.zeros((*values.shape[:-1], 1)), np.cumsum(values, axis=-1)), axis=-1)
+    starts = np.maximum(np.arange(1, values.shape[-1] + 1) - width, 0)
+    return np.asarray(cumulated[..., 1:] - cumulated[..., starts])

@@ -156,6 +156,17 @@ def _start_return(cusum: Cusum, onset: int, tick: int) -> _Return:
     return _Return(size, _Running(zero=tick + 1), _Running(zero=tick + 1))
 
 
+@dataclass(frozen=True, slots=True)
+class Past(Generic[BaselineT]):
+    """What a walk had found by a tick: what it would have found had the series ended there."""
+
+    grid: Grid
+    """Ends at that tick; its arrays may go on."""
+    episodes: tuple[Episode[BaselineT], ...]
+    masked: Bools
+    """Ticks of the episodes that were over by then, shape (ticks,)."""
+
+
 class Walk(Generic[BaselineT]):
     """One pass over a series; `episodes` holds what it found, in order of onset."""
 
@@ -172,6 +183,8 @@ class Walk(Generic[BaselineT]):
         """Baselines by day of the grid, for the day an onset turns out to lie on."""
         self._floor = model.grid.first
         """No onset lies before this tick: the end of the episode before."""
+        self._highest: list[list[tuple[int, float]]] = []
+        """For each episode, at which ticks its score rose, and to what."""
 
     def run(self) -> Walk[BaselineT]:
         """Walk to the end of the grid."""
@@ -195,6 +208,22 @@ class Walk(Generic[BaselineT]):
     def levels(self) -> list[tuple[int, float]]:
         """Return for each CUSUM since which tick it has been above zero, and how far; empty where nothing is judged."""
         return [(running.zero, running.level) for running in self._rising]
+
+    def past(self, stop: int) -> Past[BaselineT]:
+        """Return what the walk had found by tick `stop`. It is causal, so that one pass knows every moment of it."""
+        masked = np.zeros(len(self.model.grid.n), dtype=np.bool_)
+        found = []
+        for episode, scores in zip(self.episodes, self._highest, strict=True):
+            if episode.alarmed >= stop:
+                break
+            if episode.closed is None or episode.closed >= stop:
+                score = max(score for tick, score in scores if tick < stop)
+                found.append(replace(episode, score=score, recovered=None, closed=None, rebased=False))
+            else:
+                found.append(episode)
+                masked[max(episode.onset - MASK_MARGIN_TICKS, 0) : episode.recovered] = not episode.rebased
+        grid = self.model.grid
+        return Past(grid if stop == grid.stop else replace(grid, stop=stop), tuple(found), masked)
 
     def _look_out(self, baseline: BaselineT, start: int, stop: int) -> int:
         """Advance to the next alarm or to `stop`; return the tick to go on with."""
@@ -248,6 +277,7 @@ class Walk(Generic[BaselineT]):
                 baseline=self._learned.get(onset.tick // TICKS_PER_DAY, baseline),
             )
         )
+        self._highest.append([(tick, score)])
         self.masks.lasting[max(onset.tick - MASK_MARGIN_TICKS, 0) :] = True
         required = range(len(cusums)) if kernel == "B" else [index]
         self._returning = {which: _start_return(cusums[which], onset.tick - first, tick) for which in required}
@@ -270,6 +300,7 @@ class Walk(Generic[BaselineT]):
                 level = self._rising[index].step(ups[index][at], tick)
                 if cusum.kernel == episode.kernel and level > episode.score:
                     episode = replace(episode, score=level)
+                    self._highest[-1].append((tick, level))
                 if level >= cusum.threshold and index not in self._returning:
                     self._returning[index] = _Return(0.0, _Running(zero=tick + 1), _Running(zero=tick + 1))
                     fast[index] = slow[index]

@@ -1,48 +1,31 @@
-"""READ THIS FIRST. `run` goes down the list of phases once; nothing calls back up.
-
-    collect -> detect -> account -> triage -> investigate -> report -> deliver
-
-Facts come before opinion: incidents, their size, account and severity are decided by the first four phases, which are
-computed. The model only explains what they found, and what it says passes the evidence gate. Whatever could not be
-done is a Gap in the report, and the report goes out all the same.
-"""
+"""`run`: one pass, from what is stored to what is sent; and `ask`, about one trajectory."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import TypeVar
 
-from analyzer.accounting.examine import examine, is_single, peers_of, with_extent
-from analyzer.accounting.severity import severity
-from analyzer.detectors.base import Detector
-from analyzer.detectors.loop import dated
-from analyzer.metrics.base import MetricSource
-from analyzer.metrics.evidence import evaluated
-from analyzer.metrics.window import Reach, before, collect, learning_agents, of_one
-from analyzer.stores.base import IncidentStore, TrajectoryStore
-from analyzer.triage import as_of, triage
+from analyzer.accounting.examine import peers_of
+from analyzer.metrics.window import learning_agents, of_one
+from analyzer.pipeline.app import App
+from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
+from analyzer.triage import as_of
 from analyzer.types.metric import Window
 from analyzer.types.report import (
     REPEATED,
     Answer,
     Diagnosis,
     Ending,
-    Examined,
-    Explained,
-    Finding,
-    Gap,
     Incident,
-    Kind,
     ModelUse,
     Report,
     Run,
     State,
 )
 from analyzer.types.trace import Operation
-from analyzer.types.watch import Watch
 
 _T = TypeVar("_T")
 NAMED_MAX = 10
@@ -50,52 +33,6 @@ NAMED_MAX = 10
 _ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
 _NOT_ASKED = frozenset({Ending.OFF, Ending.UNAVAILABLE})
 """Endings after which a later run asks again: nobody was there, so that nothing was answered."""
-
-
-class Explainer(Protocol):
-    """Explains incidents: with a model where one may be asked, by rules otherwise. Never raises for a model's sake."""
-
-    def explain(self, incident: Incident, *, budget_usd: float, history_start: datetime) -> Explained:
-        """Return the gated explanation of one incident."""
-
-    def explain_by_rules(self, incident: Incident) -> Explained:
-        """Return the explanation that needs no model."""
-
-    def answer(
-        self, trace_id: str, question: str, *, healthy_trace_ids: Sequence[str], findings: Sequence[Finding]
-    ) -> Answer:
-        """Return the gated answer to a question about one trajectory."""
-
-
-class Delivery(Protocol):
-    """Says what there is to say about incidents on every route, once."""
-
-    def __call__(self, report: Report, *, at: datetime) -> tuple[Gap, ...]:
-        """Send and record; return a Gap for each route that failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """Everything a walk needs, put together by `wiring.build`."""
-
-    trajectories: TrajectoryStore
-    incidents: IncidentStore
-    metrics: MetricSource | None
-    detectors: Sequence[Detector]
-    explainer: Explainer
-    deliver: Delivery
-    document: Callable[[Report], str]
-    """Report -> JSON text."""
-    markdown: Callable[[Report], str]
-    watch: Watch
-    run_trace_id: str
-    queries: Mapping[str, Sequence[str]]
-    lookback: timedelta
-    history: timedelta
-    budget_usd: float
-    investigations_max: int
-    gaps: Callable[[], tuple[Gap, ...]] = tuple
-    """What other rooms could not do, collected while they worked: an own trace that could not be kept, say."""
 
 
 def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str], None] = lambda _name: None) -> Report:
@@ -114,10 +51,10 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
 
     with app.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer") as own:
         later = None if live else _later_run(app, at)
-        window = phase("collect", lambda: _collected(app, at))
-        findings, blind_spots = phase("detect", lambda: _dated(app, *_detected(app, window), at))
-        examined = phase("account", lambda: _examined(app, findings, window))
-        incidents = phase("triage", lambda: _triaged(app, examined, window, blind_spots))
+        window = phase("collect", lambda: collected(app, at))
+        findings, blind_spots = phase("detect", lambda: with_beginnings(app, *detected(app, window), at))
+        known = phase("account", lambda: examined(app, findings, window))
+        incidents = phase("triage", lambda: triaged(app, known, window, blind_spots))
         incidents, use = phase("investigate", lambda: _investigated(app, incidents, at))
         report = Report(
             run=_run(app, window, use, time.monotonic() - began),
@@ -145,7 +82,7 @@ def ask(app: App, trace_id: str, question: str) -> Answer:
             summary = app.trajectories.trajectory(trace_id).summary
             window = of_one(app.trajectories, summary)
         with app.watch.span("detect"):
-            findings, _ = _detected(app, window)
+            findings, _ = detected(app, window)
         with app.watch.span("account"):
             peers = peers_of(app.trajectories, summary)
         answer = app.explainer.answer(trace_id, question, healthy_trace_ids=peers, findings=findings)
@@ -157,69 +94,6 @@ def _later_run(app: App, at: datetime) -> datetime | None:
     """Return the now of the last run that was kept, where it lies after `at`."""
     last = app.incidents.latest_run_at()
     return last if last is not None and last > at else None
-
-
-def _reach(app: App, at: datetime) -> Reach:
-    return Reach(at, app.lookback, app.history)
-
-
-def _collected(app: App, at: datetime) -> Window:
-    return collect(app.trajectories, app.metrics, app.queries, _reach(app, at))
-
-
-def _detected(app: App, window: Window) -> tuple[list[Finding], list[Gap]]:
-    """Ask every detector. One that raises is a Gap: the others' findings go out."""
-    findings: list[Finding] = []
-    gaps: list[Gap] = []
-    for detector in app.detectors:
-        try:
-            findings += detector.detect(window)
-        except Exception as error:  # noqa: BLE001 - a detector may be anyone's; its fault must not hide the others' findings
-            why = f"the detector failed: {type(error).__name__}: {error}"
-            gaps.append(
-                Gap(f"{detector.kind.value} anomalies", why, "run with --debug and report this with its output")
-            )
-    return findings, gaps
-
-
-def _dated(app: App, findings: list[Finding], gaps: list[Gap], at: datetime) -> tuple[list[Finding], list[Gap]]:
-    """Look for the beginning of loops in the history before the window: one that is old must not be told as new."""
-    agents = {found.subject.agent for found in findings if found.kind is Kind.LOOP and found.subject.agent}
-    if not agents:
-        return findings, gaps
-    earlier, unseen = _detected(app, before(app.trajectories, agents, _reach(app, at)))
-    return dated(findings, earlier), [*gaps, *unseen]
-
-
-def _examined(app: App, findings: Sequence[Finding], window: Window) -> list[Examined]:
-    examined = []
-    for finding in findings:
-        known = with_extent(evaluated(finding, app.metrics), window)
-        examined.append(examine(app.trajectories, known, at=window.end, history_start=window.end - app.history))
-    return [one for one in examined if not is_single(one)]
-
-
-def _triaged(
-    app: App, examined: Sequence[Examined], window: Window, blind_spots: Sequence[Gap]
-) -> tuple[Incident, ...]:
-    previous = app.incidents.incidents()
-    seen = {series.subject.agent for series in window.series}
-    # What could not be looked at has not recovered: a failed detector blinds it to every agent.
-    watched = {one.subject.agent for one in previous if one.subject.agent}
-    blind = watched if blind_spots else watched - seen
-    return triage(
-        examined,
-        previous,
-        window.end,
-        run_start=window.start,
-        severity=lambda finding: severity(finding, _hours(finding, window.end)),
-        blind=frozenset(agent for agent in blind if agent),
-    )
-
-
-def _hours(finding: Finding, at: datetime) -> float:
-    """Return how long it has gone on, or went on."""
-    return ((finding.recovered or at) - finding.onset) / timedelta(hours=1)
 
 
 def _investigated(app: App, incidents: Sequence[Incident], at: datetime) -> tuple[tuple[Incident, ...], ModelUse]:

@@ -1,0 +1,60 @@
+"""What a walk needs from above: the implementations that `wiring.build` picks, and how they are spoken to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from analyzer.detectors.base import Detector
+from analyzer.metrics.base import MetricSource
+from analyzer.stores.base import IncidentStore, TrajectoryStore
+from analyzer.types.report import Answer, Explained, Finding, Gap, Incident, Report
+from analyzer.types.watch import Watch
+
+
+class Explainer(Protocol):
+    """Explains incidents: with a model where one may be asked, by rules otherwise. Never raises for a model's sake."""
+
+    def explain(self, incident: Incident, *, budget_usd: float, history_start: datetime) -> Explained:
+        """Return the gated explanation of one incident."""
+
+    def explain_by_rules(self, incident: Incident) -> Explained:
+        """Return the explanation that needs no model."""
+
+    def answer(
+        self, trace_id: str, question: str, *, healthy_trace_ids: Sequence[str], findings: Sequence[Finding]
+    ) -> Answer:
+        """Return the gated answer to a question about one trajectory."""
+
+
+class Delivery(Protocol):
+    """Says what there is to say about incidents on every route, once."""
+
+    def __call__(self, report: Report, *, at: datetime) -> tuple[Gap, ...]:
+        """Send and record; return a Gap for each route that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """Everything a walk needs, put together by `wiring.build`."""
+
+    trajectories: TrajectoryStore
+    incidents: IncidentStore
+    metrics: MetricSource | None
+    detectors: Sequence[Detector]
+    explainer: Explainer
+    deliver: Delivery
+    document: Callable[[Report], str]
+    """Report -> JSON text."""
+    markdown: Callable[[Report], str]
+    watch: Watch
+    run_trace_id: str
+    queries: Mapping[str, Sequence[str]]
+    lookback: timedelta
+    history: timedelta
+    budget_usd: float
+    investigations_max: int
+    gaps: Callable[[], tuple[Gap, ...]] = tuple
+    """What other rooms could not do, collected while they worked: an own trace that could not be kept, say."""

@@ -1,0 +1,87 @@
+"""The phases that are computed, collect to triage: one implementation for `run`, `why_not` and `backtest`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from analyzer.accounting.examine import examine, is_single, with_extent
+from analyzer.accounting.severity import severity
+from analyzer.detectors.loop import dated
+from analyzer.metrics.evidence import evaluated
+from analyzer.metrics.window import Reach, before, collect
+from analyzer.pipeline.app import App
+from analyzer.triage import triage
+from analyzer.types.metric import Window
+from analyzer.types.report import Examined, Finding, Gap, Incident, Kind
+
+
+def reach_of(app: App, at: datetime) -> Reach:
+    """Return how far a run at a moment looks."""
+    return Reach(at, app.lookback, app.history)
+
+
+def collected(app: App, at: datetime) -> Window:
+    """Load what a run at a moment looks at. Raises StoreError."""
+    return collect(app.trajectories, app.metrics, app.queries, reach_of(app, at))
+
+
+def detected(app: App, window: Window) -> tuple[list[Finding], list[Gap]]:
+    """Ask every detector. One that raises is a Gap: the others' findings go out."""
+    findings: list[Finding] = []
+    gaps: list[Gap] = []
+    for detector in app.detectors:
+        try:
+            findings += detector.detect(window)
+        except Exception as error:  # noqa: BLE001 - a detector may be anyone's; its fault must not hide the others' findings
+            why = f"the detector failed: {type(error).__name__}: {error}"
+            gaps.append(
+                Gap(f"{detector.kind.value} anomalies", why, "run with --debug and report this with its output")
+            )
+    return findings, gaps
+
+
+def with_beginnings(
+    app: App, findings: list[Finding], gaps: list[Gap], at: datetime
+) -> tuple[list[Finding], list[Gap]]:
+    """Look for the beginning of loops in the history before the window: one that is old must not be told as new."""
+    agents = {found.subject.agent for found in findings if found.kind is Kind.LOOP and found.subject.agent}
+    if not agents:
+        return findings, gaps
+    earlier, unseen = detected(app, before(app.trajectories, agents, reach_of(app, at)))
+    return dated(findings, earlier), [*gaps, *unseen]
+
+
+def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Examined]:
+    """Work out what the store knows about each finding: its account, what else changed, who is at fault."""
+    return [
+        examine(
+            app.trajectories,
+            with_extent(evaluated(finding, app.metrics), window),
+            at=window.end,
+            history_start=window.end - app.history,
+        )
+        for finding in findings
+    ]
+
+
+def triaged(app: App, known: Sequence[Examined], window: Window, blind_spots: Sequence[Gap]) -> tuple[Incident, ...]:
+    """Return the incidents as this run leaves them. What comes from too few trajectories is none."""
+    previous = app.incidents.incidents()
+    seen = {series.subject.agent for series in window.series}
+    # What could not be looked at has not recovered: a failed detector blinds it to every agent.
+    watched = {one.subject.agent for one in previous if one.subject.agent}
+    blind = watched if blind_spots else watched - seen
+    return triage(
+        [one for one in known if not is_single(one)],
+        previous,
+        window.end,
+        run_start=window.start,
+        severity=lambda finding: severity(finding, _hours(finding, window.end)),
+        blind=frozenset(agent for agent in blind if agent),
+    )
+
+
+def _hours(finding: Finding, at: datetime) -> float:
+    """Return how long it has gone on, or went on."""
+    return ((finding.recovered or at) - finding.onset) / timedelta(hours=1)

@@ -1,0 +1,115 @@
+"""`why_not`: where every detector stands with one agent, and what a run makes of what they find."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from analyzer.accounting.examine import is_single
+from analyzer.detectors.base import Detector
+from analyzer.errors import NotFoundError, UsageError
+from analyzer.pipeline.app import App
+from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
+from analyzer.triage.rules import key_of, keys_of
+from analyzer.types.metric import Window
+from analyzer.types.reading import Fate, Gate, Reading, Standing, WhyNot
+from analyzer.types.report import Examined, Finding, Incident, Kind, State, Subject
+
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+NAMED_MAX = 8
+"""Agents named to somebody who asked for one that is not there, where none has a name like it."""
+
+
+def why_not(app: App, agent: str, at: datetime, *, kind: Kind | None = None) -> WhyNot:
+    """Return where each detector (of a kind) stands with an agent at a moment. Nothing is kept or sent.
+
+    What is found goes through the same phases as in a run, with the incidents that earlier runs have filed. Raises
+    NotFoundError for an agent that never was, UsageError for a kind that no detector looks for, StoreError.
+    """
+    asked = [detector for detector in app.detectors if kind is None or detector.kind is kind]
+    if not asked:
+        kinds = ", ".join(sorted({detector.kind.value for detector in app.detectors}))
+        raise UsageError(f"no detector looks for {kind}; there are {kinds}")
+    fleet = collected(app, at)
+    _check_known(app, agent, fleet, at)
+    window = fleet.narrowed(lambda name: name == agent)
+    readings = [one for detector in asked for one in _readings(detector, window, agent)]
+    findings, blind_spots = with_beginnings(app, *detected(app, window), at)
+    own = [finding for finding in findings if finding.subject.agent in {agent, None}]
+    known = examined(app, own, window)
+    incidents = triaged(app, known, window, blind_spots)
+    latest = app.trajectories.summaries(agent=agent, end=at, limit=1)
+    ended_ns = latest[0].end_ns if latest else None
+    return WhyNot(
+        agent=agent,
+        at=at,
+        last_seen=None if ended_ns is None else datetime.fromtimestamp(ended_ns / 1e9, UTC),
+        standings=tuple(_standing(one, known, incidents, app.incidents.incidents()) for one in readings),
+        gaps=(*fleet.gaps, *blind_spots, *app.gaps()),
+    )
+
+
+def _check_known(app: App, agent: str, fleet: Window, at: datetime) -> None:
+    """Raise NotFoundError for an agent that was never heard of by a moment, with those that are called like it."""
+    known = {*fleet.agents(), *app.trajectories.agents(EVER, at)}
+    known |= {one.subject.agent for one in app.incidents.incidents() if one.subject.agent is not None}
+    if agent in known:
+        return
+    if not known:
+        raise NotFoundError(
+            f"no agent called '{agent}': the store holds no trajectories before {at:%Y-%m-%d %H:%M} UTC"
+        )
+    by_folded = {name.casefold(): name for name in sorted(known)}
+    close = [by_folded[name] for name in difflib.get_close_matches(agent.casefold(), list(by_folded), n=3)]
+    if close:
+        raise NotFoundError(f"no agent called '{agent}'; did you mean {' or '.join(close)}?")
+    more = ", ..." if len(known) > NAMED_MAX else ""
+    raise NotFoundError(f"no agent called '{agent}'; there are {', '.join(sorted(known)[:NAMED_MAX])}{more}")
+
+
+def _readings(detector: Detector, window: Window, agent: str) -> Sequence[Reading]:
+    """Ask a detector; one that raises is told as such, the others' readings are shown."""
+    try:
+        return detector.explain(window, agent)
+    except Exception as error:  # noqa: BLE001 - a detector may be anyone's
+        why = f"the detector failed: {type(error).__name__}: {error}"
+        return (Reading(detector.name, detector.kind, Subject(agent=agent), Gate.FAILED, why),)
+
+
+def _standing(
+    reading: Reading, known: Sequence[Examined], incidents: Sequence[Incident], filed: Sequence[Incident]
+) -> Standing:
+    """Join a reading with the finding that is about the same thing, and with what became of that."""
+    same = [
+        one
+        for one in known
+        if (one.finding.detector, one.finding.subject.agent, one.finding.subject.tool)
+        == (reading.detector, reading.subject.agent, reading.subject.tool)
+    ]
+    if not same:
+        return Standing(reading)
+    # What goes on comes before what is over.
+    one = max(same, key=lambda entry: (entry.finding.recovered is None, entry.finding.onset))
+    if is_single(one):
+        return Standing(reading, one.finding, Fate.SINGLE, None, "found in too few trajectories to speak of the tool")
+    return _fate(reading, one.finding, incidents, filed)
+
+
+def _fate(reading: Reading, finding: Finding, incidents: Sequence[Incident], filed: Sequence[Incident]) -> Standing:
+    key = key_of(finding)
+    home = next((one for one in incidents if key in keys_of(one)), None)
+    if home is None:
+        past = [one for one in filed if key in keys_of(one)]
+        if not past:
+            return Standing(reading, finding, Fate.KNOWN, None, "over before the window began")
+        last = max(past, key=lambda one: one.opened_at)
+        return Standing(reading, finding, Fate.KNOWN, last, f"what {last.id} was about, {last.state.value} by now")
+    if home.state is State.DISMISSED:
+        return Standing(reading, finding, Fate.DISMISSED, home, f"dismissed by a human as {home.id}")
+    over = "" if home.state is not State.RESOLVED else ", which is resolved"
+    if home.fingerprint == key:
+        new = "" if any(one.id == home.id for one in filed) else ", not filed yet"
+        return Standing(reading, finding, Fate.INCIDENT, home, f"incident {home.id}{over}{new}")
+    what = f"{home.kind.value} of {home.subject}"
+    return Standing(reading, finding, Fate.PART, home, f"belongs to incident {home.id} ({what}){over}")

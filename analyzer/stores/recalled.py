@@ -1,0 +1,39 @@
+"""A store for walks that read the same trajectories many times: what was read lately is remembered."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any
+
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.steps import Step
+
+CHARACTERS_MAX = 100_000_000
+"""Text of remembered steps: some 200 MB of memory, as much as one window may hold."""
+
+
+class RecallingTrajectories(SqliteTrajectories):
+    """The same store, for whoever looks at one past: what is written meanwhile may go unseen."""
+
+    def __init__(self, *arguments: Any, characters_max: int = CHARACTERS_MAX, **options: Any) -> None:
+        """See `SqliteTrajectories`."""
+        super().__init__(*arguments, **options)
+        self._recalled: OrderedDict[str, tuple[int, tuple[Step, ...]]] = OrderedDict()
+        self._characters, self._characters_max = 0, characters_max
+
+    def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
+        """See `TrajectoryStore.steps`; those that nobody asked for lately are forgotten first."""
+        fresh = super().steps([trace_id for trace_id in trace_ids if trace_id not in self._recalled])
+        for trace_id, steps in fresh.items():
+            size = sum(len(step.input) + len(step.output) for step in steps)
+            self._recalled[trace_id] = size, steps
+            self._characters += size
+        found = {}
+        for trace_id in trace_ids:
+            if trace_id in self._recalled:
+                self._recalled.move_to_end(trace_id)
+                found[trace_id] = self._recalled[trace_id][1]
+        while self._characters > self._characters_max:
+            self._characters -= self._recalled.popitem(last=False)[1][0]
+        return found
