@@ -18,19 +18,8 @@ from analyzer.agent.numbers import COUNT, SECONDS, TOKENS, USD, Quantity
 from analyzer.agent.rules import explain
 from analyzer.agent.tools import SUBMIT_ANSWER_SPEC
 from analyzer.prompts import load
-from analyzer.types.report import (
-    Affected,
-    Answer,
-    Ending,
-    Finding,
-    Incident,
-    Kind,
-    ModelUse,
-    Severity,
-    State,
-    Subject,
-    Verdict,
-)
+from analyzer.types.explained import Answer
+from analyzer.types.report import Affected, Ending, Finding, Incident, Kind, ModelUse, Severity, State, Subject, Verdict
 from analyzer.types.steps import Step
 from analyzer.types.trace import Status
 from analyzer.types.trajectory import Trajectory

@@ -11,7 +11,8 @@ from analyzer.agent.case import build_case
 from analyzer.agent.investigate import Means, investigate
 from analyzer.agent.rules import explain
 from analyzer.errors import NotFoundError
-from analyzer.types.report import Answer, Explained, Finding, Incident, ModelUse
+from analyzer.types.explained import Answer, Explained
+from analyzer.types.report import Finding, Incident, ModelUse
 from analyzer.types.trajectory import Trajectory
 
 WORST_LOADED = 3

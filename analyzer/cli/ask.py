@@ -10,7 +10,7 @@ from analyzer.cli.common import columns, json_option, print_json, settings_from,
 
 if TYPE_CHECKING:
     from analyzer.pipeline import App
-    from analyzer.types.report import Answer
+    from analyzer.types.explained import Answer
 
 
 @click.command("ask")

@@ -10,7 +10,8 @@ from typing import Protocol
 from analyzer.detectors.base import Detector
 from analyzer.metrics.base import MetricSource
 from analyzer.stores.base import IncidentStore, TrajectoryStore
-from analyzer.types.report import Answer, Explained, Finding, Gap, Incident, Report
+from analyzer.types.explained import Answer, Explained
+from analyzer.types.report import Finding, Gap, Incident, Report
 from analyzer.types.watch import Watch
 
 

@@ -13,18 +13,9 @@ from analyzer.metrics.window import learning_agents, of_one
 from analyzer.pipeline.app import App
 from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
 from analyzer.triage import as_of
+from analyzer.types.explained import Answer
 from analyzer.types.metric import Window
-from analyzer.types.report import (
-    REPEATED,
-    Answer,
-    Diagnosis,
-    Ending,
-    Incident,
-    ModelUse,
-    Report,
-    Run,
-    State,
-)
+from analyzer.types.report import REPEATED, Diagnosis, Ending, Incident, ModelUse, Report, Run, State
 from analyzer.types.trace import Operation
 
 _T = TypeVar("_T")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from analyzer.render.blocks import Block, Bullets, Heading, Paragraph, Quote, code, line, plain, prose, strong
 from analyzer.render.numbers import count, money
 from analyzer.render.text import one_line, visible
-from analyzer.types.report import Answer, SpanEvidence
+from analyzer.types.explained import Answer
+from analyzer.types.report import SpanEvidence
 
 
 def answer_outline(answer: Answer, trace_id: str) -> tuple[Block, ...]:

@@ -1,0 +1,33 @@
+"""What the explainer gives back: of an incident its diagnosis, of a question its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analyzer.types.report import Claim, Diagnosis, Ending, Evidence, ModelUse, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What an explainer gives back for one incident."""
+
+    diagnosis: Diagnosis
+    evidence: tuple[Evidence, ...]
+    """To be added to the incident's: the quotes and numbers the diagnosis rests on."""
+    use: ModelUse
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to a question about a trajectory, after the gate."""
+
+    text: str
+    claims: tuple[Claim, ...]
+    evidence: tuple[Evidence, ...]
+    verdict: Verdict
+    by: str
+    """The model's id, or "rules"."""
+    ending: Ending
+    struck_out: int
+    note: str
+    use: ModelUse
