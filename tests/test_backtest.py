@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         faults=(
             Fault(FaultKind.LOOP, "billing", NOW - timedelta(hours=34), end=NOW - timedelta(hours=26), share=0.4),
             Fault(FaultKind.TOOL_ERRORS, "sql", NOW - timedelta(hours=20), end=NOW - timedelta(hours=14)),
-            Fault(FaultKind.COST_STEP, "support", NOW - timedelta(hours=24), version="2.0.0"),
+            Fault(FaultKind.COST_STEP, "support", NOW - timedelta(hours=24), version="2.0.0", input_factor=3.0),
         ),
         days=6,
         seed=4,
