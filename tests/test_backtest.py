@@ -43,7 +43,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         faults=(
             Fault(FaultKind.LOOP, "billing", NOW - timedelta(hours=34), end=NOW - timedelta(hours=26), share=0.4),
             Fault(FaultKind.TOOL_ERRORS, "sql", NOW - timedelta(hours=20), end=NOW - timedelta(hours=14)),
-            Fault(FaultKind.COST_STEP, "support", NOW - timedelta(hours=24), version="2.0.0"),
+            Fault(FaultKind.COST_STEP, "support", NOW - timedelta(hours=24), version="2.0.0", input_factor=3.0),
         ),
         days=6,
         seed=4,
@@ -74,7 +74,10 @@ def moments() -> Iterator[datetime]:
 
 
 def test_it_files_what_scheduled_runs_would_have_filed(settings: Settings) -> None:
-    """Incident by incident, to the digit: ids, states, times, figures, account, changes, trajectories, explanations."""
+    """Incident by incident, to the digit: ids, states, times, figures, account, changes, trajectories.
+
+    Explanations differ in what they quote: a backtest explains once, at the end.
+    """
     with build_reader(settings) as app:
         done = backtest(app, START, NOW, EVERY)
     for at in moments():
@@ -88,7 +91,14 @@ def test_it_files_what_scheduled_runs_would_have_filed(settings: Settings) -> No
     assert {one["state"] for one in found.values()} >= {"resolved", "ongoing"}
     assert found.keys() == filed.keys()
     for name, document in found.items():
-        assert rounded(document) == rounded(filed[name])
+        assert unexplained(rounded(document)) == unexplained(rounded(filed[name]))
+
+
+def unexplained(document: dict[str, Any]) -> dict[str, Any]:
+    """Return an incident without its explanation and the evidence that is numbered with it."""
+    findings = [{name: value for name, value in one.items() if name != "evidence"} for one in document["findings"]]
+    kept = {name: value for name, value in document.items() if name not in {"diagnosis", "evidence"}}
+    return {**kept, "findings": findings}
 
 
 def rounded(value: Any) -> Any:

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "traces": "List, show, compare and search trajectories.",
     "why-not": "Say why the detectors are silent about an agent.",
     "backtest": "Show what scheduled runs would have filed, and how often.",
+    "detectors": "Show what is looked for, with which settings, and how often it was right.",
     "change": "Record what changed where no span shows it.",
     "store": "Show what the store takes, and delete what is old.",
     "doctor": "Show every setting with its source and check every connection.",

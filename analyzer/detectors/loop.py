@@ -27,7 +27,9 @@ class LoopSettings:
     """What is quoted, and how sure a rule must be."""
 
     quote_chars_max: int = 160
+    """Length of a quote in a finding: one line of a report."""
     trajectories_quoted_max: int = 3
+    """Trajectories quoted in one finding: more prove no more."""
     confidence_min: float = 0.4
     """Below this a hit is not reported: `fix_attempts_same_failure` at its limit has 0.45, the least of all rules."""
 

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from analyzer.errors import MetricsError
 from analyzer.metrics.base import MetricSource
-from analyzer.metrics.series import chosen, prometheus_series
+from analyzer.metrics.loaded import Loaded, load
+from analyzer.metrics.series import chosen
 from analyzer.metrics.usual import usual_of
 from analyzer.stores.base import Order, TrajectoryStore, UnpricedUse
-from analyzer.stores.choices import TRAJECTORIES_MIN as CHOICES_MIN
-from analyzer.types.metric import TICK_S, Choices, Series, Signal, Window
+from analyzer.types.metric import TICK_S, Series, Signal, Window
 from analyzer.types.report import Gap
 from analyzer.types.steps import Step
 from analyzer.types.trajectory import TrajectorySummary
@@ -50,43 +49,6 @@ class Reach:
     history: timedelta
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What is known over a stretch of time, from which the windows of its moments are cut."""
-
-    start: datetime
-    end: datetime
-    stored: Sequence[Series]
-    """From the store."""
-    metered: Sequence[Series]
-    """From Prometheus."""
-    choices: Sequence[Choices]
-    gaps: tuple[Gap, ...]
-
-    @property
-    def series(self) -> tuple[Series, ...]:
-        """All series of both sources."""
-        return (*self.stored, *self.metered)
-
-    def until(self, at: datetime) -> Loaded:
-        """Return what was known at a moment, as far as the times of what is stored tell.
-
-        What ran at that moment and ended later counts when it ended. A run at that moment would have known a little
-        less or more of it: trajectories whose top span never came, and the tool calls of those that still ran.
-        """
-        at_s = at.timestamp()
-        stored, metered = ([one.until(at_s) for one in series] for series in (self.stored, self.metered))
-        chosen_often = [one.until(at_s) for one in self.choices]
-        return Loaded(
-            self.start,
-            at,
-            [one for one in stored if any(one.count)],
-            [one for one in metered if any(one.count)],
-            [one for one in chosen_often if sum(one.of) >= CHOICES_MIN],
-            self.gaps,
-        )
-
-
 def history_start(reach: Reach) -> datetime:
     """Return when the history of a run begins: at least as long ago as it should, at the beginning of a week.
 
@@ -94,35 +56,6 @@ def history_start(reach: Reach) -> datetime:
     """
     start_s = (reach.at - max(reach.history, reach.lookback)).timestamp()
     return datetime.fromtimestamp((start_s - MONDAY_S) // WEEK_S * WEEK_S + MONDAY_S, UTC)
-
-
-def load(
-    store: TrajectoryStore,
-    source: MetricSource | None,
-    queries: Mapping[str, Sequence[str]],
-    start: datetime,
-    end: datetime,
-) -> Loaded:
-    """Load series and choices of a time. Raises StoreError; a dead Prometheus is a Gap."""
-    metered, gaps = ([], []) if source is None else _metered(source, queries, start, end)
-    return Loaded(start, end, store.series(start, end), metered, store.choices(start, end), tuple(gaps))
-
-
-def _metered(
-    source: MetricSource, queries: Mapping[str, Sequence[str]], start: datetime, end: datetime
-) -> tuple[list[Series], list[Gap]]:
-    try:
-        metered, gaps = prometheus_series(source, queries, start, end)
-    except MetricsError as error:
-        hint = "the run went on from the store's trajectories; `analyzer doctor` checks the connection"
-        return [], [Gap("metrics from Prometheus", str(error), hint)]
-    if not metered and not gaps:
-        why = (
-            f"none of the configured queries found a series between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC"
-        )
-        hint = "set your metric names under [queries] in analyzer.toml, or unset ANALYZER_PROMETHEUS_URL"
-        gaps = [Gap("metrics from Prometheus", why, hint)]
-    return metered, gaps
 
 
 def collect(

@@ -14,7 +14,8 @@ from itertools import groupby
 
 from analyzer.detectors.base import Detector, Replay, replay_of
 from analyzer.errors import UsageError
-from analyzer.metrics.window import Loaded, history_start, load, window_of
+from analyzer.metrics.loaded import Loaded, load
+from analyzer.metrics.window import history_start, window_of
 from analyzer.pipeline.app import App
 from analyzer.pipeline.memory import Memory
 from analyzer.pipeline.phases import detected, examined, reach_of, triaged, with_beginnings

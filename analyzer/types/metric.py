@@ -225,15 +225,25 @@ class Choices:
     failed: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Choice -> those of `picked` that missed their goal or broke."""
 
-    def until(self, end_s: float) -> Choices:
-        """Return the hours that had ended by a moment, in Unix seconds, and what had been chosen by then."""
+    def until(self, end_s: float, first: Mapping[str, int] | None = None) -> Choices:
+        """Return the hours that had ended by a moment, in Unix seconds, and what had been chosen by then.
+
+        `first` is the first hour in which each value was picked, for those who ask often; it is looked up otherwise.
+        """
         ended = max(min(len(self.of), math.floor((end_s - self.start_s) / HOUR_S)), 0)
         if ended == len(self.of):
             return self
-        cut = slice(ended)
-        picked = {choice: counts[cut] for choice, counts in self.picked.items() if any(counts[cut])}
-        failed = {choice: counts[cut] for choice, counts in self.failed.items() if choice in picked}
-        return replace(self, picked=picked, of=self.of[cut], failed=failed)
+        first = self.first_picked() if first is None else first
+        picked = {value: counts[:ended] for value, counts in self.picked.items() if first[value] < ended}
+        failed = {value: counts[:ended] for value, counts in self.failed.items() if first.get(value, ended) < ended}
+        return replace(self, picked=picked, of=self.of[:ended], failed=failed)
+
+    def first_picked(self) -> dict[str, int]:
+        """Return the first hour in which each value was picked; the number of hours for one that never was."""
+        return {
+            value: next((hour for hour, count in enumerate(counts) if count), len(self.of))
+            for value, counts in self.picked.items()
+        }
 
     def of_values(self, values: Collection[str]) -> Choices:
         """Return the same with some of the values only."""

@@ -15,9 +15,6 @@ from analyzer.agent.explainer import Explainer
 from analyzer.agent.investigate import Means
 from analyzer.agent.limits import Limits
 from analyzer.config import Settings
-from analyzer.detectors import DETECTORS, Detector
-from analyzer.detectors.budget import budgeted
-from analyzer.detectors.configure import configured
 from analyzer.errors import DeliveryError
 from analyzer.ingest.pricing import Pricer
 from analyzer.metrics.base import MetricSource
@@ -38,12 +35,14 @@ from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
 from analyzer.types.trace import Tokens
 from analyzer.types.watch import Unwatched, Watch
+from analyzer.wiring.detecting import detectors_of
 from analyzer.wiring.opening import open_model, open_prometheus, open_store, reports_folder
 
 
 @contextmanager
 def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
     """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given."""
+    there = detectors_of(settings)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(settings))
         memory = SqliteIncidents(store.connection)
@@ -58,7 +57,7 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
             trajectories=store,
             incidents=memory,
             metrics=metrics,
-            detectors=_detectors(settings),
+            detectors=there.configured,
             explainer=Explainer(means, settings.case_tokens),
             deliver=send,
             document=_document,
@@ -70,13 +69,14 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
             history=settings.history,
             budget_usd=settings.budget_usd,
             investigations_max=settings.investigations_max,
-            gaps=lambda: tuple(failures),
+            gaps=lambda: (*there.gaps, *failures),
         )
 
 
 @contextmanager
 def build_reader(settings: Settings) -> Iterator[App]:
     """Put an App together for walks that keep and send nothing: rules explain, nobody is told, no trace is left."""
+    there = detectors_of(settings)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(settings, RecallingTrajectories))
         metrics = open_prometheus(settings)
@@ -86,7 +86,7 @@ def build_reader(settings: Settings) -> Iterator[App]:
             trajectories=store,
             incidents=SqliteIncidents(store.connection),
             metrics=metrics,
-            detectors=_detectors(settings),
+            detectors=there.configured,
             explainer=Explainer(means, settings.case_tokens),
             deliver=_nobody,
             document=_document,
@@ -98,11 +98,8 @@ def build_reader(settings: Settings) -> Iterator[App]:
             history=settings.history,
             budget_usd=0.0,
             investigations_max=0,
+            gaps=lambda: there.gaps,
         )
-
-
-def _detectors(settings: Settings) -> tuple[Detector, ...]:
-    return configured(budgeted(DETECTORS, settings.budgets), settings.detectors)
 
 
 def _document(report: Report) -> str:

@@ -143,7 +143,8 @@ def commonest(parts: Sequence[Choices], hours: int | None = None) -> tuple[str, 
     totals: dict[str, float] = defaultdict(float)
     for part in parts:
         for value, counts in part.picked.items():
-            totals[value] += float(_cut(counts, 0, 0, len(counts) if hours is None else max(hours, 0)).sum())
+            taken = np.asarray(counts if hours is None else counts[: max(hours, 0)], dtype=np.float64)
+            totals[value] += float(taken[(taken > 0) & (taken < math.inf)].sum())
     return tuple(sorted(sorted(totals, key=lambda value: (-totals[value], value))[:VALUES_MAX]))
 
 

@@ -25,7 +25,9 @@ class AmountSettings:
     ratio_min: float = 1.6
     """A rise below this is not reported, however certain: it is within the drift of healthy agents over weeks."""
     block_p_max: float = P_MAX
+    """Alarm level of kernel B, per window and tick; with the gates it gives the false alarms of docs/detectors."""
     history_days_min: float = 3.0
+    """The catalogue's minimum: with fewer days a nightly batch is no habit yet."""
     units_min: float = 50.0
     """Units the baseline must hold. With fewer the spread itself is not known."""
 

@@ -49,13 +49,17 @@ class EventSettings:
     tail_p_max: float = 1e-5
     """Kernel D, per hour of window: each window then has the same budget of false alarms a week."""
     ratio_min: float = 2.0
+    """A rise below twice the usual rate is not reported, however certain."""
     rise_min: float = 0.03
     """Share of the units: three points. 0.1 % to 0.3 % is a tripling nobody is woken for."""
     events_min: int = 5
+    """Fewer events are an anecdote."""
     risen_ratio: float = 2.5
     """The CUSUM looks for 2.5 times the usual rate, or three points more, whichever is higher."""
     history_days_min: float = 3.0
+    """The catalogue's minimum: with fewer days a nightly batch is no habit yet."""
     units_min: float = 100.0
+    """Units the baseline must hold: with fewer a rate of some per cent is a guess."""
 
 
 @dataclass(frozen=True, slots=True)

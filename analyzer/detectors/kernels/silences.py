@@ -56,7 +56,9 @@ class SilenceSettings:
     interval_factor: float = 2.0
     """Over the usual wait of a schedule."""
     history_days_min: float = 3.0
+    """The catalogue's minimum: with fewer days a night is not told from a silence."""
     units_min: float = 10.0
+    """Arrivals the baseline must hold."""
 
 
 @dataclass(frozen=True, slots=True)

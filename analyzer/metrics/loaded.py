@@ -1,0 +1,95 @@
+"""Series and choices of a stretch of time, loaded once: the windows of all its moments are cut from them."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+
+from analyzer.errors import MetricsError
+from analyzer.metrics.base import MetricSource
+from analyzer.metrics.series import prometheus_series
+from analyzer.stores.base import TrajectoryStore
+from analyzer.stores.choices import TRAJECTORIES_MIN as CHOICES_MIN
+from analyzer.types.metric import Choices, Series
+from analyzer.types.report import Gap
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What is known over a stretch of time. Not slotted: what cutting needs is kept once it was worked out."""
+
+    start: datetime
+    end: datetime
+    stored: Sequence[Series]
+    """From the store."""
+    metered: Sequence[Series]
+    """From Prometheus."""
+    choices: Sequence[Choices]
+    gaps: tuple[Gap, ...]
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """All series of both sources."""
+        return (*self.stored, *self.metered)
+
+    @cached_property
+    def _packed(self) -> list[tuple[Choices, dict[str, int]]]:
+        """Choices as arrays, which are cut without a word, each with the hours in which values were first picked."""
+        return [(_packed(one), one.first_picked()) for one in self.choices]
+
+    def until(self, at: datetime) -> Loaded:
+        """Return what was known at a moment, as far as the times of what is stored tell.
+
+        What ran at that moment and ended later counts when it ended. A run at that moment would have known a little
+        less or more of it: trajectories whose top span never came, and the tool calls of those that still ran.
+        """
+        at_s = at.timestamp()
+        stored, metered = ([one.until(at_s) for one in series] for series in (self.stored, self.metered))
+        choices = [one.until(at_s, first) for one, first in self._packed]
+        return Loaded(
+            self.start,
+            at,
+            [one for one in stored if any(one.count)],
+            [one for one in metered if any(one.count)],
+            [one for one in choices if sum(one.of) >= CHOICES_MIN],
+            self.gaps,
+        )
+
+
+def _packed(one: Choices) -> Choices:
+    picked, failed = (
+        {value: array("d", counts) for value, counts in part.items()} for part in (one.picked, one.failed)
+    )
+    return replace(one, picked=picked, failed=failed)
+
+
+def load(
+    store: TrajectoryStore,
+    source: MetricSource | None,
+    queries: Mapping[str, Sequence[str]],
+    start: datetime,
+    end: datetime,
+) -> Loaded:
+    """Load series and choices of a time. Raises StoreError; a dead Prometheus is a Gap."""
+    metered, gaps = ([], []) if source is None else _metered(source, queries, start, end)
+    return Loaded(start, end, store.series(start, end), metered, store.choices(start, end), tuple(gaps))
+
+
+def _metered(
+    source: MetricSource, queries: Mapping[str, Sequence[str]], start: datetime, end: datetime
+) -> tuple[list[Series], list[Gap]]:
+    try:
+        metered, gaps = prometheus_series(source, queries, start, end)
+    except MetricsError as error:
+        hint = "the run went on from the store's trajectories; `analyzer doctor` checks the connection"
+        return [], [Gap("metrics from Prometheus", str(error), hint)]
+    if not metered and not gaps:
+        why = (
+            f"none of the configured queries found a series between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC"
+        )
+        hint = "set your metric names under [queries] in analyzer.toml, or unset ANALYZER_PROMETHEUS_URL"
+        gaps = [Gap("metrics from Prometheus", why, hint)]
+    return metered, gaps
