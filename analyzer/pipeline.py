@@ -195,7 +195,9 @@ def _examined(app: App, findings: Sequence[Finding], window: Window) -> list[Exa
     examined = []
     for finding in findings:
         known = with_extent(evaluated(finding, app.metrics), window)
-        examined.append(examine(app.trajectories, known, at=window.end, history_start=window.end - app.history))
+        builds = (*window.builds.get(None, ()), *window.builds.get(finding.subject.agent, ()))
+        start = window.end - app.history
+        examined.append(examine(app.trajectories, known, at=window.end, history_start=start, builds=builds))
     return [one for one in examined if not is_single(one)]
 
 

@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 
 from analyzer.errors import MetricsError
 from analyzer.metrics.base import MetricSource
+from analyzer.metrics.builds import build_changes
 from analyzer.metrics.series import chosen, prometheus_series
 from analyzer.metrics.usual import usual_of
 from analyzer.stores.base import TrajectoryStore, UnpricedUse
 from analyzer.types.metric import TICK_S, Series, Signal, Window
-from analyzer.types.report import Gap
+from analyzer.types.report import Change, Gap
 from analyzer.types.steps import Step
 from analyzer.types.trajectory import TrajectorySummary
 
@@ -52,9 +53,12 @@ def collect(
     series = store.series(history_start, reach.at)
     usual = usual_of(series, reach.at)
     gaps: list[Gap] = []
+    builds: Mapping[str | None, tuple[Change, ...]] = {}
     if source is not None:
         try:
             metered, gaps = prometheus_series(source, queries, history_start, reach.at)
+            builds, refused = build_changes(source, queries.get("changes", ()), history_start, reach.at)
+            gaps = [*gaps, *refused]
         except MetricsError as error:
             hint = "the run went on from the store's trajectories; `analyzer doctor` checks the connection"
             gaps = [Gap("metrics from Prometheus", str(error), hint)]
@@ -87,6 +91,7 @@ def collect(
         choices=tuple(store.choices(history_start, reach.at)),
         running=tuple(store.running(reach.at)),
         usual=usual,
+        builds=builds,
         gaps=tuple(gaps),
     )
 
