@@ -44,8 +44,10 @@ DEFAULT_QUERIES: Mapping[str, tuple[str, ...]] = {
     "tool_seconds": ("sum by (agent, tool) (increase(agent_tool_seconds_sum[$range]))",),
     "tool_calls": ("sum by (agent, tool) (increase(agent_tool_seconds_count[$range]))",),
     "inferences": ("sum by (gen_ai_agent_name) (increase(gen_ai_client_operation_duration_seconds_count[$range]))",),
+    "changes": ("max by (agent, version) (agent_build_info)",),
 }
-"""PromQL by signal; the first that gives any series is used. `$range` is replaced by the length of a tick."""
+"""PromQL by signal; the first that gives any series is used. `$range` is replaced by the length of a tick. `changes`
+are no signal but versions: a gauge with a label `version` that is there while that build runs."""
 
 
 def parse_duration(text: str) -> timedelta:

@@ -64,6 +64,12 @@ def _rank(change: Change, onset: datetime) -> tuple[int, int, datetime, str, str
     return distance, naming, change.at, change.what, str(change.to_value)
 
 
+def together(seen: Sequence[Change], builds: Sequence[Change]) -> list[Change]:
+    """Return what spans and metrics tell; a version that both saw counts as the spans saw it, to the second."""
+    known = {(change.what, change.to_value) for change in seen}
+    return [*seen, *(change for change in builds if (change.what, change.to_value) not in known)]
+
+
 def compared(changes: Iterable[Change], since: Sequence[Cohort]) -> list[Change]:
     """Hold new values against old ones in the same hours: `since` are the agent's trajectories since the onset.
 

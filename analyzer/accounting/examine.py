@@ -12,9 +12,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from analyzer.accounting.changes import compared as compared_changes
-from analyzer.accounting.changes import rank_changes
+from analyzer.accounting.changes import rank_changes, together
 from analyzer.accounting.guilty import at_fault
-from analyzer.accounting.lmdi import Account
 from analyzer.accounting.periods import DAYS_BEFORE, account_of, compared
 from analyzer.accounting.places import Searched, named, places_of, price_changes
 from analyzer.stores.base import TrajectoryStore
@@ -31,8 +30,13 @@ SAMPLE_MIN = 0.9
 """Share of what was counted that the store must hold to speak for all of it: its series are chosen by the same rule."""
 
 
-def examine(store: TrajectoryStore, finding: Finding, *, at: datetime, history_start: datetime) -> Examined:
-    """Return the finding with its account, changes, trajectories and shared errors. Reads from the store."""
+def examine(
+    store: TrajectoryStore, finding: Finding, *, at: datetime, history_start: datetime, builds: Sequence[Change] = ()
+) -> Examined:
+    """Return the finding with its account, changes, trajectories and shared errors. Reads from the store.
+
+    `builds` are versions that metrics saw first, of the finding's agent or of all.
+    """
     agent = finding.subject.agent
     if agent is None:
         return Examined(finding)
@@ -42,7 +46,8 @@ def examine(store: TrajectoryStore, finding: Finding, *, at: datetime, history_s
     periods = compared(finding.onset, finding.onset_low, end, max(history_start, known_since))
     account = account_of(store, finding.kind, agent, periods)
     searched = places_of(store, finding, agent, periods)
-    changes = near(store, finding, agent, at, history_start, account, searched)
+    seen = together(store.changes(agent, history_start, at), builds)
+    changes = near(finding, [*compared_changes(seen, searched.since), *price_changes(account, finding)], searched)
     worst, evidence = at_fault(store, finding, agent, end)
     return Examined(
         finding=finding,
@@ -87,18 +92,8 @@ def with_extent(finding: Finding, window: Window) -> Finding:
     return replace(finding, of=max(finding.of, finding.affected, round(seen)))
 
 
-def near(
-    store: TrajectoryStore,
-    finding: Finding,
-    agent: str,
-    at: datetime,
-    history_start: datetime,
-    account: Account,
-    searched: Searched,
-) -> tuple[Change, ...]:
+def near(finding: Finding, seen: Sequence[Change], searched: Searched) -> tuple[Change, ...]:
     """Return what became different for the agent near the onset, what is borne out first, then the nearest."""
-    seen = [*compared_changes(store.changes(agent, history_start, at), searched.since)]
-    seen += price_changes(account, finding)
     if finding.began is not None:
         return rank_changes(seen, finding.began, finding.began, finding.began, searched.places)
     return rank_changes(seen, finding.onset_low, finding.onset, finding.onset_high, searched.places)

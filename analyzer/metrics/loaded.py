@@ -10,11 +10,12 @@ from functools import cached_property
 
 from analyzer.errors import MetricsError
 from analyzer.metrics.base import MetricSource
+from analyzer.metrics.builds import build_changes
 from analyzer.metrics.series import prometheus_series
 from analyzer.stores.base import TrajectoryStore
 from analyzer.stores.choices import TRAJECTORIES_MIN as CHOICES_MIN
 from analyzer.types.metric import Choices, Series
-from analyzer.types.report import Gap
+from analyzer.types.report import Change, Gap
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Loaded:
     metered: Sequence[Series]
     """From Prometheus."""
     choices: Sequence[Choices]
+    builds: Mapping[str | None, tuple[Change, ...]]
+    """Versions that Prometheus saw, by agent; None for those of the whole fleet."""
     gaps: tuple[Gap, ...]
 
     @property
@@ -55,6 +58,7 @@ class Loaded:
             [one for one in stored if any(one.count)],
             [one for one in metered if any(one.count)],
             [one for one in choices if sum(one.of) >= CHOICES_MIN],
+            {agent: tuple(one for one in seen if one.at < at) for agent, seen in self.builds.items()},
             self.gaps,
         )
 
@@ -74,22 +78,25 @@ def load(
     end: datetime,
 ) -> Loaded:
     """Load series and choices of a time. Raises StoreError; a dead Prometheus is a Gap."""
-    metered, gaps = ([], []) if source is None else _metered(source, queries, start, end)
-    return Loaded(start, end, store.series(start, end), metered, store.choices(start, end), tuple(gaps))
+    nothing: _Metered = ([], {}, [])
+    metered, builds, gaps = nothing if source is None else _metered(source, queries, start, end)
+    return Loaded(start, end, store.series(start, end), metered, store.choices(start, end), builds, tuple(gaps))
 
 
-def _metered(
-    source: MetricSource, queries: Mapping[str, Sequence[str]], start: datetime, end: datetime
-) -> tuple[list[Series], list[Gap]]:
+_Metered = tuple[list[Series], dict[str | None, tuple[Change, ...]], list[Gap]]
+
+
+def _metered(source: MetricSource, queries: Mapping[str, Sequence[str]], start: datetime, end: datetime) -> _Metered:
     try:
         metered, gaps = prometheus_series(source, queries, start, end)
+        builds, refused = build_changes(source, queries.get("changes", ()), start, end)
     except MetricsError as error:
         hint = "the run went on from the store's trajectories; `analyzer doctor` checks the connection"
-        return [], [Gap("metrics from Prometheus", str(error), hint)]
+        return [], {}, [Gap("metrics from Prometheus", str(error), hint)]
     if not metered and not gaps:
         why = (
             f"none of the configured queries found a series between {start:%Y-%m-%d %H:%M} and {end:%Y-%m-%d %H:%M} UTC"
         )
         hint = "set your metric names under [queries] in analyzer.toml, or unset ANALYZER_PROMETHEUS_URL"
         gaps = [Gap("metrics from Prometheus", why, hint)]
-    return metered, gaps
+    return metered, builds, [*gaps, *refused]

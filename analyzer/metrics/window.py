@@ -88,6 +88,7 @@ def window_of(store: TrajectoryStore, loaded: Loaded, reach: Reach) -> Window:
         choices=tuple(loaded.choices),
         running=tuple(store.running(reach.at)),
         usual=usual_of(loaded.stored, reach.at, store.lost(history_start(reach), reach.at)),
+        builds=loaded.builds,
         gaps=tuple(gaps),
     )
 

@@ -60,6 +60,7 @@ def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Exam
             with_extent(evaluated(finding, app.metrics), window),
             at=window.end,
             history_start=window.end - app.history,
+            builds=(*window.builds.get(None, ()), *window.builds.get(finding.subject.agent, ())),
         )
         for finding in findings
     ]

@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import overload
 
-from analyzer.types.report import Gap, Subject
+from analyzer.types.report import Change, Gap, Subject
 from analyzer.types.steps import Step
 from analyzer.types.trajectory import UNKNOWN_AGENT, TrajectorySummary
 
@@ -307,6 +307,8 @@ class Window:
     """Trajectories that had begun and not ended at `end`."""
     usual: Mapping[str, Usual] = field(default_factory=dict)
     """By agent."""
+    builds: Mapping[str | None, tuple[Change, ...]] = field(default_factory=dict)
+    """Versions that a build-info metric saw first in the history, by agent; None: of every agent."""
     gaps: tuple[Gap, ...] = ()
 
     def agent_of(self, trace_id: str) -> str:

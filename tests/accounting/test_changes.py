@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from analyzer.accounting.changes import compared, rank_changes
+from analyzer.accounting.changes import compared, rank_changes, together
 from analyzer.stores.base import Cohort
 from analyzer.types.place import Place
 from analyzer.types.report import Change
@@ -87,3 +87,9 @@ def test_a_slow_roll_out_counts_where_the_rise_is_in_it():
     assert rank_changes(*args) == (other,)
     assert rank_changes(*args, [place]) == (early, other)
     assert rank_changes([replace(early, at=ONSET + timedelta(hours=1))], ONSET, ONSET, ONSET, [place]) == ()
+
+
+def test_a_version_that_spans_and_metrics_saw_is_one_change():
+    """The spans date it better; what only the metrics saw is added."""
+    late, other = replace(NEW, at=ONSET + timedelta(minutes=14)), Change("version", "2", "3", ONSET)
+    assert together([NEW], [late, other]) == [NEW, other]

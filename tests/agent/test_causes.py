@@ -10,6 +10,7 @@ from agent.cases import AGENT, HEALTHY, NOW, ONSET, SECOND, WORST, chat, inciden
 
 from analyzer.agent.case import build_case
 from analyzer.agent.rules import explain
+from analyzer.types.place import Place
 from analyzer.types.report import (
     Affected,
     Change,
@@ -332,3 +333,34 @@ def test_after_a_change_of_model_the_advice_is_about_the_model():
     assert (
         explain(mixed, [], []).diagnosis.actions[0] == "Compare with model haiku; roll back if it does not show this."
     )
+
+
+def test_the_place_of_a_rise_is_named():
+    """Where a slice explains it, the cause says which, that it is new, and what part of the excess comes from it."""
+    account = (Factor("input tokens per step", 1200.0, 5000.0, 1.0),)
+    place = Place((("version", "1.4.2"),), "rate", 0.92, 40, 1.0, 2.0, new=True)
+    placed = incident(account=account, places=(place,), changes=())
+    assert explain(placed, [well()], []).diagnosis.cause == (
+        "100 % of the change comes from input tokens per step: from 1,200 to 5,000. "
+        "Concentrated in version 1.4.2, which is new: 92 % of the excess comes from it."
+    )
+
+
+BESIDE = ", and in the same hours the new one shows it beside the old one"
+
+
+def test_only_a_comparison_makes_a_change_the_cause():
+    """Borne out beside the old one it is a cause; without, it coincides; what was recorded is told by its name."""
+    at = ONSET - timedelta(minutes=12)
+    change = Change("version", "1.4.1", "1.4.2", at)
+    told = Change("deploy", None, "2.4.0", at)
+    causes = [
+        explain(incident(account=(), changes=(one,)), [well()], []).diagnosis.cause
+        for one in (change, replace(change, borne_out=True), told)
+    ]
+    when = "2026-11-20 14:03 UTC"
+    assert [cause[cause.index("It ") :] for cause in causes] == [
+        f"It coincides with a change of version from 1.4.1 to 1.4.2, first seen {when}.",
+        f"It is caused by a change of version from 1.4.1 to 1.4.2, first seen {when}{BESIDE}.",
+        f"It coincides with deploy 2.4.0, recorded for {when}.",
+    ]

@@ -323,6 +323,21 @@ def test_usage_tells_what_prices_are_fitted_from(store: SqliteTrajectories) -> N
     assert (rows[None].tool_calls, rows[None].tool_usd, rows[None].cost_usd) == (1, 0.25, 0)
 
 
+def test_cohorts_are_trajectories_that_agree(store: SqliteTrajectories) -> None:
+    """Counts and sums by what trajectories were made with, cut at a bound; what has no cost is left out."""
+    for run, usd in enumerate((1.0, 2.0, 50.0, None)):
+        more = {"agent_version": "1" if run else "2", "user_id": "u"}
+        store.add([root(run, **more), chat(run, 2, cost_usd=usd, model="m")])
+    found = store.cohorts("shop", EPOCH, END, "cost", capped_at=10.0)
+    assert [(one.values[:3], one.values[5], one.trajectories, one.total, one.squares) for one in found] == [
+        (("shop", "1", "m"), "u", 2, 12.0, 104.0),
+        (("shop", "2", "m"), "u", 1, 1.0, 1.0),
+    ]
+    assert sum(one.trajectories for one in store.cohorts(None, EPOCH, END, "errors")) == 4
+    assert store.percentile("shop", EPOCH, END, "cost", 0.99) == 2.0
+    assert store.percentile("nobody", EPOCH, END, "cost", 0.5) is None
+
+
 def test_what_is_new_in_every_run_is_no_change(store: SqliteTrajectories) -> None:
     """Parameters that a program computes for every call are no fingerprint; the version beside them is one."""
     for run in range(40):

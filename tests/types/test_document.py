@@ -15,6 +15,7 @@ from support.incidents import NOW, cost_incident, finding, full_report, incident
 from analyzer.errors import InputError
 from analyzer.types.choices import Shifted
 from analyzer.types.document import incident_document, incident_from_document, report_document, time_text
+from analyzer.types.place import Place
 from analyzer.types.report import (
     Affected,
     Change,
@@ -268,3 +269,17 @@ def test_run_says_what_the_analyst_itself_cost() -> None:
     assert run["at"] == time_text(NOW)
     assert run["llm"]["cost_usd"] is None
     assert run["llm"]["calls"] == 3
+
+
+def test_places_and_what_is_borne_out_are_kept() -> None:
+    """A place and a comparison survive the way through a document; a change that is not borne out has four keys."""
+    place = Place((("task", "t1"), ("user", "u3")), "rate", 0.9, 40, 1.0, 2.5, new=False)
+    changes = (Change("version", "1", "2", MOMENT, borne_out=True), Change("prompt", "a", "b", MOMENT))
+    one = incident(places=(place,), changes=changes)
+    document = incident_document(one)
+    assert incident_from_document(json.loads(json.dumps(document))) == one
+    assert [set(entry) - {"what", "from", "to", "at"} for entry in document["changes"]] == [{"borne_out"}, set()]
+    assert document["places"][0]["where"] == {"task": "t1", "user": "u3"}
+
+
+MOMENT = datetime(2026, 11, 23, 8, 6, tzinfo=UTC)
