@@ -45,6 +45,7 @@ DOORS: dict[str, str] = {
     "sqlite_utils": "stores/",
     "sqlite3": "stores/",
     "detect_secrets": "masking/library.py",
+    "re2": "masking/sieve.py",
     "prometheus_client": "selfwatch/push.py",
     "tenacity": "retry.py",
     "opentelemetry.sdk": "selfwatch/",

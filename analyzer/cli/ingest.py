@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,18 +80,15 @@ def command(paths: tuple[str, ...], form: str, store: str | None, as_json: bool)
 
     Exit codes: 0 all was taken; 3 something was refused; 4 nothing could be taken.
     """
-    from analyzer.ingest.files import read_paths
-    from analyzer.ingest.pricing import Pricer
     from analyzer.wiring.opening import open_store
 
     settings = settings_from(store=store).settings
     tally = _Tally()
     trajectories = open_store(settings)
     try:
-        with Counting("ingested", "spans") as counting:
-            for read in read_paths(
-                paths, format=form, stdin=sys.stdin.buffer, pricer=Pricer(settings.prices, settings.tool_costs)
-            ):
+        # Closed whatever happens: what reads may be a process.
+        with Counting("ingested", "spans") as counting, closing(_reads(paths, form, settings, trajectories)) as reads:
+            for read in reads:
                 _take(read, trajectories, tally, counting, quiet=as_json)
     finally:
         trajectories.close()
@@ -102,17 +101,36 @@ def command(paths: tuple[str, ...], form: str, store: str | None, as_json: bool)
     return DONE
 
 
+def _reads(paths: tuple[str, ...], form: str, settings: Any, trajectories: Any) -> Generator[Any]:
+    """Read in this process, or in a second one where there is enough to read."""
+    from analyzer.ingest.ahead import is_worth_it, read_ahead
+    from analyzer.ingest.files import read_paths
+    from analyzer.ingest.pricing import Pricer
+
+    # Made here in any case: it says what is wrong with the settings.
+    pricer = Pricer(settings.prices, settings.tool_costs)
+    if is_worth_it(paths):
+        yield from read_ahead(
+            paths,
+            format=form,
+            prices=settings.prices,
+            tool_costs=settings.tool_costs,
+            masking=trajectories.masking,
+        )
+    else:
+        yield from read_paths(paths, format=form, stdin=sys.stdin.buffer, pricer=pricer)
+
+
 def _take(read: Any, trajectories: Any, tally: _Tally, counting: Counting, *, quiet: bool) -> None:
+    from analyzer.ingest.ahead import Ready
     from analyzer.ingest.reads import Noted, Parsed, Refused
 
     match read:
-        case Parsed(spans, source, form):
-            added = trajectories.add(spans)
-            tally.spans_new += added.spans_new
-            tally.spans_known += added.spans_known
-            tally.trace_ids.update(span.trace_id for span in spans)
-            tally.files[trajectories.masker.text(source), form] += len(spans)
-            counting.add(len(spans))
+        case Parsed(spans):
+            _count(read, trajectories.add(spans), spans, trajectories, tally, counting)
+        case Ready(made):
+            added = trajectories.add_prepared(made)
+            _count(read, added, [one.span for one in made], trajectories, tally, counting)
         case Refused(source, position, why) | Noted(source, position, why):
             # A refusal quotes what it could not read, and a path may bear an address.
             source, position, why = map(trajectories.masker.text, (source, position, why))
@@ -128,6 +146,14 @@ def _take(read: Any, trajectories: Any, tally: _Tally, counting: Counting, *, qu
                 counting.line(": ".join(part for part in (source, position, f"{taken} {why}".strip()) if part))
         case skipped:
             tally.skipped[trajectories.masker.text(skipped.source)] += 1
+
+
+def _count(read: Any, added: Any, spans: Any, trajectories: Any, tally: _Tally, counting: Counting) -> None:
+    tally.spans_new += added.spans_new
+    tally.spans_known += added.spans_known
+    tally.trace_ids.update(span.trace_id for span in spans)
+    tally.files[trajectories.masker.text(read.source), read.format] += len(spans)
+    counting.add(len(spans))
 
 
 def _print(tally: _Tally) -> None:

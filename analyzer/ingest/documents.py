@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from analyzer.ingest.containers import values
+from analyzer.ingest import large_json, wire_json
+from analyzer.ingest.containers import parsed, values
+from analyzer.ingest.cursor import WHOLE_BYTES_MAX, Cursor
 from analyzer.ingest.gather import Gather
 from analyzer.ingest.otlp import spans_from_json
 from analyzer.ingest.pricing import Pricer
@@ -14,11 +16,15 @@ from analyzer.ingest.streams import ByteStream
 
 _STRANGE_MAX = 100
 """Values without a trace, after which a file that gave nothing is given up."""
+_BOM = b"\xef\xbb\xbf"
 _NO_TRACE = "is no trace: holds no resourceSpans"
 
 
 def from_json(stream: ByteStream, gather: Gather, pricer: Pricer | None) -> Iterator[Read]:
     """Yield what a JSON file holds."""
+    if _is_large(stream):
+        yield from _large(stream, gather, pricer)
+        return
     strange: list[Read] = []
     useful = False
     for value in values(stream, gather.source):
@@ -39,6 +45,30 @@ def from_json(stream: ByteStream, gather: Gather, pricer: Pricer | None) -> Iter
     if not useful and strange:
         # A log file in JSON is one mistake, not a thousand.
         yield strange[0]
+
+
+def _is_large(stream: ByteStream) -> bool:
+    """Whether one request is too large to be read whole; lines are short enough each, or the first is not."""
+    head = stream.peek(WHOLE_BYTES_MAX + 1).removeprefix(_BOM)
+    if len(head) < WHOLE_BYTES_MAX or not large_json.begins(head):
+        return False
+    first, newline, _ = head.partition(b"\n")
+    return not newline or parsed(first) is None
+
+
+def _large(stream: ByteStream, gather: Gather, pricer: Pricer | None) -> Iterator[Read]:
+    """Read requests of any size in pieces."""
+    if stream.peek(len(_BOM)) == _BOM:
+        stream.take(len(_BOM))
+    cursor = Cursor(stream)
+    try:
+        for at, piece in large_json.pieces(cursor):
+            try:
+                yield from _request(wire_json.parse(piece), f"byte {at}", len(piece), gather, pricer)
+            except ValueError as error:
+                yield Refused(gather.source, f"byte {at}", f"is no JSON: {error}")
+    except ValueError as error:
+        yield Refused(gather.source, f"byte {cursor.position}", str(error))
 
 
 def _request(value: Any, here: str, size: int, gather: Gather, pricer: Pricer | None) -> Iterator[Read]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from analyzer.ingest import large_proto
+from analyzer.ingest.cursor import WHOLE_BYTES_MAX, Cursor
 from analyzer.ingest.gather import Gather
 from analyzer.ingest.otlp import spans_from_proto
 from analyzer.ingest.pricing import Pricer
 from analyzer.ingest.reads import Batch, Read, Refused
 from analyzer.ingest.salvage import salvage
-from analyzer.ingest.streams import ByteStream, TooLongError
+from analyzer.ingest.streams import ByteStream
 
 MESSAGE_BYTES_MAX = 256 << 20
-"""Largest message that is read. OTLP bounds requests at 64 MiB; a file of one message may hold several."""
+"""Largest message with its length in front. OTLP bounds requests at 64 MiB; a file of one message has no bound."""
 _LENGTH_BYTES = 4
 _RESOURCE_SPANS_TAG = 0x0A
 _DAMAGES_MAX = 20
@@ -25,16 +27,25 @@ def from_proto(stream: ByteStream, gather: Gather, pricer: Pricer | None) -> Ite
     if len(head) > _LENGTH_BYTES and head[0] != _RESOURCE_SPANS_TAG:
         yield from _framed(stream, gather, pricer)
         return
-    try:
-        data = stream.rest(MESSAGE_BYTES_MAX)
-    except TooLongError as error:
-        yield Refused(gather.source, "byte 0", f"one message {error}: write length-delimited messages")
+    if len(stream.peek(WHOLE_BYTES_MAX + 1)) > WHOLE_BYTES_MAX:
+        yield from _large(stream, gather, pricer)
         return
+    data = stream.rest(WHOLE_BYTES_MAX)
     if stream.fault:
         yield Refused(gather.source, f"byte {len(data)}", stream.fault)
         yield from _salvaged(data, gather, pricer, 0, [])
         return
     yield from _message(data, gather, pricer, 0)
+
+
+def _large(stream: ByteStream, gather: Gather, pricer: Pricer | None) -> Iterator[Read]:
+    """Read a message of any size in pieces."""
+    cursor = Cursor(stream)
+    try:
+        for at, piece in large_proto.pieces(cursor):
+            yield from _message(piece, gather, pricer, at, at)
+    except ValueError as error:
+        yield Refused(gather.source, f"byte {cursor.position}", str(error))
 
 
 def _framed(stream: ByteStream, gather: Gather, pricer: Pricer | None) -> Iterator[Read]:

@@ -91,14 +91,18 @@ def value_of(value: Any) -> Any:
 
 
 def _attributes(pairs: Iterable[Any], depth: int) -> dict[str, Any]:
-    return {pair.key: _value(pair.value, depth) for pair in pairs}
+    # Asking which kind a value is costs more than the value; most are texts, and an empty text may be any kind.
+    return {pair.key: (value := pair.value).string_value or _value(value, depth) for pair in pairs}
 
 
 def _value(value: Any, depth: int) -> Any:
     """Return the plain form of an AnyValue; an empty one is None, bytes are base64 as in OTLP/JSON."""
+    plain = value.string_value or value.int_value
+    if plain:
+        return plain
     kind = value.WhichOneof("value")
-    if kind == "string_value":
-        return value.string_value
+    if kind in ("string_value", "int_value"):
+        return plain if kind == "int_value" else ""
     if kind is None:
         return None
     if kind in ("array_value", "kvlist_value"):

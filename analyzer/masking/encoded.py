@@ -60,6 +60,11 @@ def encoded(text: str, pseudonym: Pseudonym, inner: Inner) -> str:
         text = replaced(text, _pieces(text, _UNICODE_SIGN, _UNICODE_TAIL, _unicode, inner))
     if "&#" in text or "&commat;" in text:
         text = replaced(text, _pieces(text, _ENTITY_SIGN, _ENTITY_TAIL, unescape, inner))
+    return encoded_runs(text, pseudonym, inner)
+
+
+def encoded_runs(text: str, pseudonym: Pseudonym, inner: Inner) -> str:
+    """Replace pieces of base64 in which the rules find something."""
     return replaced(text, _base64s(text, pseudonym, inner))
 
 

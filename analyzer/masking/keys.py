@@ -31,6 +31,8 @@ _NAME_WEAK = (
 """Names whose value may be a word of the trade as well: it must look random."""
 _STRONG_END = re.compile(rf"(?:{_NAME_STRONG})$")
 _WEAK_END = re.compile(rf"(?:{_NAME_WEAK})$")
+NAMES = f"{_NAME_STRONG}|{_NAME_WEAK}|authorization"
+"""How every name ends that may name a secret."""
 _NAME_CHARS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_.-")
 _NAME_TAIL = re.compile(r"[a-z0-9_.\-]*")
 _NAME_CHARS_MAX = 48

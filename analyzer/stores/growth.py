@@ -15,8 +15,8 @@ from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span
 from analyzer.types.trajectory import ordered, summarise
 
-_SPANS_MAX = 50_000
-"""Spans remembered over all trajectories: about 50 MB."""
+_SPANS_MAX = 25_000
+"""Spans remembered over all trajectories: about 25 MB."""
 _LIGHT = slice(1, 1 + len(rows.PLAIN) + len(rows.DERIVED))
 """Where a whole row holds what SELECT_LIGHT gives."""
 

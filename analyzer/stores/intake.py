@@ -30,10 +30,14 @@ ARRAY = 0
 """`prev` of the first message of an array."""
 YOUNG_BLOCKS = 4096
 """A generation of texts: about 250 MB of them. The youngest two are searched; their index stays below 20 MB."""
-_CACHE_MAX = 100_000
-"""Entries per cache before it is emptied: about 15 MB."""
-_REMEMBERED_BYTES = 32 << 20
+_CACHE_MAX = 50_000
+"""Entries per cache before it is emptied: about 10 MB."""
+_REMEMBERED_BYTES = 16 << 20
 """How much of the last prompts is remembered, to know their continuations by."""
+_VERSIONS_BYTES = 8 << 20
+"""How much of system prompts and tool definitions is remembered."""
+_ENTRY_BYTES = 700
+"""What a remembered text takes beside its characters: its key, the keys of its messages, its place in a table."""
 _CLEAN_MIN = 100
 """Characters from which a text is worth remembering as clean."""
 _CLEAN_BYTES = 8 << 20
@@ -133,8 +137,8 @@ class Intake:
                 self._prompts.clear()
                 self._prompt_bytes = 0
             elif known is not None:
-                self._prompt_bytes -= known[0].__sizeof__()
-            self._prompt_bytes += text.__sizeof__()
+                self._prompt_bytes -= known[0].__sizeof__() + _ENTRY_BYTES
+            self._prompt_bytes += text.__sizeof__() + _ENTRY_BYTES
             self._prompts[at] = (text, staged)
         return staged
 
@@ -150,10 +154,10 @@ class Intake:
             bodies = [encoded(text)] if parts is None else [body for body, _ in parts]
             hashes = [blake2b(encoded(self._mask(body.decode())), digest_size=16).digest() for body in bodies]
             staged.version = blake2b(b"".join(reversed(hashes)), digest_size=6).hexdigest()
-            if self._version_bytes > _REMEMBERED_BYTES:
+            if self._version_bytes > _VERSIONS_BYTES:
                 self._versions.clear()
                 self._version_bytes = 0
-            self._version_bytes += text.__sizeof__()
+            self._version_bytes += text.__sizeof__() + _ENTRY_BYTES
             self._versions[text] = staged
         return staged
 

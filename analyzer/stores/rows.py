@@ -60,8 +60,8 @@ COUNT_MAX = 10**12
 """No call has more tokens; sums over a million spans of this still fit into SQLite's 64-bit integers."""
 ATTEMPT_MAX = 10**6
 _TIME_MAX = 2**63 - 1
-_SHORT_MAX = 50_000
-"""Short texts remembered with their masked form: about 10 MB."""
+_SHORT_MAX = 20_000
+"""Short texts remembered with their masked form: about 4 MB."""
 
 
 class Short(dict[str | None, str | None]):

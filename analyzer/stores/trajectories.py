@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from analyzer.errors import NotFoundError, StoreError
-from analyzer.masking import Masker
 from analyzer.stores import (
     aggregates,
     choices,
@@ -32,6 +31,7 @@ from analyzer.stores.base import Added, Callers, Cohort, Hit, Measure, Order, Pr
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads, direct
+from analyzer.stores.prepared import Masking, Prepared
 from analyzer.stores.writer import Writer
 from analyzer.types.metric import Choices, OpenTrajectory, Series
 from analyzer.types.repeats import completed
@@ -55,7 +55,8 @@ class SqliteTrajectories:
     ) -> None:
         """Open or create the store; `patterns` and `allow` are the masker's. Raises StoreError."""
         self.connection = Connection(path)
-        self.masker = Masker(self.connection.secret("masking"), patterns=patterns, allow=allow)
+        self.masking = Masking(self.connection.secret("masking"), tuple(patterns), tuple(allow))
+        self.masker = self.masking.masker()
         self._codec = Codec()
         self._payloads = Payloads(self._codec)
         self._writer = Writer(self.connection, self._codec, self.masker)
@@ -75,6 +76,10 @@ class SqliteTrajectories:
     def add(self, spans: Iterable[Span]) -> Added:
         """See `TrajectoryStore.add`. Raises StoreBusyError, StoreError; then nothing of the batch was kept."""
         return self._writer.add(spans)
+
+    def add_prepared(self, batch: Sequence[Prepared]) -> Added:
+        """Add spans that another process prepared with the masker of `masking`; otherwise as `add`."""
+        return self._writer.add_prepared(batch)
 
     def trajectory(self, trace_id: str) -> Trajectory:
         """See `TrajectoryStore.trajectory`."""

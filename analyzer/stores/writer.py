@@ -7,8 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import orjson
-
 from analyzer.masking import Masker
 from analyzer.stores import offers, rollups, rows, summaries
 from analyzer.stores.base import Added
@@ -16,7 +14,8 @@ from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.growth import Grown
 from analyzer.stores.intake import Intake, Text
-from analyzer.types.choices import choices_of, task_of
+from analyzer.stores.prepared import Prepared, Preparer
+from analyzer.types.choices import task_of
 from analyzer.types.messages import readable
 from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span
@@ -30,24 +29,23 @@ _RESOURCES_MAX = 500
 class _Staged:
     """One span on its way: everything that can be done before the write lock is held."""
 
-    span: Span
-    plain: tuple[Any, ...]
-    unchanged: bool
-    """Whether the plain values are the span's own: then its summary can be made from the span itself."""
+    made: Prepared
     task: str | None
-    choices: str | None
     input: Text | None
     output: Text | None
     system: Text | None
     tools: Text | None
     resource: Text
-    extra: bytes
-    digest: int
+
+    @property
+    def span(self) -> Span:
+        """The span itself, unmasked."""
+        return self.made.span
 
     @property
     def rank(self) -> tuple[int, int]:
         """Of two forms of one span the one of the higher rank is kept; `rows.RANK` says the same of a row."""
-        return self.plain[rows.PLAIN.index("end_ns")] or 0, self.digest
+        return self.made.plain[rows.PLAIN.index("end_ns")] or 0, self.made.digest
 
 
 @dataclass(slots=True)
@@ -68,8 +66,7 @@ class Writer:
         self._masker = masker
         self._intake = Intake(codec, masker.text, connection.secret("texts"))
         self._resources: dict[int, tuple[Mapping[str, Any], Text]] = {}
-        self._short = rows.Short(masker)
-        self._extras = rows.Extras(masker)
+        self._preparer = Preparer(masker)
         self._grown = Grown()
         self._offered: set[str] = set()
         """Hashes of tool definitions whose names are kept."""
@@ -77,6 +74,11 @@ class Writer:
     def add(self, spans: Iterable[Span]) -> Added:
         """See `TrajectoryStore.add`."""
         batch = list(spans)
+        with self._connection.lock:
+            return self.add_prepared(self._preparer.prepared(batch))
+
+    def add_prepared(self, batch: Sequence[Prepared]) -> Added:
+        """Add spans that were prepared, here or in another process."""
         if not batch:
             return Added(0, 0, 0)
         with self._connection.lock:
@@ -97,27 +99,21 @@ class Writer:
                 self._offered.clear()
                 raise
 
-    def _stage(self, batch: Sequence[Span]) -> list[_Staged]:
-        intake, short = self._intake, self._short
-        short.learn(batch)
+    def _stage(self, batch: Sequence[Prepared]) -> list[_Staged]:
+        intake = self._intake
         staged = []
-        for span in batch:
-            plain, unchanged = rows.plain_values(span, short)
+        for made in batch:
+            span = made.span
             asked = intake.stage_prompt(span.trace_id, span.input)
             staged.append(
                 _Staged(
-                    span=span,
-                    plain=plain,
-                    unchanged=unchanged,
-                    task=short[_task(span, asked)],
-                    choices=short[_choices(span)],
+                    made=made,
+                    task=self._preparer.name(_task(span, asked)),
                     input=asked,
                     output=intake.stage(span.output),
                     system=intake.stage_version(span.system),
                     tools=intake.stage_version(span.tool_definitions),
                     resource=self._resource(span.resource),
-                    extra=self._extras.document(span),
-                    digest=rows.digest_of(plain, span),
                 )
             )
         return staged
@@ -188,16 +184,16 @@ class Writer:
         assert resource is not None  # noqa: S101 - a document is never empty
         return [
             arrival.owner,
-            *one.plain,
+            *one.made.plain,
             one.system.version if one.system else None,
             one.tools.version if one.tools else None,
             one.task,
-            one.choices,
+            one.made.choices,
             *references,
             -resource >> 1,
-            self._intake.append(one.extra, arrival.blocks),
+            self._intake.append(one.made.extra, arrival.blocks),
             0,
-            one.digest,
+            one.made.digest,
         ]
 
 
@@ -248,7 +244,7 @@ def _summary(trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> Traj
     right.
     """
     staged = arrival.staged
-    if len({one.span.span_id for one in staged}) < len(staged) or not all(one.unchanged for one in staged):
+    if len({one.span.span_id for one in staged}) < len(staged) or not all(one.made.unchanged for one in staged):
         return None
     spans = ordered(one.span for one in staged)
     repeats = repeats_of(spans)
@@ -280,14 +276,6 @@ def _task(span: Span, asked: Text | None) -> str | None:
     if span.operation in _WITH_GOAL and span.input:
         return (asked.task if asked is not None else "") or task_of(readable(span.input)) or None
     return (asked.task if asked is not None and span.operation is Operation.CHAT else "") or None
-
-
-def _choices(span: Span) -> str | None:
-    """Return what a tool call chose besides the tool, as JSON."""
-    if span.operation is not Operation.TOOL or not span.tool or not span.input:
-        return None
-    chosen = choices_of(span.tool, span.input)[1:]
-    return orjson.dumps(chosen).decode() if chosen else None
 
 
 _WITH_GOAL = frozenset({Operation.AGENT, Operation.WORKFLOW})

@@ -39,6 +39,7 @@ _IDENTIFIER = re.compile(r"[^\W\d](?:[\w.:/-]*\w)?|\d+[a-z]\w*")
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://(?:[^/@\s]*@)?([^/\s:?#]+)", re.IGNORECASE)
 _DATE = re.compile(r"(?:19|20)\d\d(?:[_.-]?\d\d){0,2}(?!\d)")
 _DIGITS = re.compile(r"\d{3,}")
+_JOINTS = re.compile(r"[._:/#-]")
 _RANDOM = re.compile(r"(?=[a-z]*\d)[0-9a-f]{8,}|[a-z]*\d+[a-z]+\d+[a-z0-9]*", re.IGNORECASE)
 _PATH = re.compile(
     r"""\w:/ | \w*/.*/ | .*/[^/]*\.[a-z]\w{0,4}$
@@ -132,7 +133,7 @@ def _chosen(value: str) -> str | None:
     if len(value) > VALUE_CHARS_MAX or not _IDENTIFIER.fullmatch(value) or _PATH.match(value) or value in _NOTHING:
         return None
     masked = _masked(value)
-    return None if any(_RANDOM.fullmatch(part) for part in re.split(r"[._:/#-]", masked)) else masked
+    return None if any(map(_RANDOM.fullmatch, _JOINTS.split(masked))) else masked
 
 
 def _masked(name: str) -> str:
@@ -170,7 +171,7 @@ def task_of(goal: str) -> str:
         return keys
     words: list[str] = []
     starts = True
-    for word in _WORD.findall(_NOISE.sub(" # ", goal)):
+    for word in _words(goal):
         if word in _SENTENCE_ENDS:
             starts = True
             continue
@@ -182,6 +183,16 @@ def task_of(goal: str) -> str:
         if len(words) >= TASK_WORDS_MAX:
             break
     return " ".join(words) if any(word != "#" for word in words) else ""
+
+
+def _words(goal: str) -> Iterator[str]:
+    """Yield words and ends of sentences, `#` for noise, piece by piece: after the twelfth word nobody reads on."""
+    at = 0
+    for noise in _NOISE.finditer(goal):
+        yield from _WORD.findall(goal, at, noise.start())
+        yield "#"
+        at = noise.end()
+    yield from _WORD.findall(goal, at)
 
 
 def _form(goal: str) -> str:

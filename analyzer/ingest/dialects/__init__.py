@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from analyzer.ingest.dialects.base import Dialect
+from analyzer.ingest.dialects.base import Dialect, named_sources, narrowed
 from analyzer.ingest.dialects.claude_code import CLAUDE_CODE
 from analyzer.ingest.dialects.langfuse import LANGFUSE
 from analyzer.ingest.dialects.langsmith import LANGSMITH
@@ -38,8 +38,29 @@ _MARKS = tuple((mark, dialect) for dialect in DIALECTS for mark in dialect.marks
 _SCOPES = tuple((scope, dialect) for dialect in DIALECTS for scope in dialect.scopes)
 
 
+_NAMED = {dialect.name: named_sources(dialect) for dialect in DIALECTS}
+_NARROWED: dict[tuple[str, frozenset[str], frozenset[str]], Dialect] = {}
+_NARROWED_MAX = 1000
+"""Sets of attributes whose dialects are remembered; a fleet sends a few dozen."""
+
+
 def dialect_of(raw: RawSpan) -> Dialect:
-    """Return the dialect that a span is written in: by its marks, then by its scope, else the conventions."""
+    """Return the dialect that a span is written in: by its marks, then by its scope, else the conventions.
+
+    Only the sources are left that this span can have: of the hundred attributes that a dialect knows, a span has ten.
+    """
+    dialect = _told(raw)
+    names, resource_names = _NAMED[dialect.name]
+    key = (dialect.name, names.intersection(raw.attributes), resource_names.intersection(raw.resource))
+    found = _NARROWED.get(key)
+    if found is None:
+        if len(_NARROWED) >= _NARROWED_MAX:
+            _NARROWED.clear()
+        found = _NARROWED[key] = narrowed(dialect, *key[1:])
+    return found
+
+
+def _told(raw: RawSpan) -> Dialect:
     attributes = raw.attributes
     for mark, dialect in _MARKS:
         if mark in attributes:

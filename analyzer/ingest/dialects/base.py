@@ -106,6 +106,28 @@ class Dialect:
         return replace(self, **changes)
 
 
+_SOURCES = tuple(entry.name for entry in fields(Dialect) if entry.type == "Sources")
+
+
+def named_sources(dialect: Dialect) -> tuple[frozenset[str], frozenset[str]]:
+    """Return all attributes of a span, and all of its resource, that a dialect reads by name."""
+    sources = [source for name in _SOURCES for source in getattr(dialect, name)]
+    names = (source for source in sources if isinstance(source, str))
+    return frozenset(names), frozenset(source.name for source in sources if isinstance(source, FromResource))
+
+
+def narrowed(dialect: Dialect, names: frozenset[str], resource_names: frozenset[str]) -> Dialect:
+    """Return a dialect without the sources that a span cannot have which holds none but these names."""
+
+    def may_have(source: Source) -> bool:
+        if isinstance(source, str):
+            return source in names
+        return not isinstance(source, FromResource) or source.name in resource_names
+
+    kept: dict[str, Any] = {name: tuple(filter(may_have, getattr(dialect, name))) for name in _SOURCES}
+    return replace(dialect, **kept)
+
+
 def first(raw: RawSpan, sources: Sources) -> Any:
     """Return the first value that is there and not empty, or None."""
     attributes = raw.attributes
@@ -116,13 +138,20 @@ def first(raw: RawSpan, sources: Sources) -> Any:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class FromResource:
+    """A source that reads an attribute of the resource."""
+
+    name: str
+
+    def __call__(self, raw: RawSpan) -> Any:
+        """Return the attribute, or None."""
+        return raw.resource.get(self.name)
+
+
 def resource(name: str) -> Source:
     """Return a source that reads an attribute of the resource."""
-
-    def read(raw: RawSpan) -> Any:
-        return raw.resource.get(name)
-
-    return read
+    return FromResource(name)
 
 
 def decoded(value: Any) -> Any:

@@ -1,0 +1,45 @@
+"""One look that tells the texts in which no rule can find anything, which most are, from the others.
+
+The rules read a text some forty times, each for signs of its own. Here all these signs are one expression that RE2
+walks through once, at 2 ns a byte whatever the text: it does not backtrack. A sign is what a rule cannot find anything
+without, and no more: where there is one, or where the text cannot be looked at so, the rules themselves decide.
+`tests/test_masking.py` holds both ways against each other.
+"""
+
+from __future__ import annotations
+
+import re2
+
+from analyzer.masking.keys import NAMES
+
+_WIDE = "A-Za-z0-9\\x{a1}-\\x{ffff}"
+_SIGNS = (
+    # Names of secrets and what must follow one: named_values
+    rf"(?i:(?:{NAMES})(?:[:=\"'`\\&>]|[ \t]{{1,4}}(?:[:=]|is[ \t]|was[ \t])))",
+    rf"(?i:--[a-z0-9_.\-]*(?:{NAMES})[ \t])",
+    r"(?i:bearer|basic)(?:[ \t]{1,4}|%20|\+)[A-Za-z0-9._~+/=\-]{8}",
+    # Letters that are others when lowered: positions and names
+    r"[\x{130}\x{17f}\x{212a}]",
+    # pem_keys, url_passwords
+    r"PRIVATE KEY| -u |--user|mysql|mariadb|(?i:ignature=|sig=|ecurity-)",
+    r"://[^\s/?#@:\"'<>\\]*:[^\s/?#\"'<>\\]+@",
+    # What the rules for encodings start from
+    r"%[0-9A-Fa-f]{2}|\\u00|&#|&commat;",
+    # emails
+    rf"@[{_WIDE}][{_WIDE}\-]*\.",
+    # numbers: IBAN, telephone, social security, card, and what only a word in front tells
+    r"[A-Z]{2}[0-9]{2}(?:[A-Z0-9]{11}|(?:[ -][A-Z0-9]{4}){2})",
+    r"\+[1-9][0-9]{0,2}[ .\-/]?[0-9(]|\([2-9][0-9]{2}\) ?[2-9][0-9]{2}[-. ][0-9]{4}",
+    r"[0-9]{3}-[0-9]{2}-[0-9]{4}",
+    r"[0-9]{13}|[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{4}|[0-9]{4}[ -][0-9]{6}[ -][0-9]{4}",
+    r"(?i:phone|mobile|whatsapp|tel|fax)(?i:[_ -]?(?:number|num|no|nr))?[^A-Za-z0-9]{0,40}[0-9]",
+)
+_SIGN = re2.compile("|".join(_SIGNS))
+
+
+def has_sign(text: str) -> bool:
+    """Whether a rule other than those for runs (`runs.runs`) may find something in a text."""
+    try:
+        return _SIGN.search(text.encode()) is not None
+    except UnicodeEncodeError:
+        return True
