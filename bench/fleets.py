@@ -76,6 +76,7 @@ def _arguments() -> argparse.Namespace:
     arguments.add_argument("--agents", type=int, default=12)
     arguments.add_argument("--faults", type=int, default=10)
     arguments.add_argument("--decoys", type=int, default=4)
+    arguments.add_argument("--rate", type=float, nargs=2, default=(3.0, 15.0), help="runs an hour of an agent, from, to")
     arguments.add_argument("--days", type=float, default=8.0)
     arguments.add_argument("--judged", type=float, default=72.0, help="hours before now over which it runs")
     arguments.add_argument("--every", type=float, default=3.0, help="hours between runs")
@@ -88,7 +89,7 @@ def _row(seed: int, *, given: argparse.Namespace) -> Row:
     began = time.monotonic()
     now = DEFAULT_NOW + timedelta(days=seed % 7)
     fleet = random_fleet(
-        seed, agents=given.agents, faults=given.faults, days=given.days, decoys=given.decoys, now=now
+        seed, given.agents, given.days, given.faults, runs_per_hour=tuple(given.rate), decoys=given.decoys, now=now
     )
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "s.db"

@@ -18,7 +18,7 @@ import numpy as np
 from analyzer.detectors.kernels.events import log_tail
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR
 from analyzer.detectors.kernels.proportion import overdispersion
-from analyzer.types.metric import BIN_WIDTH, TICK_S, OpenTrajectory, Series, Signal, Usual, Window
+from analyzer.types.metric import BIN_WIDTH, TICK_S, FlatSketches, OpenTrajectory, Series, Signal, Usual, Window
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
 from analyzer.types.trajectory import TrajectorySummary
@@ -46,7 +46,13 @@ class RunawaySettings:
     """Beyond the median, with fewer: a percentile of few is a guess."""
     few_finished_min: int = 50
     record_ratio: float = 3.0
-    """Beyond the largest value that ever ended. Whatever the tail, few go so far beyond its farthest."""
+    """Beyond the largest value that ever ended ..."""
+    record_p_max: float = 1e-5
+    """... and so far that of so many trajectories one would by chance, after as many as have ended."""
+    tail_index: float = 2.0
+    """How heavy the tail is taken to be: of Pareto's with index a, the next of n + 1 is beyond r times the largest so
+    far with p = r^-a / (n + 1). 2 is the heaviest with a mean that settles; after 500 trajectories r is 14, from 11,000
+    on `record_ratio` is more."""
     more_p_max: float = 1e-5
     """More of them than usual: per hour of window, so that an hour and a day have the same budget of false alarms."""
     more_ratio_min: float = 3.0
@@ -81,6 +87,8 @@ class _Measure:
     """Whether the agent has finished too few for a percentile."""
     record: float = 0.0
     """The largest value that ended before the last day; 0 where the source has no distribution."""
+    past: int = 0
+    """Of how many trajectories it is the largest."""
     many: bool = False
     """Whether more are beyond the limit than always were."""
     finished: int = 0
@@ -156,8 +164,7 @@ class RunawayDetector:
         """Say what a single trajectory must exceed to be reported by itself."""
         if not measure.record:
             return f"A single trajectory is reported from {self.settings.usd_cap:g} USD on."
-        least = max(self.settings.record_ratio * measure.record, measure.limit)
-        return f"A single trajectory is reported beyond {least:,.4g} {MEASURES[measure.signal]}."
+        return f"A single trajectory is reported beyond {self._least(measure):,.4g} {MEASURES[measure.signal]}."
 
     def _measures(self, window: Window, agent: str, running: Sequence[OpenTrajectory]) -> Iterator[_Measure]:
         usual = window.usual[agent]
@@ -180,18 +187,23 @@ class RunawayDetector:
         ended = max(math.floor((window.end.timestamp() - series.start_s) / TICK_S), 0)
         units = np.asarray(series.count[:ended], dtype=np.float64)
         lowest = math.ceil(math.log(measure.limit) / BIN_WIDTH)
-        sketches = (series.sketches or ())[:ended]
-        beyond = np.array([sum(n for at, n in sketch.items() if at >= lowest) for sketch in sketches], dtype=np.float64)
+        flat = series.sketches if isinstance(series.sketches, FlatSketches) else FlatSketches.of(series.sketches or ())
+        used = flat.until(ended)
+        ticks, bins = np.asarray(used.ticks, dtype=np.int64), np.asarray(used.bins, dtype=np.int64)
+        beyond = np.bincount(
+            ticks, np.where(bins >= lowest, np.asarray(used.units, dtype=np.float64), 0.0), minlength=ended
+        )
         # What is judged must not be what it is judged by.
         past = max(len(units) - TICKS_PER_DAY, 0) // TICKS_PER_HOUR * TICKS_PER_HOUR
-        record = max((max(sketch) for sketch in sketches[:past] if sketch), default=None)
-        if record is None:
+        earlier = bins[ticks < past]
+        if not len(earlier):
             return measure
         rate = (float(beyond[:past].sum()) + 0.5) / (float(units[:past].sum()) + 1)
         tau2 = overdispersion(beyond[:past], units[:past], np.full(past, rate))
         return replace(
             measure,
-            record=math.exp((record + 1) * BIN_WIDTH),
+            record=math.exp((int(earlier.max()) + 1) * BIN_WIDTH),
+            past=round(float(units[:past].sum())),
             many=any(self._more(units, beyond, hours, open_, rate, tau2) for hours in WINDOWS_H),
             finished=round(units[past:].sum()),
             beyond=round(beyond[past:].sum()),
@@ -259,7 +271,13 @@ class RunawayDetector:
 
     def _stands_out(self, one: _Far, measure: _Measure) -> bool:
         usd = one.summary.cost_usd or 0.0
-        return usd >= self.settings.usd_cap or one.value > self.settings.record_ratio * (measure.record or math.inf)
+        return usd >= self.settings.usd_cap or one.value > self._least(measure)
+
+    def _least(self, measure: _Measure) -> float:
+        """Return what a single trajectory must exceed by itself; infinite where no distribution is known."""
+        own = self.settings
+        by_chance = (own.record_p_max * (measure.past + 1)) ** (-1 / own.tail_index)
+        return max(max(own.record_ratio, by_chance) * (measure.record or math.inf), measure.limit)
 
     def _note(self, measure: _Measure, worst: _Far, still: int, hit: int) -> str:
         unit = MEASURES[measure.signal]

@@ -77,7 +77,7 @@ def windowed(view: View, hours: int) -> Windowed:
     return Windowed(
         hours,
         running_sum(view.of, hours),
-        *(np.stack([running_sum(row, hours) for row in part]) for part in (view.picked, view.expected, view.failed)),
+        *(running_sum(part, hours) for part in (view.picked, view.expected, view.failed)),
     )
 
 

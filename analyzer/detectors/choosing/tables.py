@@ -111,7 +111,7 @@ def _table(parts: Sequence[Choices], end: datetime) -> Table:
     totals: dict[str, float] = defaultdict(float)
     for part in parts:
         for value, counts in part.picked.items():
-            totals[value] += sum(_cut(counts, part.start_s, start_s, hours))
+            totals[value] += float(_cut(counts, part.start_s, start_s, hours).sum())
     values = tuple(sorted(sorted(totals, key=lambda value: (-totals[value], value))[:VALUES_MAX]))
     of = np.stack([_cut(part.of, part.start_s, start_s, hours) for part in parts])
     picked = np.stack([_by_value(part.picked, part, values, start_s, hours) for part in parts])

@@ -126,7 +126,8 @@ def weighted_quantile(values: Floats, weights: Floats, share: float) -> float:
 
 
 def running_sum(values: Floats, width: int) -> Floats:
-    """Return the sum over the `width` ticks that end with each tick (fewer at the beginning)."""
-    cumulated = np.concatenate(([0.0], np.cumsum(values)))
-    ends = np.arange(1, len(values) + 1)
-    return np.asarray(cumulated[ends] - cumulated[np.maximum(ends - width, 0)])
+    """Return the sum over the `width` ticks that end with each tick (fewer at the beginning), along the last axis."""
+    cumulated = np.zeros((*values.shape[:-1], values.shape[-1] + 1))
+    np.cumsum(values, axis=-1, out=cumulated[..., 1:])
+    ends = np.arange(1, values.shape[-1] + 1)
+    return np.asarray(cumulated[..., ends] - cumulated[..., np.maximum(ends - width, 0)])
