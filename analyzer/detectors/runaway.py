@@ -46,12 +46,13 @@ class RunawaySettings:
     """Beyond the median, with fewer: a percentile of few is a guess."""
     few_finished_min: int = 50
     record_ratio: float = 3.0
-    """Beyond the largest value that ever ended. Whatever the tail, few go so far beyond its farthest."""
-    record_known_min: int = 2000
-    """Fewer finished trajectories have not shown how far the tail reaches (one in 150 is ten times as large in the
-    reference's fleets): then a record is one only beyond ..."""
-    record_p99_ratio: float = 20.0
-    """... this many times the 99th percentile, or the median where even that is a guess."""
+    """Beyond the largest value that ever ended ..."""
+    record_p_max: float = 1e-5
+    """... and so far that of so many trajectories one would by chance, after as many as have ended."""
+    tail_index: float = 2.0
+    """How heavy the tail is taken to be: of Pareto's with index a, the next of n + 1 is beyond r times the largest so
+    far with p = r^-a / (n + 1). 2 is the heaviest with a mean that settles; after 500 trajectories r is 14, from 11,000
+    on `record_ratio` is more."""
     more_p_max: float = 1e-5
     """More of them than usual: per hour of window, so that an hour and a day have the same budget of false alarms."""
     more_ratio_min: float = 3.0
@@ -90,8 +91,8 @@ class _Measure:
     """Whether the agent has finished too few for a percentile."""
     record: float = 0.0
     """The largest value that ended before the last day; 0 where the source has no distribution."""
-    history: int = 0
-    """Trajectories that ended before the last day."""
+    past: int = 0
+    """Of how many trajectories it is the largest."""
     many: bool = False
     """Whether more are beyond the limit than always were."""
     finished: int = 0
@@ -167,7 +168,7 @@ class RunawayDetector:
         """Say what a single trajectory must exceed to be reported by itself."""
         if not measure.record:
             return f"A single trajectory is reported from {self.settings.usd_cap:g} USD on."
-        return f"A single trajectory is reported beyond {self._record(measure):,.4g} {MEASURES[measure.signal]}."
+        return f"A single trajectory is reported beyond {self._least(measure):,.4g} {MEASURES[measure.signal]}."
 
     def _measures(self, window: Window, agent: str, running: Sequence[OpenTrajectory]) -> Iterator[_Measure]:
         usual = window.usual[agent]
@@ -190,23 +191,22 @@ class RunawayDetector:
         ended = max(math.floor((window.end.timestamp() - series.start_s) / TICK_S), 0)
         units = np.asarray(series.count[:ended], dtype=np.float64)
         lowest = math.ceil(math.log(measure.limit) / BIN_WIDTH)
-        sketches = series.sketches if series.sketches is not None else ()
-        flat = (sketches if isinstance(sketches, FlatSketches) else FlatSketches.of(sketches)).until(ended)
-        ticks, bins, used = (np.asarray(part, dtype=np.int64) for part in (flat.ticks, flat.bins, flat.units))
-        far = bins >= lowest
-        counted = np.bincount(ticks[far], weights=used[far], minlength=len(units))[: len(units)]
-        beyond = counted.astype(np.float64)
+        flat = series.sketches if isinstance(series.sketches, FlatSketches) else FlatSketches.of(series.sketches or ())
+        used = flat.until(ended)
+        ticks, bins = np.asarray(used.ticks, dtype=np.int64), np.asarray(used.bins, dtype=np.int64)
+        far = np.where(bins >= lowest, np.asarray(used.units, dtype=np.float64), 0.0)
+        beyond = np.bincount(ticks, far, minlength=ended).astype(np.float64)
         # What is judged must not be what it is judged by.
         past = max(len(units) - TICKS_PER_DAY, 0) // TICKS_PER_HOUR * TICKS_PER_HOUR
-        before = bins[ticks < past]
-        if not len(before):
+        earlier = bins[ticks < past]
+        if not len(earlier):
             return measure
         rate = (float(beyond[:past].sum()) + 0.5) / (float(units[:past].sum()) + 1)
         tau2 = overdispersion(beyond[:past], units[:past], np.full(past, rate))
         return replace(
             measure,
-            record=math.exp((int(before.max()) + 1) * BIN_WIDTH),
-            history=round(units[:past].sum()),
+            record=math.exp((int(earlier.max()) + 1) * BIN_WIDTH),
+            past=round(float(units[:past].sum())),
             many=any(self._more(units, beyond, hours, open_, rate, tau2) for hours in WINDOWS_H),
             finished=round(units[past:].sum()),
             beyond=round(beyond[past:].sum()),
@@ -274,15 +274,13 @@ class RunawayDetector:
 
     def _stands_out(self, one: _Far, measure: _Measure) -> bool:
         usd = one.summary.cost_usd or 0.0
-        return usd >= self.settings.usd_cap or one.value > self._record(measure)
+        return usd >= self.settings.usd_cap or one.value > self._least(measure)
 
-    def _record(self, measure: _Measure) -> float:
-        """Return what a single trajectory must exceed to be reported by itself, infinity where nothing is known."""
-        if not measure.record:
-            return math.inf
-        known = measure.history >= self.settings.record_known_min
-        least = 0.0 if known else self.settings.record_p99_ratio * measure.usual
-        return max(self.settings.record_ratio * measure.record, measure.limit, least)
+    def _least(self, measure: _Measure) -> float:
+        """Return what a single trajectory must exceed by itself; infinite where no distribution is known."""
+        own = self.settings
+        by_chance = float((own.record_p_max * (measure.past + 1)) ** (-1 / own.tail_index))
+        return max(max(own.record_ratio, by_chance) * (measure.record or math.inf), measure.limit)
 
     def _note(self, measure: _Measure, worst: _Far, still: int, hit: int) -> str:
         unit = MEASURES[measure.signal]

@@ -21,9 +21,10 @@ from analyzer.simulation.script import Role, chance
 TICK_S = 900
 """Length of the steps in which the traffic's level is drawn."""
 
+_SATURDAY = 5
 RUNS_PER_HOUR_MAX = 20_000.0
 _HARD_SHARE, _HARD_FACTOR = 0.25, 2.2
-_RUNAWAY_SHARE, _RUNAWAY_FACTOR = 0.007, 10.0
+_RUNAWAY_FACTOR = 10.0
 _DRIFT_PHI = 0.8
 """Autocorrelation of the hourly drift from one hour to the next."""
 
@@ -54,6 +55,8 @@ class Agent:
     """Standard deviation of ln(size) of a run within one kind of task."""
     drift: float = 0.08
     """Standard deviation of the hourly drift of ln(size)."""
+    runaway_share: float = 0.007
+    """Part of the runs that takes tenfold tokens although nothing is wrong."""
     error_share: float = 0.015
     """Part of the runs that breaks without any fault, in [0, 0.2]."""
     retry_share: float = 0.02
@@ -79,7 +82,7 @@ class Agent:
             raise UsageError(f"{where}: calls is a mean number of tool calls; give one in [1, 50]")
         if self.batch_hour is not None and not 0 <= self.batch_hour < 24:  # noqa: PLR2004 - hours of a day
             raise UsageError(f"{where}: batch_hour must lie in 0..23")
-        for name in ("retry_share", "evaluated_share", "missed_share", "cached", "daily", "weekend"):
+        for name in ("runaway_share", "retry_share", "evaluated_share", "missed_share", "cached", "daily", "weekend"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"{where}: {name} must lie in [0, 1]")
         if not 0 <= self.error_share <= 0.2:  # noqa: PLR2004 - above this it would be a fault
@@ -116,12 +119,12 @@ class Levels:
 def run_size(agent: Agent, rng: random.Random) -> float:
     """Draw the factor on the tokens of one run; its median is about 1.
 
-    A quarter of the tasks is hard, and 0.7 % run away tenfold without being faulty.
+    A quarter of the tasks is hard, and some run away tenfold without being faulty.
     """
     size = rng.lognormvariate(0.0, agent.sigma)
     if chance(rng, _HARD_SHARE):
         size *= _HARD_FACTOR
-    if chance(rng, _RUNAWAY_SHARE):
+    if chance(rng, agent.runaway_share):
         size *= _RUNAWAY_FACTOR
     return size
 
@@ -143,13 +146,13 @@ def starts(
     Every tick has its own generator, so a rush or a silence changes nothing outside its own time.
     """
     silences = [fault for fault in faults if fault.kind is FaultKind.SILENCE and fault.agent == agent.name]
-    rushes = [decoy for decoy in decoys if decoy.kind is DecoyKind.RUSH and decoy.agent == agent.name]
+    own = [decoy for decoy in decoys if decoy.agent == agent.name]
     tick = start
     while tick < end:
         rng = random.Random(f"{seed}/{agent.name}/{tick.isoformat()}")
         level = _rate(agent, tick) * rng.gammavariate(8, 1 / 8)
-        for rush in rushes:
-            level *= rush.factor if rush.active(tick) else 1.0
+        for decoy in own:
+            level *= _traffic(decoy, tick)
         offset = rng.expovariate(level / 3600) if level else math.inf
         while offset < TICK_S:
             at = tick + timedelta(seconds=offset)
@@ -159,12 +162,21 @@ def starts(
         tick += timedelta(seconds=TICK_S)
 
 
+def _traffic(decoy: Decoy, at: datetime) -> float:
+    """Return the factor of a look-alike on the traffic of a tick."""
+    if not decoy.active(at):
+        return 1.0
+    if decoy.kind is DecoyKind.QUIET_WEEKEND and at.astimezone(UTC).weekday() >= _SATURDAY:
+        return 1 / decoy.factor
+    return decoy.factor if decoy.kind is DecoyKind.RUSH else 1.0
+
+
 def _rate(agent: Agent, at: datetime) -> float:
     """Return the expected runs per hour in the tick that starts at a moment."""
     at = at.astimezone(UTC)
     if agent.batch_hour is not None:
         return agent.runs_per_hour if at.hour == agent.batch_hour else 0.0
     week = (5 + 2 * agent.weekend) / 7
-    shape = agent.weekend if at.weekday() >= 5 else 1.0  # noqa: PLR2004 - Saturday
+    shape = agent.weekend if at.weekday() >= _SATURDAY else 1.0
     hour = at.hour + at.minute / 60
     return agent.runs_per_hour * shape / week * (1 - agent.daily * math.cos((hour - 3) * math.tau / 24))

@@ -60,6 +60,8 @@ class Match:
     """Reported onset minus true onset; negative where it was dated too early."""
     delay_s: float | None
     """From the true onset until the incident was opened; None where the document does not say."""
+    named: bool | None = None
+    """Whether the incident names the model, tool or version at fault; None where the fault has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,10 @@ class _Reported:
     agent: str | None
     onset: datetime
     opened_at: datetime | None
+    said: frozenset[str]
+    """What it names as its subject or as a change near its onset."""
+    cause: str
+    """The explanation's sentence."""
 
 
 def evaluate(document: Mapping[str, Any], truths: Sequence[Truth], *, tolerance_s: float = ONSET_TOLERANCE_S) -> Score:
@@ -132,7 +138,18 @@ def evaluate(document: Mapping[str, Any], truths: Sequence[Truth], *, tolerance_
 def _match(truth: Truth, incident: _Reported) -> Match:
     opened = incident.opened_at
     delay_s = None if opened is None else (opened - truth.onset).total_seconds()
-    return Match(truth, incident.id, _off(incident, truth), delay_s)
+    return Match(truth, incident.id, _off(incident, truth), delay_s, _named(truth, incident))
+
+
+def _named(truth: Truth, incident: _Reported) -> bool | None:
+    """Say whether an incident names what is at fault: the model, else the tool, else the version.
+
+    A silence has none, whatever was shipped with it: no run is left to show it.
+    """
+    culprit = truth.model or truth.tool or truth.version
+    if culprit is None or truth.kind is FaultKind.SILENCE:
+        return None
+    return culprit in incident.said or culprit in incident.cause
 
 
 def _off(incident: _Reported, truth: Truth) -> float:
@@ -159,6 +176,15 @@ def _incidents(document: Mapping[str, Any]) -> list[_Reported]:
                 agent=incident["subject"]["agent"],
                 onset=_moment(incident["onset"]),
                 opened_at=_moment(incident["opened_at"]) if incident.get("opened_at") else None,
+                said=frozenset(
+                    str(name)
+                    for name in (
+                        *(incident["subject"].get(part) for part in ("version", "model", "tool")),
+                        *(change.get("to") for change in incident.get("changes") or ()),
+                    )
+                    if name
+                ),
+                cause=str((incident.get("diagnosis") or {}).get("cause") or ""),
             )
             for incident in document["incidents"]
             if incident.get("state") != "dismissed"

@@ -63,6 +63,10 @@ class DecoyKind(StrEnum):
     """A new version that behaves as the old one did."""
     RUSH = "rush"
     """`factor` times the usual traffic; every run is as ever."""
+    QUIET_WEEKEND = "quiet-weekend"
+    """On Saturdays and Sundays (UTC) the traffic is divided by `factor`."""
+    PRICE_FALL = "price-fall"
+    """Before the onset the agent's model cost `factor` times as much. Spans have no prices: see `Fleet.price_falls`."""
 
 
 OVERLOADED = Failure(
@@ -145,6 +149,8 @@ class Decoy:
     def __post_init__(self) -> None:
         """Refuse what could not be simulated. Raises UsageError."""
         where = f"decoy {self.kind} of {self.agent}"
+        if self.kind in (DecoyKind.QUIET_WEEKEND, DecoyKind.PRICE_FALL) and self.factor < 1:
+            raise UsageError(f"{where}: it divides by factor, which is {self.factor}; give a factor of at least 1")
         if self.kind is DecoyKind.DEPLOY and not self.version:
             raise UsageError(f"{where}: it names no version; add version")
         if self.end is not None and self.end <= self.onset:
@@ -171,6 +177,8 @@ class Truth:
     end: datetime | None
     trace_ids: tuple[str, ...]
     """Finished trajectories that show the fault, in order of their start. Silence has none."""
+    model: str | None = None
+    """The model that brought the fault, None where none did."""
 
     @property
     def visible(self) -> bool:

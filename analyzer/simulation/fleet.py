@@ -61,6 +61,13 @@ class Fleet:
         return quarter_hour(self.now - timedelta(days=self.days))
 
     @property
+    def price_falls(self) -> tuple[tuple[str, datetime, float], ...]:
+        """(model, from when on it is cheaper, by which factor), for whoever prices the tokens."""
+        models = {agent.name: agent.model for agent in self.agents}
+        falls = (decoy for decoy in self.decoys if decoy.kind is DecoyKind.PRICE_FALL)
+        return tuple((models[fall.agent], fall.onset, fall.factor) for fall in falls)
+
+    @property
     def now_ns(self) -> int:
         """`now` in Unix nanoseconds."""
         return unix_ns(self.now)
@@ -95,6 +102,7 @@ class Fleet:
                 onset=fault.onset,
                 end=fault.end,
                 trace_ids=tuple(shown[index]),
+                model=fault.model,
             )
             for index, fault in enumerate(self.faults)
         )

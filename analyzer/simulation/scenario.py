@@ -23,9 +23,12 @@ from analyzer.simulation.roles import ROLES
 from analyzer.simulation.script import chance
 
 _Entry = TypeVar("_Entry", Agent, Fault, Decoy)
+_Kind = TypeVar("_Kind", FaultKind, DecoyKind)
 
 _TOP = frozenset({"days", "seed", "now", "agents", "faults", "decoys"})
 _MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5")
+_LOOK_ALIKES = ("release", "catalog")
+"""Roles that look like loops and are none: one polls, one pages."""
 DEFAULT_NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 """A fixed moment, so that a scenario without one still gives the same bytes every day."""
 
@@ -99,8 +102,9 @@ def random_fleet(
 
     Faults go to different agents as far as there are enough, and begin in the last third of the time but at least six
     hours before `now`, so that there is a history to learn from and time to be seen. Half of them end before `now`.
-    Nightly batches are struck last: a fault of six hours by day would not touch them. Raises UsageError where `agents`
-    or `faults` make no fleet.
+    Nightly batches are struck last: a fault of six hours by day would not touch them. No kind of fault or look-alike
+    comes twice before each has come once; the first agent polls, the second pages and the third has heavy tails, which
+    looks like a fault at all times. Raises UsageError where `agents` or `faults` make no fleet.
     """
     rng = random.Random(f"fleet/{seed}")
     drawn = tuple(_random_agent(rng, number, runs_per_hour) for number in range(agents))
@@ -109,17 +113,31 @@ def random_fleet(
     order.sort(key=lambda agent: agent.batch_hour is not None)
     if not order:
         raise UsageError("random fleet: it needs at least one agent")
-    struck = [_random_fault(rng, order[number % len(order)], kinds, days, now) for number in range(faults)]
-    quiet = [order[-1 - number % len(order)] for number in range(decoys)]
-    lookalikes = [_random_decoy(rng, agent, days, now) for agent in quiet]
+    struck = [
+        _random_fault(rng, order[number % len(order)], kind, days, now)
+        for number, kind in enumerate(_dealt(rng, kinds, faults))
+    ]
+    lookalikes = [
+        _random_decoy(rng, order[-1 - number % len(order)], kind, days, now)
+        for number, kind in enumerate(_dealt(rng, tuple(DecoyKind), decoys))
+    ]
     # A miss only shows where somebody judges the runs.
     judged = {fault.agent for fault in struck if fault.kind is FaultKind.SUCCESS_DROP}
     drawn = tuple(replace(agent, evaluated_share=1.0) if agent.name in judged else agent for agent in drawn)
     return Fleet(drawn, tuple(struck), tuple(lookalikes), days, seed, now)
 
 
+def _dealt(rng: random.Random, kinds: Sequence[_Kind], count: int) -> list[_Kind]:
+    """Deal kinds like cards: none comes again before all have come."""
+    dealt: list[_Kind] = []
+    while len(dealt) < count:
+        dealt += rng.sample(kinds, len(kinds))
+    return dealt[:count]
+
+
 def _random_agent(rng: random.Random, number: int, runs_per_hour: tuple[float, float]) -> Agent:
-    role = rng.choice(sorted(ROLES))
+    role = _LOOK_ALIKES[number] if number < len(_LOOK_ALIKES) else rng.choice(sorted(ROLES))
+    heavy = number == len(_LOOK_ALIKES)
     low, high = runs_per_hour
     nightly = role == "retention" and chance(rng, 0.5)
     return Agent(
@@ -134,7 +152,8 @@ def _random_agent(rng: random.Random, number: int, runs_per_hour: tuple[float, f
         prompt_tokens=rng.randint(600, 4_000),
         step_tokens=rng.randint(100, 900),
         output_tokens=rng.randint(60, 300),
-        sigma=rng.uniform(0.3, 0.7),
+        sigma=rng.uniform(0.9, 1.2) if heavy else rng.uniform(0.3, 0.7),
+        runaway_share=0.02 if heavy else 0.007,
         drift=rng.uniform(0.05, 0.15),
         error_share=rng.uniform(0.01, 0.03),
         retry_share=rng.uniform(0.0, 0.04),
@@ -153,8 +172,7 @@ def _random_times(rng: random.Random, days: float, now: datetime) -> tuple[datet
     return onset, end if end is None or end < now else None
 
 
-def _random_fault(rng: random.Random, agent: Agent, kinds: Sequence[FaultKind], days: float, now: datetime) -> Fault:
-    kind = rng.choice(kinds)
+def _random_fault(rng: random.Random, agent: Agent, kind: FaultKind, days: float, now: datetime) -> Fault:
     onset, end = _random_times(rng, days, now)
     grown = rng.uniform(2.0, 3.5)
     role = agent.played
@@ -166,6 +184,7 @@ def _random_fault(rng: random.Random, agent: Agent, kinds: Sequence[FaultKind], 
         FaultKind.TOOL_ERRORS: rng.uniform(0.3, 0.9),
         FaultKind.RETRY_STORM: rng.uniform(0.2, 0.7),
         FaultKind.SUCCESS_DROP: rng.uniform(0.3, 0.7),
+        FaultKind.WRONG_TOOL: rng.uniform(0.5, 1.0),
         FaultKind.TRUNCATION: rng.uniform(0.2, 0.7),
     }.get(kind, 1.0)
     named = kind in (FaultKind.ERROR_BURST, FaultKind.RETRY_STORM) and chance(rng, 0.5)
@@ -192,9 +211,15 @@ def _dearer(model: str) -> str:
     return "claude-fable-5-1" if model == "claude-opus-5-5" else "claude-opus-5-5"
 
 
-def _random_decoy(rng: random.Random, agent: Agent, days: float, now: datetime) -> Decoy:
+def _random_decoy(rng: random.Random, agent: Agent, kind: DecoyKind, days: float, now: datetime) -> Decoy:
     onset, end = _random_times(rng, days, now)
-    if chance(rng, 0.5):
-        return Decoy(DecoyKind.DEPLOY, agent.name, onset, None, version=f"{agent.version}-quiet")
-    end = end or min(now, onset + timedelta(hours=6))
-    return Decoy(DecoyKind.RUSH, agent.name, onset, end, factor=rng.uniform(2.0, 4.0))
+    factor = rng.uniform(2.0, 4.0)
+    match kind:
+        case DecoyKind.DEPLOY:
+            return Decoy(kind, agent.name, onset, version=f"{agent.version}-quiet")
+        case DecoyKind.RUSH:
+            return Decoy(kind, agent.name, onset, end or min(now, onset + timedelta(hours=6)), factor=factor)
+        case DecoyKind.PRICE_FALL:
+            return Decoy(kind, agent.name, onset, factor=factor)
+        case DecoyKind.QUIET_WEEKEND:
+            return Decoy(kind, agent.name, now - timedelta(days=days), factor=4 * factor)

@@ -178,7 +178,7 @@ def m005_rollups(db: Database) -> None:
 
 
 @MIGRATIONS()
-def m005_told(db: Database) -> None:
+def m006_told(db: Database) -> None:
     """Add the changes that someone told us of; no agent means every agent."""
     _execute(
         db,

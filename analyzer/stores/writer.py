@@ -172,7 +172,7 @@ class Writer:
         for version, text in texts.items():
             if version not in self._offered:
                 self._offered.add(version)
-                yield version, [str(self._short[name]) for name in offers.names_of(text)]
+                yield version, [str(self._preparer.name(name)) for name in offers.names_of(text)]
 
     def _texts(self, raw: sqlite3.Connection, arrival: _Arrival, one: _Staged) -> list[int | None]:
         """Return the references of a span's texts, and of its resource."""

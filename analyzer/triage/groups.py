@@ -73,6 +73,9 @@ def grouped(examined: Sequence[Examined], known: Sequence[Incident], run_start: 
 def one_cause(left: Examined, right: Examined, run_start: datetime, rules: Rules) -> bool:
     """Say whether two findings of a run have one cause: same agent, same beginning, and a reason to think so.
 
+    Runaways begin with the first trajectory that went far, which may be hours into a rise that made it: there it is
+    enough that they began while it lasted.
+
     The reasons: both are symptoms of one level (cost, tokens, steps, latency); both are failures (tool errors,
     errors, retries); one is what the other is felt as; they name the same trajectories; or one explains the other's
     excess cost. A loop over a tool that fails for everybody belongs to the failure, whenever it began, and so do two
@@ -85,7 +88,8 @@ def one_cause(left: Examined, right: Examined, run_start: datetime, rules: Rules
         return False
     if a.kind in EVENTS and b.kind in EVENTS and _same_trajectories(left, right, rules):
         return True
-    return _began_together(left, right, run_start, rules) and (
+    together = _began_together(left, right, run_start, rules) or _began_during(a, b) or _began_during(b, a)
+    return together and (
         _of_one_story(a, b)
         or _same_trajectories(left, right, rules)
         or _explains(left, right, rules)
@@ -142,13 +146,29 @@ def _components(examined: Sequence[Examined], run_start: datetime, rules: Rules)
 def _began_together(left: Examined, right: Examined, run_start: datetime, rules: Rules) -> bool:
     a, b = left.finding, right.finding
     slack = timedelta(seconds=rules.onset_slack_s)
-    if max(a.onset_low, b.onset_low) <= min(a.onset_high, b.onset_high) + slack:
+    (a_low, a_high), (b_low, b_high) = _beginning(a), _beginning(b)
+    if max(a_low, b_low) <= min(a_high, b_high) + slack:
         return True
-    # Single trajectories are only looked at from run_start on: what is there from the first hour may be older.
+    # Single trajectories are only looked at from run_start on: what is there from the first hour may be older, unless
+    # the history before was looked through.
     return any(
-        event.kind in EVENTS and event.onset <= run_start + slack and other.onset <= event.onset
+        event.kind in EVENTS and event.began is None and event.onset <= run_start + slack and other.onset <= event.onset
         for event, other in ((a, b), (b, a))
     )
+
+
+def _beginning(finding: Finding) -> tuple[datetime, datetime]:
+    """Return the interval in which a finding began: what the history shows earlier than the window is no estimate."""
+    return (finding.began, finding.began) if finding.began is not None else (finding.onset_low, finding.onset_high)
+
+
+def _began_during(runaway: Finding, level: Finding) -> bool:
+    """Say whether single trajectories went far while all of their agent's had risen: that is the rise's own tail."""
+    if runaway.kind is not Kind.RUNAWAY or level.kind in EVENTS:
+        return False
+    if level.kind not in SYMPTOMS and level.kind is not Kind.TOOL_LATENCY:
+        return False
+    return level.onset_low <= runaway.onset and (level.recovered is None or runaway.onset < level.recovered)
 
 
 def _same_trajectories(left: Examined, right: Examined, rules: Rules) -> bool:

@@ -63,6 +63,7 @@ FAILURES = frozenset({Kind.TOOL_ERRORS, Kind.ERRORS, Kind.RETRIES, Kind.SUCCESS}
 """A failing tool fails trajectories and is tried again: one story when it begins at one time."""
 
 FELT: Mapping[Kind, frozenset[Kind]] = {
+    Kind.LOOP: frozenset({Kind.SUCCESS, Kind.TOOL_COST}),
     Kind.TOOL_ERRORS: SYMPTOMS,
     Kind.ERRORS: SYMPTOMS,
     Kind.RETRIES: SYMPTOMS,
@@ -71,7 +72,8 @@ FELT: Mapping[Kind, frozenset[Kind]] = {
     Kind.TRUNCATION: SYMPTOMS | FAILURES,
     Kind.TOOL_CHOICE: SYMPTOMS | FAILURES | {Kind.TOOL_LATENCY, Kind.TOOL_COST, Kind.TRUNCATION},
 }
-"""What a cause is felt as, where both began together in one agent: tries take time, a wrong table misses goals."""
+"""What a cause is felt as, where both began together in one agent: tries take time, a wrong table misses goals, and so
+does an agent that goes round in circles until it gives up."""
 
 EVENTS = frozenset({Kind.LOOP, Kind.RUNAWAY, Kind.INJECTION})
 """Found in single trajectories: such a finding never reports a recovery, there is only nothing new."""

@@ -1,5 +1,6 @@
 """Evaluation: a report is matched with the truth, each incident with at most one fault."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -38,6 +39,31 @@ def test_a_fault_is_found_with_its_onset_and_delay(now):
     (match,) = score.matched
     assert (match.incident_id, match.onset_error_s, match.delay_s) == ("I1", 1800.0, 6 * 3600.0)
     assert (score.missed, score.false, score.recall, score.precision) == ((), (), 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("said", "named"),
+    [
+        ({}, False),
+        ({"subject": {"agent": "a", "version": "2.0.0"}}, True),
+        ({"changes": [{"what": "version", "from": "1.9", "to": "2.0.0"}]}, True),
+        ({"diagnosis": {"cause": "It began with version 2.0.0."}}, True),
+        ({"diagnosis": None, "changes": [{"what": "version", "from": "2.0.0", "to": None}]}, False),
+    ],
+)
+def test_a_cause_is_named_in_subject_change_or_explanation(now, said, named):
+    """An incident names a version as its subject, as what it changed to, or in the sentence on the cause."""
+    truth = replace(_truth(now), version="2.0.0")
+    (match,) = evaluate(_report(_incident(now, "I1", **said)), [truth]).matched
+    assert match.named is named
+
+
+def test_the_model_or_tool_is_the_cause_before_the_version_it_came_with(now):
+    """A dearer model shipped with a version must itself be named; a fault with none of them has nothing to be named."""
+    switch = replace(_truth(now, FaultKind.MODEL_SWITCH), version="2.0.0", model="dear")
+    incident = _incident(now, "I1", subject={"agent": "a", "version": "2.0.0"})
+    assert evaluate(_report(incident), [switch]).matched[0].named is False
+    assert evaluate(_report(incident), [_truth(now)]).matched[0].named is None
 
 
 @pytest.mark.parametrize(

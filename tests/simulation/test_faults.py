@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -69,6 +69,31 @@ def test_a_rush_changes_no_run_outside_its_time(struck, now):
 
     assert split(quiet)[1] == split(rushed)[1]
     assert len(split(rushed)[0]) > 2.5 * len(split(quiet)[0])
+
+
+def test_a_quiet_weekend_changes_no_run_of_a_weekday(struck, now):
+    """Of a quiet weekend's runs most are missing, and those of the weekdays are the same as without it."""
+    usual = replace(struck("latency"), faults=(), days=7.0)
+    quiet = replace(usual, decoys=(Decoy(DecoyKind.QUIET_WEEKEND, "a", usual.start, factor=10.0),))
+
+    def split(fleet):
+        saturday = unix_ns(datetime(2026, 11, 14, tzinfo=UTC))
+        runs = list(fleet.runs())
+        monday = saturday + 2 * 86_400 * 10**9
+        inside = [run for run in runs if saturday <= run.start_ns < monday]
+        return inside, [run for run in runs if not saturday <= run.start_ns < monday]
+
+    assert split(usual)[1] == split(quiet)[1]
+    assert 0 < len(split(quiet)[0]) < 0.15 * len(split(usual)[0])
+
+
+def test_a_price_that_falls_changes_no_run(struck, now):
+    """A price is not in the spans: the fleet only says whose model became cheaper, when and by how much."""
+    usual = replace(struck("latency"), faults=())
+    onset = now - timedelta(hours=3)
+    cheaper = replace(usual, decoys=(Decoy(DecoyKind.PRICE_FALL, "a", onset, factor=2.5),))
+    assert list(cheaper.runs()) == list(usual.runs())
+    assert cheaper.price_falls == ((usual.agents[0].model, onset, 2.5),)
 
 
 def test_loops_repeat_one_call_with_one_result_and_give_up(struck):

@@ -165,12 +165,15 @@ def test_random_fleets_are_playable_and_repeatable(seed):
 
 
 def test_random_fleets_spread_their_faults_and_kinds():
-    """Each agent gets one fault before any gets two, and over many seeds every kind is drawn."""
+    """No agent and no kind comes twice before each came once; every fleet polls, pages and has every look-alike."""
     kinds = Counter()
     for seed in range(40):
         fleet = random_fleet(seed)
         assert len({fault.agent for fault in fleet.faults}) == 10
         kinds.update(fault.kind for fault in fleet.faults)
+        assert len({fault.kind for fault in fleet.faults}) == 10
+        assert {decoy.kind for decoy in fleet.decoys} == set(DecoyKind)
+        assert [agent.role for agent in fleet.agents[:2]] == ["release", "catalog"]
     assert set(kinds) == set(FaultKind)
     only = random_fleet(1, kinds=(FaultKind.LOOP,))
     assert {fault.kind for fault in only.faults} == {FaultKind.LOOP}

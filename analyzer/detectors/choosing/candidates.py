@@ -169,6 +169,8 @@ class Look:
         tests += enough
         phi: dict[int, tuple[float, int]] = {}
         for hour in self._open(enough & (drift >= own.drift_min), start):
+            if not _gave_way(picked[:, hour], sums.expected[:, hour]):
+                continue
             drifted = partial(_drift, sums.expected[:, hour])
             if self._recurs(seen, sums.hours, hour, float(drift[hour]), drifted):
                 continue
@@ -320,6 +322,15 @@ def is_worse(table: Table, c: int | None, now: slice, settings: ChoiceSettings) 
 
 def _fall(d: int, usual_share: float, picked: Floats, of: float) -> float:
     return usual_share - float(picked[d]) / of
+
+
+def _gave_way(picked: Floats, expected: Floats) -> bool:
+    """Tell whether what lost share lost trajectories, half as many as came to others.
+
+    An agent that does more work calls more tools beside those it always calls: none of them stands in another's place.
+    """
+    lost, gained = (float(np.maximum(part, 0).sum()) for part in (expected - picked, picked - expected))
+    return lost >= DISPLACED_SHARE * gained
 
 
 def _drift(mix: Floats, picked: Floats, _of: float) -> float:

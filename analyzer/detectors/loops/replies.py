@@ -34,14 +34,16 @@ class RepeatedReply:
     """Three equal or almost equal replies, unless what came back in between was new.
 
     A reply that only asks for a call needs four, as the call itself would: the rules over calls know more about those,
-    but not every instrumentation records tools.
+    but not every instrumentation records tools. Where the calls were recorded and are other ones than after the reply
+    before, it is no repeat: "the same for another period" is said before different queries.
     """
 
     def __init__(self) -> None:
         self._streaks = Streaks("repeated_llm_output", REPLY_LIMIT)
         self._last: Said | None = None
         self._news = False
-        self._tools = False
+        self._made: set[str] = set()
+        self._made_before: set[str] = set()
 
     @property
     def hits(self) -> list[Hit]:
@@ -51,7 +53,7 @@ class RepeatedReply:
     def see(self, event: Event) -> None:
         """Take the next event."""
         if isinstance(event, Made):
-            self._tools = True
+            self._made.add(event.call.exact)
             self._news |= event.novelty > NOVELTY_MIN or event.first or event.poll
             return
         if isinstance(event, Asked):
@@ -61,11 +63,12 @@ class RepeatedReply:
         if event.parallel or not event.text:
             return
         before, self._last = self._last, event
-        news = self._news or (not self._tools and event.news > NOVELTY_MIN)
-        waits = not self._tools and is_poll("", event.step.output, event.step.input)
-        self._news = self._tools = False
+        news = self._news or (not self._made and event.news > NOVELTY_MIN)
+        waits = not self._made and is_poll("", event.step.output, event.step.input)
+        others = bool(self._made and self._made_before) and self._made != self._made_before
+        self._news, self._made, self._made_before = False, set(), self._made
         elsewhere = before is not None and before.step.agent != event.step.agent
-        if before is None or news or waits or elsewhere or not _alike(before, event):
+        if before is None or news or waits or others or elsewhere or not _alike(before, event):
             self._streaks.clear()
         calls = bool(_CALL.search(event.step.output[:2000]))
         self._streaks.add(0, event.step, tool=None, limit=CALLING_REPLY_LIMIT if calls else REPLY_LIMIT)

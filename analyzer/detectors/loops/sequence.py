@@ -1,7 +1,8 @@
 """A trajectory as the rules see it: turns, each with what the model said and the calls it made.
 
 A round is what one reply of the model asked for. Ten equal calls in one round are one decision and count once; where
-no model span was recorded, calls that overlap in time are one round.
+no model span was recorded, calls that overlap in time are one round. A call that failed and is made again without the
+model being asked is the program's retry, however often: the model sees the last try, and so do the rules.
 """
 
 from __future__ import annotations
@@ -140,6 +141,9 @@ def events_of(steps: Sequence[Step]) -> Iterator[Event]:
         if is_outage(step):
             continue
         if step.operation is Operation.TOOL:
+            if batch and led and _tries_again(step, batch[-1]):
+                batch[-1] = before = step
+                continue
             if batch and not _same_round(led, step, batch):
                 yield from _round(batch, rounds, seen)
                 batch, rounds, led = [], rounds + 1, 0
@@ -158,6 +162,13 @@ def events_of(steps: Sequence[Step]) -> Iterator[Event]:
         led = step.output.count(CALL_MARK) or ROUND_CALLS_MAX
     if batch:
         yield from _round(batch, rounds, seen)
+
+
+def _tries_again(step: Step, before: Step) -> bool:
+    """Tell whether a call repeats the one before it, which had ended in failure when this one began."""
+    if (step.name, step.input) != (before.name, before.input) or not is_failure(before):
+        return False
+    return step.start_ns is None or before.end_ns is None or step.start_ns >= before.end_ns
 
 
 def _same_round(led: int, step: Step, batch: Sequence[Step]) -> bool:
