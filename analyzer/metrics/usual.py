@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+import numpy as np
+
 from analyzer.types.metric import FlatSketches, Series, Signal, Usual, bin_value
 
 HELD_OUT_S = 86_400
@@ -35,10 +37,12 @@ def _merged(series: Series, end_s: int) -> Counter[int]:
     ticks = len(series.count)
     held_out = series.sketches.until(max(0, ticks - (series.end_s - (end_s - HELD_OUT_S)) // 900))
     known = held_out if held_out.units else series.sketches
-    merged: Counter[int] = Counter()
-    for bin_, units in zip(known.bins, known.units, strict=True):
-        merged[bin_] += units
-    return merged
+    bins, units = (np.asarray(part, dtype=np.int64) for part in (known.bins, known.units))
+    if not len(bins):
+        return Counter()
+    lowest = int(bins.min())
+    counts = np.bincount(bins - lowest, weights=units)
+    return Counter({lowest + at: round(counts[at]) for at in np.flatnonzero(counts).tolist()})
 
 
 def _usual(agent: str, by_signal: dict[Signal, Counter[int]]) -> Usual:
