@@ -1,6 +1,6 @@
 """How fast files become queryable trajectories, beside the raw floor in the same run, and whether speed stays flat.
 
-python bench/ingest_files.py [SPANS] [--store FOLDER] [--flat]
+python bench/ingest_files.py [SPANS] [--store FOLDER] [--flat] [--command]
 
 Spans are those of agents with full chat histories: 12 a trajectory, 1 to 8 kB each, every inference repeats the whole
 conversation before it. One core, masking and pricing on. The floor parses the same protobuf, makes one row a span and
@@ -8,6 +8,8 @@ writes it with `executemany` in transactions of the same size: what any SQLite s
 With `--flat` the store is filled to SPANS in ten parts and each part is timed; then the newest 50 trajectories are
 listed, one is read and the store is searched. Peak memory is that of the process. All times are processor time of one
 core, so that neighbours on the machine do not count.
+With `--command` the spans are written to one file, a single request, and `analyzer ingest` takes it as a user would
+have it: by the clock, start included, in two processes. How much each works says what an idle machine would give.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import io
 import random
 import resource
 import sqlite3
+import subprocess
 import sys
 import tempfile
 import time
@@ -277,6 +280,42 @@ def flat(folder, messages, spans):
             print(f"| {name} | {(time.process_time() - start) * 1000:,.0f} |", flush=True)
 
 
+def command(folder, messages, spans):
+    """Ingest one file of one large protobuf message with the real command, as often as it takes to be sure."""
+    path = folder / "spans.pb"
+    with path.open("wb") as file:
+        # Repeated fields may be spread over messages: one behind the other they are one message.
+        reader = io.BufferedReader(Endless(messages, spans))
+        while head := reader.read(4):
+            file.write(reader.read(int.from_bytes(head, "big")))
+    print(f"one message of {path.stat().st_size >> 20} MiB\n")
+    print("| run | spans/s by the clock | storing, us a span | reading, us a span | peak memory of each, MiB |")
+    print("|---|---|---|---|---|")
+    for turn in range(3):
+        run = [sys.executable, "-c", _COMMAND, "ingest", str(path), "--store", str(folder / f"command-{turn}.db")]
+        start = time.monotonic()
+        done = subprocess.run(run, capture_output=True, text=True, check=True)
+        took = time.monotonic() - start
+        own, own_peak, other, other_peak = map(float, done.stderr.split())
+        print(
+            f"| {turn + 1} | {spans / took:,.0f} | {own / spans * 1e6:.0f} | {other / spans * 1e6:.0f} "
+            f"| {own_peak / 1024:.0f} and {other_peak / 1024:.0f} |",
+            flush=True,
+        )
+
+
+_COMMAND = """
+import resource, sys
+from analyzer.cli.app import run
+if __name__ == "__main__":
+    code = run(sys.argv[1:])
+    for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN):
+        used = resource.getrusage(who)
+        print(used.ru_utime + used.ru_stime, used.ru_maxrss, file=sys.stderr)
+    sys.exit(code)
+"""
+
+
 def main():
     """Read the arguments and measure."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -284,12 +323,15 @@ def main():
     parser.add_argument("--store", type=Path, help="folder for the stores (default: a temporary one)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--flat", action="store_true")
+    parser.add_argument("--command", action="store_true")
     given = parser.parse_args()
     lines, messages = template(TEMPLATE_SPANS)
     print(f"{given.spans:,} spans, {sum(map(len, lines)) / TEMPLATE_SPANS:,.0f} bytes of JSON each\n")
     with tempfile.TemporaryDirectory(dir=given.store) as folder:
         if given.flat:
             flat(Path(folder), messages, given.spans)
+        elif given.command:
+            command(Path(folder), messages, given.spans)
         else:
             compare(Path(folder), lines, messages, given.spans, given.rounds)
 

@@ -150,24 +150,25 @@ def _send(pipe: Connection, waiting: queue.Queue[bytes | None]) -> None:
         os._exit(1)
 
 
-_FIELDS = tuple(entry.name for entry in fields(Span))
+_IN_EXTRA = ("attributes", "events")
+"""What `Prepared.extra` holds already is not sent a second time."""
+_FIELDS = tuple(entry.name for entry in fields(Span) if entry.name not in _IN_EXTRA)
 _VALUES = attrgetter(*_FIELDS)
 _TOKENS = attrgetter(*(entry.name for entry in fields(Tokens)))
-_TOKENS_AT = _FIELDS.index("tokens")
 
 
 def _packed(made: Prepared) -> tuple[Any, ...]:
-    """Return plain tuples: pickling dataclasses one by one costs as much as reading them."""
-    tokens = made.span.tokens
-    values = _VALUES(made.span)
-    values = (*values[:_TOKENS_AT], None, *values[_TOKENS_AT + 1 :])
-    return values, tokens and _TOKENS(tokens), made.plain, made.unchanged, made.choices, made.extra, made.digest
+    """Return plain values: pickling dataclasses one by one costs as much as reading them."""
+    values = dict(zip(_FIELDS, _VALUES(made.span), strict=True))
+    if made.span.tokens is not None:
+        values["tokens"] = _TOKENS(made.span.tokens)
+    return values, made.plain, made.unchanged, made.choices, made.extra, made.digest
 
 
 def _unpacked(spans: Sequence[tuple[Any, ...]], source: str, format_: str) -> Ready:
     made = []
-    for values, tokens, *rest in spans:
-        if tokens is not None:
-            values = (*values[:_TOKENS_AT], Tokens(*tokens), *values[_TOKENS_AT + 1 :])  # noqa: PLW2901 - the same
-        made.append(Prepared(Span(*values), *rest))
+    for values, *rest in spans:
+        if values["tokens"] is not None:
+            values["tokens"] = Tokens(*values["tokens"])
+        made.append(Prepared(Span(**values), *rest))
     return Ready(tuple(made), source, format_)

@@ -244,13 +244,11 @@ class Intake:
         self._masked_keys.clear()
         self._fresh.clear()
 
-    def place(self, raw: sqlite3.Connection, text: Text | None, blocks: set[int]) -> int | None:
+    def place(self, raw: sqlite3.Connection, text: Text, blocks: set[int]) -> int:
         """Return the reference of a staged text, and put the blocks of its own messages into `blocks`.
 
         Those of the messages before it are there already: a prompt continues one of the same trajectory.
         """
-        if text is None:
-            return None
         if text.reference is not None:
             blocks.update(text.blocks)
             return text.reference

@@ -23,6 +23,7 @@ class Prepared:
     """One span, and what its row will hold beside its texts."""
 
     span: Span
+    """Its attributes and events are not looked at any more: `extra` holds them."""
     plain: tuple[Any, ...]
     """The values of `rows.PLAIN`, masked."""
     unchanged: bool

@@ -176,8 +176,9 @@ class Writer:
 
     def _texts(self, raw: sqlite3.Connection, arrival: _Arrival, one: _Staged) -> list[int | None]:
         """Return the references of a span's texts, and of its resource."""
+        place, blocks = self._intake.place, arrival.blocks
         texts = (one.input, one.output, one.system, one.tools, one.resource)
-        return [self._intake.place(raw, text, arrival.blocks) for text in texts]
+        return [None if text is None else place(raw, text, blocks) for text in texts]
 
     def _row(self, arrival: _Arrival, one: _Staged, texts: Sequence[int | None]) -> list[Any]:
         *references, resource = texts
