@@ -32,9 +32,6 @@ from analyzer.simulation.fleet import Fleet
 from analyzer.simulation.scenario import DEFAULT_NOW, random_fleet
 from analyzer.wiring.building import build
 
-TOLERANCE_S = 6 * 3600.0
-"""How far the onset of an incident may be off to count as the fault's; how far they are in the median is a figure of
-its own. Six hours: at a few runs an hour no method dates a change of a rate better (docs/detectors/errors.md)."""
 FALSE_PER_H = 60
 """Hours over which false incidents are counted."""
 HEAD = "| seed | planted | found | missed | false | doubles | onset off, h | delay, h | cause named | s |"
@@ -65,7 +62,9 @@ def main() -> None:
     hours = given.judged * len(rows)
     false = sum(len(row.score.false) for row in rows)
     agent_days = false / (hours / 24 * given.agents)
-    print(f"\nfalse incidents: {false / hours * FALSE_PER_H:.2f} in {FALSE_PER_H} h over {given.agents} agents, ", end="")
+    print(
+        f"\nfalse incidents: {false / hours * FALSE_PER_H:.2f} in {FALSE_PER_H} h over {given.agents} agents, ", end=""
+    )
     print(f"{7 * agent_days:.3f} an agent-week")
 
 
@@ -76,7 +75,9 @@ def _arguments() -> argparse.Namespace:
     arguments.add_argument("--agents", type=int, default=12)
     arguments.add_argument("--faults", type=int, default=10)
     arguments.add_argument("--decoys", type=int, default=4)
-    arguments.add_argument("--rate", type=float, nargs=2, default=(3.0, 15.0), help="runs an hour of an agent, from, to")
+    arguments.add_argument(
+        "--rate", type=float, nargs=2, default=(3.0, 15.0), help="runs an hour of an agent, from, to"
+    )
     arguments.add_argument("--days", type=float, default=8.0)
     arguments.add_argument("--judged", type=float, default=72.0, help="hours before now over which it runs")
     arguments.add_argument("--every", type=float, default=3.0, help="hours between runs")
@@ -98,7 +99,7 @@ def _row(seed: int, *, given: argparse.Namespace) -> Row:
     if given.keep:
         (given.keep / f"{seed}.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     titles = {one["id"]: f"{one['title']} (opened {one['opened_at'][5:16]})" for one in document["incidents"]}
-    score = evaluate(document, fleet.truths, tolerance_s=TOLERANCE_S)
+    score = evaluate(document, fleet.truths)
     return Row(seed, score, titles, time.monotonic() - began)
 
 
@@ -152,7 +153,8 @@ def _prices(fleet: Fleet) -> dict[str, list[dict[str, object]]]:
     overrides: dict[str, list[dict[str, object]]] = {}
     for model, onset, factor in fleet.price_falls:
         price = Pricer().price_of(model, at=fleet.now)
-        assert price is not None and price.output is not None, f"{model} has no list price"  # noqa: PT018
+        if price is None or price.output is None:
+            raise SystemExit(f"{model} has no list price to fall to")
         usd = {"input": price.input, "output": price.output, "cache_read": price.cache_read}
         usd["cache_write"] = price.cache_write
         dearer = {name: factor * amount for name, amount in usd.items()}

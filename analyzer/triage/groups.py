@@ -15,6 +15,7 @@ from analyzer.triage.rules import (
     Rules,
     cause_rank,
     is_retry_of,
+    is_turn_of,
     key_of,
     keys_of,
 )
@@ -101,6 +102,8 @@ def _of_one_story(a: Finding, b: Finding) -> bool:
     """Say whether two kinds that begin together in one agent are known to come from each other."""
     if {a.kind, b.kind} == {Kind.LOOP, Kind.TOOL_ERRORS} and a.subject.tool == b.subject.tool:
         return True
+    if is_turn_of(a, b) or is_turn_of(b, a):
+        return True
     symptoms = a.kind in SYMPTOMS and b.kind in SYMPTOMS
     failures = a.kind is not b.kind and a.kind in FAILURES and b.kind in FAILURES
     return symptoms or failures or b.kind in FELT.get(a.kind, ()) or a.kind in FELT.get(b.kind, ())
@@ -152,10 +155,7 @@ def _began_together(left: Examined, right: Examined, run_start: datetime, rules:
     # Single trajectories are only looked at from run_start on: what is there from the first hour may be older, unless
     # the history before was looked through.
     return any(
-        event.kind in EVENTS
-        and event.began is None
-        and event.onset <= run_start + slack
-        and other.onset <= event.onset
+        event.kind in EVENTS and event.began is None and event.onset <= run_start + slack and other.onset <= event.onset
         for event, other in ((a, b), (b, a))
     )
 
