@@ -110,9 +110,9 @@ def evaluate(document: Mapping[str, Any], truths: Sequence[Truth], *, tolerance_
     """Match the incidents of a report or a backtest document with the faults that were done.
 
     An incident finds a fault where the agent is the same, the kind is one of `EXPECTED` and the onset is at most
-    `tolerance_s` off, or off the interval that the incident's own finding gives for it; each incident finds at most one fault and the other way round, closest onsets first. What a
-    person dismissed does not count, nor does a fault that struck no run. Raises InputError where the document is no
-    report.
+    `tolerance_s` off, or off the interval that the incident's own finding gives for it; each incident finds at most one
+    fault and the other way round, closest onsets first. What a person dismissed does not count, nor does a fault that
+    struck no run. Raises InputError where the document is no report.
     """
     incidents = _incidents(document)
     truths = [truth for truth in truths if truth.visible]
@@ -204,7 +204,9 @@ def _incidents(document: Mapping[str, Any]) -> list[_Reported]:
 
 def _interval(incident: Mapping[str, Any]) -> dict[str, datetime]:
     onset = _moment(incident["onset"])
-    lead = next((one for one in incident.get("findings") or () if one["kind"] == incident["kind"]), {})
+    lead: Mapping[str, Any] = next(
+        (one for one in incident.get("findings") or () if one["kind"] == incident["kind"]), {}
+    )
     low, high = (_moment(lead[name]) if lead.get(name) else onset for name in ("onset_low", "onset_high"))
     return {"onset": onset, "earliest": min(low, onset), "latest": max(high, onset)}
 
