@@ -32,9 +32,6 @@ from analyzer.simulation.fleet import Fleet
 from analyzer.simulation.scenario import DEFAULT_NOW, random_fleet
 from analyzer.wiring.building import build
 
-TOLERANCE_S = 6 * 3600.0
-"""How far the onset of an incident may be off to count as the fault's; how far they are in the median is a figure of
-its own. Six hours: at a few runs an hour no method dates a change of a rate better (docs/detectors/errors.md)."""
 FALSE_PER_H = 60
 """Hours over which false incidents are counted."""
 HEAD = "| seed | planted | found | missed | false | doubles | onset off, h | delay, h | cause named | s |"
@@ -102,7 +99,7 @@ def _row(seed: int, *, given: argparse.Namespace) -> Row:
     if given.keep:
         (given.keep / f"{seed}.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     titles = {one["id"]: f"{one['title']} (opened {one['opened_at'][5:16]})" for one in document["incidents"]}
-    score = evaluate(document, fleet.truths, tolerance_s=TOLERANCE_S)
+    score = evaluate(document, fleet.truths)
     return Row(seed, score, titles, time.monotonic() - began)
 
 
@@ -157,7 +154,7 @@ def _prices(fleet: Fleet) -> dict[str, list[dict[str, object]]]:
     for model, onset, factor in fleet.price_falls:
         price = Pricer().price_of(model, at=fleet.now)
         if price is None or price.output is None:
-            raise SystemExit(f"{model} has no list price")
+            raise SystemExit(f"{model} has no list price to fall to")
         usd = {"input": price.input, "output": price.output, "cache_read": price.cache_read}
         usd["cache_write"] = price.cache_write
         dearer = {name: factor * amount for name, amount in usd.items()}

@@ -238,6 +238,34 @@ def test_loop_that_explains_the_money_is_the_cause_of_the_cost() -> None:
     assert len(run([finding(excess_usd=10.0), loop(1, excess_usd=4.9)])) == 2
 
 
+def test_runaways_of_a_risen_level_are_its_tail() -> None:
+    """What first went far hours into a rise of its agent's level is part of it; before or after the rise it is not."""
+    far = finding(Kind.RUNAWAY, onset=ONSET + 5 * HOUR, trace_ids=(trace(1),), affected=1)
+    (one,) = run([finding(Kind.LATENCY), far])
+    assert [found.kind for found in one.findings] == [Kind.LATENCY, Kind.RUNAWAY]
+    assert len(run([finding(Kind.LATENCY, recovered=ONSET + 4 * HOUR), far])) == 2
+    assert len(run([finding(Kind.LATENCY, onset=ONSET + 8 * HOUR), far])) == 2
+    assert len(run([finding(Kind.ERRORS), far])) == 2
+
+
+def test_a_loop_over_a_newly_chosen_tool_is_the_choice_going_on() -> None:
+    """Some runs that picked another tool go round in it: the choice is told. Where most loop, the loop is."""
+    chosen = finding(Kind.TOOL_CHOICE, tool="lookup_order", affected=90, of=95)
+    (one,) = run([loop(1, 2, affected=20), chosen])
+    assert [found.kind for found in one.findings] == [Kind.TOOL_CHOICE, Kind.LOOP]
+    assert len(run([loop(1, 2, affected=80), chosen])) == 2
+    assert len(run([loop(1, 2, affected=20, tool="other"), chosen])) == 2
+
+
+def test_a_loop_misses_its_goals() -> None:
+    """Goals missed from the beginning of a loop on belong to it, also when the window no longer shows its beginning."""
+    missed = finding(Kind.SUCCESS)
+    (one,) = run([loop(1), missed])
+    assert [found.kind for found in one.findings] == [Kind.LOOP, Kind.SUCCESS]
+    assert len(run([loop(1, onset=ONSET + 5 * HOUR, began=ONSET), missed])) == 1
+    assert len(run([loop(1, onset=ONSET + 5 * HOUR), missed])) == 2
+
+
 def test_loop_of_another_time_or_agent_is_another_incident() -> None:
     """What began at another time, or belongs to another agent, is never merged."""
     cost = Examined(finding(), trace_ids=(trace(1),))

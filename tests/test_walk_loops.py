@@ -28,6 +28,6 @@ def test_a_loop_that_began_days_ago_is_not_told_as_new(tmp_path: Path) -> None:
         report = run(app, AT)
     [found] = [one for one in report.incidents if one.kind is Kind.LOOP]
     assert abs(found.onset - (EPOCH + timedelta(days=1))) < timedelta(minutes=1)
-    assert "(first 17 Nov 00:00 UTC)" in found.title
+    assert "(first 2026-11-17 00:00 UTC)" in found.title
     assert found.affected.trajectories == 1
     assert "It began before the window: first seen 2026-11-17 00:00 UTC." in found.findings[0].note

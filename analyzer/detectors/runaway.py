@@ -47,12 +47,11 @@ class RunawaySettings:
     few_finished_min: int = 50
     record_ratio: float = 3.0
     """Beyond the largest value that ever ended ..."""
-    record_p_max: float = 1e-5
-    """... and so far that of so many trajectories one would by chance, after as many as have ended."""
+    record_p_max: float = 3e-5
+    """... and so far that a trajectory is by chance with this probability only: 0.025 an agent-week at 5 an hour."""
     tail_index: float = 2.0
-    """How heavy the tail is taken to be: of Pareto's with index a, the next of n + 1 is beyond r times the largest so
-    far with p = r^-a / (n + 1). 2 is the heaviest with a mean that settles; after 500 trajectories r is 14, from 11,000
-    on `record_ratio` is more."""
+    """How heavy the tail is taken to be: of Pareto's with index a, the next of n + 1 is beyond r times the largest with
+    p = r^-a / (n + 1). 2 is the heaviest whose mean settles; after 500 trajectories r is 8, from 3,700 on 3."""
     more_p_max: float = 1e-5
     """More of them than usual: per hour of window, so that an hour and a day have the same budget of false alarms."""
     more_ratio_min: float = 3.0
@@ -194,8 +193,8 @@ class RunawayDetector:
         flat = series.sketches if isinstance(series.sketches, FlatSketches) else FlatSketches.of(series.sketches or ())
         used = flat.until(ended)
         ticks, bins = np.asarray(used.ticks, dtype=np.int64), np.asarray(used.bins, dtype=np.int64)
-        far = np.where(bins >= lowest, np.asarray(used.units, dtype=np.float64), 0.0)
-        beyond = np.bincount(ticks, far, minlength=ended).astype(np.float64)
+        units_beyond = np.where(bins >= lowest, np.asarray(used.units, dtype=np.float64), 0.0)
+        beyond = np.bincount(ticks, units_beyond, minlength=ended).astype(np.float64)
         # What is judged must not be what it is judged by.
         past = max(len(units) - TICKS_PER_DAY, 0) // TICKS_PER_HOUR * TICKS_PER_HOUR
         earlier = bins[ticks < past]
@@ -279,7 +278,7 @@ class RunawayDetector:
     def _least(self, measure: _Measure) -> float:
         """Return what a single trajectory must exceed by itself; infinite where no distribution is known."""
         own = self.settings
-        by_chance = float((own.record_p_max * (measure.past + 1)) ** (-1 / own.tail_index))
+        by_chance = math.pow(own.record_p_max * (measure.past + 1), -1 / own.tail_index)
         return max(max(own.record_ratio, by_chance) * (measure.record or math.inf), measure.limit)
 
     def _note(self, measure: _Measure, worst: _Far, still: int, hit: int) -> str:

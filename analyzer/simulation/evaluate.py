@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from analyzer.errors import InputError
@@ -96,6 +96,9 @@ class _Reported:
     kind: str
     agent: str | None
     onset: datetime
+    earliest: datetime
+    latest: datetime
+    """The interval in which the foremost finding puts the onset; the onset itself where it gives none."""
     opened_at: datetime | None
     said: frozenset[str]
     """What it names as its subject or as a change near its onset."""
@@ -107,9 +110,9 @@ def evaluate(document: Mapping[str, Any], truths: Sequence[Truth], *, tolerance_
     """Match the incidents of a report or a backtest document with the faults that were done.
 
     An incident finds a fault where the agent is the same, the kind is one of `EXPECTED` and the onset is at most
-    `tolerance_s` off; each incident finds at most one fault and the other way round, closest onsets first. What a
-    person dismissed does not count, nor does a fault that struck no run. Raises InputError where the document is no
-    report.
+    `tolerance_s` off, or off the interval that the incident's own finding gives for it; each incident finds at most one
+    fault and the other way round, closest onsets first. What a person dismissed does not count, nor does a fault that
+    struck no run. Raises InputError where the document is no report.
     """
     incidents = _incidents(document)
     truths = [truth for truth in truths if truth.visible]
@@ -119,7 +122,7 @@ def evaluate(document: Mapping[str, Any], truths: Sequence[Truth], *, tolerance_
         for index, truth in enumerate(truths)
         if incident.agent == truth.agent
         and incident.kind in EXPECTED[truth.kind]
-        and abs(_off(incident, truth)) <= tolerance_s
+        and _dated(incident, truth, tolerance_s)
     )
     found: dict[int, int] = {}
     for _, number, index in pairs:
@@ -152,6 +155,12 @@ def _named(truth: Truth, incident: _Reported) -> bool | None:
     return culprit in incident.said or culprit in incident.cause
 
 
+def _dated(incident: _Reported, truth: Truth, tolerance_s: float) -> bool:
+    """Say whether the onset is right: as estimated, or within what the estimate calls possible."""
+    slack = timedelta(seconds=tolerance_s)
+    return incident.earliest - slack <= truth.onset <= incident.latest + slack
+
+
 def _off(incident: _Reported, truth: Truth) -> float:
     return (incident.onset - truth.onset).total_seconds()
 
@@ -171,10 +180,10 @@ def _incidents(document: Mapping[str, Any]) -> list[_Reported]:
     try:
         return [
             _Reported(
+                **_interval(incident),
                 id=str(incident["id"]),
                 kind=str(incident["kind"]),
                 agent=incident["subject"]["agent"],
-                onset=_moment(incident["onset"]),
                 opened_at=_moment(incident["opened_at"]) if incident.get("opened_at") else None,
                 said=frozenset(
                     str(name)
@@ -191,6 +200,15 @@ def _incidents(document: Mapping[str, Any]) -> list[_Reported]:
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(f"evaluate: an incident of the document cannot be read ({error!r})") from error
+
+
+def _interval(incident: Mapping[str, Any]) -> dict[str, datetime]:
+    onset = _moment(incident["onset"])
+    lead: Mapping[str, Any] = next(
+        (one for one in incident.get("findings") or () if one["kind"] == incident["kind"]), {}
+    )
+    low, high = (_moment(lead[name]) if lead.get(name) else onset for name in ("onset_low", "onset_high"))
+    return {"onset": onset, "earliest": min(low, onset), "latest": max(high, onset)}
 
 
 def _moment(text: str) -> datetime:

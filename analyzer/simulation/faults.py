@@ -66,7 +66,7 @@ class DecoyKind(StrEnum):
     QUIET_WEEKEND = "quiet-weekend"
     """On Saturdays and Sundays (UTC) the traffic is divided by `factor`."""
     PRICE_FALL = "price-fall"
-    """Before the onset the agent's model cost `factor` times as much. Spans have no prices: see `Fleet.price_falls`."""
+    """Before the onset the agent's model cost `factor` times as much; spans carry no prices: `Fleet.price_falls`."""
 
 
 OVERLOADED = Failure(

@@ -103,8 +103,8 @@ def random_fleet(
     Faults go to different agents as far as there are enough, and begin in the last third of the time but at least six
     hours before `now`, so that there is a history to learn from and time to be seen. Half of them end before `now`.
     Nightly batches are struck last: a fault of six hours by day would not touch them. No kind of fault or look-alike
-    comes twice before each has come once; the first agent polls, the second pages and the third has heavy tails, which
-    looks like a fault at all times. Raises UsageError where `agents` or `faults` make no fleet.
+    comes twice before each has come once; the first agent polls, the second pages and the third has heavy tails: these
+    look like a fault at all times. Raises UsageError where `agents` or `faults` make no fleet.
     """
     rng = random.Random(f"fleet/{seed}")
     drawn = tuple(_random_agent(rng, number, runs_per_hour) for number in range(agents))

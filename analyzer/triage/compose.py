@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from analyzer.triage.evidence import numbered
 from analyzer.triage.groups import Group
-from analyzer.triage.rules import EVENTS, Rules, cause_rank, fingerprint, incident_id, is_retry_of, key_of
+from analyzer.triage.rules import EVENTS, Rules, cause_rank, fingerprint, incident_id, is_retry_of, is_turn_of, key_of
 from analyzer.triage.title import title
 from analyzer.types.report import (
     CALLS,
@@ -42,9 +42,10 @@ class Course:
 def finding_rank(finding: Finding, others: Iterable[Finding] = ()) -> tuple[bool, int, bool, float, str]:
     """Return what findings of one incident are sorted by: cause first, what goes on first, strongest first.
 
-    Among `others`, a loop that only tries again what fails for everybody comes after the failure.
+    Among `others`, a loop that only tries again what fails for everybody comes after the failure, and one over a tool
+    that was newly chosen after the choice.
     """
-    echo = any(is_retry_of(finding, other) for other in others)
+    echo = any(is_retry_of(finding, other) or is_turn_of(finding, other) for other in others)
     return (echo, cause_rank(finding.kind), finding.recovered is not None, -finding.score, key_of(finding))
 
 

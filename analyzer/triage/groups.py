@@ -15,6 +15,7 @@ from analyzer.triage.rules import (
     Rules,
     cause_rank,
     is_retry_of,
+    is_turn_of,
     key_of,
     keys_of,
 )
@@ -100,6 +101,8 @@ def one_cause(left: Examined, right: Examined, run_start: datetime, rules: Rules
 def _of_one_story(a: Finding, b: Finding) -> bool:
     """Say whether two kinds that begin together in one agent are known to come from each other."""
     if {a.kind, b.kind} == {Kind.LOOP, Kind.TOOL_ERRORS} and a.subject.tool == b.subject.tool:
+        return True
+    if is_turn_of(a, b) or is_turn_of(b, a):
         return True
     symptoms = a.kind in SYMPTOMS and b.kind in SYMPTOMS
     failures = a.kind is not b.kind and a.kind in FAILURES and b.kind in FAILURES

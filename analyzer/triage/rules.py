@@ -86,6 +86,17 @@ def cause_rank(kind: Kind) -> int:
     return CAUSE_ORDER.index(kind)
 
 
+def is_turn_of(loop: Finding, choice: Finding) -> bool:
+    """Say whether a loop is only how a new choice goes on: the same tool, and most that chose it do not loop.
+
+    Where most of them loop, the loops are what made the tool be called more often, and are the cause.
+    """
+    if loop.kind is not Kind.LOOP or choice.kind is not Kind.TOOL_CHOICE:
+        return False
+    same = (loop.subject.agent, loop.subject.tool) == (choice.subject.agent, choice.subject.tool)
+    return same and loop.affected < RETRIED_SHARE * choice.affected
+
+
 def is_retry_of(loop: Finding, failure: Finding) -> bool:
     """Say whether a loop is only an agent trying again what fails for everybody: the failure is the cause then.
 

@@ -618,6 +618,34 @@ def n48(t):
     _paged(t, uuid_of)
 
 
+def n49(t):
+    """The same words before queries for one month after the other, round the year, with other figures each time."""
+    names = ["DE", "FR", "GB", "US", "BR", "IN", "JP", "SE"]
+    rng = random.Random(3)  # noqa: S311 - a case is the same every time
+    for i in range(19):
+        query = f"SELECT country, count(*) FROM orders WHERE placed_at >= DATE '2026-{1 + i % 12:02d}-01'"  # noqa: S608 - text
+        rows = [[name, rng.randrange(10**6) / 100] for name in rng.sample(names, rng.randint(2, 5))]
+        reply = f'The same for another period, to compare. [call run_sql {{"query": "{query}"}}]'
+        t.turn("run_sql", {"query": query}, json.dumps({"rows": rows}, separators=(",", ":")), say=reply)
+
+
+def n50(t):
+    """One call that the program tries nine times before it succeeds: the model asked once."""
+    t.say('Looking it up. [call lookup_customer {"id": 7}]')
+    for _ in range(9):
+        t.call("lookup_customer", {"id": 7}, error="TimeoutError: timed out after 10 s")
+    t.call("lookup_customer", {"id": 7}, "customer 7: Ada")
+    t.say("Customer 7 is Ada.")
+
+
+def p90(t):
+    """The model asks five times for a call that the program tries three times each: the model is stuck."""
+    for _ in range(5):
+        t.say('I will try again. [call lookup_customer {"id": 7}]')
+        for _ in range(3):
+            t.call("lookup_customer", {"id": 7}, error="TimeoutError: timed out after 10 s")
+
+
 def _built(build: Callable[[Tape], None]) -> tuple[Step, ...]:
     tape = Tape()
     build(tape)

@@ -90,6 +90,16 @@ def test_a_finished_one_beyond_all_that_ever_ended_is_found() -> None:
     assert "900 steps, ended, where" in found.note
 
 
+def test_after_few_trajectories_a_record_is_no_proof() -> None:
+    """Of 700 that ended none may have been tenfold by chance: six times their record is news only after many more."""
+    far = one("w" * 32, steps=300)
+    assert DETECTOR.detect(window([steps(per_hour=2.0)], finished=[far])) == ()
+    (found,) = DETECTOR.detect(window([steps(per_hour=200.0)], finished=[far]))
+    assert found.trace_ids == (far.trace_id,)
+    (found,) = DETECTOR.detect(window([steps(per_hour=2.0)], finished=[one("w" * 32, steps=900)]))
+    assert found.value == 900.0
+
+
 def test_more_than_there_always_were_is_found() -> None:
     """A dozen beyond the limit in a day, where there were three in a fortnight: each alone would be no news."""
     far = [one(f"{number:032}", steps=200) for number in range(12)]

@@ -85,6 +85,17 @@ def test_a_quiet_first_weekend():
     assert DETECTOR.detect(all_of(quiet)) == ()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_first_weekend_with_next_to_nothing(seed):
+    """A first weekend with a thirtieth of the usual traffic raises nothing; at high volume a silence on it does."""
+    quiet = arrivals(lambda ticks: np.where(ticks // DAY % 7 >= 5, 0.5, 15.0), seed=seed, days=12)
+    assert DETECTOR.detect(all_of(quiet)) == ()
+    stop = 5 * DAY + 12 * HOUR
+    stopped = arrivals(lambda ticks: np.where(ticks < stop, 100.0, 0.0), seed=seed, days=7)
+    (found,) = DETECTOR.detect(window(stopped, end=stop + 6 * HOUR))
+    assert found.onset == time_of(stop)
+
+
 def test_a_nightly_batch():
     """A batch that begins within an hour of every night is waited for at that hour, and missed when it is not there."""
     batch = arrivals(lambda ticks: np.where(ticks // HOUR % 24 == 2, 100.0, 0.0), days=18)

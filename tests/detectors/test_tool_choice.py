@@ -169,6 +169,20 @@ def test_a_drift_of_the_mix_without_a_dominant_tool_is_found() -> None:
     assert "the mix of tools has drifted" in found.note
 
 
+def test_a_tool_called_beside_the_usual_ones_takes_no_place() -> None:
+    """An agent that does more work calls more tools beside the one it always calls: steps have risen, no choice has."""
+    usual = tools({"lookup": 1.0}, days=21, wobble=1e6)
+    of = np.asarray(usual.of)
+    hours = np.arange(len(of))
+    searched = np.random.default_rng(1).binomial(of.astype(int), np.where(hours >= BEGAN, 0.95, 0.15)).astype(float)
+    more = replace(
+        usual,
+        picked={**usual.picked, "search": searched},
+        failed={**usual.failed, "search": np.zeros(len(of))},
+    )
+    assert DETECTOR.detect(window(more, end_h=BEGAN + 30)) == ()
+
+
 def test_values_that_are_new_every_day_mean_nothing() -> None:
     """An argument that always brings new names is no choice."""
     parts = [

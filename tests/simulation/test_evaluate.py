@@ -108,6 +108,16 @@ def test_the_nearest_onset_wins(now):
     assert [(m.incident_id, m.truth) for m in score.matched] == [("I2", truths[0]), ("I1", truths[1])]
 
 
+def test_an_onset_is_right_within_what_its_finding_calls_possible(now):
+    """An onset eight hours late finds the fault where its own interval holds the true one; the error stays as it is."""
+    low, high = ((now - timedelta(hours=hours)).isoformat() for hours in (11, 1))
+    vague = [{"kind": "cost", "onset_low": low, "onset_high": high}]
+    score = evaluate(_report(_incident(now, "I1", hours=2, findings=vague)), [_truth(now)])
+    assert [match.onset_error_s for match in score.matched] == [8 * 3600.0]
+    other = [{**vague[0], "kind": "tokens"}]
+    assert evaluate(_report(_incident(now, "I1", hours=2, findings=other)), [_truth(now)]).matched == ()
+
+
 def test_faults_that_struck_nothing_cannot_be_missed(now):
     """A fault without any trajectory does not count, a silence does."""
     unseen, silent = _truth(now, traces=()), _truth(now, FaultKind.SILENCE, traces=())

@@ -16,8 +16,9 @@ from analyzer.detectors.kernels.grid import DAY_S, TICKS_PER_HOUR, Bools, Floats
 HOURS_PER_WEEK = 168
 SIZE_MAX, SIZE_MIN = 10.0, 0.5
 """Bounds of r. Ten is the reference simulation's; a burst of traffic does not make a silence impossible to see."""
-UNSEEN_WEEKEND_SHARE = 0.25
-"""What a first weekend is taken to bring of a working day's arrivals: the quietest busy fleets bring a third."""
+UNSEEN_WEEKEND_SHARE = 0.05
+"""What a first weekend is taken to bring of a working day's arrivals: agents that people use may have next to none. A
+silence that begins on one is found on Monday, or at a hundred an hour after three hours."""
 ASLEEP_SHARE, ASLEEP_HOURS_MIN = 0.05, 6
 """An agent sleeps at night if six hours of its day hold less than a twentieth of the average hour."""
 REGULAR_INTERVALS_MIN = 5
