@@ -123,12 +123,15 @@ def _work(pipe: Connection, order: _Order) -> None:
     # Ctrl-C goes to both; the one that stores decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     waiting: queue.Queue[bytes | None] = queue.Queue(_QUEUE_MAX)
-    sender = threading.Thread(target=_send, args=(pipe, waiting), daemon=True)
+    unwanted = threading.Event()
+    sender = threading.Thread(target=_send, args=(pipe, waiting, unwanted), daemon=True)
     sender.start()
     try:
         preparer = Preparer(order.masking.masker())
         pricer = Pricer(order.prices, order.tool_costs)
         for read in read_paths(order.paths, format=order.format, pricer=pricer):
+            if unwanted.is_set():
+                break
             if isinstance(read, Parsed):
                 spans = [_packed(made) for made in preparer.prepared(read.spans)]
                 waiting.put(pickle.dumps(("ready", (spans, read.source, read.format)), pickle.HIGHEST_PROTOCOL))
@@ -141,13 +144,14 @@ def _work(pipe: Connection, order: _Order) -> None:
     sender.join()
 
 
-def _send(pipe: Connection, waiting: queue.Queue[bytes | None]) -> None:
-    """Send what waits, while the next is read; without anybody who takes it, end the process."""
-    try:
-        while (packed := waiting.get()) is not None:
-            pipe.send_bytes(packed)
-    except OSError:
-        os._exit(1)
+def _send(pipe: Connection, waiting: queue.Queue[bytes | None], unwanted: threading.Event) -> None:
+    """Send what waits, while the next is read; once nobody takes it, pass over it so that the reader can end."""
+    while (packed := waiting.get()) is not None:
+        if not unwanted.is_set():
+            try:
+                pipe.send_bytes(packed)
+            except OSError:
+                unwanted.set()
 
 
 _IN_EXTRA = ("attributes", "events")

@@ -27,6 +27,8 @@ PRAGMAS = (
     # 24 MiB: the tables grow at their ends, and twice as much gains an ingest nothing.
     "PRAGMA cache_size = -24576",
     "PRAGMA temp_store = MEMORY",
+    # A long read lets the log grow beside a busy writer; once it is over the file need not stay that large.
+    "PRAGMA journal_size_limit = 67108864",
 )
 
 

@@ -120,3 +120,17 @@ def test_the_command_says_the_same_either_way(file, tmp_path, monkeypatch, capsy
     assert found[:2] == found[2:]
     assert [code for code, _ in found] == [3] * 4
     assert found[3][1]["spans"] == {"taken": 2500, "new": 0, "known": 2500}
+
+
+def test_the_reading_process_ends_by_itself_when_the_other_is_gone(file):
+    """Killed without a chance to clean up, the storing process leaves no reader behind that goes on for nobody."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    order = ahead._Order((file,), "auto", {}, {}, MASKING)
+    process = context.Process(target=ahead._work, args=(theirs, order), daemon=True)
+    process.start()
+    theirs.close()
+    ours.recv_bytes()
+    ours.close()
+    process.join(60)
+    assert process.exitcode == 0
