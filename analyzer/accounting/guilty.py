@@ -17,6 +17,8 @@ from analyzer.types.trace import Outcome, Status
 WORST = 5
 LOOKED_AT = 100
 """Failed trajectories whose steps are read to find what they have in common."""
+SHARED_MIN = 0.5
+"""Part of the trajectories that missed their goal whose commonest error is what they have in common."""
 QUOTE_MAX = 300
 _VARYING = re.compile(r"[0-9a-f]{8,}|\d+")
 
@@ -58,16 +60,28 @@ def at_fault(
         return tuple(store.worst_callers(agent, finding.subject.tool, finding.onset, end, by=by, limit=WORST)), ()
     if finding.kind is Kind.SILENCE:
         return (), ()
+    return _failing(store, finding, agent, end)
+
+
+def _failing(
+    store: TrajectoryStore, finding: Finding, agent: str, end: datetime
+) -> tuple[tuple[str, ...], tuple[SpanEvidence, ...]]:
+    """Return the trajectories that failed, and the error that they share."""
     failed = store.summaries(
         agent=agent, start=finding.onset, end=end, order="errors", errors_only=True, limit=LOOKED_AT
     )
     steps = store.steps([one.trace_id for one in failed])
-    return _sharing_the_commonest_error(steps, lambda step: finding.subject.tool in {None, step.name})
+    ids, evidence, sharing = _sharing_the_commonest_error(steps, lambda step: finding.subject.tool in {None, step.name})
+    if finding.kind is Kind.SUCCESS and sharing < SHARED_MIN * len(steps):
+        # Most missed their goal without that error: it is the noise that is always there, and says nothing of them.
+        return tuple(sorted(steps, key=lambda trace_id: trace_id in ids)[:WORST]), ()
+    return ids[:WORST], evidence
 
 
 def _sharing_the_commonest_error(
     steps: dict[str, tuple[Step, ...]], concerned: Callable[[Step], bool]
-) -> tuple[tuple[str, ...], tuple[SpanEvidence, ...]]:
+) -> tuple[tuple[str, ...], tuple[SpanEvidence, ...], int]:
+    """Return the trajectories with an error, those with the commonest first, its quotes, and how many have it."""
     said: Counter[str] = Counter()
     first: dict[str, SpanEvidence] = {}
     guilty: dict[str, Counter[str]] = {}
@@ -83,9 +97,10 @@ def _sharing_the_commonest_error(
             first.setdefault(shape, SpanEvidence("", trace_id, step.span_id, field, quote))
     common = [shape for shape, _ in sorted(said.items(), key=lambda entry: (-entry[1], entry[0]))]
     if not common:
-        return tuple(list(steps)[:WORST]), ()
+        return tuple(steps), (), 0
     worst = sorted(guilty, key=lambda trace_id: (-guilty[trace_id][common[0]], -guilty[trace_id].total(), trace_id))
-    return tuple(worst[:WORST]), tuple(first[shape] for shape in common[:2])
+    sharing = sum(shapes[common[0]] > 0 for shapes in guilty.values())
+    return tuple(worst), tuple(first[shape] for shape in common[:2]), sharing
 
 
 def _error_quote(step: Step) -> tuple[str, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from support.spans import EPOCH, chat, root, tool, trace_id
@@ -92,6 +93,18 @@ def test_the_worst_of_a_kind_comes_first(store: SqliteTrajectories, kind: Kind, 
 def test_silence_has_nobody_to_blame(store: SqliteTrajectories) -> None:
     """What did not run has no trajectory."""
     assert at_fault(store, finding(Kind.SILENCE), "shop", END) == ((), ())
+
+
+def test_an_error_that_few_of_the_missed_goals_share_is_not_theirs(tmp_path: Path) -> None:
+    """Where most missed their goal without an error, that of one run is no evidence, and the run comes last."""
+    store = SqliteTrajectories(tmp_path / "store.db")
+    for number in range(1, 6):
+        late = {"status": Status.ERROR, "status_message": "timed out"} if number == 1 else {}
+        store.add([root(number, at_s=60, outcome=Outcome.FAILURE), tool(number, 3, at_s=61, **late)])
+    ids, evidence = at_fault(store, finding(Kind.SUCCESS), "shop", END)
+    assert (ids[-1], len(ids), evidence) == (trace_id(1), 5, ())
+    _, evidence = at_fault(store, finding(Kind.ERRORS), "shop", END)
+    assert [one.quote for one in evidence] == ["timed out"]
 
 
 def test_missed_goals_are_those_that_failed_or_broke(store: SqliteTrajectories) -> None:
