@@ -75,6 +75,8 @@ class EventBaseline:
     tau2: float
     """Variance of an hour's rate beyond the binomial, relative to the squared rate."""
     units_per_hour: float
+    unsure: float = 0.0
+    """Relative variance of the estimate itself: that of a gamma of as many events as were seen and the prior's."""
 
     def hours_to_confirm(self, settings: EventSettings) -> float:
         """Return how long the CUSUM needs for the rise it looks for: threshold over the divergence of a tick."""
@@ -120,6 +122,7 @@ class Events:
             hourly=np.minimum(hourly, RISEN_RATE_MAX),
             tau2=overdispersion(y, n, np.tile(hourly[_HOUR], days)),
             units_per_hour=units / max(float(keep[max(grid.first - start, 0) :].sum()), 1.0) * TICKS_PER_HOUR,
+            unsure=1 / (events + RATE_PRIOR_EVENTS),
         )
 
     def units_learnt(self, day: int, masked: Bools) -> float:
@@ -209,11 +212,15 @@ class EventView:
         return np.asarray(large & (y >= settings.events_min))
 
     def _surprise(self, ticks: np.ndarray, n: Floats, y: Floats, expected: Floats, left: float) -> Floats:
-        """Return -ln P(at least y events) at the given ticks, 0 elsewhere."""
+        """Return -ln P(at least y events) at the given ticks, 0 elsewhere.
+
+        What is not known of the rate counts as its drift does: of no event in a few days it may be many times as high.
+        """
         score = np.zeros(len(n))
+        tau2 = self._baseline.tau2 * left + self._baseline.unsure
         for tick in ticks.tolist():
             rate = float(expected[tick] / n[tick])
-            score[tick] = -log_tail(round(y[tick]), round(n[tick]), rate, self._baseline.tau2 * left)
+            score[tick] = -log_tail(round(y[tick]), round(n[tick]), rate, tau2)
         return score
 
     def measured(self, first: int, last: int) -> tuple[float, float]:

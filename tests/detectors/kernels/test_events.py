@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from analyzer.detectors.kernels.events import log_tail
+from analyzer.detectors.kernels.events import Events, EventSettings, log_tail
+from analyzer.detectors.kernels.grid import Grid
+from analyzer.detectors.kernels.walk import Masks
 
 
 @settings(max_examples=200, deadline=None)
@@ -32,3 +34,23 @@ def test_large_counts():
     tails = [log_tail(y, 120_000, 0.02, 0.1) for y in (3000, 5000, 9000, 20_000)]
     assert tails == sorted(tails, reverse=True)
     assert all(math.isfinite(tail) for tail in tails)
+
+
+def _score() -> float:
+    """Return the highest score of kernel D on a day of 5 events in 80 units, after 192 units without one."""
+    day, units = 96, np.ones(6 * 96)
+    events = np.zeros(6 * 96)
+    units[2 * day :] = np.where(np.arange(4 * day) % 6 < 5, 1.0, 0.0)
+    events[5 * day : 5 * day + 60 : 12] = 1.0
+    grid = Grid(0, 0, len(units), units, events, None, np.empty(0))
+    model = Events(grid, EventSettings())
+    base = model.baseline(3, np.zeros(len(units), dtype=np.bool_))
+    assert base is not None
+    masks = Masks(*(np.zeros(len(units), dtype=np.bool_) for _ in range(2)))
+    view = model.view(base, 5 * day, 6 * day, masks)
+    return max(float(block.score.max()) for block in view.blocks() if block.kernel == "D")
+
+
+def test_a_rate_of_which_little_was_seen_is_not_taken_for_certain():
+    """Five events in a day are no alarm where none was seen in two days: the rate may be many times the estimate."""
+    assert 0 < _score() < -math.log(24e-5)
