@@ -101,13 +101,16 @@ def recount(raw: sqlite3.Connection, day: int, hours: Iterable[int]) -> None:
     )
 
 
-def choices(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Choices]:
-    """Return every choice that was made often enough to be judged, over all tasks and by task."""
+def choices(raw: sqlite3.Connection, start: datetime, end: datetime, *, marked: bool = True) -> list[Choices]:
+    """Return every choice that was made often enough to be judged, over all tasks and by task.
+
+    Of `marked` see `rollups.unsettled`.
+    """
     start_s, end_s = int(start.timestamp()) // HOUR_S * HOUR_S, int(end.timestamp()) // HOUR_S * HOUR_S
     hours = max(0, (end_s - start_s) // HOUR_S)
     first = start_s // HOUR_S
     picked: dict[tuple[str, Place], dict[str, list[Count]]] = defaultdict(lambda: defaultdict(list))
-    for agent, one in _read(raw, start_s, end_s, nanoseconds(end)):
+    for agent, one in _read(raw, start_s, end_s, nanoseconds(end), marked=marked):
         if not first <= one[0] < first + hours:
             continue
         _, tool, what, task, value, _, _ = one
@@ -115,7 +118,7 @@ def choices(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Cho
         if task != OTHER_TASKS:
             picked[agent, (tool, what, task)][value].append(one)
     found = []
-    offered = offers.first_offered(raw, sightings.first_sent(raw, start, end))
+    offered = offers.first_offered(raw, sightings.first_sent(raw, start, end, marked=marked))
     for (agent, (tool, what, task)), values in sorted(picked.items()):
         if sum(one[5] for one in values.get("", ())) < TRAJECTORIES_MIN:
             continue
@@ -135,8 +138,10 @@ def choices(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Cho
     return found
 
 
-def _read(raw: sqlite3.Connection, start_s: int, end_s: int, at_ns: int) -> Iterator[tuple[str, Count]]:
-    now = unsettled(raw, start_s, end_s, at_ns)
+def _read(
+    raw: sqlite3.Connection, start_s: int, end_s: int, at_ns: int, *, marked: bool
+) -> Iterator[tuple[str, Count]]:
+    now = unsettled(raw, start_s, end_s, at_ns, marked=marked)
     query = "SELECT agent, body FROM choices WHERE day >= ? AND day <= ? ORDER BY day, agent"
     for agent, body in raw.execute(query, (start_s // 86_400, end_s // 86_400)):
         yield from ((agent, one) for one in orjson.loads(body) if one[0] not in now)

@@ -158,10 +158,14 @@ def days(raw: sqlite3.Connection, start_s: int, stop_s: int) -> Iterator[tuple[i
         yield day * DAY_S, (agent, tool), unpacked(body)
 
 
-def unsettled(raw: sqlite3.Connection, start_s: int, stop_s: int, at_ns: int) -> frozenset[int]:
-    """Return the hours of a range (since 1970) whose cells do not hold at a moment: marked ones and the last two."""
+def unsettled(raw: sqlite3.Connection, start_s: int, stop_s: int, at_ns: int, *, marked: bool = True) -> frozenset[int]:
+    """Return the hours of a range (since 1970) whose cells do not hold at a moment: marked ones and the last two.
+
+    Without `marked` the cells of marked hours are taken as they are: they were counted a moment ago.
+    """
     query = "SELECT hour FROM stale_hours WHERE hour >= ? AND hour < ?"
-    stale = {int(row[0]) for row in raw.execute(query, (start_s // 3600, -(-stop_s // 3600)))}
+    bounds = (start_s // 3600, -(-stop_s // 3600))
+    stale = {int(row[0]) for row in raw.execute(query, bounds)} if marked else set()
     return frozenset(stale | set(range(max((at_ns - SETTLED_S * NS) // HOUR_NS, start_s // 3600), -(-stop_s // 3600))))
 
 

@@ -106,17 +106,18 @@ class _Growing:
         return FlatSketches(self.ticks, *parts)
 
 
-def series(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[Series]:
+def series(raw: sqlite3.Connection, start: datetime, end: datetime, *, marked: bool = True) -> list[Series]:
     """Return every signal of every agent, and of every tool of it, on the tick grid.
 
-    The grid begins with the tick that holds `start`; the last tick is the last whole one before `end`.
+    The grid begins with the tick that holds `start`; the last tick is the last whole one before `end`. Of `marked` see
+    `rollups.unsettled`.
     """
     start_s = int(start.timestamp()) // TICK_S * TICK_S
     ticks = max(0, int(end.timestamp() - start_s) // TICK_S)
     end_s = start_s + ticks * TICK_S
     at_ns = nanoseconds(end)
     growing: dict[_Key, _Growing] = {}
-    hours = rollups.unsettled(raw, start_s, end_s, at_ns)
+    hours = rollups.unsettled(raw, start_s, end_s, at_ns, marked=marked)
     for day_s, (agent, tool), day in rollups.days(raw, start_s, end_s):
         keep = _wanted(day_s, start_s, end_s, hours, fresh=False)
         for name, cells in day.items():

@@ -77,9 +77,9 @@ def _bounded(seen: list[Sighting]) -> list[Sighting]:
     return kept
 
 
-def _read(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime) -> Iterator[Sighting]:
+def _read(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime, *, marked: bool) -> Iterator[Sighting]:
     start_s, stop_s = int(start.timestamp()), int(end.timestamp()) + 1
-    now = unsettled(raw, start_s, stop_s, nanoseconds(end))
+    now = unsettled(raw, start_s, stop_s, nanoseconds(end)) if marked else frozenset()
     query = "SELECT body FROM sightings WHERE agent = ? AND day >= ? AND day <= ?"
     for (body,) in raw.execute(query, (agent, start_s // 86_400, stop_s // 86_400)):
         yield from (tuple(one) for one in orjson.loads(body) if one[0] not in now)
@@ -87,10 +87,12 @@ def _read(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime) -
         yield from sighted(raw, hour).get(agent, ())
 
 
-def first_sent(raw: sqlite3.Connection, start: datetime, end: datetime) -> dict[str, dict[str, int]]:
+def first_sent(
+    raw: sqlite3.Connection, start: datetime, end: datetime, *, marked: bool = True
+) -> dict[str, dict[str, int]]:
     """Return by agent and hash of tool definitions when they were first sent in a range, in Unix nanoseconds."""
     start_s, stop_s = int(start.timestamp()), int(end.timestamp()) + 1
-    now = unsettled(raw, start_s, stop_s, nanoseconds(end))
+    now = unsettled(raw, start_s, stop_s, nanoseconds(end)) if marked else frozenset()
     found: dict[str, dict[str, int]] = defaultdict(dict)
 
     def see(agent: str, seen: Iterable[Sighting]) -> None:
@@ -107,10 +109,12 @@ def first_sent(raw: sqlite3.Connection, start: datetime, end: datetime) -> dict[
     return found
 
 
-def changes(raw: sqlite3.Connection, agent: str, start: datetime, end: datetime) -> list[Change]:
+def changes(
+    raw: sqlite3.Connection, agent: str, start: datetime, end: datetime, *, marked: bool = True
+) -> list[Change]:
     """Return first sights in the range, oldest first. See `TrajectoryStore.changes`."""
     first: dict[tuple[str, str], int] = {}
-    for _, what, value, at_ns in _read(raw, agent, start, end):
+    for _, what, value, at_ns in _read(raw, agent, start, end, marked=marked):
         first[what, value] = min(at_ns, first.get((what, value), at_ns))
     found: list[Change] = []
     days = max(1.0, (end - start).total_seconds() / 86_400)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -47,6 +49,24 @@ SPAN_CHARACTERS_MIN = 4_000
 _CHUNK = 500
 
 
+FRESH_S = 60
+"""Counts that were brought up to date this long ago are good enough for another question of the same run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Which stretch of time was counted, and when."""
+
+    span: tuple[int, int] = (0, 0)
+    """Unix nanoseconds."""
+    at_s: float = -math.inf
+    """By the monotonic clock."""
+
+    def hold(self, span: tuple[int, int]) -> bool:
+        """Tell whether the counts of a stretch are still good enough."""
+        return self.span[0] <= span[0] and span[1] <= self.span[1] and time.monotonic() - self.at_s < FRESH_S
+
+
 class SqliteTrajectories:
     """A `TrajectoryStore` in one SQLite file. Everything is masked on the way in; there is no unmasked copy."""
 
@@ -59,6 +79,7 @@ class SqliteTrajectories:
         self.masker = self.masking.masker()
         self._codec = Codec()
         self._payloads = Payloads(self._codec)
+        self._counts = Counts()
         self._writer = Writer(self.connection, self._codec, self.masker)
 
     def close(self) -> None:
@@ -75,10 +96,12 @@ class SqliteTrajectories:
 
     def add(self, spans: Iterable[Span]) -> Added:
         """See `TrajectoryStore.add`. Raises StoreBusyError, StoreError; then nothing of the batch was kept."""
+        self._counts = Counts()
         return self._writer.add(spans)
 
     def add_prepared(self, batch: Sequence[Prepared]) -> Added:
         """Add spans that another process prepared with the masker of `masking`; otherwise as `add`."""
+        self._counts = Counts()
         return self._writer.add_prepared(batch)
 
     def trajectory(self, trace_id: str) -> Trajectory:
@@ -189,13 +212,13 @@ class SqliteTrajectories:
 
     def series(self, start: datetime, end: datetime) -> list[Series]:
         """See `TrajectoryStore.series`."""
-        with self._counted(start, end) as raw:
-            return series.series(raw, start, end)
+        with self._counted(start, end) as (raw, marked):
+            return series.series(raw, start, end, marked=marked)
 
     def choices(self, start: datetime, end: datetime) -> list[Choices]:
         """See `TrajectoryStore.choices`."""
-        with self._counted(start, end) as raw:
-            return choices.choices(raw, start, end)
+        with self._counted(start, end) as (raw, marked):
+            return choices.choices(raw, start, end, marked=marked)
 
     def running(self, at: datetime) -> list[OpenTrajectory]:
         """See `TrajectoryStore.running`."""
@@ -208,16 +231,20 @@ class SqliteTrajectories:
             return running.lost(raw, start, end)
 
     @contextmanager
-    def _counted(self, start: datetime, end: datetime) -> Iterator[sqlite3.Connection]:
-        """Give the connection for reading counts; what was written since they were made is counted first.
+    def _counted(self, start: datetime, end: datetime) -> Iterator[tuple[sqlite3.Connection, bool]]:
+        """Give the connection for reading counts, and whether hours that are marked must be counted for this once.
 
+        What was written since the counts were made is counted first, and for `FRESH_S` what other processes write is
+        left alone: a run asks some hundred times, and a busy receiver marks the hour again between any two questions.
         A store that cannot be written now is read all the same: marked hours are then counted for this once.
         """
         span = summaries.nanoseconds(start), summaries.nanoseconds(end)
-        with suppress(StoreError), self.connection.writing() as raw:
-            rollups.refresh(raw, *span, more=(sightings.recount, choices.recount))
+        if not self._counts.hold(span):
+            with suppress(StoreError), self.connection.writing() as raw:
+                rollups.refresh(raw, *span, more=(sightings.recount, choices.recount))
+                self._counts = Counts(span, time.monotonic())
         with self.connection.reading() as raw:
-            yield raw
+            yield raw, not self._counts.hold(span)
 
     def usage(self, agent: str, start: datetime, end: datetime) -> list[Usage]:
         """See `TrajectoryStore.usage`."""
@@ -243,8 +270,8 @@ class SqliteTrajectories:
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """See `TrajectoryStore.changes`."""
-        with self._counted(start, end) as raw:
-            seen = [*sightings.changes(raw, agent, start, end), *told.changes(raw, agent, start, end)]
+        with self._counted(start, end) as (raw, marked):
+            seen = [*sightings.changes(raw, agent, start, end, marked=marked), *told.changes(raw, agent, start, end)]
         return sorted(seen, key=lambda change: (change.at, change.what))
 
     def cohorts(
