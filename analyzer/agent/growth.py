@@ -2,24 +2,36 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from analyzer.agent.shapes import shape_of
 from analyzer.agent.text import Mask, has_hidden, text_of
+from analyzer.types.messages import CALL_MARK, Message, parse_messages
 from analyzer.types.report import SpanEvidence
 from analyzer.types.steps import Step
-from analyzer.types.trace import Operation
+from analyzer.types.trace import Operation, Span
 from analyzer.types.trajectory import Trajectory
 
 FIELDS = ("system", "input")
 """Where instructions and loaded context stand."""
 LINE_CHARS_MIN, LINE_CHARS_MAX = 16, 240
-OWN_WORDS = "assistant: "
-"""What the agent said itself comes back to it at every step: that there is more of it is no reason but an effect."""
+"""A shorter line says nothing; of a longer one the beginning is quoted, and all of it is counted."""
+OWN_ROLES = frozenset({"assistant", "model", "ai", "aimessage", "gpt", "bot", "agent", "reasoning", "function_call"})
+"""Who speaks where the agent does. What it said and called comes back to it at every step: an effect, no reason."""
+HEAD_WORDS = 4
+"""Words by which two lines begin alike: what follows differs with what a run is about."""
+SHARE_MIN = 0.2
+"""Share of the rise in characters that the new text makes up: as with factors, a fifth is worth a sentence."""
 LINES_MAX = 20_000
-"""Lines of all texts looked at: bounds the work on the longest histories."""
+"""Lines of one trajectory looked at: bounds the work on the longest histories."""
+
+_SPEAKER = re.compile(r"(?i)^(assistant|model|ai|system|developer|user|human|tool|function|observation): ?")
+_STRING = re.compile(r'"[^"]*"(\s*:)?')
+"""A string in JSON, with the colon that makes it a key."""
+_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,57 +48,129 @@ class Growth:
     of: int
 
 
+@dataclass(slots=True)
+class _Text:
+    """Lines of one shape in one trajectory."""
+
+    step: Step
+    """The first that is sent it."""
+    quote: SpanEvidence
+    lines: int = 0
+    """In that step."""
+    chars: int = 0
+    """Of all inferences looked at."""
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What the inferences of one trajectory are sent by others than the agent."""
+
+    texts: dict[str, _Text]
+    """By shape."""
+    inferences: int = 0
+    chars: int = 0
+
+
 def growth(trajectories: Sequence[Trajectory], healthy: Sequence[Trajectory], mask: Mask) -> Growth | None:
-    """Return the line that most costly trajectories are sent and no healthy peer; of equals the most repeated one.
+    """Return the line that most costly trajectories are sent and no healthy peer; the one with most characters.
 
-    None where there is no peer to compare with, or nothing is new to more than half of the costly ones.
+    None where there is no peer to compare with, nothing is new to more than half of the costly ones, or what is new
+    makes up less than `SHARE_MIN` of the characters that an inference is sent more: text that stands beside a rise.
     """
-    if not healthy:
+    if not healthy or not trajectories:
         return None
-    known = {shape for peer in healthy for _, _, _, shape in _lines(peer, mask)}
-    holders: Counter[str] = Counter()
-    firsts: dict[str, tuple[Trajectory, Step, SpanEvidence]] = {}
-    counts: Counter[tuple[str, str, str]] = Counter()
-    for one in trajectories:
-        seen: set[str] = set()
-        for step, field, line, shape in _lines(one, mask):
-            if shape in known:
-                continue
-            counts[one.summary.trace_id, step.span_id, shape] += 1
-            seen.add(shape)
-            firsts.setdefault(shape, (one, step, SpanEvidence("", one.summary.trace_id, step.span_id, field, line)))
-        holders.update(seen)
-    if not holders:
+    peers = [_sent(one, mask) for one in healthy]
+    known = {_head(shape) for peer in peers for shape in peer.texts}
+    costly = [_sent(one, mask) for one in trajectories]
+    holders: dict[str, int] = {}
+    for shape in (shape for sent in costly for shape in sent.texts if _head(shape) not in known):
+        holders[shape] = holders.get(shape, 0) + 1
+    # Every run has a goal of its own, and text about it.
+    new = {shape: times for shape, times in holders.items() if times > len(trajectories) // 2}
+    rise = _mean([sent.chars / (sent.inferences or 1) for sent in costly]) - _mean(
+        [sent.chars / (sent.inferences or 1) for sent in peers]
+    )
+    weights = {shape: _mean([_per_inference(sent, shape) for sent in costly]) for shape in new}
+    if not new or rise <= 0 or sum(weights.values()) < SHARE_MIN * rise:
         return None
-
-    def weight(shape: str) -> tuple[int, int, int, str]:
-        one, step, _ = firsts[shape]
-        return holders[shape], counts[one.summary.trace_id, step.span_id, shape], len(shape), shape
-
-    best = max(holders, key=weight)
-    one, step, quote = firsts[best]
-    if holders[best] <= len(trajectories) // 2:
-        # Every run has a goal of its own, and text about it.
-        return None
-    times = counts[one.summary.trace_id, step.span_id, best]
-    return Growth(one, step, quote, times, holders[best], len(trajectories))
+    best = max(new, key=lambda shape: (weights[shape], shape))
+    first = next(index for index, sent in enumerate(costly) if best in sent.texts)
+    one, text = trajectories[first], costly[first].texts[best]
+    return Growth(one, text.step, text.quote, text.lines, new[best], len(trajectories))
 
 
-def _lines(one: Trajectory, mask: Mask) -> Iterable[tuple[Step, str, str, str]]:
-    """Yield the quotable lines that the inferences are sent: step, field, line, shape."""
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _per_inference(sent: _Sent, shape: str) -> float:
+    """Return the characters of a shape that an inference is sent on average."""
+    return sent.texts[shape].chars / sent.inferences if shape in sent.texts else 0.0
+
+
+def _head(shape: str) -> str:
+    """Return how a line begins, values left out: two results of one tool begin alike whatever they hold."""
+    keys = _STRING.sub(lambda match: match.group() if match[1] else "", shape)
+    return " ".join(_WORD.findall(keys)[:HEAD_WORDS]) or shape
+
+
+def _sent(one: Trajectory, mask: Mask) -> _Sent:
+    """Return what a trajectory is sent, inference by inference, until `LINES_MAX` lines are looked at."""
+    sent = _Sent({})
     left = LINES_MAX
     steps = {step.span_id: step for step in one.steps if step.operation is Operation.CHAT}
     for span in one.spans:
         step = steps.get(span.span_id)
         if step is None:
             continue
+        if left <= 0:
+            break
+        sent.inferences += 1
         for field in FIELDS:
-            for line in text_of(span, field, mask).splitlines():
+            for line in islice(_lines(span, field, mask), max(left, 0)):
                 left -= 1
-                if left < 0:
-                    return
                 words = line.strip()
-                if words.startswith(OWN_WORDS) or has_hidden(words):
+                sent.chars += len(words)
+                quotable = _beginning(words)
+                if len(quotable) < LINE_CHARS_MIN or has_hidden(quotable):
                     continue
-                if LINE_CHARS_MIN <= len(words) <= LINE_CHARS_MAX:
-                    yield step, field, words, shape_of(words)
+                quote = SpanEvidence("", one.summary.trace_id, step.span_id, field, quotable)
+                text = sent.texts.setdefault(shape_of(quotable), _Text(step, quote))
+                text.lines += text.step is step
+                text.chars += len(words)
+    return sent
+
+
+def _beginning(words: str) -> str:
+    """Return what of a line can be quoted: all of it, or whole words of its beginning."""
+    if len(words) <= LINE_CHARS_MAX:
+        return words
+    return words[: LINE_CHARS_MAX + 1].rpartition(" ")[0].rstrip() or words[:LINE_CHARS_MAX]
+
+
+def _lines(span: Span, field: str, mask: Mask) -> Iterator[str]:
+    """Yield the lines of a field that somebody else than the agent wrote."""
+    payload = getattr(span, field)
+    messages = parse_messages(payload) if payload else None
+    if messages is None:
+        yield from _spoken(text_of(span, field, mask))
+        return
+    for message in messages:
+        if not _is_own(message):
+            yield from (line for line in mask(message.text).splitlines() if not line.startswith(CALL_MARK))
+
+
+def _is_own(message: Message) -> bool:
+    return message.role.casefold() in OWN_ROLES
+
+
+def _spoken(text: str) -> Iterator[str]:
+    """Yield the lines of a text that is no messages; where it is a transcript, without what the agent said in it."""
+    own = False
+    for line in text.splitlines():
+        speaker = _SPEAKER.match(line)
+        if speaker is not None:
+            own = speaker[1].casefold() in OWN_ROLES
+        words = line[speaker.end() :] if speaker is not None else line
+        if not own and not words.startswith(CALL_MARK):
+            yield words

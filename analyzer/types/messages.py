@@ -15,6 +15,8 @@ from typing import Any
 _TEXT_KEYS = ("content", "text", "thinking", "reasoning", "refusal", "value")
 _CALL_TYPES = frozenset({"tool_call", "tool_use", "tool-call", "function_call", "server_tool_call", "function"})
 _RETURN_TYPES = frozenset({"tool_call_response", "tool_result", "tool-result", "function_call_output"})
+CALL_MARK = "[call "
+"""How `readable` shows a call inside a message."""
 _DEPTH_MAX = 12
 """Nesting beyond this is printed as JSON: no exporter nests messages deeper, hostile input may."""
 
@@ -109,7 +111,7 @@ def _part_lines(part: dict[str, Any], depth: int) -> Iterator[str]:
         assert isinstance(inner, dict)  # noqa: S101 - narrows the type; both branches are dicts
         arguments = next((inner[key] for key in ("arguments", "input", "args") if key in inner), "")
         name = inner.get("name") or part.get("toolName") or "tool"
-        yield f"[call {name} {_compact(arguments)}]"
+        yield f"{CALL_MARK}{name} {_compact(arguments)}]"
         return
     if kind in _RETURN_TYPES:
         result = next((part[key] for key in ("response", "result", "content", "output") if key in part), "")

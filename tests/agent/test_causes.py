@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -364,3 +365,62 @@ def test_only_a_comparison_makes_a_change_the_cause():
         f"It is caused by a change of version from 1.4.1 to 1.4.2, first seen {when}{BESIDE}.",
         f"It coincides with deploy 2.4.0, recorded for {when}.",
     ]
+
+
+def answering(trace_id: str, *messages: dict[str, object]) -> Trajectory:
+    """Return a run with one inference that is sent this conversation."""
+    one = chat(1, "fine", trace_id=trace_id)
+    return trajectory([replace(one, input=json.dumps(messages))], trace_id)
+
+
+def called(name: str, arguments: str) -> dict[str, object]:
+    """Return what an agent said when it called a tool."""
+    call = {"type": "tool_call", "id": "c1", "name": name, "arguments": {"order_id": arguments}}
+    return {"role": "assistant", "parts": [{"type": "text", "content": "I will do it."}, call]}
+
+
+def result(text: str) -> dict[str, object]:
+    """Return what a tool sent back."""
+    return {"role": "tool", "parts": [{"type": "tool_call_response", "id": "c1", "response": text}]}
+
+
+def dearer(costly: list[Trajectory], healthy: list[Trajectory]) -> str:
+    """Return the explanation of a rise of the tokens per step."""
+    account = (Factor("tokens per step", 1200.0, 5000.0, 1.0),)
+    return str(explain(incident(account=account), costly, healthy).diagnosis)
+
+
+def test_what_the_agent_wrote_itself_is_not_what_it_was_sent():
+    """A call that comes back to the agent in its history is its own words, on whatever line it stands."""
+    goal = {"role": "user", "content": "Refund me please"}
+    costly = [answering(one, goal, called("issue_refund", "ord_wrong_size_sent")) for one in (WORST, SECOND)]
+    assert "is sent text" not in dearer(costly, [answering(HEALTHY, goal)])
+    plain = [
+        trajectory([replace(chat(1, "fine", trace_id=one), input=text)], one)
+        for one in (WORST, SECOND)
+        for text in ["user: Refund me please\nassistant: I will.\nI will refund the whole order now\nuser: ok"]
+    ]
+    assert "is sent text" not in dearer(plain, [answering(HEALTHY, goal)])
+
+
+def test_another_result_of_the_same_tool_is_not_new_text():
+    """What begins as it does in healthy runs, values aside, was sent to them as well."""
+    costly = [
+        answering(one, result('{"status": "wrong size sent", "carrier": "DHL Express", "days": 12}'))
+        for one in (WORST, SECOND)
+    ]
+    peer = answering(HEALTHY, result('{"status": "late", "carrier": "UPS", "days": 2}'))
+    assert "is sent text" not in dearer(costly, [peer])
+
+
+def test_a_line_that_makes_up_a_hundredth_of_the_growth_is_no_cause():
+    """Text beside a rise is not named as its cause; what makes up the most of it is, however long its line is."""
+    note = {"role": "system", "content": "Note for agents: be brief today"}
+    long = {name: " ".join(f"{name}{n}" for n in range(2000)) for name in ("ash", "oak")}
+    costly = [
+        answering(one, note, {"role": "user", "content": long[name]}) for one, name in ((WORST, "ash"), (SECOND, "oak"))
+    ]
+    assert "is sent text" not in dearer(costly, [well()])
+    policy = {"role": "user", "content": "Policy archive, loaded whole. " + "Never promise a refund to anybody. " * 200}
+    found = dearer([answering(one, note, policy) for one in (WORST, SECOND)], [well()])
+    assert 'is sent text that no healthy peer was sent: "Policy archive, loaded whole.' in found

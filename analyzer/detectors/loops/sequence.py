@@ -24,6 +24,7 @@ from analyzer.detectors.loops.classify import (
     is_write,
 )
 from analyzer.detectors.loops.normalise import Call, Shingles, call_of, digest, error_signature, ids_in, mask, shingles
+from analyzer.types.messages import CALL_MARK
 from analyzer.types.steps import Step
 from analyzer.types.trace import Operation
 
@@ -31,8 +32,6 @@ SHINGLES_MIN = 8
 """An answer with fewer word trigrams is short: that it repeats says nothing about progress."""
 REGULAR_GAPS_MIN, REGULAR_GAP_S = 3, 20.0
 """Equal calls after three regular pauses of at least 20 s are polls, whatever they are called."""
-CALL_MARK = "[call "
-"""How `types.messages.readable` shows a call inside a reply."""
 ROUND_CALLS_MAX = 16
 """Replies that ask for more calls at once are rare; instrumentation without model spans is not."""
 GIVEN_MAX, GIVEN_CHARS = 50_000, 16_000
