@@ -1,8 +1,8 @@
 """Loops: trajectories in which an agent repeats itself without getting anywhere.
 
 Looks at the suspects of the window with all rules of `loops` (catalogue T1). One finding per agent and repeating tool:
-`value` is the most repeats in any of its trajectories and `baseline` the limit of the rule that counted them; `affected`
-counts looping trajectories and `of` the agent's suspects; `excess_usd` is what every step after the limit cost.
+`value` is the most repeats in any of its trajectories and `baseline` the limit of the rule that counted them;
+`affected` counts looping trajectories, `of` the agent's suspects; `excess_usd` is what every step after the limit cost.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ class LoopDetector:
         begun = [one.began_ns for one in looping if one.began_ns is not None]
         onset = datetime.fromtimestamp(min(begun) / 1e9, tz=UTC) if begun else window.start
         wasted = sum(one.loop.wasted_steps for one in looping)
+        where = "In the worst, steps" if len(trace_ids) > 1 else "Steps"
         others = f" {len(trace_ids)} trajectories do so." if len(trace_ids) > 1 else ""
         return Finding(
             detector=self.name,
@@ -114,7 +115,7 @@ class LoopDetector:
             evidence=self._evidence(worst),
             trace_ids=trace_ids,
             note=(
-                f"{'In the worst, steps' if len(trace_ids) > 1 else 'Steps'} {loop.first_step} to {loop.last_step}: {loop.what} (rule {loop.rule})."
+                f"{where} {loop.first_step} to {loop.last_step}: {loop.what} (rule {loop.rule})."
                 f"{others} {wasted} steps came after the point at which it was plain."
             ),
         )
