@@ -35,7 +35,7 @@ HOUR = timedelta(hours=1)
 WINDOW = timedelta(days=1)
 
 
-def grade(found: Finding) -> Severity:
+def grade(found: Finding, _last: Severity | None = None) -> Severity:
     """Rank by money, as simply as a test can use it."""
     usd = found.excess_usd or 0
     return Severity.CRITICAL if usd >= 1000 else Severity.HIGH if usd >= 100 else Severity.MEDIUM
@@ -61,6 +61,27 @@ def explained(incident: Incident, *evidence: str, by: str = "claude-sonnet-5-5")
     claim = Claim("It is so.", evidence)
     diagnosis = Diagnosis(Verdict.LIKELY, by, Ending.ANSWERED, "s", "c", (claim,), None, (), "check", 0, as_of=NOW)
     return replace(incident, diagnosis=diagnosis)
+
+
+def test_severity_is_judged_beside_the_last_one_and_rises_only_where_the_agent_is_seen() -> None:
+    """The known incident is the memory; a blind agent's, and any agent's of a silent fleet, becomes no more severe."""
+    asked: list[Severity | None] = []
+
+    def judge(found: Finding, last: Severity | None) -> Severity:
+        asked.append(last)
+        return grade(found)
+
+    (first,) = triage([Examined(finding(excess_usd=10))], [], NOW, run_start=NOW - WINDOW, severity=judge)
+    dear = finding(excess_usd=2000)
+    (seen,) = triage([Examined(dear)], [first], NOW + HOUR, run_start=NOW - WINDOW, severity=judge)
+    assert asked == [None, Severity.MEDIUM]
+    assert (first.severity, seen.severity) == (Severity.MEDIUM, Severity.CRITICAL)
+    (blind,) = run([dear], [first], NOW + HOUR, blind=frozenset({"support-triage"}))
+    assert (blind.severity, blind.excess_usd) == (Severity.MEDIUM, 2000)
+    silence = finding(Kind.SILENCE, None, value=0.0, baseline=4.0)
+    grades = {one.kind: one.severity for one in run([dear, silence], [first], NOW + HOUR)}
+    assert grades == {Kind.COST: Severity.MEDIUM, Kind.SILENCE: Severity.MEDIUM}
+    assert run([dear], [], NOW, blind=frozenset({"support-triage"}))[0].severity is Severity.CRITICAL
 
 
 def test_first_sight_opens_an_incident_with_everything_computed() -> None:

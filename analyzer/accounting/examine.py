@@ -77,7 +77,8 @@ def is_single(examined: Examined) -> bool:
 def with_extent(finding: Finding, window: Window) -> Finding:
     """Return a finding from single trajectories with how many its agent had since the onset.
 
-    Such a detector sees only the suspects; "14 of 17" would be right of those, and wrong of the agent.
+    Such a detector sees only the suspects; "14 of 17" would be right of those, and wrong of the agent. Where no series
+    counts the agent's trajectories, the suspects stay.
     """
     if finding.kind is not Kind.LOOP:
         return finding
@@ -89,7 +90,8 @@ def with_extent(finding: Finding, window: Window) -> Finding:
         for tick, count in enumerate(series.count)
         if series.start_s + (tick + 1) * TICK_S > onset_s
     )
-    return replace(finding, of=max(finding.of, finding.affected, round(seen)))
+    # A looping trajectory that still runs is in no series yet.
+    return replace(finding, of=max(finding.affected, round(seen)) if seen else finding.of)
 
 
 def near(finding: Finding, seen: Sequence[Change], searched: Searched) -> tuple[Change, ...]:

@@ -22,54 +22,72 @@ LOOP_TRAJECTORIES = ((10, Severity.HIGH), (3, Severity.MEDIUM))
 MISSED = 100
 """Trajectories that should have begun: from here on a silence is high. A fleet that is silent is so at once."""
 
+CLEARLY = 1.1
+"""How far beyond a threshold what is already known must be to change its severity: a share that goes from 49 % to 52 %
+and back is the same fault. A tenth is half of what the uncertainty of a baseline explains (types/worse.py)."""
+
 _RATES = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES, Kind.TRUNCATION})
 _RECOVERABLE = frozenset({Kind.TOOL_ERRORS, Kind.RETRIES})
 
 
-def severity(finding: Finding, hours: float) -> Severity:
+def severity(finding: Finding, hours: float, last: Severity | None = None) -> Severity:
     """Return how bad a finding is; `hours` is the time from its onset to its recovery, or to now.
+
+    `last` is the severity its incident had before this run: it rises only where the finding is CLEARLY beyond the
+    threshold, and falls only where it is clearly below. None where it is new.
 
     Money decides for every kind; besides, errors are judged by the share that fails, missed goals by how many more miss
     them than used to, loops by how many trajectories loop and how long, choices by how the runs end that made them,
     silences by what should have begun, and everything else by its ratio to what was expected. A tool's errors and
     retries count one step less than a failed trajectory: the agent may recover from them.
     """
-    found = [_money(finding, hours)]
+    if last is None:
+        return _graded(finding, hours, 1.0)
+    at_most, at_least = _graded(finding, hours, 1 / CLEARLY), _graded(finding, hours, CLEARLY)
+    return max(at_least, min(last, at_most, key=_rank), key=_rank)
+
+
+def _rank(level: Severity) -> int:
+    return level.rank
+
+
+def _graded(finding: Finding, hours: float, scale: float) -> Severity:
+    """Apply the table with its thresholds multiplied by `scale`, which leaves alone what only grows with time."""
+    found = [_step(USD_PER_DAY, _usd_per_day(finding, hours) / scale)]
     if finding.kind in _RATES:
-        found.append(_share(finding))
+        found.append(_share(finding, scale))
     elif finding.kind is Kind.LOOP:
-        found.append(_loop(finding))
+        found.append(_loop(finding, scale))
     elif finding.kind is Kind.TOOL_CHOICE:
         found.append(_choice(finding))
     elif finding.kind is Kind.SILENCE:
         many = finding.subject.agent is None or finding.baseline * hours >= MISSED
         found.append(Severity.HIGH if many else Severity.MEDIUM)
     elif finding.baseline > 0:
-        found.append(_step(COST_RATIO, finding.value / finding.baseline))
-    return max(found, key=lambda one: one.rank)
+        found.append(_step(COST_RATIO, finding.value / finding.baseline / scale))
+    return max(found, key=_rank)
 
 
-def _money(finding: Finding, hours: float) -> Severity:
+def _usd_per_day(finding: Finding, hours: float) -> float:
     # Less than an hour says little about a day: a burst of five minutes is not multiplied by 288.
-    per_day = (finding.excess_usd or 0.0) / max(hours, 1.0) * 24
-    return _step(USD_PER_DAY, per_day)
+    return (finding.excess_usd or 0.0) / max(hours, 1.0) * 24
 
 
-def _share(finding: Finding) -> Severity:
+def _share(finding: Finding, scale: float) -> Severity:
     # Many healthy agents miss every third goal; of failures the usual share is next to nothing.
     usual = finding.baseline if finding.kind is Kind.SUCCESS else 0.0
-    level = _step(ERROR_SHARE, finding.value - usual)
+    level = _step(ERROR_SHARE, (finding.value - usual) / scale)
     if finding.affected < FEW_UNITS:
-        level = min(level, Severity.MEDIUM, key=lambda one: one.rank)
+        level = min(level, Severity.MEDIUM, key=_rank)
     if finding.kind not in _RECOVERABLE or level is Severity.LOW:
         return level
     return list(Severity)[level.rank - 1]
 
 
-def _loop(finding: Finding) -> Severity:
-    by_count = _step(tuple((float(count), level) for count, level in LOOP_TRAJECTORIES), finding.affected)
-    endless = finding.baseline > 0 and finding.value >= LOOP_EXCESS * finding.baseline
-    return max(by_count, Severity.MEDIUM if endless else Severity.LOW, key=lambda one: one.rank)
+def _loop(finding: Finding, scale: float) -> Severity:
+    by_count = _step(tuple((float(count), level) for count, level in LOOP_TRAJECTORIES), finding.affected / scale)
+    endless = finding.baseline > 0 and finding.value >= LOOP_EXCESS * finding.baseline * scale
+    return max(by_count, Severity.MEDIUM if endless else Severity.LOW, key=_rank)
 
 
 def _choice(finding: Finding) -> Severity:

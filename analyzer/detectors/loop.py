@@ -1,8 +1,8 @@
 """Loops: trajectories in which an agent repeats itself without getting anywhere.
 
 Looks at the suspects of the window with all rules of `loops` (catalogue T1). One finding per agent and repeating tool:
-`value` is the number of repeats in the worst trajectory and `baseline` the rule's limit; `affected` counts looping
-trajectories and `of` the agent's suspects; `excess_usd` is what every step after the limit cost.
+`value` is the most repeats in any of its trajectories and `baseline` the limit of the rule that counted them;
+`affected` counts looping trajectories, `of` the agent's suspects; `excess_usd` is what every step after the limit cost.
 """
 
 from __future__ import annotations
@@ -90,10 +90,12 @@ class LoopDetector:
     def _finding(self, window: Window, subject: Subject, looping: Sequence[_Looping], of: int) -> Finding:
         worst = sorted(looping, key=_badness)
         trace_ids = tuple(dict.fromkeys(one.trace_id for one in worst))
-        loop = worst[0].loop
+        # The dearest loop leads the note and the quotes; another may be the longest, and "up to" must hold for all.
+        loop, longest = worst[0].loop, max((one.loop for one in worst), key=lambda one: one.repeats)
         begun = [one.began_ns for one in looping if one.began_ns is not None]
         onset = datetime.fromtimestamp(min(begun) / 1e9, tz=UTC) if begun else window.start
         wasted = sum(one.loop.wasted_steps for one in looping)
+        where = "In the worst, steps" if len(trace_ids) > 1 else "Steps"
         others = f" {len(trace_ids)} trajectories do so." if len(trace_ids) > 1 else ""
         return Finding(
             detector=self.name,
@@ -102,10 +104,10 @@ class LoopDetector:
             onset=onset,
             onset_low=onset,
             onset_high=onset,
-            value=float(loop.repeats),
-            baseline=float(loop.limit),
-            threshold=float(loop.limit),
-            score=float(loop.repeats),
+            value=float(longest.repeats),
+            baseline=float(longest.limit),
+            threshold=float(longest.limit),
+            score=float(longest.repeats),
             unit="repeats",
             affected=len(trace_ids),
             of=max(of, len(trace_ids)),
@@ -113,7 +115,7 @@ class LoopDetector:
             evidence=self._evidence(worst),
             trace_ids=trace_ids,
             note=(
-                f"Steps {loop.first_step} to {loop.last_step}: {loop.what} (rule {loop.rule})."
+                f"{where} {loop.first_step} to {loop.last_step}: {loop.what} (rule {loop.rule})."
                 f"{others} {wasted} steps came after the point at which it was plain."
             ),
         )

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from analyzer.errors import DeliveryError
 from analyzer.types.report import Incident
-from analyzer.types.sent import Reason
+from analyzer.types.sent import Reason, Sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,8 @@ class Message:
     incident: Incident
     at: datetime
     """The run's now."""
+    last: Sent | None = None
+    """What was said about it before on the same route."""
 
 
 class Notifier(Protocol):

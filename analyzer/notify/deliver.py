@@ -16,7 +16,7 @@ from analyzer.errors import AnalyzerError, DeliveryError
 from analyzer.notify.base import Message, RateLimitedError, Route
 from analyzer.notify.reasons import reason
 from analyzer.stores.base import IncidentStore
-from analyzer.types.report import Gap, Incident, State
+from analyzer.types.report import Gap, Incident, Kind, State
 from analyzer.types.sent import Reason, Sent
 from analyzer.types.watch import Unwatched, Watch
 
@@ -83,8 +83,9 @@ def deliver(
     except AnalyzerError as error:
         gaps.append(_store_gap(error))
         candidates = list(incidents)
+    silent = any(_is_fleet_silence(incident) for incident in candidates)
     for route in routes:
-        _deliver_route(_Round(route, store, at, retry, watch), candidates, deliveries, gaps)
+        _deliver_route(_Round(route, store, at, retry, watch, silent), candidates, deliveries, gaps)
     return Delivered(tuple(deliveries), tuple(gaps))
 
 
@@ -97,6 +98,13 @@ class _Round:
     at: datetime
     retry: Retry
     watch: Watch
+    silent: bool
+    """Whether the whole fleet is silent."""
+
+
+def _is_fleet_silence(incident: Incident) -> bool:
+    over = incident.state in {State.RESOLVED, State.DISMISSED}
+    return incident.kind is Kind.SILENCE and incident.subject.agent is None and not over
 
 
 def _resolved_lately(store: IncidentStore, known: set[str], at: datetime) -> Iterable[Incident]:
@@ -112,13 +120,14 @@ def _deliver_route(this: _Round, candidates: Sequence[Incident], deliveries: lis
     dead = False
     for incident in candidates:
         try:
-            why = reason(incident, this.store.last_sent(incident.id, this.route.name))
+            last = this.store.last_sent(incident.id, this.route.name)
+            why = reason(incident, last, silent=this.silent)
             if why is None:
                 continue
             if dead:
                 waiting += 1
                 continue
-            _send(Message(why, incident, this.at), this)
+            _send(Message(why, incident, this.at, last), this)
         except DeliveryError as error:
             waiting += 1
             failures.append(str(error))

@@ -7,11 +7,12 @@ from analyzer.types.sent import Reason, Sent
 from analyzer.types.worse import clearly_worse
 
 
-def reason(incident: Incident, last: Sent | None) -> Reason | None:
+def reason(incident: Incident, last: Sent | None, *, silent: bool = False) -> Reason | None:
     """Return why to send a message about an incident on a route, or None where there is nothing to say.
 
     `last` is what was last said there. Only what was said counts, not what was decided: a message that was due but
-    failed is still due. A change is said once; an unchanged incident is not repeated.
+    failed is still due. A change is said once; an unchanged incident is not repeated. While the whole fleet is `silent`
+    no agent gets worse: nothing of it is seen.
     """
     if incident.state is State.DISMISSED:
         return None
@@ -21,8 +22,9 @@ def reason(incident: Incident, last: Sent | None) -> Reason | None:
         return _of_resolved(incident, last)
     if last.state is State.RESOLVED:
         return Reason.REGRESSED
+    unseen = silent and incident.subject.agent is not None
     rose = incident.severity.rank > last.severity.rank
-    if rose or clearly_worse(incident.kind, last.observed, incident.observed):
+    if not unseen and (rose or clearly_worse(incident.kind, last.observed, incident.observed)):
         return Reason.GOT_WORSE
     return None
 

@@ -50,7 +50,7 @@ class SlackNotifier:
     def send(self, message: Message) -> None:
         """Post one message. Raises DeliveryError; RateLimitedError where Slack asked to wait."""
         text = fallback_text(headline(message.incident, message.reason))
-        blocks = slack_blocks(message_outline(message.incident, message.reason, message.at))
+        blocks = slack_blocks(message_outline(message.incident, message.reason, message.at, message.last))
         try:
             response = self._client.send(text=text, blocks=blocks, unfurl_links=False, unfurl_media=False)
         except TimeoutError:

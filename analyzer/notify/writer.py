@@ -19,7 +19,7 @@ class WriterNotifier:
 
     def send(self, message: Message) -> None:
         """Write one message and a blank line. Raises DeliveryError where the stream is gone (a closed pipe)."""
-        text = terminal(message_outline(message.incident, message.reason, message.at), self._columns)
+        text = terminal(message_outline(message.incident, message.reason, message.at, message.last), self._columns)
         try:
             self._stream.write(text + "\n")
             self._stream.flush()

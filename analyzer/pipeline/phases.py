@@ -78,7 +78,7 @@ def triaged(app: App, known: Sequence[Examined], window: Window, blind_spots: Se
         previous,
         window.end,
         run_start=window.start,
-        severity=lambda finding: severity(finding, _hours(finding, window.end)),
+        severity=lambda finding, last: severity(finding, _hours(finding, window.end), last),
         blind=frozenset(agent for agent in blind if agent),
     )
 

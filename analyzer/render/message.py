@@ -19,11 +19,11 @@ from analyzer.render.blocks import (
     prose,
     strong,
 )
-from analyzer.render.numbers import clock, money, percent
+from analyzer.render.numbers import clock, figure, money, percent
 from analyzer.render.outline import as_of_note, ending_text, figures, status_line
 from analyzer.render.text import one_line, visible
 from analyzer.types.report import Incident, SpanEvidence
-from analyzer.types.sent import Reason
+from analyzer.types.sent import Reason, Sent
 
 QUOTES_MAX = 2
 QUOTE_CHARACTERS_MAX = 500
@@ -44,20 +44,26 @@ def headline(incident: Incident, reason: Reason) -> str:
     return f"{_REASONS[reason]}: {one_line(incident.title)}"
 
 
-def message_outline(incident: Incident, reason: Reason, at: datetime) -> tuple[Block, ...]:
+def message_outline(incident: Incident, reason: Reason, at: datetime, last: Sent | None = None) -> tuple[Block, ...]:
     """Return the message: title, status, figures, cause, what changed, two quotes, what to do, where the rest is.
 
-    A resolved incident needs no advice: its message is the title, the status and the figures.
+    What got worse is held against what was said `last`. A resolved incident needs no advice: its message is the title,
+    the status and the figures.
     """
-    head = (Heading(1, plain(headline(incident, reason))), Paragraph(status_line(incident)), _facts(incident, at))
+    head = (
+        Heading(1, plain(headline(incident, reason))),
+        Paragraph(status_line(incident)),
+        _facts(incident, at, last if reason is Reason.GOT_WORSE else None),
+    )
     more = Paragraph(line("All of it: ", code(f"analyzer incidents show {incident.id}")))
     if reason is Reason.RESOLVED:
         return (*head, more)
     return (*head, *_cause(incident), *_quotes(incident), *_advice(incident), more)
 
 
-def _facts(incident: Incident, at: datetime) -> Block:
-    entries = [plain(f"{figures(incident)}, since {clock(incident.onset, at)}")]
+def _facts(incident: Incident, at: datetime, last: Sent | None) -> Block:
+    entries = [plain(_rise(incident, last, at))] if last is not None else []
+    entries += [plain(f"{figures(incident)}, since {clock(incident.onset, at)}")]
     if incident.excess_usd is not None:
         entries.append(plain(f"{money(incident.excess_usd)} beyond what was expected"))
     main = max(incident.account, key=lambda factor: factor.share, default=None)
@@ -67,6 +73,15 @@ def _facts(incident: Incident, at: datetime) -> Block:
         entries.append(plain(f"{percent(main.share)} of the change comes from {main.factor}{others}"))
     entries.append(_changes(incident, at))
     return Bullets(tuple(entries))
+
+
+def _rise(incident: Incident, last: Sent, at: datetime) -> str:
+    """Say what rose since the last message: the figure, the severity, or both; a rise that rounds away is none."""
+    before, now = (figure(value, incident.kind, incident.unit) for value in (last.observed, incident.observed))
+    parts = [f"from {before} to {now}" if before != now else f"still {now}"]
+    if incident.severity.rank > last.severity.rank:
+        parts.append(f"severity {last.severity.value} to {incident.severity.value}")
+    return f"since the message of {clock(last.at, at)}: {', '.join(parts)}"
 
 
 def _changes(incident: Incident, at: datetime) -> Line:

@@ -37,6 +37,12 @@ class Course:
     resolved_at: datetime | None
     keep: bool
     """Whether it goes on from its last form: its diagnosis and its unseen findings stay. False where it began anew."""
+    may_rise: bool = True
+    """Whether its severity may rise. Not while its agent cannot be seen: what is not there is no worse fault."""
+
+
+Judge = Callable[[Finding, Severity | None], Severity]
+"""Says how bad a finding is, given the severity that its incident had before this run; None where it is new."""
 
 
 def finding_rank(finding: Finding, others: Iterable[Finding] = ()) -> tuple[bool, int, bool, float, str]:
@@ -54,7 +60,7 @@ def compose(
     base: Incident | None,
     course: Course,
     at: datetime,
-    severity: Callable[[Finding], Severity],
+    severity: Judge,
     rules: Rules,
 ) -> Incident:
     """Return the incident of a group; `base` is its last form: its id, its opening, and what this run did not see.
@@ -85,11 +91,13 @@ def compose(
     remembered = base is not None and keep and lead.kind in EVENTS and base.kind is lead.kind
     first = lead.began or lead.onset
     onset = min(base.onset, first) if base is not None and remembered else first
+    last = base.severity if base is not None and keep else None
+    grade = max((severity(finding, last) for finding in findings), key=lambda one: one.rank)
     return Incident(
         id=base.id if base is not None else incident_id(mark, lead.onset),
         fingerprint=mark,
         state=course.state,
-        severity=max((severity(finding) for finding in findings), key=lambda grade: grade.rank),
+        severity=grade if course.may_rise or last is None else min(grade, last, key=lambda one: one.rank),
         kind=lead.kind,
         title=title(lead, subject, excess_usd, at, began=onset),
         subject=subject,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from analyzer.triage.compose import Course, compose, dismissed, finding_rank
+from analyzer.triage.compose import Course, Judge, compose, dismissed, finding_rank
 from analyzer.triage.groups import Group, grouped, latest_episodes
 from analyzer.triage.rules import (
     ACTIVE,
@@ -19,7 +19,7 @@ from analyzer.triage.rules import (
     keys_of,
     nothing_new,
 )
-from analyzer.types.report import Examined, Finding, Incident, Severity, State
+from analyzer.types.report import Examined, Finding, Incident, Kind, State
 from analyzer.types.worse import clearly_worse
 
 _DEFAULT_RULES = Rules()
@@ -31,7 +31,7 @@ def triage(
     at: datetime,
     *,
     run_start: datetime,
-    severity: Callable[[Finding], Severity],
+    severity: Judge,
     blind: AbstractSet[str] = frozenset(),
     rules: Rules = _DEFAULT_RULES,
 ) -> tuple[Incident, ...]:
@@ -39,7 +39,8 @@ def triage(
 
     `examined` are this run's findings, `previous` every incident of earlier runs in its latest form, `at` the run's
     now, `run_start` the beginning of the part of the window that is judged, `blind` the agents that could not be
-    seen: nothing of theirs is resolved, for not being able to see is no recovery.
+    seen: nothing of theirs is resolved, for not being able to see is no recovery, and nothing becomes more severe.
+    While the whole fleet is silent no agent's does either: the silence is the news.
 
     Returned are the incidents of this run's findings, the unresolved ones of earlier runs, and those this run
     resolved. A resolved or dismissed incident that no finding touches is left out: nothing about it changed.
@@ -53,11 +54,12 @@ def triage(
         if not _is_past(entry.finding, unresolved, run_start)
         and not _is_echo(entry.finding, unresolved, closed, at, rules)
     ]
+    silent = any(_is_fleet_silence(entry.finding) for entry in fresh)
     incidents: list[Incident] = []
     touched = set()
     for group in grouped(fresh, unresolved, run_start, rules):
         base = group.home or _returned(group, closed)
-        incident = _next_form(group, base, at, severity, blind, rules)
+        incident = _next_form(group, base, at, severity, blind, rules, silent=silent)
         if base is None and incident.id in {other.id for other in (*known, *incidents)}:
             # The id of an incident that has since become another one's: rare, and both must be kept.
             incident = replace(incident, id=incident_id(f"{incident.fingerprint}/{len(known)}", incident.onset))
@@ -95,6 +97,10 @@ def _as_of(incident: Incident, at: datetime) -> Incident:
     if explained_at is not None and explained_at > at:
         incident = replace(incident, diagnosis=None)
     return replace(incident, last_seen_at=min(incident.last_seen_at, at))
+
+
+def _is_fleet_silence(finding: Finding) -> bool:
+    return finding.kind is Kind.SILENCE and finding.subject.agent is None and finding.recovered is None
 
 
 def _is_past(finding: Finding, unresolved: Sequence[Incident], run_start: datetime) -> bool:
@@ -145,11 +151,15 @@ def _next_form(
     group: Group,
     base: Incident | None,
     at: datetime,
-    severity: Callable[[Finding], Severity],
+    severity: Judge,
     blind: AbstractSet[str],
     rules: Rules,
+    *,
+    silent: bool,
 ) -> Incident:
-    course = _course(group, base, at, blind, rules)
+    agent = group.members[0].finding.subject.agent
+    may_rise = agent is None or not (silent or agent in blind)
+    course = replace(_course(group, base, at, blind, rules), may_rise=may_rise)
     if base is not None and base.state is State.DISMISSED:
         lead = next((e.finding for e in group.members if key_of(e.finding) == base.fingerprint), None)
         if lead is None or lead.recovered is not None or not clearly_worse(base.kind, base.observed, lead.value):

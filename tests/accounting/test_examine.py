@@ -10,9 +10,10 @@ import pytest
 from support.incidents import finding
 from support.spans import EPOCH, chat, root, tool
 
-from analyzer.accounting.examine import examine, is_single
+from analyzer.accounting.examine import examine, is_single, with_extent
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.report import Affected, Examined, Finding, Kind
+from analyzer.types.metric import Series, Signal, Window
+from analyzer.types.report import Affected, Examined, Finding, Kind, Subject
 from analyzer.types.trace import Outcome, Span, Status, Tokens
 
 ONSET = EPOCH + timedelta(hours=1)
@@ -102,3 +103,25 @@ def test_failures_of_two_trajectories_are_no_failing_tool() -> None:
     assert is_single(Examined(found, trace_ids=("a", "b")))
     assert not is_single(Examined(found))
     assert not is_single(Examined(finding(Kind.ERRORS), trace_ids=("a",)))
+
+
+def hours_of(*runs: int) -> Window:
+    """Return a window in which so many runs of the shop ended in each quarter of an hour."""
+    counts = [float(count) for count in runs]
+    series = Series(
+        Signal.ERRORS, Subject("shop"), "trajectories", "store", "q", int(EPOCH.timestamp()), counts, [0.0] * len(runs)
+    )
+    return Window(start=EPOCH, end=EPOCH + timedelta(hours=2), series=(series,))
+
+
+@pytest.mark.parametrize(("affected", "of"), [(3, 70), (75, 75)])
+def test_a_loop_is_of_the_runs_since_its_onset(affected: int, of: int) -> None:
+    """Runs before the onset do not count, suspects or not; a looping run that has not ended counts as hit and seen."""
+    found = finding(Kind.LOOP, "shop", onset=ONSET, affected=affected, of=89)
+    assert with_extent(found, hours_of(5, 5, 5, 5, 40, 30)).of == of
+
+
+def test_a_loop_of_an_agent_that_no_series_counts_is_of_its_suspects() -> None:
+    """Where nobody counted the agent's runs, those that were looked through are what is known."""
+    found = finding(Kind.LOOP, "other", onset=ONSET, affected=3, of=9)
+    assert with_extent(found, hours_of(5, 5)).of == 9

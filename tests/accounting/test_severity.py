@@ -94,6 +94,41 @@ def test_worse_is_never_milder(kind, value, usd, more, hours):
     assert worse.rank >= mild.rank
 
 
+@pytest.mark.parametrize(
+    ("one", "last", "expected"),
+    [
+        (finding(Kind.ERRORS, 0.52, 0.01), Severity.HIGH, Severity.HIGH),
+        (finding(Kind.ERRORS, 0.56, 0.01), Severity.HIGH, Severity.CRITICAL),
+        (finding(Kind.ERRORS, 0.47, 0.01), Severity.CRITICAL, Severity.CRITICAL),
+        (finding(Kind.ERRORS, 0.44, 0.01), Severity.CRITICAL, Severity.HIGH),
+        (finding(Kind.ERRORS, 0.60, 0.01), Severity.LOW, Severity.CRITICAL),
+        (finding(Kind.COST, 2.01, 1.0), Severity.LOW, Severity.LOW),
+        (finding(Kind.COST, 1.99, 1.0), Severity.MEDIUM, Severity.MEDIUM),
+        (finding(Kind.COST, 1.0, 1.0, usd=104.0), Severity.MEDIUM, Severity.MEDIUM),
+        (finding(Kind.LOOP, 5, 4, affected=10), Severity.MEDIUM, Severity.MEDIUM),
+        (finding(Kind.LOOP, 5, 4, affected=11), Severity.MEDIUM, Severity.HIGH),
+    ],
+)
+def test_what_is_known_changes_only_where_it_is_clearly_beyond_the_threshold(one, last, expected):
+    """A tenth beyond a threshold raises, a tenth below it lowers; between the two the last severity stays."""
+    assert severity(one, 24, last) is expected
+
+
+@given(
+    kind=st.sampled_from(Kind),
+    value=st.floats(0, 1e6),
+    usd=st.floats(0, 1e6),
+    hours=st.floats(0, 1e3),
+    last=st.sampled_from(Severity),
+)
+def test_the_severity_settles(kind, value, usd, hours, last):
+    """The same finding seen again keeps the severity it was given, and a new one is always taken at its own."""
+    one = finding(kind, value, 1.0, usd=usd)
+    given_ = severity(one, hours, last)
+    assert severity(one, hours, given_) is given_
+    assert severity(one, hours, severity(one, hours)) is severity(one, hours)
+
+
 @given(value=st.floats(allow_nan=True), hours=st.floats(0, 1e3))
 def test_any_number_is_survived(value, hours):
     """No value, not even NaN, raises."""

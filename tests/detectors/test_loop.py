@@ -40,6 +40,15 @@ def test_one_finding_per_agent_and_tool():
     assert "repeat_same_call" in found.note
 
 
+def test_up_to_holds_for_every_trajectory_of_the_finding():
+    """The dearest loop comes first and is described; the repeats are those of the longest, which may be another."""
+    dear = tuple(replace(step, cost_usd=1.0) for step in _repeating(6))
+    (found,) = DETECTOR.detect(_window(t1=dear, t2=_repeating(30)))
+    assert found.trace_ids == ("t1", "t2")
+    assert (found.value, found.baseline, found.score) == (30.0, 4.0, 30.0)
+    assert found.note.startswith("In the worst, steps ")
+
+
 def test_quotes_stand_in_the_spans():
     """Every quote is a verbatim single line of the field it names, of at most 160 characters."""
     steps = _repeating(6)

@@ -12,7 +12,7 @@ from analyzer.errors import DeliveryError, StoreError
 from analyzer.notify.base import RateLimitedError, RecordedNotifier, Route
 from analyzer.notify.deliver import Delivery, deliver, wait_s, worth_it
 from analyzer.retry import retrying
-from analyzer.types.report import Incident, State
+from analyzer.types.report import Incident, Kind, State, Subject
 from analyzer.types.sent import Reason, Sent
 
 HOUR = timedelta(hours=1)
@@ -94,6 +94,31 @@ def test_life_of_an_incident_is_told_in_order() -> None:
         Reason.GOT_WORSE,
         Reason.RESOLVED,
         Reason.REGRESSED,
+    ]
+
+
+def test_a_message_about_what_got_worse_carries_what_was_said_before() -> None:
+    """The route gets the last message's figures with the new one, so that it can say what rose."""
+    store, notifier = Memory(), RecordedNotifier()
+    for number, observed in enumerate((0.31, 0.5)):
+        deliver([incident(observed=observed)], [Route("slack", notifier)], store, NOW + number * HOUR)
+    first, worse = notifier.messages
+    assert first.last is None
+    assert worse.last is not None
+    assert (worse.last.at, worse.last.observed) == (NOW, 0.31)
+
+
+def test_a_silent_fleet_makes_no_agent_worse() -> None:
+    """While an incident says that the whole fleet is silent, no agent's rise is told; afterwards it is."""
+    store, notifier = Memory(), RecordedNotifier()
+    silence = incident(id="inc-silence000", kind=Kind.SILENCE, subject=Subject())
+    worse = incident(state=State.ONGOING, observed=0.9)
+    for number, forms in enumerate(([incident()], [silence, worse], [worse])):
+        deliver(forms, [Route("slack", notifier)], store, NOW + number * HOUR)
+    assert reasons(notifier) == [
+        ("inc-0123456789", Reason.FIRST_SEEN),
+        ("inc-silence000", Reason.FIRST_SEEN),
+        ("inc-0123456789", Reason.GOT_WORSE),
     ]
 
 

@@ -6,7 +6,7 @@ import pytest
 from support.incidents import NOW, incident
 
 from analyzer.notify.reasons import reason
-from analyzer.types.report import Kind, Severity, State
+from analyzer.types.report import Kind, Severity, State, Subject
 from analyzer.types.sent import Reason, Sent
 from analyzer.types.worse import clearly_worse
 
@@ -44,6 +44,15 @@ def test_reason_follows_from_the_incident_and_what_was_said(
 ) -> None:
     """Each change is worth one message; nothing unchanged, milder or dismissed is worth any."""
     assert reason(incident(state=state), last) is expected
+
+
+def test_no_agent_gets_worse_while_the_fleet_is_silent() -> None:
+    """Nothing is seen of an agent then; what is about the fleet itself may get worse, and what is new is told."""
+    worse = incident(state=State.ONGOING)
+    assert reason(worse, sent(severity=Severity.MEDIUM, observed=0.1), silent=True) is None
+    assert reason(worse, None, silent=True) is Reason.FIRST_SEEN
+    fleet = incident(state=State.ONGOING, subject=Subject())
+    assert reason(fleet, sent(severity=Severity.MEDIUM), silent=True) is Reason.GOT_WORSE
 
 
 def test_what_came_back_and_went_unsaid_is_told() -> None:

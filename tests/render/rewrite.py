@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -17,8 +18,10 @@ from analyzer.render.message import headline, message_outline  # noqa: E402
 from analyzer.render.outline import incident_outline, report_outline  # noqa: E402
 from analyzer.render.slack import fallback_text, slack_blocks  # noqa: E402
 from analyzer.render.terminal import terminal  # noqa: E402
-from analyzer.types.sent import Reason  # noqa: E402
+from analyzer.types.report import Severity, State  # noqa: E402
+from analyzer.types.sent import Reason, Sent  # noqa: E402
 
+BEFORE = Sent(Reason.FIRST_SEEN, NOW - timedelta(hours=20), State.OPEN, Severity.LOW, 13.0)
 EXPECTED = Path(__file__).parent / "expected"
 
 
@@ -33,7 +36,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "report.txt": lambda: terminal(report_outline(full_report()), 100),
     "quiet.md": lambda: markdown(report_outline(report())),
     "loop.md": lambda: markdown(incident_outline(loop_incident(), NOW)),
-    "message.txt": lambda: terminal(message_outline(loop_incident(), Reason.GOT_WORSE, NOW), 100),
+    "message.txt": lambda: terminal(message_outline(loop_incident(), Reason.GOT_WORSE, NOW, BEFORE), 100),
     "resolved.txt": lambda: terminal(message_outline(loop_incident(), Reason.RESOLVED, NOW), 100),
     "message.json": _slack,
 }
