@@ -37,10 +37,12 @@ def command(
     """
     from analyzer.pipeline import ask
     from analyzer.wiring.building import build
+    from analyzer.wiring.opening import require_store
 
     if not question.strip():
         raise click.UsageError("QUESTION is empty: say what to ask")
     settings = settings_from(llm=llm, model=model, prometheus_url=prometheus_url, store=store).settings
+    require_store(settings)
     with build(settings, out=None) as app:
         trace_id = _resolved(app, trace)
         answer = ask(app, trace_id, question)

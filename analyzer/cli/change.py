@@ -47,9 +47,9 @@ def add(text: str, agent: str | None, at: str | None, store: str | None, as_json
 def list_(store: str | None, as_json: bool) -> int:
     """List recorded changes, newest first."""
     from analyzer.stores.told import SqliteChanges
-    from analyzer.wiring.opening import open_store
+    from analyzer.wiring.opening import open_existing
 
-    with open_store(settings_from(store=store).settings) as opened:
+    with open_existing(settings_from(store=store).settings) as opened:
         found = SqliteChanges(opened.connection, opened.masker).all()
     if as_json:
         print_json({"schema": "analyzer.changes/1", "changes": [_document(told) for told in found]})
@@ -67,9 +67,9 @@ def list_(store: str | None, as_json: bool) -> int:
 def remove(number: int, store: str | None, as_json: bool) -> int:
     """Forget a recorded change, by its number in the list."""
     from analyzer.stores.told import SqliteChanges
-    from analyzer.wiring.opening import open_store
+    from analyzer.wiring.opening import open_existing
 
-    with open_store(settings_from(store=store).settings) as opened:
+    with open_existing(settings_from(store=store).settings) as opened:
         SqliteChanges(opened.connection, opened.masker).remove(number)
     if as_json:
         print_json({"schema": "analyzer.change.removed/1", "id": number})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -41,18 +42,35 @@ def print_json(document: Mapping[str, Any] | list[Any]) -> None:
     click.echo(json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False))
 
 
-def say_notes(report: Report) -> None:
+def say_notes(report: Report, last: str | None = None) -> None:
     """Say on standard error what a report could not see, and what else a reader should know, a line each.
 
-    Cron mails every line, so that a note that would be the same in each run (agents that are too new to be judged) is
-    only for a person at a terminal; it stands in the report file and in JSON in any case.
+    Cron mails every line, so that what would be the same in each run is only for a person at a terminal: a gap that
+    the last report (`last`, its JSON document) had too, and agents that are too new to be judged. All of it stands in
+    the report file and in JSON in any case, and the exit code says that there is a gap.
     """
     from analyzer.types.report import REPEATED
 
-    say_gaps(report.gaps)
+    whole = REPEATED in report.notes or sys.stderr.isatty()
+    say_gaps(report.gaps if whole or last is None else untold(report.gaps, last))
     for name, text in report.notes.items():
         if name == REPEATED or sys.stderr.isatty():
             click.echo(f"{name}: {text}", err=True)
+
+
+def untold(gaps: Iterable[Gap], last: str) -> list[Gap]:
+    """Return the gaps that say something else than those of the last report, a JSON document."""
+    told = {_said(gap["what"], gap["why"]) for gap in json.loads(last)["gaps"]}
+    return [gap for gap in gaps if _said(gap.what, gap.why) not in told]
+
+
+_FIGURE = re.compile(r"(?<![\w.-])\d[\d,.:]*(?![\w-])|\d{4}-\d\d-\d\d")
+"""A number or a date that stands by itself; one in a name (`gpt-4.1`) is a part of the name."""
+
+
+def _said(*texts: str) -> frozenset[str]:
+    """Return what texts say without their figures: counts move in every run, and the order of what is counted too."""
+    return frozenset(word.strip(".,:;()$%") for word in _FIGURE.sub(" ", " ".join(texts)).split())
 
 
 def say_gaps(gaps: Iterable[Gap]) -> None:

@@ -10,6 +10,7 @@ from analyzer.cli.common import DONE, GAPS, columns, json_option, print_json, sa
 
 if TYPE_CHECKING:
     from analyzer.types.catalogue import Entry
+    from analyzer.types.report import Incident
 
 SCHEMA = "analyzer.detectors/1"
 
@@ -35,8 +36,11 @@ def command(name: str | None, store: str | None, as_json: bool) -> int:
 
     loaded = settings_from(store=store)
     there = detectors_of(loaded.settings)
-    with open_memory(loaded.settings) as memory:
-        incidents = memory.incidents()
+    incidents: list[Incident] = []
+    # The catalogue is there before the first run; only its precision comes from what was filed.
+    if loaded.settings.store.exists():
+        with open_memory(loaded.settings) as memory:
+            incidents = memory.incidents()
     entries = catalogue(there.plain, there.configured, incidents, str(loaded.file or "default"))
     shown = entries if name is None else (_named(entries, name),)
     if as_json:

@@ -56,7 +56,8 @@ def command(
 ) -> int:
     """Detect, account, explain, report, deliver: one pass over the fleet.
 
-    Prints only what is new: an unchanged incident is told once, so that cron stays quiet when nothing happened.
+    Prints only what is new: an unchanged incident is told once, and so is, without a terminal, what could not be seen.
+    Cron stays quiet when nothing happened.
     With --at before the last run it repeats history: it prints its whole report, and neither saves nor sends a thing.
 
     Exit codes: 0 done; 1 an incident at or above --fail-on goes on, new or not; 3 else, where something could not be
@@ -79,6 +80,7 @@ def command(
         store=store,
     ).settings
     with alone(settings.store), build(settings, out=None if as_json else sys.stdout) as app:
+        before = app.incidents.latest_report()
         progress = Phases(PHASES)
         report = run(app, moment(at), live=at is None, on_phase=progress)
         progress("")
@@ -87,7 +89,7 @@ def command(
         print_json(json.loads(document))
     elif REPEATED in report.notes:
         click.echo(terminal(report_outline(report), columns()), nl=False)
-    say_notes(report)
+    say_notes(report, None if before is None else before[0])
     return exit_code(report, settings.fail_on)
 
 

@@ -24,9 +24,9 @@ def stats(store: str | None, as_json: bool) -> int:
     Every row is read once: some seconds for a million spans.
     """
     from analyzer.types.document import time_text
-    from analyzer.wiring.opening import open_store
+    from analyzer.wiring.opening import open_existing
 
-    with open_store(settings_from(store=store).settings) as trajectories:
+    with open_existing(settings_from(store=store).settings) as trajectories:
         found = trajectories.stats()
     document: dict[str, Any] = {
         "schema": "analyzer.store.stats/1",
@@ -75,10 +75,10 @@ def prune(age: str, at: str | None, store: str | None, as_json: bool) -> int:
     """
     from analyzer.config import parse_duration
     from analyzer.types.document import time_text
-    from analyzer.wiring.opening import open_store
+    from analyzer.wiring.opening import open_existing
 
     before = moment(at) - parse_duration(age)
-    with open_store(settings_from(store=store).settings) as trajectories:
+    with open_existing(settings_from(store=store).settings) as trajectories:
         done = trajectories.prune(before)
     if as_json:
         print_json({"schema": "analyzer.store.prune/1", "before": time_text(before), **asdict(done)})

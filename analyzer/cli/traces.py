@@ -68,9 +68,9 @@ def list_(agent: str | None, errors: bool, order: Any, limit: int, store: str | 
     from analyzer.cli.documents import summary_document
     from analyzer.render.terminal import terminal
     from analyzer.render.trajectory import trajectory_table
-    from analyzer.wiring.opening import open_store
+    from analyzer.wiring.opening import open_existing
 
-    with open_store(settings_from(store=store).settings) as trajectories:
+    with open_existing(settings_from(store=store).settings) as trajectories:
         found = trajectories.summaries(agent=agent, errors_only=errors, order=order, limit=limit)
         if not found:
             _check_agent(trajectories, agent)
@@ -96,9 +96,9 @@ def show(trace: str, store: str | None, as_json: bool) -> int:
     """
     from analyzer.cli.documents import trajectory_document
     from analyzer.render.trajectory import trajectory_view
-    from analyzer.wiring.opening import open_store
+    from analyzer.wiring.opening import open_existing
 
-    with open_store(settings_from(store=store).settings) as trajectories:
+    with open_existing(settings_from(store=store).settings) as trajectories:
         found = trajectories.trajectory(_resolved(trajectories, trace))
     if as_json:
         print_json(trajectory_document(found))
@@ -122,10 +122,10 @@ def tools(agent: str | None, lookback: str, at: str | None, store: str | None, a
     from analyzer.config import parse_duration
     from analyzer.render.terminal import terminal
     from analyzer.render.trajectory import tool_table
-    from analyzer.wiring.opening import open_store
+    from analyzer.wiring.opening import open_existing
 
     end = moment(at)
-    with open_store(settings_from(store=store).settings) as trajectories:
+    with open_existing(settings_from(store=store).settings) as trajectories:
         found = trajectories.tool_uses(end - parse_duration(lookback), end, agent=agent)
     if as_json:
         uses = [{"agent": use.agent, **tool_document(use)} for use in found]
@@ -149,9 +149,9 @@ def diff(a: str, b: str, store: str | None, as_json: bool) -> int:
     the same arguments; inferences where they ask for the same calls.
     """
     from analyzer.render.diff import diff_document, diff_view
-    from analyzer.wiring.opening import open_store
+    from analyzer.wiring.opening import open_existing
 
-    with open_store(settings_from(store=store).settings) as trajectories:
+    with open_existing(settings_from(store=store).settings) as trajectories:
         first = trajectories.trajectory(_resolved(trajectories, a))
         second = trajectories.trajectory(_resolved(trajectories, b))
     if as_json:
@@ -174,11 +174,11 @@ def search(text: str, agent: str | None, limit: int, store: str | None, as_json:
     were stored and cannot be found.
     """
     from analyzer.render.text import cut, one_line
-    from analyzer.wiring.opening import open_store
+    from analyzer.wiring.opening import open_existing
 
     if not text.strip():
         raise click.UsageError("TEXT is empty: say what to look for")
-    with open_store(settings_from(store=store).settings) as trajectories:
+    with open_existing(settings_from(store=store).settings) as trajectories:
         hits = trajectories.search(text, agent=agent, limit=limit)
         if not hits:
             _check_agent(trajectories, agent)

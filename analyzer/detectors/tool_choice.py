@@ -69,7 +69,9 @@ class ToolChoiceDetector:
         found = tuple(
             reading_of(table, [shift for at, shift in shifts if at is table], self.settings, self.name) for table in own
         )
-        nothing = Reading(self.name, self.kind, Subject(agent=agent), Gate.NO_SERIES, "no tool call of it is known")
+        # It may call tools all day: a choice is one between values that enough trajectories had.
+        why = "it makes no choice, of a tool or an argument, often enough to know a usual one"
+        nothing = Reading(self.name, self.kind, Subject(agent=agent), Gate.NO_SERIES, why)
         return found or (nothing,)
 
     def _finding(self, table: Table, shift: Shift) -> Finding:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from analyzer.stores.base import StoreStats
 from analyzer.stores.blocks import SLOT_BITS, SLOTS_MAX, sizes_of
+from analyzer.stores.summaries import OWN_AGENT
 
 _NS = 1_000_000_000
 _COUNTED = ("trajectories", "spans", "threads", "blocks", "uses", "incidents", "deliveries", "reports")
@@ -24,7 +25,9 @@ def stats(raw: sqlite3.Connection, path: Path) -> StoreStats:
     distinct, packed = raw.execute(
         "SELECT COALESCE(SUM(size), 0), COALESCE(SUM(length(body)), 0) FROM blocks"
     ).fetchone()
-    oldest, newest = raw.execute("SELECT MIN(end_ns), MAX(end_ns) FROM trajectories").fetchone()
+    # The fleet's: the analyst's own last run would always be the newest.
+    dated = "SELECT MIN(end_ns), MAX(end_ns) FROM trajectories WHERE agent IS NOT ?"
+    oldest, newest = raw.execute(dated, (OWN_AGENT,)).fetchone()
     return StoreStats(
         schema=str(raw.execute("SELECT name FROM _sqlite_migrations ORDER BY id DESC LIMIT 1").fetchone()[0]),
         rows=rows,

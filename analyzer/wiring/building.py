@@ -36,7 +36,7 @@ from analyzer.types.report import Gap, MetricEvidence, Report
 from analyzer.types.trace import Tokens
 from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.detecting import detectors_of
-from analyzer.wiring.opening import open_model, open_prometheus, open_store, reports_folder
+from analyzer.wiring.opening import open_existing, open_model, open_prometheus, open_store, reports_folder
 
 
 @contextmanager
@@ -75,10 +75,13 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
 
 @contextmanager
 def build_reader(settings: Settings) -> Iterator[App]:
-    """Put an App together for walks that keep and send nothing: rules explain, nobody is told, no trace is left."""
+    """Put an App together for walks that keep and send nothing: rules explain, nobody is told, no trace is left.
+
+    Raises NotFoundError where there is no store yet, StoreError.
+    """
     there = detectors_of(settings)
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(settings, RecallingTrajectories))
+        store = stack.enter_context(open_existing(settings, RecallingTrajectories))
         metrics = open_prometheus(settings)
         watch = Unwatched()
         means = _means(replace(settings, llm="off"), store, metrics, watch)

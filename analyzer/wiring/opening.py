@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analyzer.config import Settings
+from analyzer.errors import NotFoundError
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
 
@@ -22,10 +23,30 @@ def open_store(settings: Settings, form: Callable[..., SqliteTrajectories] = Sql
     return form(settings.store, patterns=patterns, allow=settings.mask_allow)
 
 
+def open_existing(
+    settings: Settings, form: Callable[..., SqliteTrajectories] = SqliteTrajectories
+) -> SqliteTrajectories:
+    """Open the store to read what is in it. Raises NotFoundError where there is none, StoreError.
+
+    A misspelt path is no empty store: whoever only asks must not make one.
+    """
+    require_store(settings)
+    return open_store(settings, form)
+
+
+def require_store(settings: Settings) -> None:
+    """Raise NotFoundError where there is no store yet; that there cannot be one at this path, opening it says."""
+    path = settings.store
+    if path.exists() or not next(folder for folder in path.absolute().parents if folder.exists()).is_dir():
+        return
+    here = "`analyzer ingest PATH` makes one, --store or ANALYZER_STORE names another"
+    raise NotFoundError(f"there is no store {path}: {here}")
+
+
 @contextmanager
 def open_memory(settings: Settings) -> Iterator[SqliteIncidents]:
-    """Open the analyst's own memory for a block. Raises StoreError."""
-    with open_store(settings) as store:
+    """Open the analyst's own memory for a block. Raises NotFoundError, StoreError."""
+    with open_existing(settings) as store:
         yield SqliteIncidents(store.connection)
 
 

@@ -36,6 +36,7 @@ def test_a_change_is_recorded_listed_and_removed(tmp_path: Path) -> None:
 
 def test_nothing_is_no_change(tmp_path: Path) -> None:
     """An empty text is refused with an example; a store without changes says how to add one."""
+    SqliteTrajectories(tmp_path / "store.db").close()
     store = ("--store", str(tmp_path / "store.db"))
     refused = analyzer("change", "add", " ", *store)
     assert refused.code == 2

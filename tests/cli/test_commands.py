@@ -107,9 +107,10 @@ def test_help_imports_nothing_heavy() -> None:
         (("demo", "--folder", "/dev/null/x"), "--folder /dev/null/x cannot be used: Not a directory; name another one"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_2(arguments: tuple[str, ...], line: str) -> None:
+def test_a_mistake_is_one_line_and_exit_2(tmp_path: Path, arguments: tuple[str, ...], line: str) -> None:
     """A wrong word on the command line is one line that names it, without a traceback."""
-    ended = analyzer(*arguments)
+    SqliteTrajectories(tmp_path / "s.db").close()
+    ended = analyzer(*arguments, env={"ANALYZER_STORE": str(tmp_path / "s.db")})
     assert ended.code == 2
     assert line in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
@@ -157,7 +158,7 @@ def test_a_store_that_cannot_be_is_exit_4_with_the_next_step(
 def test_a_store_that_may_not_be_written_is_exit_4_with_the_next_step(tmp_path: Path) -> None:
     """Reading needs to write as well, for SQLite's log: the line says so and what to do."""
     path = tmp_path / "s.db"
-    assert analyzer("traces", "list", "--store", str(path)).code == 0
+    assert analyzer("change", "add", "deploy 2.4.0", "--store", str(path)).code == 0
     path.chmod(0o444)
     ended = analyzer("traces", "list", "--store", str(path))
     assert ended.code == 4

@@ -37,11 +37,48 @@ def test_stats_for_people_and_for_programs(store: Path) -> None:
     assert document["sent_bytes"] > document["distinct_bytes"] > document["packed_bytes"] > 0
 
 
+def test_stats_are_dated_by_the_fleet(store: Path) -> None:
+    """The analyst's own runs lie in the store too, but no trajectory of the fleet is as late as they are."""
+    with SqliteTrajectories(store) as opened:
+        opened.add([root(99, at_s=86_400, agent="analyzer")])
+    document = json.loads(analyzer("store", "stats", "--store", str(store), "--json").stdout)
+    assert document["newest"] == "2026-11-16T00:10:10Z"
+
+
 def test_stats_of_an_empty_store(tmp_path: Path) -> None:
     """An empty store has figures too, and no division by nothing."""
+    SqliteTrajectories(tmp_path / "new.db").close()
     shown = analyzer("store", "stats", "--store", str(tmp_path / "new.db"))
     assert shown.code == 0
     assert "0 in 0 trajectories" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("traces", "list"),
+        ("traces", "show", "latest"),
+        ("incidents", "list"),
+        ("store", "stats"),
+        ("change", "list"),
+        ("why-not", "shop"),
+        ("ask", "latest", "why?"),
+    ],
+)
+def test_whoever_only_asks_makes_no_store(tmp_path: Path, command: tuple[str, ...]) -> None:
+    """A misspelt path is exit 2 with the next step, and leaves nothing behind: it is no empty store."""
+    path = tmp_path / "typo" / "s.db"
+    ended = analyzer(*command, "--store", str(path))
+    assert (ended.code, ended.stdout) == (2, "")
+    here = "`analyzer ingest PATH` makes one, --store or ANALYZER_STORE names another"
+    assert ended.stderr == f"analyzer: there is no store {path}: {here}\n"
+    assert not path.parent.exists()
+
+
+def test_the_catalogue_needs_no_store(tmp_path: Path) -> None:
+    """What is looked for can be read before the first run, and reading it makes no store."""
+    assert analyzer("detectors", "--store", str(tmp_path / "s.db")).code == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_prune_deletes_what_is_older(store: Path) -> None:

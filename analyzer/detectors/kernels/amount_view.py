@@ -15,9 +15,9 @@ from analyzer.detectors.kernels.amount_baseline import (
 )
 from analyzer.detectors.kernels.blocks import PERSISTENCE_TICKS, WINDOWS_H, Sums, block_scores, persistent
 from analyzer.detectors.kernels.episode import level_gain
-from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Floats
+from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Floats, settled_ticks
 from analyzer.detectors.kernels.proportion import Proportion
-from analyzer.detectors.kernels.walk import Block, Cusum, settled_ticks
+from analyzer.detectors.kernels.walk import Block, Cusum
 
 WEEK_PRIOR_UNITS = 15.0
 WEEKLY_RISE_MIN = math.log(1.25)

@@ -14,10 +14,18 @@ import numpy as np
 from scipy import special
 
 from analyzer.detectors.kernels.blocks import persistent
-from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid, running_sum
+from analyzer.detectors.kernels.grid import (
+    TICKS_PER_DAY,
+    TICKS_PER_HOUR,
+    Bools,
+    Floats,
+    Grid,
+    running_sum,
+    settled_ticks,
+)
 from analyzer.detectors.kernels.learning import learning_ticks, limit, shortage
 from analyzer.detectors.kernels.proportion import Proportion, discount, overdispersion
-from analyzer.detectors.kernels.walk import Block, Cusum, Masks, settled_ticks
+from analyzer.detectors.kernels.walk import Block, Cusum, Masks
 
 WINDOWS_H: tuple[tuple[int, int, float], ...] = ((1, 40, 1.0), (4, 30, 0.76), (24, 20, 0.31))
 """For each window of kernel D: its length in hours, the fewest units it must hold, and how much of the variance of an

@@ -134,3 +134,18 @@ def running_sum(values: Floats, width: int) -> Floats:
     cumulated = np.concatenate((np.zeros((*values.shape[:-1], 1)), np.cumsum(values, axis=-1)), axis=-1)
     starts = np.maximum(np.arange(1, values.shape[-1] + 1) - width, 0)
     return np.asarray(cumulated[..., 1:] - cumulated[..., starts])
+
+
+def settled_ticks(units: Floats, last: int) -> slice:
+    """Return the ticks up to `last` that "the last hours" are: six hours, or more where they hold too few units.
+
+    No more than it takes: whole hours added to make sixty would reach back into what has just ended.
+    """
+    first = max(last + 1 - SETTLED_TICKS_MAX, 0)
+    held = np.cumsum(units[first : last + 1][::-1])
+    width = max(int(np.searchsorted(held, SETTLED_UNITS_MIN)) + 1, SETTLED_TICKS)
+    return slice(max(last + 1 - width, first), last + 1)
+
+
+SETTLED_TICKS, SETTLED_TICKS_MAX, SETTLED_UNITS_MIN = 6 * TICKS_PER_HOUR, TICKS_PER_DAY, 60
+"""What "the last hours" are: six, or as many as hold sixty units, at most a day."""

@@ -23,10 +23,11 @@ BaselineT = TypeVar("BaselineT")
 RECOVERY_NATS = math.log(35_040)
 """Evidence for "back to normal" that closes an episode, 10.5 nats: a false all-clear once in a year of ticks. A little
 less than an alarm needs, because the last hours must also look as usual."""
-SETTLED_TICKS, SETTLED_TICKS_MAX, SETTLED_UNITS_MIN = 6 * TICKS_PER_HOUR, TICKS_PER_DAY, 60
-"""What "the last hours" are: six, or as many as hold sixty units, at most a day."""
 REBASE_TICKS = 14 * TICKS_PER_DAY
 """An episode that has lasted the length of a baseline is the new normal."""
+REDATED_TICKS_MAX = TICKS_PER_DAY
+"""For how long after its alarm an episode is dated anew, once an hour: the alarm often comes within the first quarters
+of a rise, where a chance event hours before explains as much. Later the beginning people were told stands."""
 MASK_MARGIN_TICKS = TICKS_PER_HOUR
 """Ticks left out of baselines before an onset, because the onset is an estimate."""
 
@@ -140,20 +141,32 @@ class _Return:
     fast: _Running
 
 
-def settled_ticks(units: Floats, last: int) -> slice:
-    """Return the ticks up to `last` that "the last hours" are: six hours, or more where they hold too few units."""
-    for width in (SETTLED_TICKS, 2 * SETTLED_TICKS):
-        cut = slice(max(last + 1 - width, 0), last + 1)
-        if float(units[cut].sum()) >= SETTLED_UNITS_MIN:
-            return cut
-    return slice(max(last + 1 - SETTLED_TICKS_MAX, 0), last + 1)
+@dataclass(slots=True)
+class _Dating:
+    """How the open episode was dated last, so that it can be dated anew."""
+
+    index: int
+    """The CUSUM that dates it."""
+    first: int
+    """The earliest tick it may have begun at."""
+    until: int
+    """The last tick that the date rests on."""
+    peak: int
+    """Where the CUSUM was highest: what comes after is no longer the rise, and blurs its date and its size."""
+    level: float
+    told: list[tuple[int, Onset]]
+    """Since which tick it has been dated to when."""
 
 
-def _start_return(cusum: Cusum, onset: int, tick: int) -> _Return:
-    """Begin to gather evidence for a recovery, with the size of the effect from the onset to the alarm."""
+def _size(cusum: Cusum, onset: int) -> float:
+    """Return the effect from an onset to the end of what is seen."""
     mass = float(cusum.precision[onset:].sum())
-    size = float((cusum.precision[onset:] * cusum.effect[onset:]).sum()) / mass if mass > 0 else 0.0
-    return _Return(size, _Running(zero=tick + 1), _Running(zero=tick + 1))
+    return float((cusum.precision[onset:] * cusum.effect[onset:]).sum()) / mass if mass > 0 else 0.0
+
+
+def _begun(episode: Episode[BaselineT], onset: Onset) -> Episode[BaselineT]:
+    """Return an episode with another beginning."""
+    return replace(episode, onset=onset.tick, onset_low=onset.low, onset_high=onset.high + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +196,8 @@ class Walk(Generic[BaselineT]):
         """Baselines by day of the grid, for the day an onset turns out to lie on."""
         self._floor = model.grid.first
         """No onset lies before this tick: the end of the episode before."""
+        self._datings: list[_Dating] = []
+        """For each episode, how it was dated."""
         self._highest: list[list[tuple[int, float]]] = []
         """For each episode, at which ticks its score rose, and to what."""
 
@@ -213,12 +228,14 @@ class Walk(Generic[BaselineT]):
         """Return what the walk had found by tick `stop`. It is causal, so that one pass knows every moment of it."""
         masked = np.zeros(len(self.model.grid.n), dtype=np.bool_)
         found = []
-        for episode, scores in zip(self.episodes, self._highest, strict=True):
+        for episode, scores, dating in zip(self.episodes, self._highest, self._datings, strict=True):
             if episode.alarmed >= stop:
                 break
             if episode.closed is None or episode.closed >= stop:
                 score = max(score for tick, score in scores if tick < stop)
-                found.append(replace(episode, score=score, recovered=None, closed=None, rebased=False))
+                onset = [onset for tick, onset in dating.told if tick < stop][-1]
+                going_on = replace(episode, score=score, recovered=None, closed=None, rebased=False)
+                found.append(_begun(going_on, onset))
             else:
                 found.append(episode)
                 masked[max(episode.onset - MASK_MARGIN_TICKS, 0) : episode.recovered] = not episode.rebased
@@ -259,11 +276,7 @@ class Walk(Generic[BaselineT]):
     ) -> None:
         """Open an episode: date its onset and freeze its baseline."""
         first = max(self._unseen_before(min(zero, tick)) - DATING_LOOKBACK_TICKS, self._floor, 0)
-        view = self.model.view(baseline, first, tick + 1, self.masks)
-        cusums = view.cusums
-        cusum = cusums[index]
-        dated = date_onset(cusum.gain(), cusum.precision > 0)
-        onset = Onset(first + dated.tick, first + dated.low, first + dated.high)
+        onset, cusums = self._dated(baseline, index, first, tick)
         self.episodes.append(
             Episode(
                 kernel=kernel,
@@ -280,7 +293,31 @@ class Walk(Generic[BaselineT]):
         self._highest.append([(tick, score)])
         self.masks.lasting[max(onset.tick - MASK_MARGIN_TICKS, 0) :] = True
         required = range(len(cusums)) if kernel == "B" else [index]
-        self._returning = {which: _start_return(cusums[which], onset.tick - first, tick) for which in required}
+        self._returning = {
+            which: _Return(_size(cusums[which], onset.tick - first), _Running(zero=tick + 1), _Running(zero=tick + 1))
+            for which in required
+        }
+        self._datings.append(_Dating(index, first, tick, tick, self._rising[index].level, [(tick, onset)]))
+
+    def _dated(self, baseline: BaselineT, index: int, first: int, last: int) -> tuple[Onset, tuple[Cusum, ...]]:
+        """Date a rise that ticks [first, last] hold by one of their CUSUMs; return these as well."""
+        cusums = self.model.view(baseline, first, last + 1, self.masks).cusums
+        dated = date_onset(cusums[index].gain(), cusums[index].precision > 0)
+        return Onset(first + dated.tick, first + dated.low, first + dated.high), cusums
+
+    def _date_anew(self, episode: Episode[BaselineT], tick: int) -> Episode[BaselineT]:
+        """Return the open episode with its date and its size measured up to where the evidence for it was highest."""
+        dating = self._datings[-1]
+        dating.until = dating.peak
+        onset, cusums = self._dated(episode.baseline, dating.index, dating.first, dating.peak)
+        for which, state in self._returning.items():
+            # One that came later has no size: it asks for the least shift that matters.
+            state.size = _size(cusums[which], onset.tick - dating.first) if state.size > 0 else 0.0
+        dating.told.append((tick, onset))
+        before, now = (max(start - MASK_MARGIN_TICKS, self._floor, 0) for start in (episode.onset, onset.tick))
+        self.masks.lasting[before:now] = False
+        self.masks.lasting[now:] = True
+        return _begun(episode, onset)
 
     def _unseen_before(self, tick: int) -> int:
         """Return the first of the ticks without units that lead up to a tick: it may have begun in any of them."""
@@ -307,6 +344,9 @@ class Walk(Generic[BaselineT]):
             for index, state in self._returning.items():
                 state.slow.step(slow[index][at], tick)
                 state.fast.step(fast[index][at], tick)
+            if self._has_more(episode, tick):
+                episode = self._date_anew(episode, tick)
+                fast |= {index: view.back(index, state.size).tolist() for index, state in self._returning.items()}
             recovered = self._returned()
             if recovered is not None and not view.settled(tick):
                 recovered = None
@@ -316,6 +356,15 @@ class Walk(Generic[BaselineT]):
                 return tick + 1
         self.episodes[-1] = episode
         return stop
+
+    def _has_more(self, episode: Episode[BaselineT], tick: int) -> bool:
+        """Tell whether the end of an hour has more of the rise to date it by than was known at the last dating."""
+        dating = self._datings[-1]
+        level = self._rising[dating.index].level
+        if level > dating.level:
+            dating.level, dating.peak = level, tick
+        ends_hour = (tick + 1) % TICKS_PER_HOUR == 0
+        return ends_hour and dating.peak > dating.until and tick - episode.alarmed <= REDATED_TICKS_MAX
 
     def _returned(self) -> int | None:
         """Return when every signal of the open episode came back, or None while one of them has not."""
