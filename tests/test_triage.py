@@ -133,6 +133,22 @@ def chosen(shifted: Shifted, tool: str) -> Finding:
             "sql-analyst: run_query: 50 % of calls fail (0.1 % expected) since 2026-11-23 08:10 UTC",
         ),
         (
+            finding(
+                Kind.TOOL_ERRORS,
+                "sql-analyst",
+                tool="run_query",
+                value=0.31,
+                baseline=0.002,
+                unit="trajectories",
+                affected=13,
+                of=37,
+            ),
+            (
+                "sql-analyst: run_query fails in 13 of 37 trajectories: 31 % of a trajectory's calls (0.2 % expected)"
+                " since 2026-11-23 08:10 UTC"
+            ),
+        ),
+        (
             finding(excess_usd=4.0, onset=NOW - HOUR),
             "support-triage: cost per trajectory 2.3x since 2026-11-23 17:00 UTC, $4.00 too much",
         ),

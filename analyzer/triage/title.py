@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from analyzer.render.numbers import count, figure, moment, money, number, percent, period, ratio
 from analyzer.render.text import one_line
 from analyzer.types.choices import TABLES, TOOL
-from analyzer.types.report import Finding, Kind, Subject
+from analyzer.types.report import CALLS, Finding, Kind, Subject
 
 _NAME_COLUMNS_MAX = 60
 _HOUR_S, _DAY_S = 3600, 86_400
@@ -75,8 +75,12 @@ def _loop(lead: Finding, tool: str) -> str:
 
 
 def _tool_errors(lead: Finding, tool: str) -> str:
-    calls = f"{tool}: {percent(lead.value)} of calls" if tool else f"{percent(lead.value)} of tool calls"
-    return f"{calls} fail ({percent(lead.baseline)} expected)"
+    expected = f"({percent(lead.baseline)} expected)"
+    if lead.unit == CALLS or not lead.of:
+        calls = f"{tool}: {percent(lead.value)} of calls" if tool else f"{percent(lead.value)} of tool calls"
+        return f"{calls} fail {expected}"
+    # Of each trajectory's calls the failed share, on average: the calls of one trajectory fail together.
+    return f"{tool or 'a tool'} fails{_hit(lead)}: {percent(lead.value)} of a trajectory's calls {expected}"
 
 
 def _runaway(lead: Finding, _tool: str) -> str:
