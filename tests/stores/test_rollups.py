@@ -197,3 +197,19 @@ def test_a_tool_is_offered_from_when_its_definition_was_first_sent(store: Sqlite
     assert tools.offered_s == {"search": ns(600) / 1e9, "find": ns(3000) / 1e9}
     (tables,) = [one for one in store.choices(EPOCH, END) if one.what == "tables" and one.task is None]
     assert tables.offered_s == {}
+
+
+def test_a_run_does_not_count_again_what_a_receiver_fills_meanwhile(store: SqliteTrajectories) -> None:
+    """Questions of one run share a count of settled hours; own writes, and another run, are counted at once."""
+    store.add(run_of(1, 0))
+    reader = SqliteTrajectories(store.connection.path)
+
+    def seen(by: SqliteTrajectories) -> float:
+        return sum(named(by.series(EPOCH, END), Signal.TOKENS).count)
+
+    assert seen(reader) == 1
+    store.add(run_of(2, 60))
+    assert seen(reader) == 1
+    assert seen(SqliteTrajectories(store.connection.path)) == 2
+    reader.add(run_of(3, 120))
+    assert seen(reader) == 3
