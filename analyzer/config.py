@@ -161,6 +161,9 @@ class Settings:
         None, _parse_choice("low", "medium", "high", "critical"), "exit 1 while an incident at least this bad goes on"
     )
     budget_usd: float = _setting(1.0, _parse_positive, "USD a run may spend on the model")
+    budget_tokens: int = _setting(500_000, _parse_count, "tokens a run may use")
+    budget_usd_per_day: float = _setting(5.0, _parse_positive, "USD all runs and questions of a day (UTC) may spend")
+    budget_tokens_per_day: int = _setting(3_000_000, _parse_count, "tokens all runs and questions of a day may use")
     investigation_usd: float = _setting(0.5, _parse_positive, "USD one investigation may spend")
     investigation_steps: int = _setting(8, _parse_count, "model calls one investigation may make")
     investigation_tokens: int = _setting(150_000, _parse_count, "tokens one investigation may use")

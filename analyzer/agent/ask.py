@@ -13,7 +13,6 @@ from analyzer.agent.gate import Gate, Gated
 from analyzer.agent.investigate import Means, complaints, converse, note_of
 from analyzer.agent.investigator import Judge, Judged
 from analyzer.agent.kinds import QUESTION
-from analyzer.agent.limits import Meter
 from analyzer.agent.numbers import COUNT, SECONDS, TOKENS, USD, Quantity
 from analyzer.agent.rules import explain
 from analyzer.agent.tools import SUBMIT_ANSWER_SPEC
@@ -54,7 +53,7 @@ def ask(
         window=(incident.onset - DAY, end),
         facts=facts,
     )
-    meter = Meter(means.limits, means.price, means.clock)
+    meter = means.meter(incident.id)
     rules = _by_rules(case, facts, means)
     if means.model is None:
         return rules

@@ -24,7 +24,9 @@ from analyzer.agent.tools import SUBMIT_DIAGNOSIS_SPEC
 from analyzer.metrics.base import MetricSource
 from analyzer.prompts import load
 from analyzer.stores.base import TrajectoryStore
+from analyzer.types.audit import Journal, Unwritten
 from analyzer.types.report import Diagnosis, Ending, Evidence, Incident, MetricEvidence, ModelUse
+from analyzer.types.spending import Purse, Unlimited
 from analyzer.types.trace import Operation, Tokens
 from analyzer.types.watch import Unwatched, Watch
 
@@ -56,7 +58,15 @@ class Means:
     """Laid over everything that goes to the model and everything that comes back."""
     watch: Watch = field(default_factory=Unwatched)
     limits: Limits = field(default_factory=Limits)
+    purse: Purse = field(default_factory=Unlimited)
+    """Holds the limits that conversations share: of the run, of the day."""
+    journal: Journal = field(default_factory=Unwritten)
+    """Is told every call of the model and of a tool."""
     clock: Callable[[], float] = time.monotonic
+
+    def meter(self, about: str) -> Meter:
+        """Return a meter for one conversation."""
+        return Meter(self.limits, self.price, self.clock, purse=self.purse, about=about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ class Investigation:
 def investigate(incident: Incident, case: CaseFile, means: Means) -> Investigation:
     """Return the diagnosis of an incident. Never raises because of what the model does."""
     fallback = explain(incident, case.trajectories, case.healthy, mask=means.mask)
-    meter = Meter(means.limits, means.price, means.clock)
+    meter = means.meter(incident.id)
     if means.model is None:
         return Investigation(fallback.diagnosis, fallback.evidence, meter.use, ())
     name = means.model.name
@@ -137,7 +147,18 @@ def converse(
     )
     metered = means.metrics is not None
     gate = Gate(case, shown, toolbox.lookup, means.recompute, means.mask, metered=metered)
-    investigator = Investigator(means.model, toolbox, submit, judge(gate), means.limits, meter, means.watch, means.mask)
+    investigator = Investigator(
+        means.model,
+        toolbox,
+        submit,
+        judge(gate),
+        means.limits,
+        meter,
+        means.watch,
+        means.mask,
+        journal=means.journal,
+        about=case.incident.id,
+    )
     with means.watch.span("investigate", Operation.AGENT, agent="analyzer", model=means.model.name) as mark:
         try:
             ended = investigator.converse(system, *opening)

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "backtest": "Show what scheduled runs would have filed, and how often.",
     "detectors": "Show what is looked for, with which settings, and how often it was right.",
     "change": "Record what changed where no span shows it.",
+    "audit": "Show and verify the log of the analyst's own calls.",
     "store": "Show what the store takes, and delete what is old.",
     "doctor": "Show every setting with its source and check every connection.",
 }

@@ -6,11 +6,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.common import columns, json_option, print_json, settings_from, store_option
+from analyzer.cli.common import (
+    columns,
+    json_option,
+    print_json,
+    record_option,
+    replay_option,
+    say_remarks,
+    settings_from,
+    store_option,
+)
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from analyzer.pipeline import App
     from analyzer.types.explained import Answer
+    from analyzer.types.spending import Left
 
 
 @click.command("ask")
@@ -19,6 +31,8 @@ if TYPE_CHECKING:
 @click.option("--llm", type=click.Choice(["auto", "off"]), help="off: answer from what can be computed.")
 @click.option("--model", metavar="ID", help="The model that answers.")
 @click.option("--prometheus-url", metavar="URL", help="Lets the model look at the metrics as well.")
+@record_option
+@replay_option
 @store_option
 @json_option
 def command(
@@ -27,6 +41,8 @@ def command(
     llm: str | None,
     model: str | None,
     prometheus_url: str | None,
+    record: Path | None,
+    replay: Path | None,
     store: str | None,
     as_json: bool,
 ) -> int:
@@ -37,18 +53,20 @@ def command(
     """
     from analyzer.pipeline import ask
     from analyzer.wiring.building import build
-    from analyzer.wiring.opening import require_store
+    from analyzer.wiring.opening import Tape, require_store
 
     if not question.strip():
         raise click.UsageError("QUESTION is empty: say what to ask")
     settings = settings_from(llm=llm, model=model, prometheus_url=prometheus_url, store=store).settings
     require_store(settings)
-    with build(settings, out=None) as app:
+    with build(settings, out=None, tape=Tape(record, replay)) as app:
         trace_id = _resolved(app, trace)
         answer = ask(app, trace_id, question)
         own_trace_id = app.run_trace_id
+        left = app.purse.left()
+        say_remarks(app.remarks())
     if as_json:
-        print_json(_document(answer, trace_id, question, own_trace_id))
+        print_json(_document(answer, trace_id, question, own_trace_id, left))
     else:
         _print(answer, trace_id)
     return 0
@@ -66,7 +84,7 @@ def _resolved(app: App, trace: str) -> str:
     return app.trajectories.resolve(trace)
 
 
-def _document(answer: Answer, trace_id: str, question: str, own_trace_id: str) -> dict[str, Any]:
+def _document(answer: Answer, trace_id: str, question: str, own_trace_id: str, left: Left | None) -> dict[str, Any]:
     from analyzer.types.document import evidence_document
 
     return {
@@ -88,6 +106,7 @@ def _document(answer: Answer, trace_id: str, question: str, own_trace_id: str) -
                 "input_tokens": answer.use.input_tokens,
                 "output_tokens": answer.use.output_tokens,
                 "cost_usd": answer.use.cost_usd,
+                "left": None if left is None else {"usd": left.usd, "tokens": left.tokens},
             },
         },
     }

@@ -45,6 +45,8 @@ def command(store: str | None, as_json: bool) -> int:
             ("prices", _prices),
             ("prometheus", _prometheus),
             ("model", _model),
+            ("budget", _budget),
+            ("audit", _audit),
             ("prompts", _prompts),
             ("slack", _slack),
             ("reports", _reports),
@@ -128,6 +130,30 @@ def _model(settings: Settings) -> Check:
     if model is None:
         return Check("model", "off", "no credentials: incidents are explained by rules", "set ANTHROPIC_API_KEY")
     return Check("model", "ok", f"{model.name}; at most ${settings.budget_usd:g} a run")
+
+
+def _budget(settings: Settings) -> Check:
+    if settings.llm == "off":
+        return Check("budget", "off", "no model is asked")
+    from analyzer.ingest.pricing import Pricer
+    from analyzer.wiring.opening import open_store, spending_of
+
+    with open_store(settings) as store:
+        left = spending_of(settings, store.connection, "").left()
+    day = f"of ${settings.budget_usd_per_day:g} and {settings.budget_tokens_per_day:,} tokens"
+    detail = f"left today: ${left.usd:.2f} and {left.tokens:,} tokens, {day} a day"
+    if Pricer(settings.prices).price_of(settings.model, "anthropic") is None:
+        hint = f"set the price of {settings.model} under [prices] in analyzer.toml"
+        return Check("budget", "failed", f"{detail}; the model has no known price, so that USD cannot be held", hint)
+    return Check("budget", "ok", detail)
+
+
+def _audit(settings: Settings) -> Check:
+    from analyzer.wiring.opening import open_audit
+
+    with open_audit(settings) as log:
+        head = log.head()
+    return Check("audit", "ok", f"{head.entries:,} entries; `analyzer audit verify` checks them")
 
 
 def _prompts(_settings: Settings) -> Check:

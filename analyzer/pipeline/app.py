@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from analyzer.detectors.base import Detector
 from analyzer.metrics.base import MetricSource
 from analyzer.stores.base import IncidentStore, TrajectoryStore
+from analyzer.types.audit import Journal, Unwritten
 from analyzer.types.explained import Answer, Explained
 from analyzer.types.report import Finding, Gap, Incident, Report
+from analyzer.types.spending import Purse, Unlimited
 from analyzer.types.watch import Watch
 
 
@@ -50,6 +52,8 @@ class App:
     document: Callable[[Report], str]
     """Report -> JSON text."""
     markdown: Callable[[Report], str]
+    incident_markdown: Callable[[Incident, datetime], str]
+    """An incident as seen at a moment -> the text of its report file."""
     watch: Watch
     run_trace_id: str
     queries: Mapping[str, Sequence[str]]
@@ -57,5 +61,11 @@ class App:
     history: timedelta
     budget_usd: float
     investigations_max: int
+    purse: Purse = field(default_factory=Unlimited)
+    journal: Journal = field(default_factory=Unwritten)
+    rehearsal: bool = False
+    """A recorded conversation is played back: nothing is saved, sent or logged."""
+    remarks: Callable[[], tuple[str, ...]] = tuple
+    """What a person who records or plays back should know at the end."""
     gaps: Callable[[], tuple[Gap, ...]] = tuple
     """What other rooms could not do, collected while they worked: an own trace that could not be kept, say."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from analyzer.errors import NotFoundError
+from analyzer.stores.base import IncidentStore
+from analyzer.triage import as_of
 from analyzer.types.document import incident_document, incident_from_document
 from analyzer.types.report import Incident, State
 from analyzer.types.sent import Sent
 
+_BEFORE = timedelta(microseconds=1)
 _ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
 
 
@@ -61,3 +64,10 @@ class Memory:
     def latest_report(self) -> tuple[str, str] | None:
         """See `IncidentStore.latest_report`."""
         return self._reports[-1][1:] if self._reports else None
+
+
+def remembered_before(store: IncidentStore, at: datetime) -> Memory:
+    """Return a memory of what was known before a run at `at`, as far as it is still told: to do that run once more."""
+    memory = Memory()
+    memory.save_incidents(as_of(store.incidents(), at - _BEFORE), run_trace_id="")
+    return memory

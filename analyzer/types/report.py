@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
 from analyzer.types.place import Place
+from analyzer.types.spending import Left
 
 
 class Kind(StrEnum):
@@ -261,6 +263,8 @@ class Diagnosis:
     """The now of the run that explained; None in documents of older releases."""
     observed: float | None = None
     """What was observed then, in the incident's unit: figures in the explanation are of that time."""
+    basis: tuple[str, ...] = ()
+    """The facts that a model has been asked about, see `types.basis`; empty while none was asked."""
 
     @property
     def by_rules(self) -> bool:
@@ -344,6 +348,8 @@ class ModelUse:
     budget_usd: float = 0.0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    left: Left | None = None
+    """What is left of the day for all runs and questions; None where no model could be asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +364,8 @@ class Run:
     trajectories_seen: int
     spans_seen: int
     llm: ModelUse
+    audit: Head | None = None
+    """How far the log went when the report was made: an anchor that lies outside the log."""
 
 
 REPEATED = "history repeated"

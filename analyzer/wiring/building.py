@@ -14,6 +14,8 @@ from typing import TextIO
 from analyzer.agent.explainer import Explainer
 from analyzer.agent.investigate import Means
 from analyzer.agent.limits import Limits
+from analyzer.agent.model import Model
+from analyzer.agent.recording import ReplayedModel
 from analyzer.config import Settings
 from analyzer.errors import DeliveryError
 from analyzer.ingest.pricing import Pricer
@@ -25,23 +27,36 @@ from analyzer.notify.files import ReportFolder
 from analyzer.notify.writer import WriterNotifier
 from analyzer.pipeline import App
 from analyzer.render.markdown import markdown
-from analyzer.render.outline import report_outline
+from analyzer.render.outline import incident_outline, report_outline
 from analyzer.retry import retrying
 from analyzer.selfwatch.recorder import Recorder
+from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
+from analyzer.types.spending import Unlimited
 from analyzer.types.trace import Tokens
 from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.detecting import detectors_of
-from analyzer.wiring.opening import open_existing, open_model, open_prometheus, open_store, reports_folder
+from analyzer.wiring.opening import (
+    Tape,
+    open_existing,
+    open_prometheus,
+    open_store,
+    open_taped,
+    reports_folder,
+    spending_of,
+)
 
 
 @contextmanager
-def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
-    """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given."""
+def build(settings: Settings, *, out: TextIO | None, tape: Tape | None = None) -> Iterator[App]:
+    """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given.
+
+    With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing.
+    """
     there = detectors_of(settings)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(settings))
@@ -49,7 +64,16 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
         failures: list[Gap] = []
         recorder = Recorder(store.add, version=version("analyzer"), on_failure=partial(_not_kept, failures))
         metrics = open_prometheus(settings)
-        means = _means(settings, store, metrics, recorder)
+        model = stack.enter_context(open_taped(settings, tape or Tape(), store.masker.text))
+        rehearsal = isinstance(model, ReplayedModel)
+        means = _means(settings, store, metrics, Unwatched() if rehearsal else recorder, model)
+        if not rehearsal:
+            actor = f"analyzer {version('analyzer')}"
+            means = replace(
+                means,
+                journal=SqliteAudit(store.connection, store.masker, run=recorder.trace_id, actor=actor),
+                purse=Unlimited() if model is None else spending_of(settings, store.connection, recorder.trace_id),
+            )
         folder = ReportFolder(reports_folder(settings))
         routes = _routes(settings, out)
         send = partial(_send, settings=settings, memory=memory, folder=folder, routes=routes, watch=recorder)
@@ -59,16 +83,21 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
             metrics=metrics,
             detectors=there.configured,
             explainer=Explainer(means, settings.case_tokens),
-            deliver=send,
+            deliver=_nobody if rehearsal else send,
             document=_document,
             markdown=lambda report: markdown(report_outline(report)),
-            watch=recorder,
-            run_trace_id=recorder.trace_id,
+            incident_markdown=lambda incident, at: markdown(incident_outline(incident, at)),
+            watch=means.watch,
+            run_trace_id="" if rehearsal else recorder.trace_id,
             queries=settings.queries,
             lookback=settings.lookback,
             history=settings.history,
             budget_usd=settings.budget_usd,
             investigations_max=settings.investigations_max,
+            purse=means.purse,
+            journal=means.journal,
+            rehearsal=rehearsal,
+            remarks=lambda: (*model.differences, *model.unused) if isinstance(model, ReplayedModel) else (),
             gaps=lambda: (*there.gaps, *failures),
         )
 
@@ -84,7 +113,7 @@ def build_reader(settings: Settings) -> Iterator[App]:
         store = stack.enter_context(open_existing(settings, RecallingTrajectories))
         metrics = open_prometheus(settings)
         watch = Unwatched()
-        means = _means(replace(settings, llm="off"), store, metrics, watch)
+        means = _means(settings, store, metrics, watch, None)
         yield App(
             trajectories=store,
             incidents=SqliteIncidents(store.connection),
@@ -94,6 +123,7 @@ def build_reader(settings: Settings) -> Iterator[App]:
             deliver=_nobody,
             document=_document,
             markdown=lambda report: markdown(report_outline(report)),
+            incident_markdown=lambda incident, at: markdown(incident_outline(incident, at)),
             watch=watch,
             run_trace_id="",
             queries=settings.queries,
@@ -114,14 +144,17 @@ def _nobody(report: Report, *, at: datetime) -> tuple[Gap, ...]:  # noqa: ARG001
     return ()
 
 
-def _means(settings: Settings, store: SqliteTrajectories, metrics: MetricSource | None, watch: Watch) -> Means:
+def _means(
+    settings: Settings, store: SqliteTrajectories, metrics: MetricSource | None, watch: Watch, model: Model | None
+) -> Means:
     pricer = Pricer(settings.prices)
+    name = settings.model if model is None else model.name
 
     def price(tokens: Tokens) -> float | None:
-        return pricer.cost("anthropic", settings.model, tokens, datetime.now(UTC))
+        return pricer.cost("anthropic", name, tokens, datetime.now(UTC))
 
     return Means(
-        model=open_model(settings),
+        model=model,
         store=store,
         metrics=metrics,
         recompute=partial(_recomputed, metrics),
