@@ -69,7 +69,7 @@ def accounted(notes: Notes, *replies: Any, **options: Any):
 
 
 def test_each_call_is_paid_for_and_written_down_before_it_is_made():
-    """Reserve, log, send, settle, log: for each request; a tool call stands between who asked for it and who read it."""
+    """Reserve, log, send, settle, log for each request; a tool call stands between asking for it and reading it."""
     notes = Notes()
     found, _ = accounted(notes, look("outline", trace_id=WORST, page=1), submit(answer()))
     assert found.diagnosis.ending is Ending.ANSWERED
