@@ -230,8 +230,7 @@ def test_a_question_is_played_back_and_a_changed_prompt_is_told(walked: Path, tm
     tape = str(tmp_path / "ask.jsonl")
 
     def answers(_request: dict[str, Any]) -> Wire:
-        claims = [{"text": "The agent repeats its call.", "decisive": True, "evidence": [{"kind": "fact", "id": "F1"}]}]
-        return calls(("submit_answer", {"answer": "It repeats one call.", "claims": claims}))
+        return calls(("submit_answer", {"summary": "The agent repeats its call.", "claims": []}))
 
     with messages_api([looks, answers]) as api:
         first = ask(walked, "--record", tape, **key(api.url))

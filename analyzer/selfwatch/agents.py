@@ -28,7 +28,10 @@ def calls_of(store: TrajectoryStore, agent: str, start: datetime, end: datetime)
         for span in trajectory.spans:
             # A call that several layers reported is one step; their other reports have no number.
             if span.operation is Operation.TOOL and span.span_id in numbers:
-                yield _entry(span, numbers[span.span_id], span.agent or agent)
+                # Of a JSON array a long trajectory shows only the last entries; the hash is of the whole.
+                may_be_cut = any((text or "").startswith("[") for text in (span.input, span.output))
+                whole = store.span(span.trace_id, span.span_id) if may_be_cut else span
+                yield _entry(whole, numbers[span.span_id], span.agent or agent)
 
 
 def _entry(span: Span, step: int, actor: str) -> dict[str, Any]:
