@@ -268,3 +268,32 @@ def test_record_and_replay_say_what_they_cannot_do(walked: Path, tmp_path: Path)
         ended = ask(walked, *extra)
         assert (ended.code, ended.stdout) == (2, "")
         assert said in ended.stderr
+
+
+def test_a_question_killed_in_the_middle_of_a_call_is_paid_and_in_the_log(walked: Path, tmp_path: Path) -> None:
+    """After kill -9 while the model thinks, its worst case is spent for the day, and the log shows the request."""
+    copy = tmp_path / "store.db"
+    copy.write_bytes((walked / "store.db").read_bytes())
+
+    def left() -> float:
+        doctor = analyzer("doctor", "--store", str(copy), "--json")
+        [budget] = [check for check in json.loads(doctor.stdout)["checks"] if check["name"] == "budget"]
+        return float(re.search(r"left today: \$[\d.]+ and ([\d,]+) tokens", budget["detail"])[1].replace(",", ""))
+
+    before = left()
+    command = [sys.executable, "-m", "analyzer", "ask", the_loop(walked)["id"], QUESTION, "--store", str(copy)]
+    with messages_api([Wire(b"{}", hang_s=60)]) as api:
+        asking = subprocess.Popen(
+            command, env={**os.environ, **key(api.url)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        until = time.monotonic() + 60
+        while not api.requests and time.monotonic() < until:
+            time.sleep(0.05)
+        asking.send_signal(signal.SIGKILL)
+        asking.wait(10)
+        assert api.requests
+    # The reply alone may have 6,000 tokens.
+    assert left() < before - 6_000
+    shown = analyzer("audit", "show", "--incident", "question-", "--json", "--store", str(copy))
+    assert [entry["action"] for entry in json.loads(shown.stdout)["entries"]][-1] == "model.request"
+    assert analyzer("audit", "verify", "--store", str(copy)).code == 0

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from analyzer.types.audit import Anchor, Fault, Head
 
 ANCHOR = "analyzer.audit.anchor/1"
-_IN_REPORT = re.compile(r"audit log: (\d+) entries, head `([0-9a-f]{64})`")
-"""As a report's Markdown has it."""
+_IN_REPORT = re.compile(r"audit log: (\d+) entries, head `?([0-9a-f]{64})")
+"""As a report has it, in its file and on a terminal."""
 agent_option = click.option(
     "--agent", metavar="NAME", help="The tool calls of this agent, from its stored spans, in the same form."
 )
