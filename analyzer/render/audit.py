@@ -6,35 +6,37 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analyzer.render.blocks import Block, Table, plain
-from analyzer.render.numbers import money, tokens
+from analyzer.render.numbers import money
 from analyzer.render.text import cut, one_line
 from analyzer.types.audit import canonical
 
-ABOUT_COLUMNS = 18
-ARGUMENTS_COLUMNS = 60
+RUN_COLUMNS = 8
+"""Of an id of 32 digits: enough for `--run`, which takes a beginning."""
+ABOUT_COLUMNS = 16
+NAME_COLUMNS = 18
+ARGUMENTS_COLUMNS = 26
 
 
 def log_table(entries: Sequence[Mapping[str, Any]]) -> tuple[Block, ...]:
     """Return entries as a table; what the columns are too narrow for stands in `--json`."""
-    header = ("entry", "time", "run", "about", "action", "name", "arguments", "tokens", "cost")
+    header = ("entry", "time", "run", "about", "action", "name", "arguments", "cost")
     rows = tuple(
         tuple(
             plain(text)
             for text in (
                 str(entry.get("number", "-")),
                 str(entry.get("at") or "-")[:19].replace("T", " "),
-                cut(one_line(str(entry.get("run") or "-")), 8),
+                one_line(str(entry.get("run") or "-"))[:RUN_COLUMNS],
                 cut(one_line(str(entry.get("about") or "-")), ABOUT_COLUMNS),
                 f"{entry.get('action')}{', failed' if entry.get('failed') else ''}",
-                cut(one_line(str(entry.get("name"))), 30),
+                cut(one_line(str(entry.get("name"))), NAME_COLUMNS),
                 cut(one_line(_arguments(entry.get("arguments"))), ARGUMENTS_COLUMNS),
-                "-" if entry.get("tokens") is None else tokens(entry["tokens"]),
                 "-" if entry.get("cost_usd") is None else money(entry["cost_usd"]),
             )
         )
         for entry in entries
     )
-    return (Table(header, rows, right=frozenset({0, 7, 8})),)
+    return (Table(header, rows, right=frozenset({0, 7})),)
 
 
 def _arguments(value: Any) -> str:
