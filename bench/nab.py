@@ -80,7 +80,7 @@ Detections = Callable[[Labelled], set[int]]
 
 
 def sigmoid(position: float) -> float:
-    """Return what a detection is worth: at -1, the first record of a window, the most; from 0 on, behind it, less than 0."""
+    """Return what a detection is worth: most at -1, the first record of a window; less than 0 from 0 on, behind it."""
     return 2 / (1 + math.exp(5 * position)) - 1 if position <= 3 else -1.0
 
 
