@@ -12,6 +12,7 @@ from support.incidents import NOW, ONSET, finding, metric, quote, trace
 
 from analyzer.triage import Rules, triage
 from analyzer.triage.rules import CAUSE_ORDER
+from analyzer.triage.trust import distrusted
 from analyzer.types.choices import Shifted
 from analyzer.types.document import incident_document, incident_from_document
 from analyzer.types.report import (
@@ -30,6 +31,7 @@ from analyzer.types.report import (
     Subject,
     Verdict,
 )
+from analyzer.types.word import Episode, Said, Word
 
 HOUR = timedelta(hours=1)
 WINDOW = timedelta(days=1)
@@ -487,6 +489,39 @@ def test_dismissed_stays_dismissed_unless_clearly_worse() -> None:
     (third,) = run([finding(value=0.46)], [second], NOW + 2 * HOUR)
     assert (third.state, third.observed, third.id) == (State.ONGOING, 0.46, first.id)
     assert run([], [dismissed], NOW + HOUR) == ()
+
+
+def test_a_word_goes_with_what_it_was_said_of() -> None:
+    """A confirmation stays while the incident goes on; what comes back is new, links its past, and keeps its mute."""
+    word = Word(4, Said.CONFIRMED, NOW, "jo")
+    (first,) = run([finding()])
+    (second,) = run([finding()], [replace(first, word=word, heard=4)], NOW + HOUR)
+    assert (second.word, second.heard, second.past) == (word, 4, ())
+    muted = NOW + timedelta(days=30)
+    over = replace(second, state=State.RESOLVED, resolved_at=NOW + 2 * HOUR, muted_until=muted)
+    later = finding(onset=NOW + 20 * HOUR, onset_low=NOW + 19 * HOUR, onset_high=NOW + 21 * HOUR)
+    (back,) = run([later], [over], NOW + 24 * HOUR)
+    assert (back.id, back.state, back.word, back.heard) == (first.id, State.REGRESSED, None, 4)
+    assert back.past == (Episode(first.onset, NOW + 2 * HOUR, first.observed),)
+    assert back.muted_until == muted
+
+
+def test_history_repeated_knows_no_later_word() -> None:
+    """A run as of a time before the dismissal finds the incident as it was."""
+    (first,) = run([finding()])
+    dismissed = replace(first, state=State.DISMISSED, word=Word(1, Said.DISMISSED, NOW + 5 * HOUR, "jo"))
+    (seen,) = run([finding()], [dismissed], NOW + HOUR)
+    assert (seen.state, seen.word) == (State.ONGOING, None)
+
+
+@pytest.mark.parametrize(
+    ("dismissed", "of", "demoted"), [(4, 4, True), (3, 3, False), (5, 6, False), (7, 8, True), (5, 100, False)]
+)
+def test_a_detector_that_is_mostly_dismissed_is_demoted(dismissed: int, of: int, demoted: bool) -> None:
+    """Surely more than half must be dismissed; silence about the others counts for the detector."""
+    (one,) = run([finding()])
+    states = [State.DISMISSED] * dismissed + [State.RESOLVED] * (of - dismissed)
+    assert distrusted(replace(one, state=state) for state in states) == ({"cost"} if demoted else set())
 
 
 def test_dismissal_covers_only_what_was_dismissed() -> None:

@@ -12,8 +12,9 @@ from analyzer.metrics.evidence import evaluated
 from analyzer.metrics.window import Reach, before, collect
 from analyzer.pipeline.app import App
 from analyzer.triage import triage
+from analyzer.triage.trust import distrusted, one_lower
 from analyzer.types.metric import Window
-from analyzer.types.report import Examined, Finding, Gap, Incident, Kind
+from analyzer.types.report import Examined, Finding, Gap, Incident, Kind, Severity
 
 
 def reach_of(app: App, at: datetime) -> Reach:
@@ -73,12 +74,18 @@ def triaged(app: App, known: Sequence[Examined], window: Window, blind_spots: Se
     # What could not be looked at has not recovered: a failed detector blinds it to every agent.
     watched = {one.subject.agent for one in previous if one.subject.agent}
     blind = watched if blind_spots else watched - seen
+    doubtful = distrusted(previous)
+
+    def judged(finding: Finding, last: Severity | None) -> Severity:
+        grade = severity(finding, _hours(finding, window.end), last)
+        return one_lower(grade) if finding.detector in doubtful else grade
+
     return triage(
         [one for one in known if not is_single(one)],
         previous,
         window.end,
         run_start=window.start,
-        severity=lambda finding, last: severity(finding, _hours(finding, window.end), last),
+        severity=judged,
         blind=frozenset(agent for agent in blind if agent),
     )
 

@@ -35,6 +35,7 @@ from analyzer.render.numbers import (
     span_of,
     tokens,
 )
+from analyzer.render.said import said_outline
 from analyzer.render.text import cut, one_line
 from analyzer.types.report import (
     CALLS,
@@ -91,6 +92,7 @@ def incident_outline(incident: Incident, at: datetime, *, level: int = 1) -> tup
     return (
         Heading(level, plain(incident.title)),
         Paragraph(status_line(incident)),
+        *said_outline(incident),
         *_explanation(incident),
         *facts(incident, below),
         *_account(incident, below),

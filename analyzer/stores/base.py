@@ -13,6 +13,7 @@ from analyzer.types.sent import Sent
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
 from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
+from analyzer.types.word import Word
 
 Order = Literal["recent", "oldest", "cost", "tokens", "errors", "steps", "duration", "repeats", "retries", "truncated"]
 """How a list of summaries is sorted: newest or largest first."""
@@ -259,6 +260,15 @@ class IncidentStore(Protocol):
 
     def incident(self, prefix: str) -> Incident:
         """Return one incident by id or a prefix of it. Raises NotFoundError."""
+
+    def say(self, prefix: str, word: Word) -> Incident:
+        """Keep what a human said of an incident; return it as it stands then. The store gives the word its number.
+
+        Raises NotFoundError.
+        """
+
+    def words(self, incident_id: str) -> list[Word]:
+        """Return everything that was said of an incident, oldest first."""
 
     def latest_run_at(self) -> datetime | None:
         """Return the latest now of any run that was kept here, or None before the first."""

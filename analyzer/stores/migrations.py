@@ -185,3 +185,18 @@ def m006_told(db: Database) -> None:
         "CREATE TABLE told ("
         "id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, agent TEXT, what TEXT NOT NULL, value TEXT)",
     )
+
+
+@MIGRATIONS()
+def m008_words(db: Database) -> None:
+    """Keep what humans say of incidents, in order, and with each incident the last word that its form has heard."""
+    _execute(
+        db,
+        "CREATE TABLE words ("
+        "id INTEGER PRIMARY KEY, incident TEXT NOT NULL REFERENCES incidents (id), said TEXT NOT NULL,"
+        " at TEXT NOT NULL, who TEXT NOT NULL, reason TEXT NOT NULL, until TEXT);\n"
+        "CREATE INDEX words_of_incidents ON words (incident, id);\n"
+        "CREATE TRIGGER words_stay BEFORE UPDATE ON words"
+        " BEGIN SELECT RAISE(ABORT, 'words stay as they were said'); END",
+    )
+    db.execute("ALTER TABLE incidents ADD COLUMN heard INTEGER NOT NULL DEFAULT 0")

@@ -24,8 +24,11 @@ from analyzer.types.report import (
     State,
     Subject,
 )
+from analyzer.types.word import Episode
 
 _T = TypeVar("_T")
+PAST_MAX = 20
+"""Earlier lives kept of an incident: one that comes back every night is known by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,18 @@ def compose(
         diagnosis=diagnosis,
         evidence=evidence,
         resolved_at=course.resolved_at,
+        word=base.word if keep and base else None,
+        muted_until=base.muted_until if base else None,
+        past=_past(base),
+        heard=base.heard if base else 0,
     )
+
+
+def _past(base: Incident | None) -> tuple[Episode, ...]:
+    """Return the earlier lives of an incident, with the one that a resolution ended."""
+    if base is None or base.state is not State.RESOLVED:
+        return base.past if base is not None else ()
+    return (*base.past, Episode(base.onset, base.resolved_at or base.last_seen_at, base.observed))[-PAST_MAX:]
 
 
 def dismissed(base: Incident, course: Course) -> Incident:

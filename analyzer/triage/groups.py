@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from analyzer.triage.rules import (
-    ACTIVE,
     EVENTS,
     FAILURES,
     FELT,
@@ -19,7 +18,7 @@ from analyzer.triage.rules import (
     key_of,
     keys_of,
 )
-from analyzer.types.report import Examined, Finding, Incident, Kind, State
+from analyzer.types.report import ACTIVE, Examined, Finding, Incident, Kind, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from analyzer.triage.compose import Course, Judge, compose, dismissed, finding_rank
 from analyzer.triage.groups import Group, grouped, latest_episodes
 from analyzer.triage.rules import (
-    ACTIVE,
     EVENTS,
     Rules,
     fingerprint,
@@ -19,7 +18,7 @@ from analyzer.triage.rules import (
     keys_of,
     nothing_new,
 )
-from analyzer.types.report import Examined, Finding, Incident, Kind, State
+from analyzer.types.report import ACTIVE, Examined, Finding, Incident, Kind, State
 from analyzer.types.worse import clearly_worse
 
 _DEFAULT_RULES = Rules()
@@ -93,6 +92,9 @@ def as_of(incidents: Sequence[Incident], at: datetime) -> list[Incident]:
 def _as_of(incident: Incident, at: datetime) -> Incident:
     if incident.state is State.RESOLVED and _resolved_at(incident) > at:
         incident = replace(incident, state=State.ONGOING, resolved_at=None)
+    if incident.word is not None and incident.word.at > at:
+        unsaid = State.ONGOING if incident.state is State.DISMISSED else incident.state
+        incident = replace(incident, word=None, state=unsaid)
     explained_at = incident.diagnosis.as_of if incident.diagnosis is not None else None
     if explained_at is not None and explained_at > at:
         incident = replace(incident, diagnosis=None)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from analyzer.types.report import Finding, Incident, Kind, State, Subject
+from analyzer.types.report import Finding, Incident, Kind, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,6 @@ does an agent that goes round in circles until it gives up."""
 
 EVENTS = frozenset({Kind.LOOP, Kind.RUNAWAY, Kind.INJECTION})
 """Found in single trajectories: such a finding never reports a recovery, there is only nothing new."""
-
-ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
 
 
 def cause_rank(kind: Kind) -> int:

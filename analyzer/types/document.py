@@ -28,8 +28,17 @@ from analyzer.types.report import (
     SpanEvidence,
     Subject,
 )
+from analyzer.types.word import Episode, Word
 
-__all__ = ["SCHEMA", "gap_document", "incident_document", "incident_from_document", "report_document", "time_text"]
+__all__ = [
+    "SCHEMA",
+    "gap_document",
+    "incident_document",
+    "incident_from_document",
+    "report_document",
+    "time_text",
+    "word_document",
+]
 
 SCHEMA = "analyzer.report/1"
 """The name of the schema; its number rises when a key changes its meaning or goes away, not when one is added."""
@@ -80,6 +89,21 @@ def incident_document(incident: Incident) -> Document:
         "healthy_trace_ids": list(incident.healthy_trace_ids),
         "resolved_at": _time_or_none(incident.resolved_at),
         "places": [_place(place) for place in incident.places],
+        "word": None if incident.word is None else word_document(incident.word),
+        "muted_until": _time_or_none(incident.muted_until),
+        "past": [_episode(episode) for episode in incident.past],
+    }
+
+
+def word_document(word: Word) -> Document:
+    """Return what a human said."""
+    return {
+        "number": word.number,
+        "said": word.said.value,
+        "at": time_text(word.at),
+        "by": word.by,
+        "reason": word.reason,
+        "until": _time_or_none(word.until),
     }
 
 
@@ -185,6 +209,14 @@ def finding_document(finding: Finding) -> Document:
         "trace_ids": list(finding.trace_ids),
         "note": finding.note,
         "shifted": _shifted(finding.shifted),
+    }
+
+
+def _episode(episode: Episode) -> Document:
+    return {
+        "onset": time_text(episode.onset),
+        "resolved_at": time_text(episode.resolved_at),
+        "observed": finite(episode.observed),
     }
 
 

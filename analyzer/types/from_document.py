@@ -30,6 +30,7 @@ from analyzer.types.report import (
     Subject,
     Verdict,
 )
+from analyzer.types.word import Episode, Said, Word
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -81,7 +82,25 @@ def _incident(document: Mapping[str, Any]) -> Incident:
         evidence=evidence,
         resolved_at=_read_time_or_none(document.get("resolved_at")),
         places=tuple(_read_place(entry) for entry in document.get("places", [])),
+        word=None if document.get("word") is None else _read_word(document["word"]),
+        muted_until=_read_time_or_none(document.get("muted_until")),
+        past=tuple(_read_episode(entry) for entry in document.get("past", [])),
     )
+
+
+def _read_word(entry: Mapping[str, Any]) -> Word:
+    return Word(
+        number=int(entry["number"]),
+        said=_member(Said, entry["said"]),
+        at=_read_time(entry["at"]),
+        by=_text(entry["by"]),
+        reason=_text(entry["reason"]),
+        until=_read_time_or_none(entry["until"]),
+    )
+
+
+def _read_episode(entry: Mapping[str, Any]) -> Episode:
+    return Episode(_read_time(entry["onset"]), _read_time(entry["resolved_at"]), _number(entry["observed"]))
 
 
 def _read_finding(entry: Mapping[str, Any], incident: Mapping[str, Any], by_id: Mapping[str, Evidence]) -> Finding:

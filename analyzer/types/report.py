@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from analyzer.types.choices import Shifted
 from analyzer.types.place import Place
+from analyzer.types.word import Episode, Word
 
 
 class Kind(StrEnum):
@@ -58,6 +59,10 @@ class State(StrEnum):
     RESOLVED = "resolved"
     REGRESSED = "regressed"
     DISMISSED = "dismissed"
+
+
+ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
+"""States of what goes on."""
 
 
 class Verdict(StrEnum):
@@ -309,6 +314,14 @@ class Incident:
     evidence: tuple[Evidence, ...] = ()
     resolved_at: datetime | None = None
     places: tuple[Place, ...] = ()
+    word: Word | None = None
+    """What a human last said of what it is; not whether it is muted. Gone when it comes back, or gets clearly worse."""
+    muted_until: datetime | None = None
+    """No messages before this time, because a human said so."""
+    past: tuple[Episode, ...] = ()
+    """Its earlier lives, oldest first: when it had been resolved and came back."""
+    heard: int = 0
+    """The number of the last word that this form takes into account; kept by the store, in no document."""
 
 
 @dataclass(frozen=True, slots=True)
