@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from analyzer.types.quick import quick
 from analyzer.types.trace import Event
 
 DEPTH_MAX = 32
@@ -31,6 +32,7 @@ class MalformedError(ValueError):
     """One span that cannot be kept; the message says why and becomes the reason of a `Refused`."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class RawSpan:
     """One span with plain attribute dictionaries. Times are Unix nanoseconds, None where the source gave none."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from hashlib import blake2b
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import orjson
@@ -265,33 +266,63 @@ def _sound(value: Any, depth: int) -> Any:
 
 def light_span(trace_id: str, row: Sequence[Any]) -> Span:
     """Return a span without payloads from SELECT_LIGHT; `system` and `tool_definitions` are their hashes."""
-    fields = _fields(trace_id, row)
     system, tools, task, choices = row[len(PLAIN) : len(PLAIN) + len(DERIVED)]
-    return Span(**fields, system=system, tool_definitions=tools, task=task, choices=choices)
+    return span_of(trace_id, row[: len(PLAIN)], (None, None, system, tools), {}, {}, task=task, choices=choices)
 
 
 def full_span(trace_id: str, row: Sequence[Any], texts: Mapping[str, Any], resource: str, extra: str) -> Span:
     """Return a span with its payloads from SELECT_FULL and the texts it leads to."""
     document = orjson.loads(extra)
+    events = tuple(Event(event["name"], event["time_ns"], event["attributes"]) for event in document["events"])
+    spelt = tuple(texts[name] for name in TEXTS)
+    return span_of(trace_id, row[: len(PLAIN)], spelt, orjson.loads(resource), document["attributes"], events)
+
+
+def span_of(
+    trace_id: str,
+    plain: Sequence[Any],
+    texts: Sequence[str | None],
+    resource: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+    events: tuple[Event, ...] = (),
+    *,
+    task: str | None = None,
+    choices: str | None = None,
+) -> Span:
+    """Return the span that has these values of the PLAIN columns and these texts, in the order of TEXTS."""
+    error, finish, outcome = plain[_ERROR], plain[_FINISH], plain[_OUTCOME]
+    counts = plain[_COUNTS]
     return Span(
-        **_fields(trace_id, row),
-        **texts,
-        attributes=document["attributes"],
-        resource=orjson.loads(resource),
-        events=tuple(Event(event["name"], event["time_ns"], event["attributes"]) for event in document["events"]),
+        *_IN_ORDER(
+            (
+                trace_id,
+                *plain,
+                _OPERATIONS[plain[_OPERATION]],
+                _STATUSES[plain[_STATUS]],
+                ErrorClass(error) if error else None,
+                FinishReason(finish) if finish else None,
+                Outcome(outcome) if outcome else None,
+                None if counts[0] is None else Tokens(*counts),
+                task,
+                choices,
+                *texts,
+                attributes,
+                resource,
+                events,
+            )
+        )
     )
 
 
-def _fields(trace_id: str, row: Sequence[Any]) -> dict[str, Any]:
-    values = dict(zip(PLAIN, row, strict=False))
-    counts = [values.pop(name) for name in COUNTS]
-    return {
-        **values,
-        "trace_id": trace_id,
-        "operation": Operation(values["operation"]),
-        "status": Status(values["status"]),
-        "error": ErrorClass(values["error"]) if values["error"] else None,
-        "finish": FinishReason(values["finish"]) if values["finish"] else None,
-        "outcome": Outcome(values["outcome"]) if values["outcome"] else None,
-        "tokens": None if counts[0] is None else Tokens(*counts),
-    }
+_OPERATIONS = {one.value: one for one in Operation}
+_STATUSES = {one.value: one for one in Status}
+_OPERATION, _STATUS, _ERROR = map(PLAIN.index, ("operation", "status", "error"))
+_FINISH, _OUTCOME = map(PLAIN.index, ("finish", "outcome"))
+_COUNTS = slice(PLAIN.index(COUNTS[0]), PLAIN.index(COUNTS[0]) + len(COUNTS))
+_GIVEN = (
+    "trace_id", *PLAIN, "operation", "status", "error", "finish", "outcome", "tokens", "task", "choices", *TEXTS,
+    "attributes", "resource", "events",
+)  # fmt: skip
+"""What `span_of` lays in a row; a name that stands twice means the later one."""
+_PLACES = {name: place for place, name in enumerate(_GIVEN)}
+_IN_ORDER = itemgetter(*(_PLACES[entry.name] for entry in fields(Span)))
