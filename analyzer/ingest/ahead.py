@@ -160,21 +160,14 @@ def _packed(batch: Sequence[Prepared]) -> list[tuple[Any, ...]]:
     once a batch: pickle knows an object again, but not an equal one.
     """
     shared: dict[str | None, str | None] = {}
-    once = shared.setdefault
-    return [
-        (
-            made.span.trace_id,
-            made.plain,
-            (made.span.input, made.span.output, once(made.span.system, made.span.system))
-            + (once(made.span.tool_definitions, made.span.tool_definitions),),
-            made.span.resource,
-            made.unchanged,
-            made.choices,
-            made.extra,
-            made.digest,
-        )
-        for made in batch
-    ]
+    packed = []
+    for made in batch:
+        span = made.span
+        system, tools = shared.setdefault(span.system, span.system), span.tool_definitions
+        texts = (span.input, span.output, system, shared.setdefault(tools, tools))
+        rest = (made.unchanged, made.choices, made.extra, made.digest)
+        packed.append((span.trace_id, made.plain, texts, span.resource, *rest))
+    return packed
 
 
 def _unpacked(batch: Sequence[tuple[Any, ...]], source: str, format_: str) -> Ready:

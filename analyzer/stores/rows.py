@@ -188,14 +188,18 @@ class Extras:
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
         self._clean: set[tuple[str, object]] = set()
+        self._plain_names: dict[str, bool] = {}
+        """Whether a name says nothing of its value: ids are new on every span, and clean as a text is."""
 
     def document(self, span: Span) -> bytes:
         """Return the attributes and events of a span, masked."""
         attributes = span.attributes
-        fresh = {name: value for name, value in attributes.items() if not self._is_clean(name, value)}
-        if fresh:
+        if "value" in attributes:
             # What a value is may be said by a pair beside it: {"name": "password", "value": ...}.
-            fresh = dict(attributes) if "value" in attributes else fresh
+            fresh = dict(attributes)
+        else:
+            fresh = {name: value for name, value in attributes.items() if not self._is_clean(name, value)}
+        if fresh:
             masked = self._masker.value(fresh)
             if masked == fresh:
                 self._keep(fresh)
@@ -213,10 +217,20 @@ class Extras:
     def _is_clean(self, name: str, value: Any) -> bool:
         kind = value.__class__
         if kind is str:
-            return len(value) <= _PAIR_CHARS_MAX and (name, value) in self._clean
+            if len(value) > _PAIR_CHARS_MAX:
+                return False
+            return (name, value) in self._clean or (self._is_plain(name) and self._masker.text(value) == value)
         # No number this small is a card or an account; its name is what may say something.
         small = kind is int and -_SMALL < value < _SMALL
         return (small or kind is float or kind is bool) and (name, kind) in self._clean
+
+    def _is_plain(self, name: str) -> bool:
+        known = self._plain_names.get(name)
+        if known is None:
+            if len(self._plain_names) >= _SHORT_MAX:
+                self._plain_names.clear()
+            known = self._plain_names[name] = self._masker.says_nothing(name)
+        return known
 
     def _keep(self, pairs: Mapping[str, Any]) -> None:
         if len(self._clean) >= _SHORT_MAX:

@@ -15,7 +15,7 @@ _C = TypeVar("_C")
 
 
 def quick(cls: type[_C]) -> type[_C]:
-    """Give a frozen dataclass with slots, and with no base and no `__post_init__`, a constructor of the same meaning."""
+    """Give a frozen dataclass with slots, without a base or a `__post_init__`, a constructor of the same meaning."""
     names: dict[str, Any] = {}
     parameters, body = [], []
     for entry in fields(cls):  # type: ignore[arg-type]
