@@ -14,10 +14,9 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +24,8 @@ from analyzer.errors import AnalyzerError, InputError
 from analyzer.ingest.files import read_paths
 from analyzer.ingest.pricing import Pricer
 from analyzer.ingest.reads import Noted, Parsed, Refused, Skipped
+from analyzer.stores import rows
 from analyzer.stores.prepared import Masking, Prepared, Preparer
-from analyzer.types.trace import Span, Tokens
 
 SIZE_MIN = 8 << 20
 """Bytes of input from which a second process is worth its start of about half a second."""
@@ -133,7 +132,7 @@ def _work(pipe: Connection, order: _Order) -> None:
             if unwanted.is_set():
                 break
             if isinstance(read, Parsed):
-                spans = [_packed(made) for made in preparer.prepared(read.spans)]
+                spans = _packed(preparer.prepared(read.spans))
                 waiting.put(pickle.dumps(("ready", (spans, read.source, read.format)), pickle.HIGHEST_PROTOCOL))
             else:
                 waiting.put(pickle.dumps(("remark", read), pickle.HIGHEST_PROTOCOL))
@@ -154,25 +153,26 @@ def _send(pipe: Connection, waiting: queue.Queue[bytes | None], unwanted: thread
                 unwanted.set()
 
 
-_IN_EXTRA = ("attributes", "events")
-"""What `Prepared.extra` holds already is not sent a second time."""
-_FIELDS = tuple(entry.name for entry in fields(Span) if entry.name not in _IN_EXTRA)
-_VALUES = attrgetter(*_FIELDS)
-_TOKENS = attrgetter(*(entry.name for entry in fields(Tokens)))
+def _packed(batch: Sequence[Prepared]) -> list[tuple[Any, ...]]:
+    """Return plain values: pickling dataclasses one by one costs as much as reading them.
+
+    Of the span only what its plain values do not say is sent, and a text that spans share (system prompts, resources)
+    once a batch: pickle knows an object again, but not an equal one.
+    """
+    shared: dict[str | None, str | None] = {}
+    packed = []
+    for made in batch:
+        span = made.span
+        system, tools = shared.setdefault(span.system, span.system), span.tool_definitions
+        texts = (span.input, span.output, system, shared.setdefault(tools, tools))
+        rest = (made.unchanged, made.choices, made.extra, made.digest)
+        packed.append((span.trace_id, made.plain, texts, span.resource, *rest))
+    return packed
 
 
-def _packed(made: Prepared) -> tuple[Any, ...]:
-    """Return plain values: pickling dataclasses one by one costs as much as reading them."""
-    values = dict(zip(_FIELDS, _VALUES(made.span), strict=True))
-    if made.span.tokens is not None:
-        values["tokens"] = _TOKENS(made.span.tokens)
-    return values, made.plain, made.unchanged, made.choices, made.extra, made.digest
-
-
-def _unpacked(spans: Sequence[tuple[Any, ...]], source: str, format_: str) -> Ready:
-    made = []
-    for values, *rest in spans:
-        if values["tokens"] is not None:
-            values["tokens"] = Tokens(*values["tokens"])
-        made.append(Prepared(Span(**values), *rest))
+def _unpacked(batch: Sequence[tuple[Any, ...]], source: str, format_: str) -> Ready:
+    made = [
+        Prepared(rows.span_of(trace_id, plain, texts, resource, {}), plain, *rest)
+        for trace_id, plain, texts, resource, *rest in batch
+    ]
     return Ready(tuple(made), source, format_)
