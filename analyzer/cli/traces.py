@@ -99,7 +99,8 @@ def show(trace: str, store: str | None, as_json: bool) -> int:
     from analyzer.wiring.opening import open_existing
 
     with open_existing(settings_from(store=store).settings) as trajectories:
-        found = trajectories.trajectory(_resolved(trajectories, trace))
+        trace_id = _resolved(trajectories, trace)
+        found = trajectories.trajectory(trace_id) if as_json else trajectories.outline(trace_id)
     if as_json:
         print_json(trajectory_document(found))
     else:
