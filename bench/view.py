@@ -2,8 +2,9 @@
 
 python bench/view.py [--trajectories N] [--spans N] [--store FILE]
 
-The store holds N small trajectories (100,000) and one of N spans (10,000): an agent that calls a tool, repeats itself
-now and then, and whose conversation is summed up every 50 turns. All times are processor time of one core, start of
+The store holds N small trajectories (100,000) and two of N spans (10,000): an agent that calls a tool, repeats itself
+now and then, and whose conversation is summed up every 50 turns; the second one leaves out some turns and has other
+ids. All times are processor time of one core, start of
 Python included where it says "command", medians of five; compiled code is kept, as in an installation. With `--store`
 a store that is there is used again.
 """
@@ -29,7 +30,7 @@ from analyzer.types.trace import Operation, Span, Tokens
 
 START_NS = 1_795_388_987_000_000_000
 SECOND = 1_000_000_000
-LONG = f"{0xB16:032x}"
+LONG, OTHER = f"{0xB16:032x}", f"{0xB17:032x}"
 TURNS_KEPT = 50
 ROUNDS = 5
 
@@ -74,17 +75,19 @@ def small(number, words):
     yield span(trace_id, 3, at_s + 0.2, Operation.TOOL, tool="lookup", input=f'{{"id": {number}}}', output=found)
 
 
-def long(spans, words):
-    """Yield one trajectory of many spans."""
+def long(trace_id, spans, words, first_id, leave_out):
+    """Yield one trajectory of many spans; every `leave_out`th turn is missing."""
     at_s = 10_000_000.0
-    yield span(LONG, 1, at_s, Operation.AGENT, input="sort all orders", output="sorted", end_ns=None)
+    yield span(trace_id, 1, at_s, Operation.AGENT, input="sort all orders", output="sorted", end_ns=None)
     history = [message("user", "sort all orders")]
     for turn in range((spans - 1) // 2):
+        if turn % leave_out == leave_out - 1:
+            continue
         if turn % TURNS_KEPT == 0:
             history = [message("user", f"so far: {words.text(200, 400)}")]
         reply = message("assistant", words.text(150, 400))
         yield span(
-            LONG,
+            trace_id,
             2 * turn + 2,
             at_s + turn * 2,
             Operation.CHAT,
@@ -97,9 +100,9 @@ def long(spans, words):
         # Every tenth stretch of ten turns asks the same again and again.
         again = turn // 10 % 10 == 0
         found = "not found" if again else words.text(300, 900)
-        arguments = json.dumps({"id": 4711 if again else turn})
+        arguments = json.dumps({"id": first_id if again else first_id + turn})
         yield span(
-            LONG, 2 * turn + 3, at_s + turn * 2 + 1, Operation.TOOL, tool="lookup", input=arguments, output=found
+            trace_id, 2 * turn + 3, at_s + turn * 2 + 1, Operation.TOOL, tool="lookup", input=arguments, output=found
         )
         history += [reply, message("tool", found)]
 
@@ -116,7 +119,8 @@ def fill(path, trajectories, spans):
                 store.add(batch)
                 batch = []
         store.add(batch)
-        store.add(long(spans, words))
+        store.add(long(LONG, spans, words, 10_000, spans))
+        store.add(long(OTHER, spans, words, 70_000, 211))
 
 
 def used():
@@ -166,7 +170,7 @@ def measure(path, folder):
             ("list the dearest 50", ("list", "--order", "cost"), LATEST, lambda: store.summaries(order="cost")),
             ("show", ("show", LONG), SPANS, lambda: store.outline(LONG)),
             ("show as JSON", ("show", LONG, "--json"), SPANS, lambda: store.trajectory(LONG)),
-            ("diff with itself", ("diff", LONG, LONG), SPANS, lambda: store.steps([LONG])),
+            ("diff", ("diff", LONG, OTHER), SPANS, lambda: store.steps([LONG, OTHER])),
         )
         print("| question | command, s | bare sqlite3 command, s | query, ms | bare query, ms |")
         print("|---|---|---|---|---|")
