@@ -99,7 +99,8 @@ def show(trace: str, store: str | None, as_json: bool) -> int:
     from analyzer.wiring.opening import open_existing
 
     with open_existing(settings_from(store=store).settings) as trajectories:
-        found = trajectories.trajectory(_resolved(trajectories, trace))
+        trace_id = _resolved(trajectories, trace)
+        found = trajectories.trajectory(trace_id) if as_json else trajectories.outline(trace_id)
     if as_json:
         print_json(trajectory_document(found))
     else:
@@ -146,14 +147,16 @@ def diff(a: str, b: str, store: str | None, as_json: bool) -> int:
     """Compare two trajectories and show where they part.
 
     A and B are ids or beginnings of them, `latest` or `worst`. Steps are the same where the same tool is called with
-    the same arguments; inferences where they ask for the same calls.
+    the same arguments; inferences where they ask for the same calls. Times, and ids and numbers in which the runs
+    differ throughout, are no difference of a step.
     """
-    from analyzer.render.diff import diff_document, diff_view
+    from analyzer.render.diff import Walk, diff_document, diff_view
     from analyzer.wiring.opening import open_existing
 
     with open_existing(settings_from(store=store).settings) as trajectories:
-        first = trajectories.trajectory(_resolved(trajectories, a))
-        second = trajectories.trajectory(_resolved(trajectories, b))
+        ids = [_resolved(trajectories, trace) for trace in (a, b)]
+        steps = trajectories.steps(ids)
+        first, second = (Walk(trajectories.summary(one), steps.get(one, ())) for one in ids)
     if as_json:
         print_json(diff_document(first, second))
     else:

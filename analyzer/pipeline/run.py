@@ -70,7 +70,7 @@ def ask(app: App, trace_id: str, question: str) -> Answer:
     """
     with app.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer", input=question) as own:
         with app.watch.span("collect"):
-            summary = app.trajectories.trajectory(trace_id).summary
+            summary = app.trajectories.summary(trace_id)
             window = of_one(app.trajectories, summary)
         with app.watch.span("detect"):
             findings, _ = detected(app, window)

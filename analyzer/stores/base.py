@@ -157,7 +157,7 @@ class StoreStats:
 class TrajectoryStore(Protocol):
     """Trajectories in, trajectories and their aggregates out. Times are aware datetimes, ranges are [start, end)."""
 
-    def add(self, spans: Iterable[Span]) -> Added:
+    def add(self, batch: Iterable[Span]) -> Added:
         """Mask and keep spans, in one transaction. The same span twice changes nothing."""
 
     def trajectory(self, trace_id: str) -> Trajectory:
@@ -167,8 +167,20 @@ class TrajectoryStore(Protocol):
         messages of it. `span` gives the whole.
         """
 
+    def outline(self, trace_id: str) -> Trajectory:
+        """Return a trajectory as it is drawn: goals, arguments, results and replies. Raises NotFoundError.
+
+        What inferences were sent, system prompts, tool definitions, attributes, resources and events are left out.
+        """
+
+    def summary(self, trace_id: str) -> TrajectorySummary:
+        """Return what a trajectory comes to, without its spans. Raises NotFoundError."""
+
     def span(self, trace_id: str, span_id: str) -> Span:
-        """Return one span with everything that is known of it. Raises NotFoundError."""
+        """Return one span with everything that is known of it. Raises NotFoundError.
+
+        It has the texts that only a repeated report of the same call carries, as in `trajectory`.
+        """
 
     def resolve(self, prefix: str) -> str:
         """Return the full trace id for a prefix, "latest" or "worst". Raises NotFoundError."""
