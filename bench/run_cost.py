@@ -55,7 +55,9 @@ def main() -> None:
         if given.backtest:
             _print_backtest(Path(scratch), given.folder)
             return
-        print("| stored | a day | new | GB | run after it, CPU s | MiB | run with nothing new, CPU s | MiB | incidents |")
+        print(
+            "| stored | a day | new | GB | run after it, CPU s | MiB | run with nothing new, CPU s | MiB | incidents |"
+        )
         print("|---|---|---|---|---|---|---|---|---|")
         for stored in given.stored:
             _print_run(Path(scratch), given.folder, stored, given)
@@ -151,7 +153,7 @@ def fill(path: Path, agents: Sequence[Agent], stored: int, per_day: int) -> None
         with store.connection.writing() as raw:
             # What midnight cut off would be cut off again every midnight.
             for table, key in (("spans", "trajectory"), ("uses", "trajectory"), ("trajectories", "id")):
-                raw.execute(f"DELETE FROM {table} WHERE {key} IN (SELECT id FROM trajectories WHERE NOT complete)")
+                raw.execute(f"DELETE FROM {table} WHERE {key} IN (SELECT id FROM trajectories WHERE NOT complete)")  # noqa: S608 - own names
         store.series(start, start + DAY)
         connection = store.connection
         first = start.timestamp() // 86_400
@@ -168,7 +170,7 @@ def _copy_rows(raw, day: int, step: int) -> None:
     for table, key in (("trajectories", "id"), ("spans", "trajectory"), ("uses", "trajectory")):
         names = [row[1] for row in raw.execute(f"PRAGMA table_info({table})")]
         values = [_moved(table, name, key, day, step) for name in names]
-        raw.execute(f"INSERT INTO {table} SELECT {', '.join(values)} FROM {table} WHERE {key} <= {step}")
+        raw.execute(f"INSERT INTO {table} SELECT {', '.join(values)} FROM {table} WHERE {key} <= {step}")  # noqa: S608 - own names
 
 
 def _moved(table: str, name: str, key: str, day: int, step: int) -> str:
@@ -181,7 +183,7 @@ def _moved(table: str, name: str, key: str, day: int, step: int) -> str:
 
 def _copy_counts(raw, first: int, day: int) -> None:
     """Write what was counted of the first day again; choices and sightings hold their hours and first moments."""
-    raw.execute(f"INSERT INTO rollups SELECT day + {day}, agent, tool, body FROM rollups WHERE day = {first}")
+    raw.execute("INSERT INTO rollups SELECT day + ?, agent, tool, body FROM rollups WHERE day = ?", (day, first))
     for agent, body in raw.execute("SELECT agent, body FROM choices WHERE day = ?", (first,)).fetchall():
         moved = [[one[0] + day * DAY_H, *one[1:]] for one in orjson.loads(body)]
         raw.execute("INSERT INTO choices VALUES (?, ?, ?)", (first + day, agent, orjson.dumps(moved)))

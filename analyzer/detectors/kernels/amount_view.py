@@ -90,8 +90,8 @@ class AmountView:
     def blocks(self) -> tuple[Block, ...]:
         """Kernel B over one, four and twenty-four hours."""
         features, base = self._features, self._baseline
-        sums = Sums(features.count, features.w, features.w2 if self._has_tail else None)
-        history = Sums(self._history.count, self._history.w, None)
+        sums = Sums.of(features.count, features.w, features.w2 if self._has_tail else None)
+        history = Sums.of(self._history.count, self._history.w)
         lead = max(self._lead - PERSISTENCE_TICKS, 0)
         threshold = -math.log(self._settings.block_p_max)
         found = []
