@@ -126,7 +126,7 @@ def test_weekly_job():
 
 @pytest.mark.parametrize("day", [5, 6])
 def test_a_job_of_two_hours_in_the_first_week_is_no_anomaly(day):
-    """Before a week is known, two hours at 1.8 times the cost may come every week; why-not says what holds them back."""
+    """Before a week is known, two hours at 1.8 times the cost may be a weekly job's; why-not says what they lack."""
     begun = day * DAY + 2 * HOUR
     job = costs(step(begun, 1.0, 1.8, begun + 2 * HOUR), per_hour=500, days=day + 1, sigma=0.6)
     assert amount_episodes(job, time_of((day + 1) * DAY), AmountSettings()) == []
