@@ -5,7 +5,7 @@ found within 24 and 72 hours and the median delay; on the cases of the reference
 Alarms closer than 12 hours count as one. False alarms are counted after the first fortnight, with those of the
 first fortnight (while the detector still learns) beside them.
 
-Usage: `python bench/detection.py [--quick] [--alone] [--seed N] [--agents N] [--volumes 5,20,...] [--detectors cost,...]`
+`python bench/detection.py [--quick] [--alone] [--seed N] [--agents N] [--volumes 5,20,...] [--detectors cost,...]`
 """
 
 from __future__ import annotations
