@@ -16,8 +16,8 @@ from analyzer.detectors.base import Replay
 from analyzer.detectors.loops.classify import is_failing
 from analyzer.detectors.loops.reading import reading_of
 from analyzer.detectors.loops.scan import Loop, scan
-from analyzer.types.metric import Window
-from analyzer.types.reading import Reading
+from analyzer.types.metric import TICK_S, Signal, Window
+from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, SpanEvidence, Subject
 from analyzer.types.steps import Step
 
@@ -32,6 +32,9 @@ class LoopSettings:
     """Trajectories quoted in one finding: more prove no more."""
     confidence_min: float = 0.4
     """Below this a hit is not reported: `fix_attempts_same_failure` at its limit has 0.45, the least of all rules."""
+    anecdote_of_min: int = 100
+    """From so many trajectories of its agent in the window on, a single one that stopped by itself as soon as it was
+    plain is not reported: it lost nothing, and one in a hundred is within what healthy agents do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,26 @@ class LoopDetector:
         found = [
             self._finding(window, Subject(agent=agent, tool=tool), looping, suspects[agent])
             for (agent, tool), looping in groups.items()
+            if not self._is_anecdote(window, agent, looping)
         ]
         return tuple(sorted(found, key=lambda one: (-(one.excess_usd or 0.0), -one.value, one.subject.agent or "")))
 
     def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
         """Return where the rules stand with the agent's suspects."""
         suspects = [steps for trace_id, steps in window.suspects.items() if window.agent_of(trace_id) == agent]
-        return (reading_of(suspects, agent, self.settings.confidence_min, self.name),)
+        reading = reading_of(suspects, agent, self.settings.confidence_min, self.name)
+        if reading.gate is Gate.FOUND and all(one.subject.agent != agent for one in self.detect(window)):
+            why = (
+                f"{reading.why}; but it is one of {_ended(window, agent):.0f} trajectories, and stopped by itself there"
+            )
+            return (replace(reading, gate=Gate.EFFECT, why=why),)
+        return (reading,)
+
+    def _is_anecdote(self, window: Window, agent: str, looping: Sequence[_Looping]) -> bool:
+        """Tell whether a finding would be about one trajectory of many that stopped when it was plain."""
+        if any(one.loop.wasted_steps or one.trace_id != looping[0].trace_id for one in looping):
+            return False
+        return _ended(window, agent) >= self.settings.anecdote_of_min
 
     def _finding(self, window: Window, subject: Subject, looping: Sequence[_Looping], of: int) -> Finding:
         worst = sorted(looping, key=_badness)
@@ -157,6 +173,18 @@ class _Scanned:
         if key not in self._known:
             self._known[key] = scan(steps)
         return self._known[key]
+
+
+def _ended(window: Window, agent: str) -> float:
+    """Return how many trajectories of an agent ended in the window, as far as a series counts them."""
+    return max(
+        (
+            sum(one.count[max(0, int(window.start.timestamp() - one.start_s) // TICK_S) :])
+            for one in window.series
+            if one.signal is Signal.ERRORS and one.subject.agent == agent and one.subject.tool is None
+        ),
+        default=0.0,
+    )
 
 
 def dated(findings: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:

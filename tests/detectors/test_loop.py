@@ -3,12 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from detectors.fleets import time_of
+from detectors.fleets import failures, flat, time_of
 from detectors.loop_cases import NEGATIVE, POSITIVE, START_NS, Tape
 
 from analyzer.detectors.loop import LoopDetector, dated
 from analyzer.types.metric import Window
-from analyzer.types.report import Kind
+from analyzer.types.reading import Gate
+from analyzer.types.report import Kind, Subject
 from analyzer.types.trace import Status
 from analyzer.types.trajectory import summarise
 
@@ -80,6 +81,27 @@ def test_silence():
     """No suspects, and suspects that only look alike, give nothing."""
     assert DETECTOR.detect(_window()) == ()
     assert DETECTOR.detect(_window(**NEGATIVE)) == ()
+
+
+def test_one_of_a_hundred_that_stops_at_the_limit_is_an_anecdote():
+    """One run of a hundred that repeats itself and lets it be as soon as that is plain has lost nothing.
+
+    A step more, a second run that does so, or fewer runs to hold it against: then it is told.
+    """
+    barely = _repeating(4)
+
+    def affected(runs, **suspects):
+        counted = failures(flat(0.0), days=1, subject=Subject(agent="billing"))
+        there = replace(_window(**suspects), series=(replace(counted, count=[float(runs), *[0.0] * 95]),))
+        found = DETECTOR.detect(there)
+        (reading,) = DETECTOR.explain(there, "billing")
+        assert (reading.gate is Gate.FOUND) == bool(found), reading.why
+        return [one.affected for one in found]
+
+    assert affected(100, t1=barely) == []
+    assert affected(99, t1=barely) == [1]
+    assert affected(100, t1=_repeating(5)) == [1]
+    assert affected(100, t1=barely, t2=barely) == [2]
 
 
 def test_order_of_suspects_does_not_matter():
