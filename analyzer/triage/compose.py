@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TypeVar
 
+from analyzer.triage.dated import best_dated, changes_near, since
 from analyzer.triage.evidence import numbered
 from analyzer.triage.groups import Group
 from analyzer.triage.rules import EVENTS, Rules, cause_rank, fingerprint, incident_id, is_retry_of, is_turn_of, key_of
@@ -81,7 +82,8 @@ def compose(
     )
     lead = findings[0]
     sources = _sources(members)
-    changes = _first(entry.changes for entry in sources) or (base.changes if keep and base else ())
+    dated = best_dated(lead, findings)
+    changes = changes_near(dated, sources) or (base.changes if keep and base else ())
     named = next((entry.named for entry in sources if entry.named != Subject()), Subject())
     subject = _subject(lead, named, changes, base if keep else None)
     mark = fingerprint(lead.kind, lead.subject)
@@ -89,7 +91,7 @@ def compose(
     # What is found in single trajectories is only looked for in the window: it began when an earlier run first saw it,
     # or where the history shows it first.
     remembered = base is not None and keep and lead.kind in EVENTS and base.kind is lead.kind
-    first = lead.began or lead.onset
+    first = lead.began or dated.onset
     onset = min(base.onset, first) if base is not None and remembered else first
     last = base.severity if base is not None and keep else None
     grade = max((severity(finding, last) for finding in findings), key=lambda one: one.rank)
@@ -99,7 +101,7 @@ def compose(
         state=course.state,
         severity=grade if course.may_rise or last is None else min(grade, last, key=lambda one: one.rank),
         kind=lead.kind,
-        title=title(lead, subject, excess_usd, at, began=onset),
+        title=title(since(lead, onset), subject, excess_usd, at, began=onset),
         subject=subject,
         onset=onset,
         opened_at=base.opened_at if base is not None else at,
