@@ -16,6 +16,7 @@ from analyzer.accounting.changes import rank_changes, together
 from analyzer.accounting.guilty import at_fault
 from analyzer.accounting.periods import DAYS_BEFORE, account_of, compared
 from analyzer.accounting.places import Searched, named, places_of, price_changes
+from analyzer.accounting.suspects import suspects_of
 from analyzer.stores.base import TrajectoryStore
 from analyzer.types.metric import TICK_S, Signal, Window
 from analyzer.types.report import CALLS, Affected, Change, Examined, Finding, Kind
@@ -59,6 +60,8 @@ def examine(
         affected=_hit(store, finding, agent, end),
         places=searched.places,
         named=named(account, searched.places, changes),
+        change=account.change,
+        suspects=suspects_of(store, finding, account, searched.places, worst, evidence, end),
     )
 
 

@@ -40,6 +40,11 @@ def why_not(app: App, agent: str, at: datetime, *, kind: Kind | None = None) -> 
     findings, blind_spots = with_beginnings(app, *detected(app, window), at)
     own = [finding for finding in findings if finding.subject.agent in {agent, None}]
     known = examined(app, own, window)
+    if any(one.suspects for one in known):
+        # What others may be hit by as well is one incident with theirs: whether they are is a question to all.
+        window = fleet
+        findings, blind_spots = with_beginnings(app, *detected(app, window), at)
+        known = examined(app, findings, window)
     incidents = triaged(app, known, window, blind_spots)
     latest = app.trajectories.summaries(agent=agent, end=at, limit=1)
     ended_ns = latest[0].end_ns if latest else None
@@ -125,7 +130,8 @@ def _fate(reading: Reading, finding: Finding, incidents: Sequence[Incident], fil
         told = f"incident {home.id}{over}{_as_filed(home, filed)}"
         return Standing(reading, finding, Fate.INCIDENT, home, told)
     what = f"{home.kind.value} of {home.subject}"
-    return Standing(reading, finding, Fate.PART, home, f"belongs to incident {home.id} ({what}){over}")
+    new = "" if any(one.id == home.id for one in filed) else ", not filed yet"
+    return Standing(reading, finding, Fate.PART, home, f"belongs to incident {home.id} ({what}){over}{new}")
 
 
 def _as_filed(home: Incident, filed: Sequence[Incident]) -> str:
