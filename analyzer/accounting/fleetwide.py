@@ -20,6 +20,9 @@ AGENTS_MIN = 2
 """Agents hit at one time by one thing: with one there is nothing that is shared."""
 ONSETS_APART = timedelta(hours=1)
 """Intervals of onsets this far apart may still be one moment: estimates are good to about an hour."""
+DATED_MAX = timedelta(hours=24)
+"""A finding whose onset is less certain than this says of no other that they began together: with little traffic or a
+slow drift every other onset of the week would meet it."""
 CALLS_SHARE = 0.5
 """Part of a tool's calls, of all agents that have a tool of this name, that the agents hit make. With less the name is
 what they share: a tool that is down is down for all."""
@@ -49,7 +52,7 @@ def with_causes(known: Sequence[Examined], window: Window) -> list[Examined]:
     """
     by_shared: dict[Shared, list[int]] = defaultdict(list)
     for index, entry in enumerate(known):
-        for suspect in entry.suspects:
+        for suspect in entry.suspects if _width(entry.finding) <= DATED_MAX else ():
             by_shared[suspect].append(index)
     clusters = [one for shared, entries in by_shared.items() for one in _clusters(shared, entries, known)]
     found = list(known)

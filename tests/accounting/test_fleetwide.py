@@ -94,6 +94,12 @@ def replace_over(entry: Examined, hours: float) -> Examined:
     return replace(entry, finding=replace(entry.finding, recovered=entry.finding.onset + hours * HOUR))
 
 
+def test_what_cannot_be_dated_to_a_day_began_together_with_nothing() -> None:
+    """A slow drift meets every onset of the week; that it fails in the same words makes no shared cause of it."""
+    assert causes(hit("a", DOWN, give_or_take_h=13), hit("b", DOWN, at_h=10)) == [None, None]
+    assert causes(hit("a", DOWN, give_or_take_h=12), hit("b", DOWN, at_h=10)) == [Cause(DOWN, ONSET)] * 2
+
+
 def test_who_begins_while_several_have_it_joins_them() -> None:
     """An agent that runs at night meets the new price hours later; after the outage is over nobody joins it."""
     since = Cause(OPUS, ONSET)
