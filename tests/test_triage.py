@@ -113,6 +113,43 @@ def test_first_sight_opens_an_incident_with_everything_computed() -> None:
     assert len(one.id) == len("inc-") + 10
 
 
+def between(kind: Kind, low_h: float, at_h: float, high_h: float, **fields: Any) -> Finding:
+    """Return a finding that began so many hours after ONSET, and between which hours."""
+    low, at, high = (ONSET + hours * HOUR for hours in (low_h, at_h, high_h))
+    return replace(finding(kind, onset=at, **fields), onset_low=low, onset_high=high)
+
+
+def test_an_incident_began_when_its_sharpest_finding_says() -> None:
+    """Cost and tokens leave half a day open, steps date it to the hour: that hour it is, and what changed then."""
+    deploy = Change("version", "1", "2", ONSET + 3 * HOUR)
+    early = Change("prompt", "a", "b", ONSET - 3 * HOUR)
+    price = Change("price", "m at 1", "m at 2", ONSET - 2 * HOUR)
+    cost = Examined(between(Kind.COST, -6, -2, 6, excess_usd=9.0), changes=(early, price, deploy))
+    tokens = Examined(between(Kind.TOKENS, -5, 0, 7))
+    steps = Examined(between(Kind.STEPS, 2.5, 3, 3.5), changes=(deploy,))
+    (one,) = run([cost, tokens, steps])
+    assert (one.kind, one.onset) == (Kind.COST, ONSET + 3 * HOUR)
+    assert one.changes == (deploy, replace(price, at=ONSET + 3 * HOUR))
+    assert "since 2026-11-23 11:10 UTC" in one.title
+    assert one.findings[0].onset == ONSET - 2 * HOUR
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        between(Kind.STEPS, 7, 7.2, 7.4),
+        between(Kind.STEPS, -7, -1, 7),
+        between(Kind.BUDGET, 0.75, 1, 1),
+        between(Kind.RUNAWAY, 1, 1, 1),
+    ],
+    ids=["apart", "wider", "a budget that ran out", "a single trajectory"],
+)
+def test_what_dates_no_better_leaves_the_onset_alone(other: Finding) -> None:
+    """Neither a wider interval, nor one that cannot be the same moment, nor the moment of an event is a better date."""
+    (one,) = run([between(Kind.COST, -6, -2, 6), other])
+    assert one.onset == ONSET - 2 * HOUR
+
+
 def chosen(shifted: Shifted, tool: str) -> Finding:
     """Return a finding of kind tool-choice."""
     one = finding(Kind.TOOL_CHOICE, "sql-analyst", tool=tool, value=0.3, baseline=0.0, affected=12, of=40)

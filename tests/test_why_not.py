@@ -67,6 +67,26 @@ def test_what_was_found_names_its_incident_and_what_belongs_to_it(store: Path) -
     assert filed(store) == before
 
 
+def test_what_was_found_has_the_figures_of_its_incident(store: Path) -> None:
+    """Whoever compares the two reads one figure: what is found is shown as its finding measured it, to the digit."""
+    found = readings(why(store, "support-triage", "--json"))
+    listed = json.loads(analyzer("incidents", "list", "--json", "--store", str(store)).stdout)["incidents"]
+    [incident] = [one for one in listed if one["subject"]["agent"] == "support-triage"]
+    told = {one["kind"]: (one["value"], one["baseline"], one["unit"]) for one in incident["findings"]}
+    shown = {one["kind"]: (one["value"], one["baseline"], one["unit"]) for one in found.values() if one["found"]}
+    assert told["cost"][:2] == (incident["observed"], incident["expected"])
+    assert shown == told
+
+
+def test_an_incident_of_another_moment_says_of_which_its_figure_is(store: Path) -> None:
+    """Asked of a moment without a run, the answer has that moment's figures, and says what the last run had filed."""
+    found = readings(why(store, "support-triage", "--json", at="2026-11-20T06:00:00Z"))["cost", None]
+    assert found["value"] == found["found"]["finding"]["value"]
+    said = found["found"]["said"]
+    assert said.startswith("incident inc-")
+    assert said.endswith(", at $0.0669 when a run last saw it at 2026-11-20 12:00 UTC")
+
+
 def test_every_detector_answers(store: Path) -> None:
     """Each detector has at least one reading, and each reading says why in words."""
     from analyzer.detectors import DETECTORS

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from analyzer.accounting.examine import examine, is_single, with_extent
+from analyzer.accounting.fleetwide import with_causes
 from analyzer.accounting.severity import severity
 from analyzer.detectors.loop import dated
 from analyzer.metrics.evidence import evaluated
@@ -54,8 +55,11 @@ def with_beginnings(
 
 
 def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Examined]:
-    """Work out what the store knows about each finding: its account, what else changed, who is at fault."""
-    return [
+    """Work out what the store knows about each finding: its account, what else changed, who is at fault.
+
+    And which of them several agents share, where one thing is behind them all.
+    """
+    known = [
         examine(
             app.trajectories,
             with_extent(evaluated(finding, app.metrics), window),
@@ -65,6 +69,7 @@ def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Exam
         )
         for finding in findings
     ]
+    return with_causes(known, window)
 
 
 def triaged(app: App, known: Sequence[Examined], window: Window, blind_spots: Sequence[Gap]) -> tuple[Incident, ...]:
@@ -72,7 +77,7 @@ def triaged(app: App, known: Sequence[Examined], window: Window, blind_spots: Se
     previous = app.incidents.incidents()
     seen = {series.subject.agent for series in window.series}
     # What could not be looked at has not recovered: a failed detector blinds it to every agent.
-    watched = {one.subject.agent for one in previous if one.subject.agent}
+    watched = {finding.subject.agent for one in previous for finding in one.findings if finding.subject.agent}
     blind = watched if blind_spots else watched - seen
     doubtful = distrusted(previous)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from analyzer.accounting.examine import peers_of
+from analyzer.accounting.peers import peers_of
 from analyzer.metrics.window import learning_agents, of_one
 from analyzer.pipeline.app import App
 from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings

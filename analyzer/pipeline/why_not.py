@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from analyzer.accounting.examine import is_single
@@ -11,6 +12,7 @@ from analyzer.detectors.base import Detector
 from analyzer.errors import NotFoundError, UsageError
 from analyzer.pipeline.app import App
 from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
+from analyzer.render.numbers import figure, moment
 from analyzer.triage.rules import key_of, keys_of
 from analyzer.types.metric import Window
 from analyzer.types.reading import Fate, Gate, Reading, Standing, WhyNot
@@ -38,6 +40,11 @@ def why_not(app: App, agent: str, at: datetime, *, kind: Kind | None = None) -> 
     findings, blind_spots = with_beginnings(app, *detected(app, window), at)
     own = [finding for finding in findings if finding.subject.agent in {agent, None}]
     known = examined(app, own, window)
+    if any(one.suspects for one in known):
+        # What others may be hit by as well is one incident with theirs: whether they are is a question to all.
+        window = fleet
+        findings, blind_spots = with_beginnings(app, *detected(app, window), at)
+        known = examined(app, findings, window)
     incidents = triaged(app, known, window, blind_spots)
     latest = app.trajectories.summaries(agent=agent, end=at, limit=1)
     ended_ns = latest[0].end_ns if latest else None
@@ -91,9 +98,20 @@ def _standing(
         return Standing(reading)
     # What goes on comes before what is over.
     one = max(same, key=lambda entry: (entry.finding.recovered is None, entry.finding.onset))
+    reading = _as_found(reading, one.finding)
     if is_single(one):
         return Standing(reading, one.finding, Fate.SINGLE, None, "found in too few trajectories to speak of the tool")
     return _fate(reading, one.finding, incidents, filed)
+
+
+def _as_found(reading: Reading, finding: Finding) -> Reading:
+    """Return a reading with the figures of its finding: those of the incident, which a reader holds beside it.
+
+    A detector measures what it has not spoken of as its rule sees it, which need not be what a finding reports.
+    """
+    if reading.gate is not Gate.FOUND or finding.recovered is not None:
+        return reading
+    return replace(reading, value=finding.value, baseline=finding.baseline, unit=finding.unit)
 
 
 def _fate(reading: Reading, finding: Finding, incidents: Sequence[Incident], filed: Sequence[Incident]) -> Standing:
@@ -109,7 +127,17 @@ def _fate(reading: Reading, finding: Finding, incidents: Sequence[Incident], fil
         return Standing(reading, finding, Fate.DISMISSED, home, f"dismissed by a human as {home.id}")
     over = "" if home.state is not State.RESOLVED else ", which is resolved"
     if home.fingerprint == key:
-        new = "" if any(one.id == home.id for one in filed) else ", not filed yet"
-        return Standing(reading, finding, Fate.INCIDENT, home, f"incident {home.id}{over}{new}")
+        told = f"incident {home.id}{over}{_as_filed(home, filed)}"
+        return Standing(reading, finding, Fate.INCIDENT, home, told)
     what = f"{home.kind.value} of {home.subject}"
-    return Standing(reading, finding, Fate.PART, home, f"belongs to incident {home.id} ({what}){over}")
+    new = "" if any(one.id == home.id for one in filed) else ", not filed yet"
+    return Standing(reading, finding, Fate.PART, home, f"belongs to incident {home.id} ({what}){over}{new}")
+
+
+def _as_filed(home: Incident, filed: Sequence[Incident]) -> str:
+    """Say what the last run made of an incident, where that is another figure than this moment's, or nothing yet."""
+    known = next((one for one in filed if one.id == home.id), None)
+    if known is None:
+        return ", not filed yet"
+    then, now = (figure(one.observed, one.kind, one.unit) for one in (known, home))
+    return "" if then == now else f", at {then} when a run last saw it at {moment(known.last_seen_at)}"

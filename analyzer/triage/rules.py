@@ -123,8 +123,11 @@ def key_of(finding: Finding) -> str:
 
 
 def fingerprint(kind: Kind, subject: Subject) -> str:
-    """Return 16 hex digits for a kind, an agent and a tool."""
-    text = json.dumps([kind.value, subject.agent, subject.tool])
+    """Return 16 hex digits for a kind, an agent and a tool; without an agent for what several of them share as well."""
+    parts = [kind.value, subject.agent, subject.tool]
+    if subject.agent is None and (subject.model or subject.provider):
+        parts += [subject.model, subject.provider]
+    text = json.dumps(parts)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 

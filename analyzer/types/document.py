@@ -28,6 +28,7 @@ from analyzer.types.report import (
     SpanEvidence,
     Subject,
 )
+from analyzer.types.shared import Part
 from analyzer.types.word import Episode, Word
 
 __all__ = [
@@ -92,6 +93,7 @@ def incident_document(incident: Incident) -> Document:
         "word": None if incident.word is None else word_document(incident.word),
         "muted_until": _time_or_none(incident.muted_until),
         "past": [_episode(episode) for episode in incident.past],
+        "agents": [_part(part) for part in incident.agents],
     }
 
 
@@ -157,7 +159,9 @@ def _use(use: ModelUse) -> Document:
 
 def subject_document(subject: Subject) -> Document:
     """Return what an anomaly is about; null where a part does not apply."""
-    return {"agent": subject.agent, "version": subject.version, "model": subject.model, "tool": subject.tool}
+    entry = {"agent": subject.agent, "version": subject.version, "model": subject.model, "tool": subject.tool}
+    # Told only where it is so: the contract has four keys.
+    return {**entry, "provider": subject.provider} if subject.provider else entry
 
 
 def _factor(factor: Factor) -> Document:
@@ -184,6 +188,20 @@ def _place(place: Place) -> Document:
         "expected": finite(place.expected),
         "observed": finite(place.observed),
         "new": place.new,
+    }
+
+
+def _part(part: Part) -> Document:
+    return {
+        "agent": part.agent,
+        "share": finite(part.share),
+        "kind": part.kind,
+        "onset": time_text(part.onset),
+        "observed": finite(part.observed),
+        "expected": finite(part.expected),
+        "unit": part.unit,
+        "affected": {"trajectories": part.affected, "of": part.of},
+        "excess_usd": finite(part.excess_usd),
     }
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from analyzer.types.choices import Shifted
 from analyzer.types.place import Place
+from analyzer.types.shared import Cause, Part, Shared
 from analyzer.types.word import Episode, Word
 
 
@@ -115,10 +116,13 @@ class Subject:
     version: str | None = None
     model: str | None = None
     tool: str | None = None
+    provider: str | None = None
+    """Only where several agents share a cause, and no single model is it."""
 
     def __str__(self) -> str:
-        """Read as in a title: `support-triage`, `support-triage / lookup_order`."""
-        return " / ".join(part for part in (self.agent, self.tool) if part) or "fleet"
+        """Read as in a title: `support-triage`, `support-triage / lookup_order`; without an agent what they share."""
+        shared = None if self.agent else self.model or self.provider
+        return " / ".join(part for part in (self.agent, self.tool) if part) or shared or "fleet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +326,8 @@ class Incident:
     """Its earlier lives, oldest first: when it had been resolved and came back."""
     heard: int = 0
     """The number of the last word that this form takes into account; kept by the store, in no document."""
+    agents: tuple[Part, ...] = ()
+    """Of a cause that several agents share, what each has of it, worst first; empty where one agent is concerned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +348,12 @@ class Examined:
     """Where the rise is, the foremost first; empty where it is everywhere, or nowhere for sure."""
     named: Subject = Subject()
     """Version and model that the account, the place or a comparison point to."""
+    change: float = 0.0
+    """What the account is of: the finding's unit per hour, since the onset against before."""
+    suspects: tuple[Shared, ...] = ()
+    """What the rise comes from in this agent that other agents may use as well."""
+    cause: Cause | None = None
+    """The suspect that others have at the same time, where that makes it one cause."""
 
 
 @dataclass(frozen=True, slots=True)
