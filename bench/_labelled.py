@@ -124,6 +124,11 @@ def text_of(message: Mapping[str, Any]) -> str:
     return last_message(json.dumps([message]))
 
 
+def is_human(message: Mapping[str, Any]) -> bool:
+    """Tell whether a message is a person's: a user's that no agent has signed."""
+    return message["role"] in {"user", "human"} and not message.get("name")
+
+
 def _replies(trajectory: Trajectory) -> dict[int, Step]:
     indexes = {span.span_id: span.attributes[MESSAGE] for span in trajectory.spans if MESSAGE in span.attributes}
     steps = trajectory.steps

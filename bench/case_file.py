@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from _labelled import Labelled, load, place_of, text_of
+from _labelled import Labelled, is_human, load, place_of, text_of
 
 from analyzer.accounting.examine import peers_of
 from analyzer.agent.ask import case_of
-from analyzer.agent.case import CaseFile
+from analyzer.agent.case import HEALTHY_MAX, CaseFile
 from analyzer.agent.outline import rows_of
 from analyzer.agent.text import CHARS_PER_TOKEN, Markers, clip, estimate_tokens
 from analyzer.stores.trajectories import SqliteTrajectories
@@ -66,12 +66,8 @@ def folded(text: str) -> str:
 def found_in(text: str, stretches: Iterable[str]) -> bool:
     """Tell whether `CHARS_MIN` characters that stand together, or all of a shorter text, stand in one stretch."""
     size = min(CHARS_MIN, len(text))
-    windows = {text[at : at + size] for at in range(len(text) - size + 1)}
-    return any(
-        stretch in text if size <= len(stretch) < len(text) else any(window in stretch for window in windows)
-        for stretch in stretches
-        if len(stretch) >= size
-    )
+    windows = [text[at : at + size] for at in range(len(text) - size + 1)]
+    return any(window in stretch for stretch in stretches if len(stretch) >= size for window in windows)
 
 
 def share_in(text: str, stretches: Sequence[str], step: int = 40) -> float:
@@ -86,11 +82,15 @@ def stretches_of(case: CaseFile, trace_id: str) -> list[str]:
     return [piece for one in case.shown.stretches(trace_id) if (piece := folded(one)) in shown]
 
 
-def score(case: Labelled, trajectory: Trajectory, peers: Sequence[Trajectory], tokens_max: int) -> Score:
+def score(
+    case: Labelled, trajectory: Trajectory, peers: Sequence[Trajectory], tokens_max: int, mask: Callable[[str], str]
+) -> Score:
     """Return what the case file of a run shows of its decisive message."""
     file = case_of(trajectory, peers=peers, tokens_max=tokens_max)
     text = folded(place_of(trajectory, case.messages, case.message).text)
-    every = [folded(text_of(message)) for message in case.messages]
+    # What a person says after the last reply is in nobody's input.
+    last = max(index for index, message in enumerate(case.messages) if not is_human(message))
+    every = [folded(mask(text_of(message))) for message in case.messages[: last + 1]]
     plain = "\n".join(f"{message.get('name') or message['role']}: {text_of(message)}" for message in case.messages)
     stretches = stretches_of(file, case.trace_id)
     outline = "\n".join(row.line for row in rows_of(trajectory.steps, Markers([])))
@@ -113,15 +113,13 @@ def score(case: Labelled, trajectory: Trajectory, peers: Sequence[Trajectory], t
 def table(scores: Sequence[Score], tokens_max: int) -> list[str]:
     """Return the figures of one budget as Markdown lines, one a group of runs."""
     groups: list[tuple[str, Callable[[Score], bool]]] = [("all", lambda _: True)]
-    for split in sorted({one.case.split for one in scores}):
-        groups.append((split, lambda one, split=split: one.case.split == split))
+    splits = sorted({one.case.split for one in scores})
+    groups += [(split, lambda one, split=split: one.case.split == split) for split in splits]
     groups += [(half, lambda one, half=half: one.case.half == half) for half in ("chosen on", "held out")]
     groups.append(("longer than the budget", lambda one: not one.fits))
-    lines = [
-        f"| {tokens_max:,} tokens | runs | found | its first {CHARS_MIN} characters | share of the message | first N "
-        "tokens | last N tokens | outline alone | shown whole, of those that fit |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    heads = ("runs", "found", f"its first {CHARS_MIN} characters", "share of the message", "first N tokens")
+    heads = (f"{tokens_max:,} tokens", *heads, "last N tokens", "outline alone", "shown whole, of those that fit")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, belongs in groups:
         group = [one for one in scores if belongs(one)]
         if group:
@@ -149,11 +147,12 @@ def main() -> None:
             store = stack.enter_context(SqliteTrajectories(Path(folder) / "labelled.db"))
             for case in load(data, store):
                 trajectory = store.trajectory(case.trace_id)
-                peers = [store.trajectory(one) for one in peers_of(store, trajectory.summary)]
-                runs.append((case, trajectory, peers))
+                peers = [store.trajectory(one) for one in peers_of(store, trajectory.summary)[:HEALTHY_MAX]]
+                runs.append((case, trajectory, peers, store.masker.text))
         for tokens_max in given.tokens:
-            scores = [score(*run, tokens_max) for run in runs]
-            assert all(one.tokens <= tokens_max for one in scores), "a case file breaks its budget"
+            scores = [score(case, one, peers, tokens_max, mask) for case, one, peers, mask in runs]
+            if any(one.tokens > tokens_max for one in scores):
+                raise SystemExit("a case file breaks its budget")
             print("\n".join(table(scores, tokens_max)), end="\n\n")
             if given.missed:
                 for one in scores:
