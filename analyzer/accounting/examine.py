@@ -54,7 +54,7 @@ def examine(
         account=account.factors,
         changes=changes,
         trace_ids=worst,
-        healthy_trace_ids=_healthy(store, finding, agent, history_start),
+        healthy_trace_ids=_healthy(store, finding, agent, history_start, worst, end),
         evidence=evidence,
         affected=_hit(store, finding, agent, end),
         places=searched.places,
@@ -119,21 +119,30 @@ def _hit(store: TrajectoryStore, finding: Finding, agent: str, end: datetime) ->
     return Affected(used.failed, used.trajectories) if seen and seen >= SAMPLE_MIN * finding.of else None
 
 
-def _healthy(store: TrajectoryStore, finding: Finding, agent: str, history_start: datetime) -> tuple[str, ...]:
-    """Return peers from before the onset that succeeded at about the usual cost."""
+def _healthy(
+    store: TrajectoryStore, finding: Finding, agent: str, history_start: datetime, worst: Sequence[str], end: datetime
+) -> tuple[str, ...]:
+    """Return peers from before the onset that succeeded at about the usual cost, of the worst trajectory's task."""
     start = max(history_start, finding.onset_low - timedelta(days=DAYS_BEFORE))
-    return _usual(store.summaries(agent=agent, start=start, end=finding.onset_low, limit=PEERS_LOOKED_AT))
+    since = store.summaries(agent=agent, start=finding.onset_low, end=end, limit=PEERS_LOOKED_AT)
+    tasks = {one.trace_id: one.task for one in since}
+    task = next((tasks[one] for one in worst if tasks.get(one)), None)
+    return _usual(store.summaries(agent=agent, start=start, end=finding.onset_low, limit=PEERS_LOOKED_AT), task)
 
 
 def peers_of(store: TrajectoryStore, summary: TrajectorySummary) -> tuple[str, ...]:
-    """Return recent trajectories of the same agent that did well, for comparison with one."""
+    """Return recent trajectories of the same agent that did well, for comparison with one; of its task if any are."""
     peers = store.summaries(agent=summary.agent, limit=PEERS_LOOKED_AT)
-    return _usual([peer for peer in peers if peer.trace_id != summary.trace_id])
+    return _usual([peer for peer in peers if peer.trace_id != summary.trace_id], summary.task)
 
 
-def _usual(peers: Sequence[TrajectorySummary]) -> tuple[str, ...]:
-    """Return those that succeeded without an error and used about as many tokens as most."""
+def _usual(peers: Sequence[TrajectorySummary], task: str | None) -> tuple[str, ...]:
+    """Return those that succeeded without an error and used about as many tokens as most.
+
+    Where some had the same kind of task only they are compared: where another task goes another way, that says nothing.
+    """
     good = [peer for peer in peers if peer.outcome is Outcome.SUCCESS and not peer.errors]
+    good = [peer for peer in good if task and peer.task == task] or good
     if not good:
         return ()
     usual = sorted(peer.tokens for peer in good)[len(good) // 2]

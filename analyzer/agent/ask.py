@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -50,7 +51,9 @@ def ask(
     if means.model is None:
         return rules
     name = means.model.name
-    fallback = explain(incident, (trajectory,), peers, mask=means.mask, row=QUESTION).diagnosis
+    # What the rules hold responsible answers no question: only a step that the model named stands in its answer.
+    spoken = explain(incident, (trajectory,), peers, mask=means.mask, row=QUESTION).diagnosis
+    fallback = replace(spoken, responsible=None)
 
     def judge(gate: Gate) -> Judge:
         def judged(payload: Mapping[str, Any]) -> Judged:
@@ -85,6 +88,7 @@ def ask(
         struck_out=gated.diagnosis.struck_out,
         note=gated.diagnosis.note if gated.struck else "",
         use=meter.use,
+        responsible=gated.diagnosis.responsible,
     )
 
 
