@@ -145,23 +145,25 @@ _CLAIMS = {
     ),
 }
 
+_RESPONSIBLE = {
+    "anyOf": [
+        _object(
+            trace_id=_string("32 hex digits"),
+            span_id=_string("16 hex digits"),
+            step={"type": "integer", "description": "1-based, as in the outline"},
+        ),
+        {"type": "null"},
+    ],
+    "description": "the earliest step whose correction would have avoided the failure; null: none can be named",
+}
+
 DIAGNOSIS_SCHEMA: Mapping[str, Any] = _object(
     summary=_string("two or three short sentences for a person woken at night: what happened, since when, how bad"),
     cause=_string("the likely cause in one or two sentences, or what is missing to name it"),
     category={"type": "string", "enum": list(CATEGORIES)},
     refutation=_string("what one would see if this cause were wrong"),
     claims=_CLAIMS,
-    responsible={
-        "anyOf": [
-            _object(
-                trace_id=_string("32 hex digits"),
-                span_id=_string("16 hex digits"),
-                step={"type": "integer", "description": "1-based, as in the outline"},
-            ),
-            {"type": "null"},
-        ],
-        "description": "the earliest step whose correction would have avoided the failure; null: none can be named",
-    },
+    responsible=_RESPONSIBLE,
     actions={"type": "array", "items": {"type": "string"}, "description": f"at most {ACTIONS_MAX}, most useful first"},
     check=_string(
         "`analyzer traces show <trace id>`, `analyzer traces diff <trace id> <trace id>`, or, where the metric tool "
@@ -172,6 +174,7 @@ DIAGNOSIS_SCHEMA: Mapping[str, Any] = _object(
 ANSWER_SCHEMA: Mapping[str, Any] = _object(
     summary=_string("the answer to the question, two to six short sentences"),
     claims=_CLAIMS,
+    responsible=_RESPONSIBLE,
 )
 """The form of an answer to a question about one trajectory."""
 
@@ -212,7 +215,7 @@ def read_diagnosis(payload: Mapping[str, Any]) -> Draft:
 def read_answer(payload: Mapping[str, Any]) -> Draft:
     """Return the draft of an answer to a question. Raises AnswerError."""
     summary = _text(payload, "summary", TEXT_CHARS * 2)
-    return Draft(summary, "", "unknown", "", _claims(payload), None, (), "")
+    return Draft(summary, "", "unknown", "", _claims(payload), _responsible(payload.get("responsible")), (), "")
 
 
 def _loads(text: str) -> Any:

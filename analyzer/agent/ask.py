@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from analyzer.agent.answer import read_answer
-from analyzer.agent.case import CaseFile, build_case
+from analyzer.agent.case import TOKENS_MAX, CaseFile, build_case
 from analyzer.agent.facts import Fact, facts_of, number, short
 from analyzer.agent.gate import Gate, Gated
 from analyzer.agent.investigate import Means, complaints, converse, note_of
@@ -16,6 +17,7 @@ from analyzer.agent.kinds import QUESTION
 from analyzer.agent.limits import Meter
 from analyzer.agent.numbers import COUNT, SECONDS, TOKENS, USD, Quantity
 from analyzer.agent.rules import explain
+from analyzer.agent.text import Mask, plain
 from analyzer.agent.tools import SUBMIT_ANSWER_SPEC
 from analyzer.prompts import load
 from analyzer.types.explained import Answer
@@ -36,30 +38,22 @@ def ask(
     *,
     peers: Sequence[Trajectory] = (),
     findings: Sequence[Finding] = (),
-    tokens_max: int = 12_000,
+    tokens_max: int = TOKENS_MAX,
 ) -> Answer:
     """Answer a question about a trajectory. `findings` are what the detectors say of it (loops), `peers` did well.
 
     Never raises because of what the model does.
     """
-    incident = _as_incident(trajectory, peers, findings)
-    facts = _facts(incident, trajectory, peers)
-    end = max(incident.last_seen_at, incident.onset)
-    case = build_case(
-        incident,
-        trajectories=(trajectory,),
-        healthy=peers,
-        tokens_max=tokens_max,
-        mask=means.mask,
-        window=(incident.onset - DAY, end),
-        facts=facts,
-    )
+    case = case_of(trajectory, peers=peers, findings=findings, tokens_max=tokens_max, mask=means.mask)
+    incident, facts = case.incident, case.facts
     meter = Meter(means.limits, means.price, means.clock)
     rules = _by_rules(case, facts, means)
     if means.model is None:
         return rules
     name = means.model.name
-    fallback = explain(incident, (trajectory,), peers, mask=means.mask, row=QUESTION).diagnosis
+    # What the rules hold responsible answers no question: only a step that the model named stands in its answer.
+    spoken = explain(incident, (trajectory,), peers, mask=means.mask, row=QUESTION).diagnosis
+    fallback = replace(spoken, responsible=None)
 
     def judge(gate: Gate) -> Judge:
         def judged(payload: Mapping[str, Any]) -> Judged:
@@ -94,6 +88,28 @@ def ask(
         struck_out=gated.diagnosis.struck_out,
         note=gated.diagnosis.note if gated.struck else "",
         use=meter.use,
+        responsible=gated.diagnosis.responsible,
+    )
+
+
+def case_of(
+    trajectory: Trajectory,
+    *,
+    peers: Sequence[Trajectory] = (),
+    findings: Sequence[Finding] = (),
+    tokens_max: int = TOKENS_MAX,
+    mask: Mask = plain,
+) -> CaseFile:
+    """Return the case file of a question about a trajectory: what the model is shown before it asks for more."""
+    incident = _as_incident(trajectory, peers, findings)
+    return build_case(
+        incident,
+        trajectories=(trajectory,),
+        healthy=peers,
+        tokens_max=tokens_max,
+        mask=mask,
+        window=(incident.onset - DAY, max(incident.last_seen_at, incident.onset)),
+        facts=_facts(incident, trajectory, peers),
     )
 
 

@@ -67,6 +67,8 @@ def _resolved(app: App, trace: str) -> str:
 
 
 def _document(answer: Answer, trace_id: str, question: str, own_trace_id: str) -> dict[str, Any]:
+    from dataclasses import asdict
+
     from analyzer.types.document import evidence_document
 
     return {
@@ -76,6 +78,7 @@ def _document(answer: Answer, trace_id: str, question: str, own_trace_id: str) -
         "answer": answer.text,
         "claims": [{"text": claim.text, "evidence": list(claim.evidence)} for claim in answer.claims],
         "evidence": [evidence_document(entry) for entry in answer.evidence],
+        "responsible": None if answer.responsible is None else asdict(answer.responsible),
         "verdict": answer.verdict.value,
         "by": answer.by,
         "ending": answer.ending.value,

@@ -22,6 +22,10 @@ def answer_outline(answer: Answer, trace_id: str) -> tuple[Block, ...]:
         blocks.append(
             Bullets(tuple(line(*prose(one_line(one.text)), f" ({', '.join(one.evidence)})") for one in claims))
         )
+    named = answer.responsible
+    if named is not None and named.span_id:
+        who = f" of {one_line(named.agent)}" if named.agent else ""
+        blocks.append(Paragraph(line(f"Decisive step: step {named.step}{who}, span ", code(named.span_id))))
     for entry in answer.evidence:
         if isinstance(entry, SpanEvidence):
             where = (" span ", code(entry.span_id), f", {entry.field}:")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyzer.types.report import Claim, Diagnosis, Ending, Evidence, ModelUse, Verdict
+from analyzer.types.report import Claim, Diagnosis, Ending, Evidence, ModelUse, Responsible, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +31,5 @@ class Answer:
     struck_out: int
     note: str
     use: ModelUse
+    responsible: Responsible | None = None
+    """The decisive step, where the question asks for one and the model named a step that there is."""
