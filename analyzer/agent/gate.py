@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from analyzer.agent.answer import CLAIM_CHARS, QUOTE_CHARS, TEXT_CHARS, Draft, DraftClaim, FactRef, MetricValue, Quote
 from analyzer.agent.case import CaseFile
-from analyzer.agent.facts import evidence_of
+from analyzer.agent.facts import Fact, evidence_of
 from analyzer.agent.numbers import COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Known, Quantity, quantities_in, unproven
 from analyzer.agent.promql import objection
 from analyzer.agent.shown import Shown
@@ -100,8 +100,12 @@ class Gate:
         mask: Mask,
         *,
         metered: bool = True,
+        found: Callable[[], Sequence[Fact]] = tuple,
     ) -> None:
-        """`metered`: there is a Prometheus that answers, so that a query is a check which a reader can run."""
+        """`metered`: there is a Prometheus that answers, so that a query is a check which a reader can run.
+
+        `found` gives the facts that tools have computed since the case file was made.
+        """
         self._case = case
         self._shown = shown
         self._lookup = lookup
@@ -109,7 +113,7 @@ class Gate:
         self._mask = mask
         self._metered = metered
         self._filed = {entry.id: entry for entry in evidence_of(case.incident)}
-        self._facts = {fact.id: fact for fact in case.facts}
+        self._found = found
         self._steps = {
             one.summary.trace_id: {step.span_id: step for step in one.steps}
             for one in (*case.trajectories, *case.healthy)
@@ -185,7 +189,7 @@ class Gate:
                 names.append(ids.of(metric))
                 quantities |= _any_unit(metric.value)
             else:
-                names += self._fact(entry)
+                names += self._fact(entry, ids)
         if not names:
             raise _StruckError("it rests on facts without filed evidence; add a quote or a metric")
         known = self._known(ids).with_more(quantities)
@@ -232,18 +236,23 @@ class Gate:
             raise _StruckError(f"the query gives {value:.6g}, not {entry.value:.6g}")
         return replace(evidence, value=value)
 
-    def _fact(self, entry: FactRef) -> list[str]:
+    def _facts(self) -> tuple[Fact, ...]:
+        return (*self._case.facts, *self._found())
+
+    def _fact(self, entry: FactRef, ids: _Ids) -> list[str]:
         if entry.id in self._filed:
             return [entry.id]
-        fact = self._facts.get(entry.id)
+        fact = next((fact for fact in self._facts() if fact.id == entry.id), None)
         if fact is None:
             raise _StruckError(f"there is no fact or evidence {entry.id!r}")
+        if fact.basis is not None:
+            return [ids.of(fact.basis)]
         return [name for name in fact.evidence if name in self._filed][:3]
 
     def _known(self, ids: _Ids) -> Known:
         quantities: set[Quantity] = set()
         times: set[datetime] = set()
-        for fact in self._case.facts:
+        for fact in self._facts():
             quantities |= fact.quantities
             times |= fact.times
         for entry in (*self._filed.values(), *ids.new):

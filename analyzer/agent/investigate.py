@@ -6,7 +6,7 @@ This module and `ask` are what the pipeline calls; `Means` is everything they ne
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +54,8 @@ class Means:
     price: Price = unpriced
     mask: Mask = plain
     """Laid over everything that goes to the model and everything that comes back."""
+    past: Callable[[], Sequence[Incident]] = tuple
+    """Gives the incidents that were filed, for "have we seen this before?"."""
     watch: Watch = field(default_factory=Unwatched)
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], float] = time.monotonic
@@ -134,9 +136,10 @@ def converse(
         mask=means.mask,
         watch=means.watch,
         parallel=means.limits.parallel_tools,
+        past=means.past,
     )
     metered = means.metrics is not None
-    gate = Gate(case, shown, toolbox.lookup, means.recompute, means.mask, metered=metered)
+    gate = Gate(case, shown, toolbox.lookup, means.recompute, means.mask, metered=metered, found=lambda: toolbox.facts)
     investigator = Investigator(means.model, toolbox, submit, judge(gate), means.limits, meter, means.watch, means.mask)
     with means.watch.span("investigate", Operation.AGENT, agent="analyzer", model=means.model.name) as mark:
         try:
