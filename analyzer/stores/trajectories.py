@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal, Self
 
 from analyzer.errors import NotFoundError, StoreError
@@ -28,8 +29,23 @@ from analyzer.stores import (
     summaries,
     told,
     tools,
+    totals,
 )
-from analyzer.stores.base import Added, Callers, Cohort, Hit, Measure, Order, Pruned, StoreStats, UnpricedUse, Usage
+from analyzer.stores.base import (
+    Added,
+    Callers,
+    Cohort,
+    Grouping,
+    Hit,
+    Measure,
+    Order,
+    Pruned,
+    StoreStats,
+    Totals,
+    TotalsOrder,
+    UnpricedUse,
+    Usage,
+)
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads, direct
@@ -267,6 +283,20 @@ class SqliteTrajectories:
         """See `TrajectoryStore.tool_uses`."""
         with self.connection.reading() as raw:
             return tools.uses(raw, start, end, agent)
+
+    def totals(
+        self,
+        by: Grouping,
+        start: datetime,
+        end: datetime,
+        *,
+        agents: Collection[str] = (),
+        where: Mapping[str, str] = MappingProxyType({}),
+        order: TotalsOrder = "trajectories",
+    ) -> list[Totals]:
+        """See `TrajectoryStore.totals`."""
+        with self.connection.reading() as raw:
+            return totals.totals(raw, by, start, end, agents, where, order)
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """See `TrajectoryStore.changes`."""
