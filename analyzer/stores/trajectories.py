@@ -190,6 +190,11 @@ class SqliteTrajectories:
         with self.connection.reading() as raw:
             return summaries.resolve(raw, prefix)
 
+    def holder(self, span_id: str) -> str:
+        """Return the trajectory that holds a span; all are looked through. Raises NotFoundError for none or several."""
+        with self.connection.reading() as raw:
+            return summaries.holder(raw, span_id)
+
     def summaries(
         self,
         *,

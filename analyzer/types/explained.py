@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyzer.types.report import Claim, Diagnosis, Ending, Evidence, ModelUse, Verdict
+from analyzer.types.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a question about a trajectory, after the gate."""
+    """The answer to a question, after the gate."""
 
     text: str
     claims: tuple[Claim, ...]
@@ -31,3 +32,5 @@ class Answer:
     struck_out: int
     note: str
     use: ModelUse
+    tables: tuple[Table, ...] = ()
+    """What was computed for it: of a model's answer those that its claims cite."""

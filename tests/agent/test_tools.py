@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.docs import DOCS
 from support.filed import DEAR, LOOPING, NOW, ONSET, VERSION, WELL
 
 from analyzer.agent.case import CaseFile, build_case
@@ -253,6 +255,12 @@ def test_rows_are_numbered_by_the_order_of_the_calls(dear: Desk):
     answers = dear.box.run(calls)
     assert [answer.text.partition(":")[0] for answer in answers] == ["T1", "T2", "T3", "T4", "T1"]
     assert next(fact.id for fact in dear.box.facts if fact.id.startswith("T4.")) == "T4.1"
+
+
+def test_the_docs_name_every_tool():
+    """The table in docs/investigator.md has a row for each tool, and no other."""
+    page = (DOCS / "investigator.md").read_text("utf-8").partition("| tool | answers |")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"^\| `(\w+)` ", page, re.MULTILINE)) == sorted(specs())
 
 
 def specs() -> dict[str, tuple[str, ...]]:

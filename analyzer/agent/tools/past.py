@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from analyzer.agent.answer import CATEGORIES
-from analyzer.agent.desk import Desk
+from analyzer.agent.desk import Desk, ToolError
 from analyzer.agent.model import ToolSpec
 from analyzer.agent.tools.arguments import range_of, text_of, word_of
 from analyzer.agent.tools.base import CITABLE, END, START, Arguments, Tool, choice, closed_schema
@@ -49,7 +50,7 @@ def similar(desk: Desk, arguments: Arguments) -> Table:
     ranked.sort(key=lambda pair: (pair[0], pair[1].opened_at), reverse=True)
     found = [one for points, one in ranked if points >= SIMILAR_MIN][:LISTED]
     note = f"Other incidents on file: {len(earlier)}. What was the cause then is a hint and no proof."
-    return _table("Past incidents like this one", found, desk, note)
+    return _table("Past incidents like this one", found, desk.start, desk.end, note)
 
 
 def incidents(desk: Desk, arguments: Arguments) -> Table:
@@ -57,18 +58,27 @@ def incidents(desk: Desk, arguments: Arguments) -> Table:
     kind = word_of(arguments, "kind", KINDS)
     agent = text_of(arguments, "agent")
     start, end = range_of(desk, arguments)
-    found = [
-        one
-        for one in desk.past()
-        if kind in {ANY, one.kind.value}
-        and agent in {"", one.subject.agent}
-        and (not desk.agents or one.subject.agent in desk.agents)
-        and one.opened_at <= end
-        and one.last_seen_at >= start
-    ]
-    desk.admit([trace_id for one in found[:LISTED] for trace_id in one.trace_ids[:1]])
+    wanted = frozenset({agent}) if agent else desk.agents
+    if desk.agents and not wanted <= desk.agents:
+        raise ToolError(f"agent must be empty or one of the case: {', '.join(sorted(desk.agents))}")
+    past = [one for one in desk.past() if kind in {ANY, one.kind.value}]
+    desk.admit([trace_id for one in _going_on(past, wanted, start, end)[:LISTED] for trace_id in one.trace_ids[:1]])
+    return incidents_table(past, wanted, start, end)
+
+
+def incidents_table(past: Sequence[Incident], agents: Collection[str], start: datetime, end: datetime) -> Table:
+    """Return the incidents of some agents, or of all, that were going on in a range."""
+    found = _going_on(past, agents, start, end)
     note = f"{len(found)} incidents were going on in this range." if len(found) > LISTED else ""
-    return _table("Incidents", found[:LISTED], desk, note)
+    return _table("Incidents", found[:LISTED], start, end, note)
+
+
+def _going_on(past: Sequence[Incident], agents: Collection[str], start: datetime, end: datetime) -> list[Incident]:
+    return [
+        one
+        for one in past
+        if (not agents or one.subject.agent in agents) and one.opened_at <= end and one.last_seen_at >= start
+    ]
 
 
 def _points(one: Incident, own: Incident, category: str) -> int:
@@ -81,8 +91,8 @@ def _points(one: Incident, own: Incident, category: str) -> int:
     return points
 
 
-def _table(title: str, found: Sequence[Incident], desk: Desk, note: str) -> Table:
-    return Table(title, COLUMNS, tuple(_line(one) for one in found), desk.start, desk.end, leading=1, note=note)
+def _table(title: str, found: Sequence[Incident], start: datetime, end: datetime, note: str) -> Table:
+    return Table(title, COLUMNS, tuple(_line(one) for one in found), start, end, leading=1, note=note)
 
 
 def _line(one: Incident) -> Line:
