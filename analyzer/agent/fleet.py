@@ -15,7 +15,7 @@ from analyzer.agent.session import Topic
 from analyzer.agent.tables import runs_table, totals_table
 from analyzer.agent.tools.catalogue import FLEET
 from analyzer.agent.tools.past import incidents_table
-from analyzer.agent.wording import Wanted, wanted
+from analyzer.agent.wanted import Wanted, wanted
 from analyzer.prompts import load
 from analyzer.stores.base import Totals
 from analyzer.types.explained import Answer

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from analyzer.agent.facts import Fact, moment, number, short
 from analyzer.agent.numbers import ANY, COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Quantity
@@ -12,6 +14,7 @@ from analyzer.types.table import Cell, Column, Line, Table, Unit
 
 CELL_CHARS = 300
 """A cell is cut to this: names come from outside."""
+_TIME = re.compile(r"\d{4}-\d{2}-\d{2}(?:T\d{2}:\d{2}Z)?")
 _UNITS = {
     Unit.COUNT: COUNT,
     Unit.TOKENS: TOKENS,
@@ -65,7 +68,18 @@ def _fact(table: Table, line: Line, name: str, clean: Callable[[str], str]) -> F
     if line.query and isinstance(value, int | float):
         seconds = max((table.end - table.start).total_seconds(), 1.0)
         basis = MetricEvidence("", clean(line.query), table.start, table.end, seconds, float(value), STORE)
-    return Fact(name, text, frozenset(quantities), (), frozenset({table.start, table.end}), basis)
+    times = {when for cell in line.cells if isinstance(cell, str) and (when := _time(cell)) is not None}
+    return Fact(name, text, frozenset(quantities), (), frozenset({table.start, table.end, *times}), basis)
+
+
+def _time(cell: str) -> datetime | None:
+    """Return the time that a cell is: a day, or one to the minute."""
+    if _TIME.fullmatch(cell) is None:
+        return None
+    try:
+        return datetime.fromisoformat(cell).replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _quantities(column: Column, cell: Cell) -> set[Quantity]:

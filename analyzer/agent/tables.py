@@ -71,6 +71,9 @@ def totals_table(
         notes.append(f"Cost is of what has a price: {sum(one.unpriced for one in found):,} calls have none.")
     if len(found) > rows_max:
         notes.append(f"Rows {(page - 1) * rows_max + 1} to {(page - 1) * rows_max + len(lines)} of {len(found)}.")
+    if not found:
+        # What was asked for may be the model's invention: only what is there is repeated.
+        return Table(f"{_heading(order)} by {by}", _columns(by, order, calls=calls), (), start, end)
     who = f" of {', '.join(sorted(agents))}" if agents else ""
     only = "".join(f", {name} {value}" for name, value in narrowed.items())
     title = f"{_heading(order)} by {by}{who}{only}"

@@ -20,7 +20,7 @@ from analyzer.agent.investigate import Means
 from analyzer.agent.model import ModelReply, ModelRequest, Stop, ToolCall, ToolReturn
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.session import Session
-from analyzer.agent.wording import GROUPED_BY, SORTED_BY, range_in, wanted
+from analyzer.agent.wanted import GROUPED_BY, SORTED_BY, range_in, wanted
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.explained import Answer

@@ -163,3 +163,57 @@ def test_facts_of_tools_are_only_those_that_were_shown(opened: SqliteTrajectorie
     box = box_over(opened, case_of(opened, incident_of(opened, Kind.COST)))
     box.run([ToolCall("t", "account", {"measure": "cost", "by": "shoe size", "agent": DEAR, "since": ""})])
     assert box.facts == ()
+
+
+def test_a_row_proves_numbers_only_of_what_cites_it(opened: SqliteTrajectories):
+    """A table holds hundreds of numbers: one that stands in another row than the cited one is not borne out."""
+    told: list[str] = []
+
+    def borrows(request: ModelRequest) -> ModelReply:
+        if not told:
+            told.extend(re.findall(r"cost per run ([\d.]+) USD", row(request, "T1.6")))
+        return diagnosis(claim(f"Runs of {VERSION} cost {told[0]} USD each.", {"kind": "fact", "id": "T1.24"}))
+
+    hourly = ToolCall("a", "series", {"signal": "cost", "agent": "", "tool": "", "start": "", "end": "", "hours": 6})
+    found, _ = explained(opened, asks(hourly), borrows, borrows)
+    assert any("not borne out" in reason for reason in found.struck)
+
+
+def test_the_time_of_a_row_may_be_named(opened: SqliteTrajectories):
+    """A stretch of a series has its own time, and a claim that cites it may say when."""
+
+    def dated(request: ModelRequest) -> ModelReply:
+        cost = re.search(r"cost per run ([\d.]+) USD", row(request, "T1.24"))
+        assert cost
+        text = f"From 2026-11-20 06:00 UTC on a run costs {cost.group(1)} USD."
+        return diagnosis(claim(text, {"kind": "fact", "id": "T1.24"}))
+
+    hourly = ToolCall("a", "series", {"signal": "cost", "agent": "", "tool": "", "start": "", "end": "", "hours": 6})
+    found, _ = explained(opened, asks(hourly), dated)
+    assert found.struck == ()
+    assert "06:00" in found.diagnosis.claims[0].text
+
+
+INVENTED = "version 9.9.9"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        (
+            "totals",
+            {"by": "day", "order": "cost", "agent": "", "only": "version=9.9.9", "start": "", "end": "", "page": 1},
+        ),
+        ("search", {"text": INVENTED}),
+        ("outline", {"trace_id": INVENTED, "page": 1}),
+        ("series", {"signal": "cost", "agent": "", "tool": INVENTED, "start": "", "end": "", "hours": 6}),
+    ],
+)
+def test_what_the_model_asked_for_does_not_count_as_shown(
+    opened: SqliteTrajectories, tool: str, arguments: dict[str, Any]
+):
+    """A name that only stands in the model's own arguments is no name that was shown to it."""
+    box = box_over(opened, case_of(opened, incident_of(opened, Kind.COST)))
+    box.run([ToolCall("t", tool, arguments)])
+    assert not box.desk.shown.names("9.9.9")
+    assert not box.desk.shown.contains(INVENTED)

@@ -48,7 +48,7 @@ def changes(desk: Desk, arguments: Arguments) -> Table:
         Column("runs without it", Unit.COUNT),
     )
     note = "With and without are of the runs from the change on, so in the same hours. In time beside is no proof."
-    return Table(f"Changes of {agent}", columns, tuple(lines), start, end, leading=4, note=note)
+    return Table(f"Changes of {agent}" if found else "Changes", columns, tuple(lines), start, end, leading=4, note=note)
 
 
 _Held = tuple[float | None, float | None, int, int]

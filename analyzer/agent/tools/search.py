@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from analyzer.agent.desk import Desk, ToolError
 from analyzer.agent.model import ToolSpec
-from analyzer.agent.text import find_verbatim, one_line, visible
+from analyzer.agent.text import find_verbatim, visible
 from analyzer.agent.text import text_of as field_of
 from analyzer.agent.tools.base import Arguments, Tool, closed_schema
 from analyzer.types.trace import TEXT_FIELDS
@@ -34,7 +34,8 @@ def search(desk: Desk, arguments: Arguments) -> str:
             continue
         desk.shown.add(hit.trace_id, hit.span_id, hit.field, excerpt)
         blocks.append(desk.case.markers.wrap(hit.trace_id, hit.span_id, hit.field, excerpt, "an excerpt"))
-    return "\n".join(blocks) or f"nothing in the trajectories of the case holds {one_line(desk.mask(text), 60)!r}"
+    # The text itself is not repeated: what stands in an answer of a tool counts as shown.
+    return "\n".join(blocks) or "nothing in the trajectories of the case holds this text"
 
 
 SEARCH = Tool(

@@ -51,7 +51,7 @@ def runs(desk: Desk, arguments: Arguments) -> Table:
             )
         ][:RUNS_LISTED]
     desk.admit([one.trace_id for one in found])
-    who = f" of {', '.join(sorted(agents))}" if agents else ""
+    who = f" of {', '.join(sorted(agents))}" if agents and found else ""
     return runs_table(f"Runs{who}{' with errors' if failed else ''}, {order} first", found, start, end, order)
 
 
