@@ -14,6 +14,10 @@ SHIPPED = {
     "investigate_system": {"categories"},
     "investigate_case": {"mark", "window", "agents", "trace_ids"},
     "ask_system": set(),
+    "ask_incident": {"mark", "window", "trace_ids"},
+    "ask_fleet": {"mark", "now", "start", "end", "reach", "agents"},
+    "ask_fleet_system": set(),
+    "follow_up": set(),
     "repair": {"complaint"},
     "last_step": set(),
 }

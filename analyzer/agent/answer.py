@@ -134,7 +134,9 @@ _METRIC = _object(
     step={"type": "number", "description": "seconds from start to end for a single value"},
     value={"type": "number", "description": "as the metric tool returned it"},
 )
-_FACT = _object(kind={"type": "string", "enum": ["fact"]}, id=_string("F1, F2, ... or E1, E2, ..."))
+_FACT = _object(
+    kind={"type": "string", "enum": ["fact"]}, id=_string("F1 (a fact), T1.2 (a table's row) or E1 (evidence)")
+)
 _CLAIMS = {
     "type": "array",
     "description": f"at most {CLAIMS_MAX}; each one sentence that its evidence bears out by itself",

@@ -36,6 +36,8 @@ class Fact:
     evidence: tuple[str, ...] = ()
     """Ids of the filed evidence behind it."""
     times: frozenset[datetime] = frozenset()
+    basis: MetricEvidence | None = None
+    """Evidence that is filed with the first claim that cites the fact: of a row of a table, what was computed."""
 
 
 def number(value: float) -> str:

@@ -15,6 +15,13 @@ from analyzer.types.report import Finding, Gap, Incident, Report
 from analyzer.types.watch import Watch
 
 
+class Answering(Protocol):
+    """Answers questions about one thing, one after the other. Never raises for a model's sake."""
+
+    def ask(self, question: str) -> Answer:
+        """Return the gated answer to a question."""
+
+
 class Explainer(Protocol):
     """Explains incidents: with a model where one may be asked, by rules otherwise. Never raises for a model's sake."""
 
@@ -24,10 +31,18 @@ class Explainer(Protocol):
     def explain_by_rules(self, incident: Incident) -> Explained:
         """Return the explanation that needs no model."""
 
-    def answer(
-        self, trace_id: str, question: str, *, healthy_trace_ids: Sequence[str], findings: Sequence[Finding]
-    ) -> Answer:
-        """Return the gated answer to a question about one trajectory."""
+    def about_trajectory(
+        self, trace_id: str, *, healthy_trace_ids: Sequence[str], findings: Sequence[Finding]
+    ) -> Answering:
+        """Return what answers questions about one trajectory. Raises NotFoundError."""
+
+    def about_incident(self, incident: Incident, *, history_start: datetime) -> Answering:
+        """Return what answers questions about an incident."""
+
+    def about_fleet(
+        self, start: datetime, end: datetime, *, reach: datetime, now: datetime, agent: str | None
+    ) -> Answering:
+        """Return what answers questions about the fleet, or one agent of it, over a range."""
 
 
 class Delivery(Protocol):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from analyzer.types.metric import Choices, OpenTrajectory, Series
@@ -79,6 +80,37 @@ class Cohort:
     """Sum of a measure over them."""
     squares: float
     """Sum of its squares."""
+
+
+Grouping = Literal["agent", "version", "model", "prompt", "task", "user", "tool", "outcome", "day", "hour"]
+"""What totals are asked by. Models and tools are counted by the call, the others by the trajectory."""
+
+
+TotalsOrder = Literal["trajectories", "calls", "failed", "tokens", "cost", "seconds", "p95"]
+"""What totals are sorted by, the largest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What trajectories (or calls of a model or tool) with one value of a grouping add up to."""
+
+    value: str | None
+    """None where the spans do not tell."""
+    trajectories: int
+    calls: int
+    """Of a model or tool; else steps."""
+    failed: int
+    """Calls with an error; else trajectories that missed their goal or broke."""
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    """Of what has a price, tools included; None where nothing has."""
+    unpriced: int
+    """Calls without a known price."""
+    seconds: float | None
+    """Over those with both times."""
+    p95_s: float | None
+    """Seconds that 95 % of the calls, or of the trajectories, did not exceed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +282,22 @@ class TrajectoryStore(Protocol):
         """Return calls, seconds and cost per agent and tool, of trajectories that ended in the range.
 
         The costliest first, then the slowest. Without an agent the analyst's own are left out.
+        """
+
+    def totals(
+        self,
+        by: Grouping,
+        start: datetime,
+        end: datetime,
+        *,
+        agents: Collection[str] = (),
+        where: Mapping[str, str] = MappingProxyType({}),
+        order: TotalsOrder = "trajectories",
+    ) -> list[Totals]:
+        """Return sums by a grouping over trajectories that ended in the range, the largest first; days by date.
+
+        Of some agents or of all but the analyst itself; `where` narrows them to one version, model, prompt, task, user
+        or outcome.
         """
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal, Self
 
 from analyzer.errors import StoreError
@@ -27,8 +28,23 @@ from analyzer.stores import (
     summaries,
     told,
     tools,
+    totals,
 )
-from analyzer.stores.base import Added, Callers, Cohort, Hit, Measure, Order, Pruned, StoreStats, UnpricedUse, Usage
+from analyzer.stores.base import (
+    Added,
+    Callers,
+    Cohort,
+    Grouping,
+    Hit,
+    Measure,
+    Order,
+    Pruned,
+    StoreStats,
+    Totals,
+    TotalsOrder,
+    UnpricedUse,
+    Usage,
+)
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads
@@ -134,6 +150,11 @@ class SqliteTrajectories:
         with self.connection.reading() as raw:
             return summaries.resolve(raw, prefix)
 
+    def holder(self, span_id: str) -> str:
+        """Return the trajectory that holds a span; all are looked through. Raises NotFoundError for none or several."""
+        with self.connection.reading() as raw:
+            return summaries.holder(raw, span_id)
+
     def summaries(
         self,
         *,
@@ -230,6 +251,20 @@ class SqliteTrajectories:
         """See `TrajectoryStore.tool_uses`."""
         with self.connection.reading() as raw:
             return tools.uses(raw, start, end, agent)
+
+    def totals(
+        self,
+        by: Grouping,
+        start: datetime,
+        end: datetime,
+        *,
+        agents: Collection[str] = (),
+        where: Mapping[str, str] = MappingProxyType({}),
+        order: TotalsOrder = "trajectories",
+    ) -> list[Totals]:
+        """See `TrajectoryStore.totals`."""
+        with self.connection.reading() as raw:
+            return totals.totals(raw, by, start, end, agents, where, order)
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """See `TrajectoryStore.changes`."""
