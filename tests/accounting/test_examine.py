@@ -10,7 +10,8 @@ import pytest
 from support.incidents import finding
 from support.spans import EPOCH, chat, root, tool, trace_id
 
-from analyzer.accounting.examine import examine, is_single, peers_of, with_extent
+from analyzer.accounting.examine import examine, is_single, with_extent
+from analyzer.accounting.peers import peers_of
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.metric import Series, Signal, Window
 from analyzer.types.report import Affected, Examined, Finding, Kind, Subject
