@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from analyzer.agent.case import LOOKBACK, CaseFile, build_case
+from analyzer.agent.case import LOOKBACK, TOKENS_MAX, CaseFile, build_case
 from analyzer.agent.facts import Fact, evidence_of, facts_of, number, short
 from analyzer.agent.investigate import Means
 from analyzer.agent.kinds import QUESTION
 from analyzer.agent.numbers import COUNT, SECONDS, TOKENS, USD, Quantity
 from analyzer.agent.rules import explain
 from analyzer.agent.session import Session, Topic
+from analyzer.agent.text import Mask, plain
 from analyzer.agent.tools.catalogue import CASE, TRAJECTORY
 from analyzer.prompts import load
 from analyzer.types.explained import Answer
@@ -44,7 +45,7 @@ def ask(
     *,
     peers: Sequence[Trajectory] = (),
     findings: Sequence[Finding] = (),
-    tokens_max: int = 12_000,
+    tokens_max: int = TOKENS_MAX,
 ) -> Answer:
     """Answer one question about a trajectory. Never raises because of what the model does."""
     topic = trajectory_topic(trajectory, means, peers=peers, findings=findings, tokens_max=tokens_max)
@@ -57,28 +58,38 @@ def trajectory_topic(
     *,
     peers: Sequence[Trajectory] = (),
     findings: Sequence[Finding] = (),
-    tokens_max: int = 12_000,
+    tokens_max: int = TOKENS_MAX,
 ) -> Topic:
     """Return a trajectory to ask about. `findings` are what the detectors say of it (loops), `peers` did well."""
-    incident = _as_incident(trajectory, peers, findings)
-    facts = _facts(incident, trajectory, peers)
-    end = max(incident.last_seen_at, incident.onset)
-    case = build_case(
-        incident,
-        trajectories=(trajectory,),
-        healthy=peers,
-        tokens_max=tokens_max,
-        mask=means.mask,
-        window=(_earlier(incident.onset, LOOKBACK), end),
-        facts=facts,
-    )
+    case = case_of(trajectory, peers=peers, findings=findings, tokens_max=tokens_max, mask=means.mask)
     return Topic(
         case=case,
         system=load("ask_system").text,
         opening=f"The mark of this case file is {case.markers.mark}.",
         tools=TRAJECTORY,
-        fallback=explain(incident, (trajectory,), peers, mask=means.mask, row=QUESTION).diagnosis,
-        by_rules=lambda _question: _by_rules(case, facts, means),
+        fallback=explain(case.incident, (trajectory,), peers, mask=means.mask, row=QUESTION).diagnosis,
+        by_rules=lambda _question: _by_rules(case, case.facts, means),
+    )
+
+
+def case_of(
+    trajectory: Trajectory,
+    *,
+    peers: Sequence[Trajectory] = (),
+    findings: Sequence[Finding] = (),
+    tokens_max: int = TOKENS_MAX,
+    mask: Mask = plain,
+) -> CaseFile:
+    """Return the case file of a question about a trajectory: what the model is shown before it asks for more."""
+    incident = _as_incident(trajectory, peers, findings)
+    return build_case(
+        incident,
+        trajectories=(trajectory,),
+        healthy=peers,
+        tokens_max=tokens_max,
+        mask=mask,
+        window=(_earlier(incident.onset, LOOKBACK), max(incident.last_seen_at, incident.onset)),
+        facts=_facts(incident, trajectory, peers),
     )
 
 
@@ -89,7 +100,7 @@ def incident_topic(
     means: Means,
     *,
     window: tuple[datetime, datetime],
-    tokens_max: int = 12_000,
+    tokens_max: int = TOKENS_MAX,
 ) -> Topic:
     """Return an incident to ask about: its case is the one that an investigation of it gets."""
     case = build_case(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from analyzer.agent.case import CaseFile, build_case
+from analyzer.agent.case import TOKENS_MAX, CaseFile, build_case
 from analyzer.agent.facts import Fact, moment, number, short
 from analyzer.agent.investigate import Means
 from analyzer.agent.numbers import COUNT, TOKENS, USD, Quantity
@@ -54,7 +54,7 @@ class Range:
     now: datetime
 
 
-def fleet_topic(span: Range, means: Means, *, agent: str | None = None, tokens_max: int = 12_000) -> Topic:
+def fleet_topic(span: Range, means: Means, *, agent: str | None = None, tokens_max: int = TOKENS_MAX) -> Topic:
     """Return the fleet, or one agent of it, to ask about. Raises StoreError."""
     incident = _as_incident(span, agent)
     agents = [agent] if agent is not None else means.store.agents(span.reach, span.end)
