@@ -77,10 +77,13 @@ class Explainer:
         return Session(topic, self.means)
 
     def about_fleet(
-        self, start: datetime, end: datetime, *, reach: datetime, now: datetime, agent: str | None
+        self, start: datetime, end: datetime, *, reach: datetime, now: datetime, agent: str | None, fixed: bool
     ) -> Session:
-        """Return a session of questions about the fleet, or about one agent of it. Raises StoreError."""
-        span = Range(start, end, min(reach, start), now)
+        """Return a session of questions about the fleet, or about one agent of it. Raises StoreError.
+
+        With `fixed` all questions are about that range; else each may name its own.
+        """
+        span = Range(start, end, min(reach, start), now, fixed)
         return Session(fleet_topic(span, self.means, agent=agent, tokens_max=self.case_tokens), self.means)
 
     def _loaded(self, trace_ids: Sequence[str], limit: int) -> list[Trajectory]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from analyzer.agent.case import CaseFile, build_case
+from analyzer.agent.case import TOKENS_MAX, build_case
 from analyzer.agent.facts import Fact, moment, number, short
 from analyzer.agent.investigate import Means
 from analyzer.agent.numbers import COUNT, TOKENS, USD, Quantity
@@ -15,7 +15,7 @@ from analyzer.agent.session import Topic
 from analyzer.agent.tables import runs_table, totals_table
 from analyzer.agent.tools.catalogue import FLEET
 from analyzer.agent.tools.past import incidents_table
-from analyzer.agent.wanted import Wanted, wanted
+from analyzer.agent.wanted import Wanted, range_in, wanted
 from analyzer.prompts import load
 from analyzer.stores.base import Totals
 from analyzer.types.explained import Answer
@@ -52,9 +52,16 @@ class Range:
     reach: datetime
     """How far back tools may look, for comparisons; not after `start`."""
     now: datetime
+    fixed: bool = True
+    """False where each question may name a range of its own, as in a session that began without one."""
+
+    def of(self, question: str) -> Range:
+        """Return the range of one question."""
+        said = None if self.fixed else range_in(question, self.now)
+        return self if said is None else replace(self, start=said[0], end=said[1])
 
 
-def fleet_topic(span: Range, means: Means, *, agent: str | None = None, tokens_max: int = 12_000) -> Topic:
+def fleet_topic(span: Range, means: Means, *, agent: str | None = None, tokens_max: int = TOKENS_MAX) -> Topic:
     """Return the fleet, or one agent of it, to ask about. Raises StoreError."""
     incident = _as_incident(span, agent)
     agents = [agent] if agent is not None else means.store.agents(span.reach, span.end)
@@ -81,19 +88,18 @@ def fleet_topic(span: Range, means: Means, *, agent: str | None = None, tokens_m
         opening=opening,
         tools=FLEET,
         fallback=explain(incident, (), (), mask=means.mask).diagnosis,
-        by_rules=_by_rules(span, means, case, agents, agent),
+        by_rules=_by_rules(span, means, agents, agent),
     )
 
 
-def _by_rules(
-    span: Range, means: Means, case: CaseFile, agents: Sequence[str], only: str | None
-) -> Callable[[str], Answer]:
+def _by_rules(span: Range, means: Means, agents: Sequence[str], only: str | None) -> Callable[[str], Answer]:
     def answer(question: str) -> Answer:
+        own = span.of(question)
         asked = wanted(question, agents)
         if only is not None:
             asked = replace(asked, agents=frozenset({only}))
-        tables = _tables(asked, span, means)
-        text = case.facts[0].text if case.facts else ""
+        tables = _tables(asked, own, means)
+        text = _facts(own, means, only, agents)[0].text
         return Answer(
             text=means.mask(text),
             claims=(),

@@ -61,6 +61,10 @@ class Means:
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], float] = time.monotonic
 
+    def meter(self, about: str) -> Meter:  # noqa: ARG002 - the same for every conversation
+        """Return a meter for one conversation; `about` is the incident's id, or a question's."""
+        return Meter(self.limits, self.price, self.clock)
+
 
 @dataclass(frozen=True, slots=True)
 class Investigation:
@@ -79,7 +83,7 @@ class Investigation:
 def investigate(incident: Incident, case: CaseFile, means: Means) -> Investigation:
     """Return the diagnosis of an incident. Never raises because of what the model does."""
     fallback = explain(incident, case.trajectories, case.healthy, mask=means.mask)
-    meter = Meter(means.limits, means.price, means.clock)
+    meter = means.meter(incident.id)
     if means.model is None:
         return Investigation(fallback.diagnosis, fallback.evidence, meter.use, ())
     name = means.model.name

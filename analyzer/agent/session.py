@@ -70,11 +70,12 @@ class Session:
 
             return judged
 
-        meter = Meter(self._left, means.price, means.clock)
+        means = replace(means, limits=self._left)
+        meter = means.meter(topic.case.incident.id)
         turns = list(self._history)
         ended = converse(
             topic.case,
-            replace(means, limits=self._left),
+            means,
             meter,
             SUBMIT_ANSWER_SPEC,
             judge,

@@ -9,6 +9,7 @@ from typing import get_args
 
 from analyzer.agent.facts import NAME_CHARS, short
 from analyzer.stores.base import Grouping, Order, Totals, TotalsOrder, TrajectoryStore
+from analyzer.stores.totals import TOTALS_MAX
 from analyzer.types.promql import quoted
 from analyzer.types.table import Cell, Column, Line, Table, Unit
 from analyzer.types.trajectory import TrajectorySummary
@@ -58,7 +59,8 @@ def totals_table(
     """Return sums by a grouping, the largest of a measure first, with each row's share of it."""
     narrowed = dict(where or {})
     found = store.totals(by, start, end, agents=agents, where=narrowed, order=order)
-    whole = found if by in OF_CALLS else store.totals("outcome", start, end, agents=agents, where=narrowed)
+    cut = len(found) >= TOTALS_MAX and by not in OF_CALLS
+    whole = store.totals("outcome", start, end, agents=agents, where=narrowed) if cut else found
     of = None if order == "p95" else sum(_amount(one, order) or 0.0 for one in whole)
     calls = by in OF_CALLS
     labels = {**({"agent": "|".join(sorted(agents))} if agents else {}), **narrowed}

@@ -60,9 +60,14 @@ class _Range:
         return start, end
 
     @property
+    def has_range(self) -> bool:
+        """Whether a flag says the range, so that no question does."""
+        return any(value is not None for value in (self.start, self.end, self.last))
+
+    @property
     def is_given(self) -> bool:
         """Whether any flag was given: they mean nothing for one trajectory."""
-        return any(value is not None for value in (self.start, self.end, self.last, self.agent))
+        return self.has_range or self.agent is not None
 
 
 @click.command("ask")
@@ -147,7 +152,8 @@ def _about(app: App, about: str, given: _Range, question: str) -> _Asked:
             there = f"; there are {', '.join(known[:8])}" if known else ""
             raise NotFoundError(f"no agent called '{given.agent}' had a run in this range{there}")
         who = f"Agent {given.agent}" if given.agent is not None else "The fleet"
-        return _Asked(about_fleet(app, start, end, now=given.now, agent=given.agent), who)
+        fixed = bool(question) or given.has_range
+        return _Asked(about_fleet(app, start, end, now=given.now, agent=given.agent, fixed=fixed), who)
     if about.startswith("inc-"):
         incident = app.incidents.incident(about)
         worst = incident.trace_ids[0] if incident.trace_ids else None

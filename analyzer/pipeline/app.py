@@ -40,9 +40,12 @@ class Explainer(Protocol):
         """Return what answers questions about an incident."""
 
     def about_fleet(
-        self, start: datetime, end: datetime, *, reach: datetime, now: datetime, agent: str | None
+        self, start: datetime, end: datetime, *, reach: datetime, now: datetime, agent: str | None, fixed: bool
     ) -> Answering:
-        """Return what answers questions about the fleet, or one agent of it, over a range."""
+        """Return what answers questions about the fleet, or one agent of it, over a range.
+
+        With `fixed` all questions are about that range; else each may name its own.
+        """
 
 
 class Delivery(Protocol):

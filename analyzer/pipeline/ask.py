@@ -58,10 +58,15 @@ def about_incident(app: App, incident: Incident) -> Questions:
     return Questions(app, lambda: app.explainer.about_incident(incident, history_start=history_start))
 
 
-def about_fleet(app: App, start: datetime, end: datetime, *, now: datetime, agent: str | None = None) -> Questions:
-    """Return the questions about what ended in [start, end), of all agents or of one."""
+def about_fleet(
+    app: App, start: datetime, end: datetime, *, now: datetime, agent: str | None = None, fixed: bool = True
+) -> Questions:
+    """Return the questions about what ended in [start, end), of all agents or of one.
+
+    Without `fixed` a later question may name another range.
+    """
     reach = end - max(app.history, timedelta(days=1))
-    return Questions(app, lambda: app.explainer.about_fleet(start, end, reach=reach, now=now, agent=agent))
+    return Questions(app, lambda: app.explainer.about_fleet(start, end, reach=reach, now=now, agent=agent, fixed=fixed))
 
 
 def ask(app: App, trace_id: str, question: str) -> Answer:

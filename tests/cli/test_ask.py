@@ -102,8 +102,10 @@ def test_a_session_from_a_pipe_answers_each_line(store: Path) -> None:
     found = document(ask(store, "worst", "--json", stdin="what happened?\n\nand then?\n"))
     assert found["schema"] == "analyzer.answers/1"
     assert [one["question"] for one in found["answers"]] == ["what happened?", "and then?"]
-    said = ask(store, "fleet", *AT, stdin="cost by tool\ncost by model\n").stdout
+    said = ask(store, "fleet", *AT, stdin="cost by model today\ncost by model yesterday\n").stdout
     assert said.count("The fleet\n=========") == 2
+    assert "Cost by model, 2026-11-20 00:00 to 12:00 UTC" in said
+    assert "Cost by model, 2026-11-19 00:00 to 2026-11-20 00:00 UTC" in said
 
 
 def test_a_session_without_a_question_ends_well(store: Path) -> None:
