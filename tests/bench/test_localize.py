@@ -68,7 +68,7 @@ def test_who_reads_the_case_file_is_right_everywhere(data: Path, capsys: pytest.
     assert "| all | always the first message | 4 | 0.0% | 0.0% | 50.0% | 100.0% |" in lines
     assert any(line.startswith("asked about 4 of 4 runs: 0.0120 USD, 0.0030 each; 1,100 tokens each") for line in lines)
     assert lines[-1] == "endings: answered 4"
-    assert not any("mistake" in json.dumps(body) for body in api.requests)
+    assert not any("mistake_" in json.dumps(body) for body in api.requests)
 
 
 def test_a_run_that_was_stopped_goes_on(data: Path, capsys: pytest.CaptureFixture[str]):
