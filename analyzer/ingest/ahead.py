@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import pickle
-import queue
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,7 +30,9 @@ from analyzer.stores.prepared import Masking, Prepared, Preparer
 SIZE_MIN = 8 << 20
 """Bytes of input from which a second process is worth its start of about half a second."""
 _QUEUE_MAX = 4
-"""Batches that wait: of at most 1,000 spans each, some 5 MB."""
+"""Batches that wait: of at most 1,000 spans each, some 5 MB from the wire."""
+_QUEUE_BYTES_MAX = 24 << 20
+"""Bytes that wait beside the first: a batch of a long conversation, which repeats its history, has 32 MB alone."""
 _STOP_S = 5.0
 
 
@@ -117,11 +119,41 @@ def read_ahead(
         process.join(_STOP_S)
 
 
+class _Waiting:
+    """What was read and not sent yet; whoever reads waits where that is too much."""
+
+    def __init__(self) -> None:
+        self._batches: deque[bytes | None] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+
+    def put(self, packed: bytes | None) -> None:
+        """Add a batch once there is room; None says that there are no more."""
+        size = len(packed or b"")
+        with self._changed:
+            self._changed.wait_for(lambda: not self._batches or self._has_room(size))
+            self._batches.append(packed)
+            self._bytes += size
+            self._changed.notify_all()
+
+    def _has_room(self, size: int) -> bool:
+        return len(self._batches) < _QUEUE_MAX and self._bytes + size <= _QUEUE_BYTES_MAX
+
+    def get(self) -> bytes | None:
+        """Take the oldest batch, when there is one."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._batches))
+            packed = self._batches.popleft()
+            self._bytes -= len(packed or b"")
+            self._changed.notify_all()
+            return packed
+
+
 def _work(pipe: Connection, order: _Order) -> None:
     """Read and send, in the other process."""
     # Ctrl-C goes to both; the one that stores decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    waiting: queue.Queue[bytes | None] = queue.Queue(_QUEUE_MAX)
+    waiting = _Waiting()
     unwanted = threading.Event()
     sender = threading.Thread(target=_send, args=(pipe, waiting, unwanted), daemon=True)
     sender.start()
@@ -143,7 +175,7 @@ def _work(pipe: Connection, order: _Order) -> None:
     sender.join()
 
 
-def _send(pipe: Connection, waiting: queue.Queue[bytes | None], unwanted: threading.Event) -> None:
+def _send(pipe: Connection, waiting: _Waiting, unwanted: threading.Event) -> None:
     """Send what waits, while the next is read; once nobody takes it, pass over it so that the reader can end."""
     while (packed := waiting.get()) is not None:
         if not unwanted.is_set():

@@ -77,3 +77,5 @@ class App:
     investigations_max: int
     gaps: Callable[[], tuple[Gap, ...]] = tuple
     """What other rooms could not do, collected while they worked: an own trace that could not be kept, say."""
+    has_tool_rule: Callable[[str], bool] | None = None
+    """Whether the settings say what a tool costs; None where they say it of none."""

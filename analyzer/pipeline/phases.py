@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from analyzer.accounting.examine import examine, is_single, with_extent
@@ -17,6 +18,8 @@ from analyzer.triage.trust import distrusted, one_lower
 from analyzer.types.metric import Window
 from analyzer.types.report import Examined, Finding, Gap, Incident, Kind, Severity
 
+TOOLS_NAMED_MAX = 5
+
 
 def reach_of(app: App, at: datetime) -> Reach:
     """Return how far a run at a moment looks."""
@@ -25,7 +28,25 @@ def reach_of(app: App, at: datetime) -> Reach:
 
 def collected(app: App, at: datetime) -> Window:
     """Load what a run at a moment looks at. Raises StoreError."""
-    return collect(app.trajectories, app.metrics, app.queries, reach_of(app, at))
+    window = collect(app.trajectories, app.metrics, app.queries, reach_of(app, at))
+    return replace(window, gaps=(*window.gaps, *_tool_gaps(app, window)))
+
+
+def _tool_gaps(app: App, window: Window) -> list[Gap]:
+    """Return a Gap where calls have no cost though a rule says what their tool costs.
+
+    Without a rule a tool costs nothing that anyone told, and nothing is missing.
+    """
+    if app.has_tool_rule is None:
+        return []
+    unpriced = app.trajectories.unpriced_tools(window.start, window.end)
+    missed = [f"{tool} ({calls:,} calls)" for tool, calls in unpriced if app.has_tool_rule(tool)]
+    if not missed:
+        return []
+    more = f" and {len(missed) - TOOLS_NAMED_MAX} more" if len(missed) > TOOLS_NAMED_MAX else ""
+    why = f"the rule of {', '.join(missed[:TOOLS_NAMED_MAX])}{more} could not be followed, or is newer than the calls"
+    hint = "check unit_attribute and unit_path under [tool_costs] in analyzer.toml (docs/prices.md)"
+    return [Gap("cost of tools", why, hint)]
 
 
 def detected(app: App, window: Window) -> tuple[list[Finding], list[Gap]]:

@@ -23,6 +23,8 @@ WIDTH = 120
 WIDTH_MIN = 60
 _STRETCH_LINES_MAX = 12
 """Lines of one differing stretch; `traces show` has them all."""
+ID_SHOWN = 12
+"""A beginning of the id is enough for every command, and a whole one leaves no room for the rest."""
 _STRETCHES_MAX = 100
 """Runs of 10,000 steps that part again and again would fill a thousand screens."""
 _REPLACED_MAX = 5
@@ -41,7 +43,7 @@ class Walk:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """One step on one line; what is None is not the matter."""
+    """One step on one line; a text that is None is shown from its beginning."""
 
     step: Step
     arguments: str | None = None
@@ -127,7 +129,7 @@ def _summary(letter: str, summary: TrajectorySummary) -> str:
         count(summary.errors, "error"),
         f"outcome {summary.outcome.value}",
     ]
-    return f"{letter}  {summary.trace_id}  {' · '.join(facts)}"
+    return f"{letter}  {summary.trace_id[:ID_SHOWN]}  {' · '.join(facts)}"
 
 
 def _verdict(compared: Comparison) -> list[str]:
@@ -197,15 +199,17 @@ def _opening(step: Step, call: Step | None) -> str:
 
 
 def _beside(pair: Pair, compared: Comparison) -> tuple[_Shown, _Shown]:
-    """Return both steps of a pair, each text that differs cut around the first difference."""
+    """Return both steps of a pair, what differs first (arguments, else results) cut around the difference."""
     a, b = pair.a, pair.b
     assert a is not None  # noqa: S101 - asked of pairs alone
     assert b is not None  # noqa: S101
     if a.operation is not Operation.TOOL:
         return _Shown(a), _Shown(b)
-    arguments = around(of_arguments(a.input), of_arguments(b.input), compared.alike, _ARGUMENTS_COLUMNS)
-    results = around(of_text(a.output), of_text(b.output), compared.alike, _RESULT_COLUMNS)
-    return _Shown(a, arguments[0], results[0]), _Shown(b, arguments[1], results[1])
+    if pair.match is Match.OTHER_ARGUMENTS:
+        texts = around(of_arguments(a.input), of_arguments(b.input), compared.alike, _ARGUMENTS_COLUMNS)
+        return _Shown(a, arguments=texts[0]), _Shown(b, arguments=texts[1])
+    texts = around(of_text(a.output), of_text(b.output), compared.alike, _RESULT_COLUMNS)
+    return _Shown(a, result=texts[0]), _Shown(b, result=texts[1])
 
 
 def _shared_lines(group: Sequence[Pair]) -> list[str]:

@@ -270,6 +270,9 @@ class TrajectoryStore(Protocol):
     def unpriced(self, start: datetime, end: datetime) -> list[UnpricedUse]:
         """Return who used models without a known price, by trajectories that ended in the range, most calls first."""
 
+    def unpriced_tools(self, start: datetime | None = None, end: datetime | None = None) -> list[tuple[str, int]]:
+        """Return the tools with calls in the range that have no cost, and these calls, most first."""
+
     def worst_callers(
         self, agent: str, tool: str, start: datetime, end: datetime, *, by: Literal["seconds", "cost"], limit: int
     ) -> list[str]:

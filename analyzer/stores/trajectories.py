@@ -296,10 +296,10 @@ class SqliteTrajectories:
         with self.connection.reading() as raw:
             return aggregates.unpriced_models(raw)
 
-    def unpriced_tools(self) -> list[tuple[str, int]]:
-        """Return the tools with calls that have no cost, and these calls, most first."""
+    def unpriced_tools(self, start: datetime | None = None, end: datetime | None = None) -> list[tuple[str, int]]:
+        """See `TrajectoryStore.unpriced_tools`."""
         with self.connection.reading() as raw:
-            return aggregates.unpriced_tools(raw)
+            return aggregates.unpriced_tools(raw, start, end)
 
     def search(
         self, text: str, *, trace_ids: Sequence[str] = (), agent: str | None = None, limit: int = 20

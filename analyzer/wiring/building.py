@@ -17,6 +17,7 @@ from analyzer.agent.limits import Limits
 from analyzer.config import Settings
 from analyzer.errors import DeliveryError
 from analyzer.ingest.pricing import Pricer
+from analyzer.ingest.toolcosts import ToolCosts
 from analyzer.metrics.base import MetricSource
 from analyzer.metrics.evidence import value_of
 from analyzer.notify.base import Route
@@ -77,6 +78,7 @@ def build(
             budget_usd=settings.budget_usd,
             investigations_max=settings.investigations_max,
             gaps=lambda: (*there.gaps, *failures),
+            has_tool_rule=_tool_rule(settings),
         )
 
 
@@ -110,7 +112,12 @@ def build_reader(settings: Settings) -> Iterator[App]:
             budget_usd=0.0,
             investigations_max=0,
             gaps=lambda: there.gaps,
+            has_tool_rule=_tool_rule(settings),
         )
+
+
+def _tool_rule(settings: Settings) -> Callable[[str], bool] | None:
+    return ToolCosts(settings.tool_costs).covers if settings.tool_costs else None
 
 
 def _document(report: Report) -> str:

@@ -271,3 +271,32 @@ def test_ten_thousand_steps_are_paired_whole():
     pairs = compare(a.steps * 2, b.steps * 2).pairs
     assert sum(pair.a is not None for pair in pairs) == sum(pair.b is not None for pair in pairs) == 10_000
     assert sum(pair.is_shared for pair in pairs) > 3000
+
+
+def test_view_is_exactly_this():
+    """A comparison reads as both runs, where they part and why, then what they share, do otherwise, and do alone."""
+    refund = ("refund", '{"order_id": 4712}', "done")
+    a = run(1, LOOK, ("query", '{"top": 10}', "10 rows"), ("pay", '{"order_id": 4711}', "paid"), *[LOOK] * 3, ANSWER)
+    b = run(2, LOST, ("query", '{"top": 1000}', "1000 rows"), ("pay", '{"order_id": 4712}', "paid"), refund, ANSWER)
+    assert diff_view(a, b) == (
+        "A  000000000000  shop claude-sonnet-5-5 · 13 steps · 840 tokens · $0.0028 · 0 errors · outcome success\n"
+        "B  000000000000  shop claude-sonnet-5-5 · 9 steps · 600 tokens · $0.002 · 0 errors · outcome success\n"
+        "\n"
+        "They take the same 2 steps, then part:\n"
+        '  A  step 4  query  {"top": 10}  -> 10 rows\n'
+        '  B  step 4  query  {"top": 1000}  -> 1000 rows\n'
+        "Before that, the same call came back with something else:\n"
+        '  A  step 2  lookup  {"order": "A-1", "full": true}  -> shipped\n'
+        '  B  step 2  lookup  {"order": "A-1", "full": true}  -> not found\n'
+        "\n"
+        "=  steps 1-2 of A, steps 1-2 of B: 2 steps shared, 1 result differs\n"
+        "~  steps 3-4 of A, steps 3-4 of B: 1 call with other arguments:\n"
+        '     A  step 4  query  {"top": 10}  -> 10 rows\n'
+        '     B  step 4  query  {"top": 1000}  -> 1000 rows\n'
+        "=  steps 5-6 of A, steps 5-6 of B: 2 steps shared\n"
+        "A  steps 7-12, 6 steps that the other has not:\n"
+        '     steps 8-12: x3, same result: lookup  {"order": "A-1", "full": true}  -> shipped\n'
+        "B  steps 7-8, 2 steps that the other has not:\n"
+        '     step 8  refund  {"order_id": 4712}  -> done\n'
+        "~  step 13 of A, step 9 of B: 1 step in other words\n"
+    )
