@@ -96,7 +96,7 @@ def with_extent(finding: Finding, window: Window) -> Finding:
 def near(finding: Finding, seen: Sequence[Change], searched: Searched) -> tuple[Change, ...]:
     """Return what became different for the agent near the onset, what is borne out first, then the nearest."""
     if finding.began is not None:
-        return rank_changes(seen, finding.began, finding.began, finding.began, searched.places)
+        return rank_changes(seen, finding.onset_low, finding.began, finding.began, searched.places)
     return rank_changes(seen, finding.onset_low, finding.onset, finding.onset_high, searched.places)
 
 
