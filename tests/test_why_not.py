@@ -144,6 +144,24 @@ def test_an_agent_that_is_dismissed_or_switched_off(store: Path, tmp_path: Path)
     assert (tokens["gate"], tokens["why"], tokens["found"]) == ("off", off, None)
 
 
+def test_a_rise_that_loses_too_little_says_so(store: Path, tmp_path: Path) -> None:
+    """It is no dropped finding: it is an incident of low severity, with what it loses and the least that counts."""
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(store.read_bytes())
+    with closing(sqlite3.connect(copy)) as raw:
+        raw.execute("DELETE FROM incidents")
+        raw.execute("DELETE FROM reports")
+        raw.commit()
+    settings = tmp_path / "analyzer.toml"
+    settings.write_text('[floors."support-triage"]\nusd_per_day = 50\n')
+    cost = readings(why(copy, "support-triage", "--json", ANALYZER_CONFIG=str(settings)))["cost", None]
+    lost = "; low by itself, for it loses $8.10 a day and the least that counts is $50.00"
+    assert cost["found"]["said"].endswith(f", not filed yet{lost}")
+    ended = analyzer("run", "--store", str(copy), "--at", AT, "--json", env={"ANALYZER_CONFIG": str(settings)})
+    [one] = [one for one in json.loads(ended.stdout)["incidents"] if one["subject"]["agent"] == "support-triage"]
+    assert (one["kind"], one["severity"]) == ("cost", "low")
+
+
 @pytest.mark.parametrize("columns", [50, 80])
 def test_it_fits_the_terminal(store: Path, columns: int) -> None:
     """On a terminal no line is longer than it is wide, and every detector is named with its reason."""

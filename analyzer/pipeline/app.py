@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -11,6 +11,7 @@ from analyzer.detectors.base import Detector
 from analyzer.metrics.base import MetricSource
 from analyzer.stores.base import IncidentStore, TrajectoryStore
 from analyzer.types.explained import Answer, Explained
+from analyzer.types.floor import Floor
 from analyzer.types.report import Finding, Gap, Incident, Report
 from analyzer.types.watch import Watch
 
@@ -75,6 +76,8 @@ class App:
     history: timedelta
     budget_usd: float
     investigations_max: int
+    floors: Mapping[str, Floor] = field(default_factory=dict)
+    """What a loss must come to before its ratio counts, by agent."""
     gaps: Callable[[], tuple[Gap, ...]] = tuple
     """What other rooms could not do, collected while they worked: an own trace that could not be kept, say."""
     has_tool_rule: Callable[[str], bool] | None = None

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from analyzer.accounting.examine import examine, is_single, with_extent
 from analyzer.accounting.fleetwide import with_causes
 from analyzer.accounting.severity import severity
+from analyzer.accounting.stakes import Stakes, stakes_of
 from analyzer.detectors.loop import dated
 from analyzer.metrics.evidence import evaluated
 from analyzer.metrics.window import Reach, before, collect
@@ -93,17 +94,23 @@ def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Exam
     return with_causes(known, window)
 
 
-def triaged(app: App, known: Sequence[Examined], window: Window, blind_spots: Sequence[Gap]) -> tuple[Incident, ...]:
-    """Return the incidents as this run leaves them. What comes from too few trajectories is none."""
+def triaged(
+    app: App, known: Sequence[Examined], window: Window, blind_spots: Sequence[Gap], stakes: Stakes | None = None
+) -> tuple[Incident, ...]:
+    """Return the incidents as this run leaves them. What comes from too few trajectories is none.
+
+    `stakes` are those of the whole fleet, where the window is not.
+    """
     previous = app.incidents.incidents()
     seen = {series.subject.agent for series in window.series}
     # What could not be looked at has not recovered: a failed detector blinds it to every agent.
     watched = {finding.subject.agent for one in previous for finding in one.findings if finding.subject.agent}
     blind = watched if blind_spots else watched - seen
+    worth = stakes or stakes_of(window, app.floors)
     doubtful = distrusted(previous)
 
     def judged(finding: Finding, last: Severity | None) -> Severity:
-        grade = severity(finding, _hours(finding, window.end), last)
+        grade = severity(finding, hours_of(finding, window.end), last, worth)
         return one_lower(grade) if finding.detector in doubtful else grade
 
     return triage(
@@ -116,6 +123,6 @@ def triaged(app: App, known: Sequence[Examined], window: Window, blind_spots: Se
     )
 
 
-def _hours(finding: Finding, at: datetime) -> float:
+def hours_of(finding: Finding, at: datetime) -> float:
     """Return how long it has gone on, or went on."""
     return ((finding.recovered or at) - finding.onset) / timedelta(hours=1)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from analyzer.accounting.examine import is_single
+from analyzer.accounting.stakes import Stakes, stakes_of
 from analyzer.detectors.base import Detector
 from analyzer.errors import NotFoundError, UsageError
 from analyzer.pipeline.app import App
-from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
-from analyzer.render.numbers import figure, moment
+from analyzer.pipeline.phases import collected, detected, examined, hours_of, triaged, with_beginnings
+from analyzer.render.numbers import figure, moment, money, number
 from analyzer.triage.rules import key_of, keys_of
 from analyzer.types.metric import Window
 from analyzer.types.reading import Fate, Gate, Reading, Standing, WhyNot
@@ -45,16 +46,35 @@ def why_not(app: App, agent: str, at: datetime, *, kind: Kind | None = None) -> 
         window = fleet
         findings, blind_spots = with_beginnings(app, *detected(app, window), at)
         known = examined(app, findings, window)
-    incidents = triaged(app, known, window, blind_spots)
+    stakes = stakes_of(fleet, app.floors)
+    incidents = triaged(app, known, window, blind_spots, stakes)
     latest = app.trajectories.summaries(agent=agent, end=at, limit=1)
     ended_ns = latest[0].end_ns if latest else None
+    told = {id(one.finding): _trivial(stakes, one.finding, at) for one in known}
     return WhyNot(
         agent=agent,
         at=at,
         last_seen=None if ended_ns is None else datetime.fromtimestamp(ended_ns / 1e9, UTC),
-        standings=tuple(_standing(one, known, incidents, app.incidents.incidents()) for one in readings),
+        standings=tuple(
+            _with_loss(_standing(one, known, incidents, app.incidents.incidents()), told) for one in readings
+        ),
         gaps=(*fleet.gaps, *blind_spots, *app.gaps()),
     )
+
+
+def _trivial(stakes: Stakes, finding: Finding, at: datetime) -> str:
+    """Say that what a finding loses is too little for its ratio to count; "" where it does."""
+    loss = stakes.loss(finding, hours_of(finding, at))
+    if loss is None or not loss.is_trivial:
+        return ""
+    lost, floor = (
+        money(one) if loss.unit == "USD" else f"{number(one)} {loss.unit}" for one in (loss.amount, loss.floor)
+    )
+    return f"; low by itself, for it loses {lost} a day and the least that counts is {floor}"
+
+
+def _with_loss(standing: Standing, told: Mapping[int, str]) -> Standing:
+    return replace(standing, said=standing.said + told.get(id(standing.finding), ""))
 
 
 def _check_known(app: App, agent: str, fleet: Window, at: datetime) -> None:
