@@ -88,7 +88,7 @@ def pass_over(folder: Path, *extra: str, **env: str) -> Ended:
 
 
 def ask(folder: Path, *extra: str, **env: str) -> Ended:
-    """Ask about the worst trajectory of the loop."""
+    """Ask about the loop."""
     return analyzer(
         "ask", the_loop(folder)["id"], QUESTION, "--store", str(folder / "store.db"), "--json", *extra, env=env
     )
@@ -258,9 +258,42 @@ def test_a_question_is_played_back_and_a_changed_prompt_is_told(walked: Path, tm
     assert json.loads(changed.stdout)["answer"] == two["answer"]
     told = changed.stderr.splitlines()
     assert [line.partition(": 'Earlier words.' became ")[0] for line in told] == [
-        f"replay: request {number} about question-{one['trace_id']} differs from the recording at system"
-        for number in (1, 2)
+        f"replay: request {number} about {one['incident_id']} differs from the recording at system" for number in (1, 2)
     ]
+
+
+def test_questions_about_the_fleet_are_paid_logged_and_played_back(walked: Path, tmp_path: Path) -> None:
+    """A session from a pipe: each call has its reservation and its entries, and a recording gives it again."""
+    copy = tmp_path / "store.db"
+    copy.write_bytes((walked / "store.db").read_bytes())
+    command = ("ask", "fleet", "--at", NOW.isoformat(), "--last", "1d", "--store", str(copy), "--json")
+    tape = str(tmp_path / "fleet.jsonl")
+
+    def answers(_request: dict[str, Any]) -> Wire:
+        return calls(("submit_answer", {"summary": "One agent.", "claims": []}))
+
+    asked = b"how many agents?\nwhich costs most?\n"
+    before = len(rows(tmp_path, "spending"))
+    with messages_api([answers, answers]) as api:
+        first = analyzer(*command, "--record", tape, env=key(api.url), stdin=asked)
+    assert first.code == 0, first.stderr
+    spent = rows(tmp_path, "spending")[before:]
+    assert [(row[4], row[8] is not None) for row in spent] == [("question-fleet", True)] * 2
+    run = json.loads(first.stdout)["answers"][0]["run"]["trace_id"]
+    entries = [json.loads(row[2]) for row in rows(tmp_path, "audit")]
+    assert [(one["action"], one["about"]) for one in entries if one["run"] == run] == [
+        (action, "question-fleet") for action in ("model.request", "model.reply", "question.answered")
+    ] * 2
+    kept = rows(tmp_path, "spending", "audit", "trajectories")
+    again = analyzer(*command, "--replay", tape, stdin=asked)
+    assert (again.code, again.stderr) == (0, "")
+    one, two = (json.loads(ended.stdout)["answers"] for ended in (first, again))
+    assert [(given["by"], given["ending"]) for given in two] == [("claude-sonnet-5-5", "answered")] * 2
+    for recorded, played in zip(one, two, strict=True):
+        assert {name: recorded[name] for name in played if name != "run"} == {
+            name: value for name, value in played.items() if name != "run"
+        }
+    assert rows(tmp_path, "spending", "audit", "trajectories") == kept
 
 
 def test_record_and_replay_say_what_they_cannot_do(walked: Path, tmp_path: Path) -> None:
@@ -294,7 +327,7 @@ def test_a_question_killed_in_the_middle_of_a_call_is_paid_and_in_the_log(walked
         assert api.requests
     [unsettled] = [row for row in rows(tmp_path, "spending") if row[8] is None]
     # A row: table, id, day, run, about, at, most tokens, most USD, tokens, USD. The reply alone may have 6,000.
-    assert unsettled[4] == f"question-{the_loop(walked)['trace_ids'][0]}"
+    assert unsettled[4] == the_loop(walked)["id"]
     assert unsettled[6] > 6_000
     assert unsettled[7] > 0
     last = json.loads(rows(tmp_path, "audit")[-1][2])

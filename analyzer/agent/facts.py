@@ -36,6 +36,8 @@ class Fact:
     evidence: tuple[str, ...] = ()
     """Ids of the filed evidence behind it."""
     times: frozenset[datetime] = frozenset()
+    basis: MetricEvidence | None = None
+    """Evidence that is filed with the first claim that cites the fact: of a row of a table, what was computed."""
 
 
 def number(value: float) -> str:
@@ -282,9 +284,10 @@ def _trajectory(summary: TrajectorySummary, role: str) -> Fact:
         f"Trajectory {summary.trace_id} ({role}): agent {short(summary.agent)}, "
         f"version {short(summary.version or 'unknown')}, model {short(summary.model or 'unknown')}, "
         f"outcome {summary.outcome.value}, {summary.steps} steps ({summary.inferences} inferences, "
-        f"{summary.tool_calls} by tools), errors: {summary.errors}, retries: {summary.retries}, "
-        f"{summary.input_tokens} input and {summary.output_tokens} output tokens"
+        f"{summary.tool_calls} by tools), errors: {summary.errors}, retries: {summary.retries}"
     )
+    # A log without usage has no tokens; that it used none would be a fact, and false.
+    text += f", {summary.input_tokens} input and {summary.output_tokens} output tokens" if summary.tokens else ""
     if summary.duration_s is not None:
         text += f", {number(summary.duration_s)} s"
         known.add(Quantity(summary.duration_s, SECONDS))

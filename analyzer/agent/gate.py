@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from analyzer.agent.answer import CLAIM_CHARS, QUOTE_CHARS, TEXT_CHARS, Draft, DraftClaim, FactRef, MetricValue, Quote
 from analyzer.agent.case import CaseFile
-from analyzer.agent.facts import evidence_of
+from analyzer.agent.facts import Fact, evidence_of
 from analyzer.agent.numbers import COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Known, Quantity, quantities_in, unproven
 from analyzer.agent.promql import objection
 from analyzer.agent.shown import Shown
@@ -100,8 +100,13 @@ class Gate:
         mask: Mask,
         *,
         metered: bool = True,
+        found: Callable[[], Sequence[Fact]] = tuple,
     ) -> None:
-        """`metered`: there is a Prometheus that answers, so that a query is a check which a reader can run."""
+        """`metered`: there is a Prometheus that answers, so that a query is a check which a reader can run.
+
+        `found` gives the facts that tools have computed since the case file was made. Each proves numbers only of
+        what cites it: a table of a hundred numbers, all known at once, would bear out almost any.
+        """
         self._case = case
         self._shown = shown
         self._lookup = lookup
@@ -110,6 +115,7 @@ class Gate:
         self._metered = metered
         self._filed = {entry.id: entry for entry in evidence_of(case.incident)}
         self._facts = {fact.id: fact for fact in case.facts}
+        self._found = found
         self._steps = {
             one.summary.trace_id: {step.span_id: step for step in one.steps}
             for one in (*case.trajectories, *case.healthy)
@@ -121,17 +127,19 @@ class Gate:
         ids = _Ids(set(self._filed), {})
         claims: list[Claim] = []
         struck: list[Struck] = []
+        cited: set[Fact] = set()
         quoted = decisive = False
         for one in draft.claims:
             try:
-                claim, from_span = self._claim(one, ids)
+                claim, from_span, rows = self._claim(one, ids)
             except _StruckError as reason:
                 struck.append(Struck(one.text, str(reason)))
                 continue
             claims.append(claim)
+            cited |= rows
             quoted = quoted or from_span
             decisive = decisive or (from_span and one.decisive)
-        known = self._known(ids)
+        known = self._known(ids, cited)
         summary = self._prose(draft.summary, known, bool(claims), struck, "summary")
         cause = self._prose(draft.cause, known, bool(claims), struck, "cause")
         used = {name for claim in claims for name in claim.evidence}
@@ -163,12 +171,13 @@ class Gate:
         new = tuple(replace(entry, id=name) for entry, name in ids.new.items() if name in used)
         return Gated(diagnosis, new, tuple(struck))
 
-    def _claim(self, claim: DraftClaim, ids: _Ids) -> tuple[Claim, bool]:
+    def _claim(self, claim: DraftClaim, ids: _Ids) -> tuple[Claim, bool, set[Fact]]:
         if not claim.evidence:
             raise _StruckError("it has no evidence")
         names: list[str] = []
         quantities: set[Quantity] = set()
         texts: list[str] = []
+        rows: set[Fact] = set()
         from_span = False
         for entry in claim.evidence:
             if isinstance(entry, Quote):
@@ -185,13 +194,13 @@ class Gate:
                 names.append(ids.of(metric))
                 quantities |= _any_unit(metric.value)
             else:
-                names += self._fact(entry)
+                names += self._fact(entry, ids, rows)
         if not names:
             raise _StruckError("it rests on facts without filed evidence; add a quote or a metric")
-        known = self._known(ids).with_more(quantities)
+        known = self._known(ids, rows).with_more(quantities)
         self._text_holds(claim.text, known, texts)
         text = self._mask(defuse(claim.text, CLAIM_CHARS))
-        return Claim(text, tuple(dict.fromkeys(names))), from_span
+        return Claim(text, tuple(dict.fromkeys(names))), from_span, rows
 
     def _quote(self, entry: Quote) -> tuple[Span, str]:
         if entry.field not in TEXT_FIELDS:
@@ -232,18 +241,21 @@ class Gate:
             raise _StruckError(f"the query gives {value:.6g}, not {entry.value:.6g}")
         return replace(evidence, value=value)
 
-    def _fact(self, entry: FactRef) -> list[str]:
+    def _fact(self, entry: FactRef, ids: _Ids, rows: set[Fact]) -> list[str]:
         if entry.id in self._filed:
             return [entry.id]
-        fact = self._facts.get(entry.id)
+        fact = self._facts.get(entry.id) or next((one for one in self._found() if one.id == entry.id), None)
         if fact is None:
             raise _StruckError(f"there is no fact or evidence {entry.id!r}")
+        if fact.basis is not None:
+            rows.add(fact)
+            return [ids.of(fact.basis)]
         return [name for name in fact.evidence if name in self._filed][:3]
 
-    def _known(self, ids: _Ids) -> Known:
+    def _known(self, ids: _Ids, rows: set[Fact]) -> Known:
         quantities: set[Quantity] = set()
         times: set[datetime] = set()
-        for fact in self._case.facts:
+        for fact in (*self._case.facts, *rows):
             quantities |= fact.quantities
             times |= fact.times
         for entry in (*self._filed.values(), *ids.new):

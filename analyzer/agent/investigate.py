@@ -6,7 +6,7 @@ This module and `ask` are what the pipeline calls; `Means` is everything they ne
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,16 +17,17 @@ from analyzer.agent.investigator import Conversation, Investigator, Judge, Judge
 from analyzer.agent.limits import Limits, Meter, Price
 from analyzer.agent.model import Model, ToolSpec, Turn
 from analyzer.agent.rules import ENDINGS, explain
-from analyzer.agent.shown import Shown
 from analyzer.agent.text import Mask, defuse, plain
 from analyzer.agent.toolbox import Toolbox
 from analyzer.agent.tools import SUBMIT_DIAGNOSIS_SPEC
+from analyzer.agent.tools.base import Tool
+from analyzer.agent.tools.catalogue import CASE
 from analyzer.metrics.base import MetricSource
 from analyzer.prompts import load
 from analyzer.stores.base import TrajectoryStore
 from analyzer.types.audit import Journal, Unwritten
-from analyzer.types.report import Diagnosis, Ending, Evidence, Incident, MetricEvidence, ModelUse
-from analyzer.types.spending import Purse, Unlimited
+from analyzer.types.report import Diagnosis, Ending, Evidence, Incident, MetricEvidence
+from analyzer.types.spending import ModelUse, Purse, Unlimited
 from analyzer.types.trace import Operation, Tokens
 from analyzer.types.watch import Unwatched, Watch
 
@@ -56,6 +57,8 @@ class Means:
     price: Price = unpriced
     mask: Mask = plain
     """Laid over everything that goes to the model and everything that comes back."""
+    past: Callable[[], Sequence[Incident]] = tuple
+    """Gives the incidents that were filed, for "have we seen this before?"."""
     watch: Watch = field(default_factory=Unwatched)
     limits: Limits = field(default_factory=Limits)
     purse: Purse = field(default_factory=Unlimited)
@@ -65,7 +68,7 @@ class Means:
     clock: Callable[[], float] = time.monotonic
 
     def meter(self, about: str) -> Meter:
-        """Return a meter for one conversation."""
+        """Return a meter for one conversation; `about` is the incident's id, or a question's."""
         return Meter(self.limits, self.price, self.clock, purse=self.purse, about=about)
 
 
@@ -124,6 +127,21 @@ def investigate(incident: Incident, case: CaseFile, means: Means) -> Investigati
     return Investigation(spoken.diagnosis, spoken.evidence, meter.use, ended.history, ended.struck)
 
 
+def toolbox_of(case: CaseFile, means: Means, tools: Sequence[Tool] = CASE) -> Toolbox:
+    """Return the tools over a case, with a record of their own of what was shown."""
+    return Toolbox(
+        case,
+        case.shown.copy(),
+        store=means.store,
+        metrics=means.metrics,
+        mask=means.mask,
+        watch=means.watch,
+        parallel=means.limits.parallel_tools,
+        past=means.past,
+        tools=tools,
+    )
+
+
 def converse(
     case: CaseFile,
     means: Means,
@@ -132,24 +150,22 @@ def converse(
     judge: Callable[[Gate], Judge],
     system: str,
     opening: tuple[str, ...],
+    *,
+    toolbox: Toolbox | None = None,
+    history: list[Turn] | None = None,
 ) -> Conversation:
-    """Run the loop over a case with its own record of what was shown. Never raises because of what the model does."""
+    """Run the loop over a case with its own record of what was shown. Never raises because of what the model does.
+
+    A later question of a session comes with the session's `toolbox` and `history`; the history grows in place.
+    """
     assert means.model is not None  # noqa: S101 - both callers have asked; this tells the type checker
-    shown: Shown = case.shown.copy()
-    toolbox = Toolbox(
-        case,
-        shown,
-        store=means.store,
-        metrics=means.metrics,
-        mask=means.mask,
-        watch=means.watch,
-        parallel=means.limits.parallel_tools,
-    )
+    box = toolbox if toolbox is not None else toolbox_of(case, means)
     metered = means.metrics is not None
-    gate = Gate(case, shown, toolbox.lookup, means.recompute, means.mask, metered=metered)
+    gate = Gate(case, box.desk.shown, box.lookup, means.recompute, means.mask, metered=metered, found=lambda: box.facts)
+    turns = history if history is not None else []
     investigator = Investigator(
         means.model,
-        toolbox,
+        box,
         submit,
         judge(gate),
         means.limits,
@@ -158,6 +174,8 @@ def converse(
         means.mask,
         journal=means.journal,
         about=case.incident.id,
+        history=turns,
+        logged=len(turns),
     )
     with means.watch.span("investigate", Operation.AGENT, agent="analyzer", model=means.model.name) as mark:
         try:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from analyzer.agent.model import ModelReply, ModelRequest, Text, ToolCall, ToolReturn
 from analyzer.agent.text import estimate_tokens
-from analyzer.types.report import Ending, ModelUse
-from analyzer.types.spending import NOTHING, Amount, Exhausted, Purse, Scope, Unlimited
+from analyzer.types.report import Ending
+from analyzer.types.spending import NOTHING, Amount, Exhausted, ModelUse, Purse, Scope, Unlimited
 from analyzer.types.trace import Tokens
 
 Price = Callable[[Tokens], float | None]

@@ -56,6 +56,11 @@ class Shown:
         with self._lock:
             return frozenset(self._stretches)
 
+    def stretches(self, trace_id: str) -> tuple[str, ...]:
+        """Return the stretches of a trajectory that were shown, in no particular order."""
+        with self._lock:
+            return tuple(text for place, held in self._stretches.items() if place[0] == trace_id for text in held)
+
     def copy(self) -> Shown:
         """Return an independent copy: each investigation of a case adds to its own."""
         other = Shown()

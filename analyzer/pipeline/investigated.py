@@ -10,9 +10,9 @@ from analyzer.pipeline.app import App
 from analyzer.triage import as_of
 from analyzer.types.basis import facts_of, joined, new_facts
 from analyzer.types.explained import Explained
-from analyzer.types.report import Diagnosis, Ending, Gap, Incident, ModelUse, State
+from analyzer.types.report import ACTIVE, Diagnosis, Ending, Gap, Incident, State
+from analyzer.types.spending import ModelUse
 
-_ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
 _NOT_ASKED = frozenset({Ending.OFF, Ending.UNAVAILABLE})
 """Endings after which a later run asks again: nobody was there, so that nothing was answered."""
 _LIMITED = frozenset({Ending.USD, Ending.TOKENS})
@@ -31,7 +31,7 @@ def investigated(app: App, incidents: Sequence[Incident], at: datetime) -> tuple
     asked = 0
     for incident in incidents:
         known = before.get(incident.id)
-        asks = asked < app.investigations_max and incident.state in _ACTIVE and _is_open_question(incident, known)
+        asks = asked < app.investigations_max and incident.state in ACTIVE and _is_open_question(incident, known)
         if incident.state is State.DISMISSED or (incident.diagnosis is not None and not asks):
             done.append(incident)
             continue
@@ -88,7 +88,7 @@ def _is_open_question(incident: Incident, known: Incident | None) -> bool:
     It is new or back; or there was no model to be reached, or no budget for a single call; or there are new facts. One
     that refused, or used up its limits, is not asked the same again: each run would spend the same for the same.
     """
-    if known is None or known.state not in _ACTIVE or known.diagnosis is None:
+    if known is None or known.state not in ACTIVE or known.diagnosis is None:
         return True
     asked = _asked_about(known)
     return not asked or bool(new_facts(incident, asked))
@@ -107,7 +107,7 @@ def _answered(incident: Incident, known: Incident | None, explained: Explained, 
     """Return an incident after a model was asked about it."""
     diagnosis = explained.diagnosis
     was_asked = diagnosis.ending not in _NOT_ASKED and (explained.use.calls or diagnosis.ending not in _LIMITED)
-    earlier = _asked_about(known) if known is not None and known.state in _ACTIVE else ()
+    earlier = _asked_about(known) if known is not None and known.state in ACTIVE else ()
     basis = joined(earlier, incident) if was_asked else earlier
     if diagnosis.by_rules and incident.diagnosis is not None:
         # A model's older explanation says more than rules do; why there is no newer one is said beside it.
@@ -123,7 +123,7 @@ def _with(incident: Incident, explained: Explained, diagnosis: Diagnosis, at: da
 
 def _with_earlier_ending(diagnosis: Diagnosis, known: Incident | None) -> Diagnosis:
     """Return an explanation by rules that still says how the model failed when it was asked about this incident."""
-    earlier = known.diagnosis if known is not None and known.state in _ACTIVE else None
+    earlier = known.diagnosis if known is not None and known.state in ACTIVE else None
     if earlier is None or earlier.ending in {Ending.OFF, Ending.ANSWERED}:
         return diagnosis
     return replace(

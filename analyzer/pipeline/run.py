@@ -1,4 +1,4 @@
-"""`run`: one pass, from what is stored to what is sent; and `ask`, about one trajectory."""
+"""`run`: one pass, from what is stored to what is sent."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from analyzer.accounting.examine import peers_of
-from analyzer.metrics.window import learning_agents, of_one
+from analyzer.metrics.window import learning_agents
 from analyzer.pipeline.app import App
 from analyzer.pipeline.investigated import investigated, out_of_budget, unpriced
 from analyzer.pipeline.memory import remembered_before
 from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
 from analyzer.types.audit import Act, Action, digest
 from analyzer.types.document import incident_document, time_text
-from analyzer.types.explained import Answer
 from analyzer.types.metric import Window
-from analyzer.types.report import REPEATED, ModelUse, Report, Run
+from analyzer.types.report import REPEATED, Report, Run
+from analyzer.types.spending import ModelUse
 from analyzer.types.trace import Operation
 
 _T = TypeVar("_T")
@@ -43,7 +42,8 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
     with app.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer") as own:
         later = None if live or app.rehearsal else _later_run(app, at)
         if app.rehearsal:
-            app = replace(app, incidents=remembered_before(app.incidents, at))
+            then = remembered_before(app.incidents, at)
+            app = replace(app, incidents=then, explainer=app.explainer.with_past(then.incidents))
         window = phase("collect", lambda: collected(app, at))
         findings, blind_spots = phase("detect", lambda: with_beginnings(app, *detected(app, window), at))
         known = phase("account", lambda: examined(app, findings, window))
@@ -63,34 +63,6 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
                 _kept(app, report, at)
         own.set(output=f"{len(incidents)} incidents, {len(report.gaps)} gaps", incidents=[one.id for one in incidents])
     return report
-
-
-def ask(app: App, trace_id: str, question: str) -> Answer:
-    """Answer a question about one trajectory: it makes a Window, the same detectors run, the same gate holds.
-
-    Raises NotFoundError, StoreError.
-    """
-    with app.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer", input=question) as own:
-        with app.watch.span("collect"):
-            summary = app.trajectories.trajectory(trace_id).summary
-            window = of_one(app.trajectories, summary)
-        with app.watch.span("detect"):
-            findings, _ = detected(app, window)
-        with app.watch.span("account"):
-            peers = peers_of(app.trajectories, summary)
-        answer = app.explainer.answer(trace_id, question, healthy_trace_ids=peers, findings=findings)
-        app.journal.write(
-            Act(
-                Action.QUESTION_ANSWERED,
-                f"question-{trace_id}",
-                answer.by,
-                {"question": question, "verdict": answer.verdict.value, "ending": answer.ending.value},
-                returned=answer.text,
-                cost_usd=answer.use.cost_usd,
-            )
-        )
-        own.set(output=answer.text)
-    return answer
 
 
 def _later_run(app: App, at: datetime) -> datetime | None:

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import sqlite_utils
-
 from analyzer.errors import StoreBusyError, StoreError
 from analyzer.stores.migrations import MIGRATIONS
 
@@ -66,7 +64,7 @@ class Connection:
             raw = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
         except sqlite3.Error as error:
             raise StoreError(f"cannot open the store {self.path}: {error}; {_WRITABLE}") from None
-        self.db = sqlite_utils.Database(raw, execute_plugins=False)
+        self.raw = raw
         try:
             with translated(self.path):
                 if not raw.execute("PRAGMA page_count").fetchone()[0]:
@@ -81,13 +79,13 @@ class Connection:
             raise
 
     def _migrate(self) -> None:
-        if not MIGRATIONS.pending(self.db):
+        raw = self.raw
+        if not MIGRATIONS.are_pending(raw):
             return
         # Two processes may open a new file at once: the second one waits here and then finds nothing to do.
-        raw = self.db.conn
         raw.execute("BEGIN IMMEDIATE")
         try:
-            MIGRATIONS.apply(self.db)
+            MIGRATIONS.apply(raw)
             raw.execute("COMMIT")
         except BaseException:
             raw.rollback()
@@ -95,13 +93,13 @@ class Connection:
 
     def close(self) -> None:
         """Close the file; closing twice does no harm."""
-        self.db.close()
+        self.raw.close()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give the connection for queries that all see the store as it is now, whatever is written meanwhile."""
         with self.lock, translated(self.path):
-            raw = self.db.conn
+            raw = self.raw
             if raw.in_transaction:
                 yield raw
                 return
@@ -118,15 +116,14 @@ class Connection:
         IMMEDIATE takes the write lock first: a transaction that began by reading could not wait for another writer.
         """
         with self.lock, translated(self.path):
-            raw = self.db.conn
+            raw = self.raw
             if raw.in_transaction:
-                with self.db.atomic():
+                with _nested(raw):
                     yield raw
                 return
             raw.execute("BEGIN IMMEDIATE")
             try:
-                with self.db.atomic():
-                    yield raw
+                yield raw
                 raw.execute("COMMIT")
             except BaseException:
                 raw.rollback()
@@ -143,6 +140,21 @@ class Connection:
                 raw.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (name, secrets.token_bytes(32)))
                 row = raw.execute(query, (name,)).fetchone()
         return bytes(row[0])
+
+
+@contextmanager
+def _nested(raw: sqlite3.Connection) -> Iterator[None]:
+    """Undo what a block wrote where it fails, and leave the transaction around it as it was."""
+    raw.execute("SAVEPOINT nested")
+    try:
+        yield
+    except BaseException:
+        # What failed may have ended the whole transaction already: a full disk does.
+        if raw.in_transaction:
+            raw.execute("ROLLBACK TO nested")
+            raw.execute("RELEASE nested")
+        raise
+    raw.execute("RELEASE nested")
 
 
 @contextmanager

@@ -15,9 +15,11 @@ import orjson
 from analyzer.masking import Masker
 from analyzer.stores import rows
 from analyzer.types.choices import choices_of
+from analyzer.types.quick import quick
 from analyzer.types.trace import Operation, Span
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """One span, and what its row will hold beside its texts."""

@@ -30,6 +30,8 @@ class Action(StrEnum):
     INCIDENT_FILED = "incident.filed"
     """An incident as a run left it; its document is what `incidents show --from-log` renders."""
     QUESTION_ANSWERED = "question.answered"
+    WORD_SAID = "word.said"
+    """What a human said of an incident; the actor is who said it."""
 
 
 Given = str | Mapping[str, Any] | None
@@ -42,9 +44,9 @@ class Act:
 
     action: Action
     about: str
-    """The id of the incident; `question-` and the trace id where one trajectory was asked about."""
+    """The id of the incident; `question-` and the trace id, or `fleet`, where that was asked about."""
     name: str
-    """The model or the tool; of an incident its state."""
+    """The model or the tool; of an incident its state, of a human's word what was said."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     given: Given = None
     """What went in beside the arguments: of a request, what the conversation had not held before."""

@@ -10,7 +10,9 @@ from enum import StrEnum
 from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
 from analyzer.types.place import Place
-from analyzer.types.spending import Left
+from analyzer.types.shared import Cause, Part, Shared
+from analyzer.types.spending import ModelUse
+from analyzer.types.word import Episode, Word
 
 
 class Kind(StrEnum):
@@ -60,6 +62,10 @@ class State(StrEnum):
     RESOLVED = "resolved"
     REGRESSED = "regressed"
     DISMISSED = "dismissed"
+
+
+ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
+"""States of what goes on."""
 
 
 class Verdict(StrEnum):
@@ -112,10 +118,13 @@ class Subject:
     version: str | None = None
     model: str | None = None
     tool: str | None = None
+    provider: str | None = None
+    """Only where several agents share a cause, and no single model is it."""
 
     def __str__(self) -> str:
-        """Read as in a title: `support-triage`, `support-triage / lookup_order`."""
-        return " / ".join(part for part in (self.agent, self.tool) if part) or "fleet"
+        """Read as in a title: `support-triage`, `support-triage / lookup_order`; without an agent what they share."""
+        shared = None if self.agent else self.model or self.provider
+        return " / ".join(part for part in (self.agent, self.tool) if part) or shared or "fleet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +322,16 @@ class Incident:
     evidence: tuple[Evidence, ...] = ()
     resolved_at: datetime | None = None
     places: tuple[Place, ...] = ()
+    word: Word | None = None
+    """What a human last said of what it is; not whether it is muted. Gone when it comes back, or gets clearly worse."""
+    muted_until: datetime | None = None
+    """No messages before this time, because a human said so."""
+    past: tuple[Episode, ...] = ()
+    """Its earlier lives, oldest first: when it had been resolved and came back."""
+    heard: int = 0
+    """The number of the last word that this form takes into account; kept by the store, in no document."""
+    agents: tuple[Part, ...] = ()
+    """Of a cause that several agents share, what each has of it, worst first; empty where one agent is concerned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,23 +352,12 @@ class Examined:
     """Where the rise is, the foremost first; empty where it is everywhere, or nowhere for sure."""
     named: Subject = Subject()
     """Version and model that the account, the place or a comparison point to."""
-
-
-@dataclass(frozen=True, slots=True)
-class ModelUse:
-    """What the analyst itself spent on the model."""
-
-    calls: int = 0
-    input_tokens: int = 0
-    """Includes cache reads and writes."""
-    output_tokens: int = 0
-    cost_usd: float | None = 0.0
-    """None where the model has no known price."""
-    budget_usd: float = 0.0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-    left: Left | None = None
-    """What is left of the day for all runs and questions; None where no model could be asked."""
+    change: float = 0.0
+    """What the account is of: the finding's unit per hour, since the onset against before."""
+    suspects: tuple[Shared, ...] = ()
+    """What the rise comes from in this agent that other agents may use as well."""
+    cause: Cause | None = None
+    """The suspect that others have at the same time, where that makes it one cause."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,6 +75,23 @@ class Left:
     usd: float
 
 
+@dataclass(frozen=True, slots=True)
+class ModelUse:
+    """What the analyst itself spent on the model."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    """Includes cache reads and writes."""
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+    """None where the model has no known price."""
+    budget_usd: float = 0.0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    left: Left | None = None
+    """What is left of the day for all runs and questions; None where no model could be asked."""
+
+
 class Purse(Protocol):
     """Holds the limits. Safe to use from several threads, and from several processes over one store."""
 

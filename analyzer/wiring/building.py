@@ -19,6 +19,7 @@ from analyzer.agent.recording import ReplayedModel
 from analyzer.config import Settings
 from analyzer.errors import DeliveryError
 from analyzer.ingest.pricing import Pricer
+from analyzer.ingest.toolcosts import ToolCosts
 from analyzer.metrics.base import MetricSource
 from analyzer.metrics.evidence import value_of
 from analyzer.notify.base import Route
@@ -30,6 +31,7 @@ from analyzer.render.markdown import markdown
 from analyzer.render.outline import incident_outline, report_outline
 from analyzer.retry import retrying
 from analyzer.selfwatch.recorder import Recorder
+from analyzer.selfwatch.told import Told
 from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
@@ -52,9 +54,16 @@ from analyzer.wiring.opening import (
 
 
 @contextmanager
-def build(settings: Settings, *, out: TextIO | None, tape: Tape | None = None) -> Iterator[App]:
+def build(
+    settings: Settings,
+    *,
+    out: TextIO | None,
+    on_step: Callable[[str, str], None] | None = None,
+    tape: Tape | None = None,
+) -> Iterator[App]:
     """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given.
 
+    `on_step` hears of each call of the model and of a tool when it begins: what it is, and what it is asked.
     With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing.
     """
     there = detectors_of(settings)
@@ -66,14 +75,11 @@ def build(settings: Settings, *, out: TextIO | None, tape: Tape | None = None) -
         metrics = open_prometheus(settings)
         model = stack.enter_context(open_taped(settings, tape or Tape(), store.masker.text))
         rehearsal = isinstance(model, ReplayedModel)
-        means = _means(settings, store, metrics, Unwatched() if rehearsal else recorder, model)
+        own: Watch = Unwatched() if rehearsal else recorder
+        heard = own if on_step is None else Told(own, on_step)
+        means = replace(_means(settings, store, metrics, heard, model), past=memory.incidents)
         if not rehearsal:
-            actor = f"analyzer {version('analyzer')}"
-            means = replace(
-                means,
-                journal=SqliteAudit(store.connection, store.masker, run=recorder.trace_id, actor=actor),
-                purse=Unlimited() if model is None else spending_of(settings, store.connection, recorder.trace_id),
-            )
+            means = _accounted(means, settings, store, recorder.trace_id)
         folder = ReportFolder(reports_folder(settings))
         routes = _routes(settings, out)
         send = partial(_send, settings=settings, memory=memory, folder=folder, routes=routes, watch=recorder)
@@ -87,9 +93,10 @@ def build(settings: Settings, *, out: TextIO | None, tape: Tape | None = None) -
             document=_document,
             markdown=lambda report: markdown(report_outline(report)),
             incident_markdown=lambda incident, at: markdown(incident_outline(incident, at)),
-            watch=means.watch,
+            watch=own,
             run_trace_id="" if rehearsal else recorder.trace_id,
             queries=settings.queries,
+            floors=settings.floors,
             lookback=settings.lookback,
             history=settings.history,
             budget_usd=settings.budget_usd,
@@ -99,6 +106,7 @@ def build(settings: Settings, *, out: TextIO | None, tape: Tape | None = None) -
             rehearsal=rehearsal,
             remarks=lambda: (*model.differences, *model.unused) if isinstance(model, ReplayedModel) else (),
             gaps=lambda: (*there.gaps, *failures),
+            has_tool_rule=_tool_rule(settings),
         )
 
 
@@ -113,10 +121,11 @@ def build_reader(settings: Settings) -> Iterator[App]:
         store = stack.enter_context(open_existing(settings, RecallingTrajectories))
         metrics = open_prometheus(settings)
         watch = Unwatched()
-        means = _means(settings, store, metrics, watch, None)
+        memory = SqliteIncidents(store.connection)
+        means = replace(_means(settings, store, metrics, watch, None), past=memory.incidents)
         yield App(
             trajectories=store,
-            incidents=SqliteIncidents(store.connection),
+            incidents=memory,
             metrics=metrics,
             detectors=there.configured,
             explainer=Explainer(means, settings.case_tokens),
@@ -127,12 +136,18 @@ def build_reader(settings: Settings) -> Iterator[App]:
             watch=watch,
             run_trace_id="",
             queries=settings.queries,
+            floors=settings.floors,
             lookback=settings.lookback,
             history=settings.history,
             budget_usd=0.0,
             investigations_max=0,
             gaps=lambda: there.gaps,
+            has_tool_rule=_tool_rule(settings),
         )
+
+
+def _tool_rule(settings: Settings) -> Callable[[str], bool] | None:
+    return ToolCosts(settings.tool_costs).covers if settings.tool_costs else None
 
 
 def _document(report: Report) -> str:
@@ -168,6 +183,13 @@ def _means(
             usd=settings.investigation_usd,
         ),
     )
+
+
+def _accounted(means: Means, settings: Settings, store: SqliteTrajectories, run: str) -> Means:
+    """Return means whose calls are paid for and written down in the store."""
+    journal = SqliteAudit(store.connection, store.masker, run=run, actor=f"analyzer {version('analyzer')}")
+    purse = Unlimited() if means.model is None else spending_of(settings, store.connection, run)
+    return replace(means, journal=journal, purse=purse)
 
 
 def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float | None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from agent.cases import WORST, answer, the_case
+from agent.cases import WORST, answer, looping, means, the_case
 from agent.scripting import look, run, submit
 
+from analyzer.agent.ask import trajectory_topic
 from analyzer.agent.limits import Limits
+from analyzer.agent.model import ModelReply, Stop, ToolCall
+from analyzer.agent.scripted import ScriptedModel
+from analyzer.agent.session import Session
 from analyzer.errors import ModelError, StoreBusyError
 from analyzer.types.audit import Act, Head, digest
 from analyzer.types.report import Ending
@@ -95,6 +99,30 @@ def test_the_log_holds_the_conversation_once():
     assert turn["blocks"][0]["text"] == {"sha256": digest(tool.returned)}
     assert (tool.name, dict(tool.arguments)) == ("outline", {"trace_id": WORST, "page": 1})
     assert tool.returned.startswith("Outline of")
+
+
+def test_every_question_of_a_session_is_paid_for_and_the_log_holds_the_conversation_once():
+    """A later question is reserved, settled and logged as the first was; its entry has only what it adds."""
+    notes = Notes()
+    replies = [
+        ModelReply(
+            tool_calls=(ToolCall("s", "submit_answer", {"summary": "It repeats.", "claims": []}),),
+            stop=Stop.TOOLS,
+            usage=Tokens(input=1000, output=100),
+        )
+        for _ in range(2)
+    ]
+    given = means(ScriptedModel(replies), journal=notes, purse=notes, price=price)
+    asked = Session(trajectory_topic(looping(), given), given)
+    for question in ("why did it fail?", "which step?"):
+        assert asked.ask(question).ending is Ending.ANSWERED
+    assert notes.order == ["reserve", "model.request", "settle", "model.reply"] * 2
+    assert {about for name, told in notes.told if name == "reserve" for about in told[:1]} == {f"question-{WORST}"}
+    first, second = [act.given for name, act in notes.told if name == "model.request"]
+    assert "system" in first
+    assert "system" not in second
+    [turn] = second["messages"]
+    assert "which step?" in turn["blocks"][-1]["text"]
 
 
 def test_a_request_that_cannot_be_written_down_is_not_sent():

@@ -14,9 +14,32 @@ from analyzer.stores.database import Connection, translated
 def test_a_store_that_may_only_be_read_says_how_to_mend_it(tmp_path: Path) -> None:
     """Writing into a store that takes no writes names the file and what to do."""
     connection = Connection(tmp_path / "s.db")
-    connection.db.conn.execute("PRAGMA query_only = ON")
+    connection.raw.execute("PRAGMA query_only = ON")
     with pytest.raises(StoreError, match=r"s.db cannot be written.*make the file and its folder writable"):
         connection.secret("masking")
+    connection.close()
+
+
+def test_a_part_that_fails_is_undone_alone(tmp_path: Path) -> None:
+    """What failed inside a transaction leaves nothing, and the transaction around it goes on."""
+    connection = Connection(tmp_path / "s.db")
+
+    def fail() -> None:
+        with connection.writing() as inner:
+            inner.execute("INSERT INTO meta VALUES ('lost', 1)")
+            raise ValueError("no")
+
+    with connection.writing() as raw:
+        raw.execute("INSERT INTO meta VALUES ('kept', 1)")
+        with pytest.raises(ValueError, match="no"):
+            fail()
+        with connection.writing() as inner:
+            inner.execute("INSERT INTO meta VALUES ('also kept', 1)")
+    with connection.reading() as raw:
+        assert [row[0] for row in raw.execute("SELECT name FROM meta WHERE name LIKE '%kept' OR name = 'lost'")] == [
+            "also kept",
+            "kept",
+        ]
     connection.close()
 
 
