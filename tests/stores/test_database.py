@@ -116,7 +116,7 @@ def test_a_reader_that_stays_is_waited_for_once_in_a_while(tmp_path: Path, monke
     path = tmp_path / "s.db"
     waits: list[str] = []
     writer, reader = Connection(path), Connection(path)
-    writer.db.conn.set_trace_callback(lambda said: waits.append(said) if "wal_checkpoint" in said else None)
+    writer.raw.set_trace_callback(lambda said: waits.append(said) if "wal_checkpoint" in said else None)
     with reader.reading() as raw:
         before = raw.execute("SELECT COUNT(*) FROM meta").fetchone()
         for number in range(50):
