@@ -127,6 +127,6 @@ def test_a_reader_that_stays_is_waited_for_once_in_a_while(tmp_path: Path, monke
     monkeypatch.setattr(time, "monotonic", lambda: 1e12)
     _write(writer, 50)
     assert _log(path).stat().st_size == 0
-    assert writer.db.conn.execute("PRAGMA busy_timeout").fetchone() == (database.BUSY_TIMEOUT_MS,)
+    assert writer.raw.execute("PRAGMA busy_timeout").fetchone() == (database.BUSY_TIMEOUT_MS,)
     reader.close()
     writer.close()
