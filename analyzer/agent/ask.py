@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from analyzer.agent.case import LOOKBACK, TOKENS_MAX, CaseFile, build_case
@@ -64,14 +63,12 @@ def trajectory_topic(
     """Return a trajectory to ask about. `findings` are what the detectors say of it (loops), `peers` did well."""
     case = case_of(trajectory, peers=peers, findings=findings, tokens_max=tokens_max, mask=means.mask)
     incident, facts = case.incident, case.facts
-    # What the rules hold responsible answers no question: only a step that the model named stands in its answer.
-    spoken = explain(incident, (trajectory,), peers, mask=means.mask, row=QUESTION).diagnosis
     return Topic(
         case=case,
         system=load("ask_system").text,
         opening=f"The mark of this case file is {case.markers.mark}.",
         tools=TRAJECTORY,
-        fallback=replace(spoken, responsible=None),
+        fallback=explain(incident, (trajectory,), peers, mask=means.mask, row=QUESTION).diagnosis,
         by_rules=lambda _question: _by_rules(case, facts, means),
     )
 

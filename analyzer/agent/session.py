@@ -63,10 +63,12 @@ class Session:
         if means.model is None:
             return rules
         name = means.model.name
+        # What the rules hold responsible answers no question: only a step that the model named stands in its answer.
+        fallback = replace(topic.fallback, responsible=None)
 
         def judge(gate: Gate) -> Judge:
             def judged(payload: Mapping[str, Any]) -> Judged:
-                gated = gate.judge(read_answer(payload), topic.fallback, name)
+                gated = gate.judge(read_answer(payload), fallback, name)
                 return Judged(gated, len(gated.diagnosis.claims), complaints(gated))
 
             return judged

@@ -80,6 +80,7 @@ def command(paths: tuple[str, ...], form: str, store: str | None, as_json: bool)
 
     Exit codes: 0 all was taken; 3 something was refused; 4 nothing could be taken.
     """
+    from analyzer.ingest.cycles import rarely_sought
     from analyzer.wiring.opening import open_store
 
     settings = settings_from(store=store).settings
@@ -87,7 +88,8 @@ def command(paths: tuple[str, ...], form: str, store: str | None, as_json: bool)
     trajectories = open_store(settings)
     try:
         # Closed whatever happens: what reads may be a process.
-        with Counting("ingested", "spans") as counting, closing(_reads(paths, form, settings, trajectories)) as reads:
+        reads = _reads(paths, form, settings, trajectories)
+        with rarely_sought(), Counting("ingested", "spans") as counting, closing(reads):
             for read in reads:
                 _take(read, trajectories, tally, counting, quiet=as_json)
     finally:

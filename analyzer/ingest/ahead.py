@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from analyzer.errors import AnalyzerError, InputError
+from analyzer.ingest.cycles import rarely_sought
 from analyzer.ingest.files import read_paths
 from analyzer.ingest.pricing import Pricer
-from analyzer.ingest.reads import Noted, Parsed, Refused, Skipped
+from analyzer.ingest.reads import Noted, Parsed, Read, Refused, Skipped
 from analyzer.stores import rows
 from analyzer.stores.prepared import Masking, Prepared, Preparer
 
@@ -160,19 +161,22 @@ def _work(pipe: Connection, order: _Order) -> None:
     try:
         preparer = Preparer(order.masking.masker())
         pricer = Pricer(order.prices, order.tool_costs)
-        for read in read_paths(order.paths, format=order.format, pricer=pricer):
-            if unwanted.is_set():
-                break
-            if isinstance(read, Parsed):
-                spans = _packed(preparer.prepared(read.spans))
-                waiting.put(pickle.dumps(("ready", (spans, read.source, read.format)), pickle.HIGHEST_PROTOCOL))
-            else:
-                waiting.put(pickle.dumps(("remark", read), pickle.HIGHEST_PROTOCOL))
+        with rarely_sought():
+            for read in read_paths(order.paths, format=order.format, pricer=pricer):
+                if unwanted.is_set():
+                    break
+                waiting.put(pickle.dumps(_message(read, preparer), pickle.HIGHEST_PROTOCOL))
         waiting.put(pickle.dumps(("end", None)))
     except AnalyzerError as error:
         waiting.put(pickle.dumps(("error", error)))
     waiting.put(None)
     sender.join()
+
+
+def _message(read: Read, preparer: Preparer) -> tuple[str, Any]:
+    if isinstance(read, Parsed):
+        return "ready", (_packed(preparer.prepared(read.spans)), read.source, read.format)
+    return "remark", read
 
 
 def _send(pipe: Connection, waiting: _Waiting, unwanted: threading.Event) -> None:

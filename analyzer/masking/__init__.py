@@ -114,9 +114,9 @@ class Masker:
         except Exception:  # noqa: BLE001 - fail closed, as above
             return UNMASKABLE
 
-    def says_nothing(self, name: str) -> bool:
+    def says_nothing(self, name: Any) -> bool:
         """Whether the name of a field neither names a secret nor holds one: then its value alone decides."""
-        return names_nothing(name) and self.text(name) == name
+        return isinstance(name, str) and names_nothing(name) and self.text(name) == name
 
     def span(self, span: Span) -> Span:
         """Return a span with every field that bears text masked; the ids of trace and span stay as they are."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from analyzer.errors import StoreBusyError, StoreError
@@ -14,6 +15,14 @@ from analyzer.stores.migrations import MIGRATIONS
 
 BUSY_TIMEOUT_MS = 15_000
 """How long a writer waits for another one. An ingest commits every few hundred milliseconds."""
+
+LOG_BYTES = 64 << 20
+"""The write-ahead log that is left to SQLite. It copies the log into the file as it grows, but begins it anew only in
+a moment in which nobody reads; where readers take turns there is none, and the log grows for as long as they do."""
+LOG_WAIT_MS = 500
+"""How long a writer then waits for those who read: whoever comes later reads the file, and the log begins anew."""
+LOG_REST_S = 5.0
+"""How long it waits for nobody after it has waited in vain: a long read slows a writer by a tenth, and stops none."""
 
 PRAGMAS = (
     # Readers never block the writer, nor it them.
@@ -26,7 +35,7 @@ PRAGMAS = (
     "PRAGMA cache_size = -24576",
     "PRAGMA temp_store = MEMORY",
     # A long read lets the log grow beside a busy writer; once it is over the file need not stay that large.
-    "PRAGMA journal_size_limit = 67108864",
+    f"PRAGMA journal_size_limit = {LOG_BYTES}",
 )
 
 
@@ -59,6 +68,8 @@ class Connection:
         """Open or create the file and bring it up to date. Raises StoreError, StoreBusyError."""
         self.path = Path(path)
         self.lock = threading.RLock()
+        self._log = self.path.with_name(self.path.name + "-wal")
+        self._log_after_s = 0.0
         make_room(self.path)
         try:
             raw = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
@@ -128,6 +139,20 @@ class Connection:
             except BaseException:
                 raw.rollback()
                 raise
+            # What was committed stands, whatever becomes of this.
+            with suppress(OSError, sqlite3.Error):
+                self._bound_log(raw)
+
+    def _bound_log(self, raw: sqlite3.Connection) -> None:
+        """Begin the log anew where it has grown beyond `LOG_BYTES`."""
+        if self._log.stat().st_size < LOG_BYTES or time.monotonic() < self._log_after_s:
+            return
+        raw.execute(f"PRAGMA busy_timeout = {LOG_WAIT_MS}").close()
+        try:
+            is_busy, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            raw.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}").close()
+        self._log_after_s = time.monotonic() + LOG_REST_S if is_busy else 0.0
 
     def secret(self, name: str) -> bytes:
         """Return a random key kept in this store, made when it is first asked for."""
