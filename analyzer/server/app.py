@@ -46,7 +46,7 @@ def application(receiver: Receiver, site: Site | None = None) -> Starlette:
 
     async def not_here(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type: it is registered for these alone
-        if site is not None and "text/html" in request.headers.get("accept", ""):
+        if error.status_code == 404 and site is not None and "text/html" in request.headers.get("accept", ""):  # noqa: PLR2004 - the number is its name
             return site.not_found(request)
         status = error.status_code if error.status_code in CODES else 400
         refusal = RefusalError(status, _HINTS.get(status, error.detail))

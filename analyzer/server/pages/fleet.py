@@ -15,7 +15,7 @@ from analyzer.stores.base import Grouping, Totals
 from analyzer.triage import newest_first
 from analyzer.types.report import Incident
 
-DAYS = ("7", "1", "28")
+DAYS = ("1", "7", "28")
 LINES_MAX = 40
 """Agents with a chart: each is a question of its own to the store."""
 
@@ -37,7 +37,7 @@ class Agent:
 
 def view(reader: Reader, asked: Asked) -> Page:
     """Return the fleet over the days that were asked for, the costliest agent first."""
-    days = asked.choice("days", DAYS)
+    days = asked.choice("days", ("7", *DAYS))
     end = reader.now()
     start = end - timedelta(days=int(days))
     incidents = newest_first(reader.memory.incidents(active_only=True))

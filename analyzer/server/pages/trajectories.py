@@ -72,6 +72,10 @@ def listed(reader: Reader, asked: Asked) -> Page:
     return Page("trajectories.html", values)
 
 
+Mark = tuple[str, str, str]
+"""A quote of an incident: its name there, the incident's title, and where it is seen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the tree: a span, or a stretch of spans that do the same again and again."""
@@ -85,9 +89,10 @@ class Row:
     again: str
     """Of a span that only reports another one again: which step that is."""
     bar: tuple[float, float] | None
-    marks: tuple[tuple[str, str], ...]
-    """Titles of incidents that cite the span, and where the quote is seen."""
+    marks: tuple[Mark, ...]
     repeat: Repeat | None = None
+    last_step: int | None = None
+    """Of a stretch."""
     tokens: int | None = None
     cost_usd: float | None = None
     failed: int = 0
@@ -127,7 +132,7 @@ def one(reader: Reader, asked: Asked) -> Page:
 class _Tree:
     """The spans of a trajectory in the order in which they are drawn."""
 
-    def __init__(self, trajectory: Trajectory, marks: Mapping[str, tuple[tuple[str, str], ...]]) -> None:
+    def __init__(self, trajectory: Trajectory, marks: Mapping[str, tuple[Mark, ...]]) -> None:
         self._children = children_of(trajectory.spans)
         self._shapes = shapes(self._children)
         self._numbers = trajectory.step_numbers
@@ -165,6 +170,7 @@ class _Tree:
         used = [one.tokens.total for one in counted if one.tokens is not None]
         costs = [one.cost_usd for one in counted if one.cost_usd is not None]
         ends = [one.end_ns for one in spans if one.end_ns is not None]
+        steps = [self._numbers[one.span_id] for one in spans if one.span_id in self._numbers]
         names = dict.fromkeys(self._name(one) for one in (entry.pattern if isinstance(entry, Repeat) else spans))
         return Row(
             span=span,
@@ -176,6 +182,7 @@ class _Tree:
             bar=bar(span.start_ns, max(ends, default=None), self._summary.start_ns, self._summary.end_ns),
             marks=tuple(dict.fromkeys(mark for one in spans for mark in self._marks.get(one.span_id, ()))),
             repeat=entry if isinstance(entry, Repeat) else None,
+            last_step=max(steps) if isinstance(entry, Repeat) and steps else None,
             tokens=sum(used) if used else None,
             cost_usd=sum(costs) if costs else None,
             failed=sum(one.status is Status.ERROR for one in spans),
@@ -216,12 +223,12 @@ def _names(incident: Incident, trace_id: str) -> bool:
     )
 
 
-def _marks(incidents: Iterable[Incident], trace_id: str) -> dict[str, tuple[tuple[str, str], ...]]:
+def _marks(incidents: Iterable[Incident], trace_id: str) -> dict[str, tuple[Mark, ...]]:
     """Return by span what is cited of it."""
-    marks: dict[str, tuple[tuple[str, str], ...]] = {}
+    marks: dict[str, tuple[Mark, ...]] = {}
     for incident in incidents:
         for entry in incident.evidence:
             if isinstance(entry, SpanEvidence) and entry.trace_id == trace_id:
-                mark = (f"{entry.id} of {incident.title}", evidence_link(incident, entry))
+                mark = (entry.id, incident.title, evidence_link(incident, entry))
                 marks[entry.span_id] = (*marks.get(entry.span_id, ()), mark)
     return marks

@@ -31,13 +31,14 @@ class Visitors:
     def __init__(self, token: str | None, *, loopback: bool) -> None:
         self._guard = Guard(token)
         self.needs_login = token is not None
-        self._loopback = loopback
+        # Behind a token the cookie decides, and a proxy may give these pages any name.
+        self._by_name = loopback and token is None
         key = secrets.token_bytes(32) if token is None else token.strip().encode()
         self._key = hmac.new(key, b"analyzer pages", hashlib.sha256).digest()
 
     def is_at_home(self, request: Request) -> bool:
-        """Tell whether the host that was asked for may be this machine. Beyond loopback the cookie decides alone."""
-        return not self._loopback or is_loopback_name(request.headers.get("host", ""))
+        """Tell whether the host that was asked for may be this machine; where a token is set the cookie decides."""
+        return not self._by_name or is_loopback_name(request.headers.get("host", ""))
 
     def knows(self, request: Request) -> bool:
         """Tell whether a visitor has logged in, or need not."""
@@ -70,10 +71,13 @@ class Visitors:
 
     def meant(self, request: Request, mark: str) -> bool:
         """Tell whether a form was sent from one of our own pages."""
-        origin = request.headers.get("origin")
-        if origin is not None and origin.partition("://")[2].lower() != request.headers.get("host", "").lower():
-            return False
-        if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        site, origin = (request.headers.get(name) for name in ("sec-fetch-site", "origin"))
+        if site is not None:
+            # The browser's own word. A proxy may have changed the host that an origin would be held against.
+            is_ours = site == "same-origin"
+        else:
+            is_ours = origin is None or origin.partition("://")[2].lower() == request.headers.get("host", "").lower()
+        if not is_ours:
             return False
         return hmac.compare_digest(mark.encode(), self.mark(request).encode())
 
