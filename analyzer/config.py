@@ -173,7 +173,9 @@ class Settings:
     case_tokens: int = _setting(12_000, _parse_count, "tokens of evidence the model is shown at the start")
     serve_host: str = _setting("127.0.0.1", str, "address the receiver listens on; beyond loopback it needs a token")
     serve_port: int = _setting(4318, _parse_port, "port of the receiver; 0: a free one")
-    serve_token: str | None = _setting(None, str, "bearer token that clients of the receiver must send", secret=True)
+    serve_token: str | None = _setting(
+        None, str, "bearer token that clients of the receiver send, and pages ask for", secret=True
+    )
     queries: Mapping[str, tuple[str, ...]] = _table(lambda: dict(DEFAULT_QUERIES), "PromQL by signal")
     detectors: Mapping[str, Mapping[str, Any]] = _table(dict, "settings of detectors, by detector")
     prices: Mapping[str, Any] = _table(dict, "USD per million tokens, by model, over the built-in list")

@@ -16,7 +16,7 @@ from analyzer.errors import AnalyzerError
 COMMANDS: Mapping[str, str] = {
     "demo": "Show the whole walk on a simulated fleet: no key, no server.",
     "ingest": "Read trajectories from files into the store.",
-    "serve": "Receive trajectories from running agents (OTLP).",
+    "serve": "Receive trajectories from running agents (OTLP); show everything in a browser.",
     "run": "One pass, for cron: detect, explain, report, deliver.",
     "ask": "Ask about one trajectory, an incident or the fleet.",
     "incidents": "List and show incidents.",

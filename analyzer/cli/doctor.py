@@ -212,7 +212,7 @@ def _document(loaded: Loaded, checks: list[Check]) -> Mapping[str, Any]:
     return {
         "schema": "analyzer.doctor/1",
         "settings": [
-            {"name": name, "value": value, "source": loaded.sources[name]} for name, value in _settings_shown(loaded)
+            {"name": name, "value": value, "source": loaded.sources[name]} for name, value in settings_shown(loaded)
         ],
         "checks": [
             {"name": check.name, "state": check.state, "detail": check.detail, "hint": check.hint} for check in checks
@@ -220,7 +220,7 @@ def _document(loaded: Loaded, checks: list[Check]) -> Mapping[str, Any]:
     }
 
 
-def _settings_shown(loaded: Loaded) -> list[tuple[str, str | None]]:
+def settings_shown(loaded: Loaded) -> list[tuple[str, str | None]]:
     """Return name and value of every setting, as it could be written; secrets are only said to be set."""
     from analyzer.config import duration_text
 
@@ -239,9 +239,7 @@ def _settings_shown(loaded: Loaded) -> list[tuple[str, str | None]]:
 
 
 def _print(loaded: Loaded, checks: list[Check]) -> None:
-    rows = [
-        (name, value if value is not None else "-", loaded.sources[name]) for name, value in _settings_shown(loaded)
-    ]
+    rows = [(name, value if value is not None else "-", loaded.sources[name]) for name, value in settings_shown(loaded)]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     click.echo("Settings" + (f" ({loaded.file})" if loaded.file else ""))
     for name, value, source in rows:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,11 @@ def open_store(settings: Settings, form: Callable[..., SqliteTrajectories] = Sql
     """Open the trajectory store, in the form that is wanted. Raises StoreError."""
     patterns = tuple(settings.mask_patterns.items())
     return form(settings.store, patterns=patterns, allow=settings.mask_allow)
+
+
+def open_reader(settings: Settings) -> SqliteTrajectories:
+    """Open a store that is there and up to date, so that nothing can be written by it. Raises StoreError."""
+    return open_store(settings, partial(SqliteTrajectories, read_only=True))
 
 
 def open_existing(
