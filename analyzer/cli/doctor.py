@@ -155,10 +155,13 @@ def _budget(settings: Settings) -> Check:
     if settings.llm == "off":
         return Check("budget", "off", "no model is asked")
     from analyzer.ingest.pricing import Pricer
-    from analyzer.wiring.opening import open_store, spending_of
+    from analyzer.types.spending import Left
+    from analyzer.wiring.opening import open_existing, spending_of
 
-    with open_store(settings) as store:
-        left = spending_of(settings, store.connection, "").left()
+    left = Left(settings.budget_tokens_per_day, settings.budget_usd_per_day)
+    if settings.store.exists():
+        with open_existing(settings) as store:
+            left = spending_of(settings, store.connection, "").left()
     day = f"of ${settings.budget_usd_per_day:g} and {settings.budget_tokens_per_day:,} tokens"
     detail = f"left today: ${left.usd:.2f} and {left.tokens:,} tokens, {day} a day"
     if Pricer(settings.prices).price_of(settings.model, "anthropic") is None:
@@ -170,6 +173,8 @@ def _budget(settings: Settings) -> Check:
 def _audit(settings: Settings) -> Check:
     from analyzer.wiring.opening import open_audit
 
+    if not settings.store.exists():
+        return Check("audit", "off", "no store yet, and so nothing to log")
     with open_audit(settings) as log:
         head = log.head()
     return Check("audit", "ok", f"{head.entries:,} entries; `analyzer audit verify` checks them")

@@ -11,7 +11,7 @@ import pytest
 from support.spans import EPOCH, chat, root, tool, trace_id
 
 from analyzer.selfwatch.agents import calls_of
-from analyzer.stores import trajectories
+from analyzer.stores import spans
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.audit import Head, chained, digest, faults
 from analyzer.types.messages import readable
@@ -55,7 +55,7 @@ def test_each_call_says_who_when_what_with_which_result(tmp_path: Path) -> None:
 
 def test_the_hash_of_a_long_result_is_of_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long trajectory shows the last entries of an array; the log speaks of the whole result."""
-    monkeypatch.setattr(trajectories, "TRAJECTORY_CHARACTERS_MAX", 0)
+    monkeypatch.setattr(spans, "TRAJECTORY_CHARACTERS_MAX", 0)
     rows = json.dumps([{"row": number, "text": "x" * 500} for number in range(40)])
     with SqliteTrajectories(tmp_path / "s.db") as store:
         store.add([root(1), tool(1, 2, output=rows)])
