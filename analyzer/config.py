@@ -9,12 +9,14 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from analyzer.errors import UsageError
 from analyzer.types.budget import Budget, read_budgets
 from analyzer.types.floor import Floor, read_floors
+from analyzer.types.policy import read_policies
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PORTS = 65_536
@@ -189,6 +191,11 @@ class Settings:
         "`usd_per_day`, `fleet_share`, `tokens_per_day`, `steps_per_day`: a rise that loses less is of low severity;"
         " by agent; `*`: every agent",
     )
+    notify: Mapping[str, Mapping[str, Any]] = _table(
+        dict,
+        "`severity`, `resolved`, `reminder`, `remind_after`, `per_day`, `storm`, `quiet`, `digest_at`, `time_zone`:"
+        " what is told at once and what waits; by route; `*`: every route (docs/notify.md)",
+    )
     mask_patterns: Mapping[str, str] = _table(dict, "further patterns to mask, by the name in their pseudonym")
     mask_allow: tuple[str, ...] = _table(tuple, "texts that are never masked")
 
@@ -210,6 +217,7 @@ SECTIONS: Mapping[str, str] = {
     "tool_costs": "tool_costs",
     "budgets": "budgets",
     "floors": "floors",
+    "notify": "notify",
     "masking.patterns": "mask_patterns",
     "masking.allow": "mask_allow",
 }
@@ -303,6 +311,14 @@ def _parsed(parse: Callable[[str], Any] | None, value: Any, place: str) -> Any:
         raise UsageError(f"{place}: {error}") from None
 
 
+_READERS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {
+    "budgets": read_budgets,
+    "floors": read_floors,
+    "notify": partial(read_policies, duration=parse_duration),
+}
+"""Tables that have a form of their own."""
+
+
 def _checked_table(name: str, value: Any, place: str) -> Any:
     if name == "mask_allow":
         if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
@@ -310,10 +326,8 @@ def _checked_table(name: str, value: Any, place: str) -> Any:
         return tuple(value)
     if not isinstance(value, Mapping):
         raise UsageError(f"{place}: expected a table")
-    if name == "budgets":
-        return read_budgets(value, place)
-    if name == "floors":
-        return read_floors(value, place)
+    if name in _READERS:
+        return _READERS[name](value, place)
     if name == "queries":
         return {**DEFAULT_QUERIES, **{key: _as_queries(key, query, place) for key, query in value.items()}}
     if name == "mask_patterns":

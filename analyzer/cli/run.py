@@ -44,7 +44,7 @@ PHASES = ("collect", "detect", "account", "triage", "investigate", "report", "de
 @click.option(
     "--fail-on",
     type=click.Choice(["low", "medium", "high", "critical"]),
-    help="Exit 1 while an incident this bad or worse goes on.",
+    help="Exit 1 while an incident this bad or worse goes on that is not muted.",
 )
 @record_option
 @replay_option
@@ -70,8 +70,8 @@ def command(
     With --at before the last run it repeats history: it prints its whole report, and neither saves nor sends a thing.
     So does --replay: it does the run at --at once more, with what a recording says in the model's place.
 
-    Exit codes: 0 done; 1 an incident at or above --fail-on goes on, new or not; 3 else, where something could not be
-    seen; 4 failed.
+    Exit codes: 0 done; 1 an incident at or above --fail-on goes on, new or not, unless it is muted; 3 else, where
+    something could not be seen; 4 failed.
     """
     from analyzer.pipeline import run
     from analyzer.render.outline import report_outline
@@ -107,12 +107,19 @@ def command(
 
 
 def exit_code(report: Report, fail_on: str | None) -> int:
-    """Return 1 while an incident that is bad enough goes on, told already or not; else 3 for gaps, else 0."""
-    from analyzer.types.report import Severity, State
+    """Return 1 while an incident that is bad enough goes on, told already or not; else 3 for gaps, else 0.
 
-    active = {State.OPEN, State.ONGOING, State.REGRESSED}
+    One that a human muted counts as little as one that was dismissed: whoever is woken by the exit code has said so.
+    """
+    from analyzer.types.report import ACTIVE, Severity
+
     if fail_on is not None:
-        bad = [one for one in report.incidents if one.state in active]
+        at = report.run.at
+        bad = [
+            one
+            for one in report.incidents
+            if one.state in ACTIVE and (one.muted_until is None or one.muted_until <= at)
+        ]
         if any(one.severity.rank >= Severity(fail_on).rank for one in bad):
             return FAIL_ON
     return GAPS if report.gaps else DONE

@@ -10,13 +10,16 @@ import http.client
 import ipaddress
 import logging
 import math
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from slack_sdk.errors import SlackClientError
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
 from analyzer.errors import DeliveryError, UsageError
-from analyzer.notify.base import Message, RateLimitedError
+from analyzer.notify.base import Digest, Message, RateLimitedError
+from analyzer.render.blocks import Block
+from analyzer.render.digest import digest_headline, digest_outline
 from analyzer.render.message import headline, message_outline
 from analyzer.render.slack import fallback_text, slack_blocks
 
@@ -49,8 +52,16 @@ class SlackNotifier:
 
     def send(self, message: Message) -> None:
         """Post one message. Raises DeliveryError; RateLimitedError where Slack asked to wait."""
-        text = fallback_text(headline(message.incident, message.reason))
-        blocks = slack_blocks(message_outline(message.incident, message.reason, message.at, message.last))
+        outline = message_outline(message.incident, message.reason, message.at, message.last)
+        self._post(headline(message.incident, message.reason), outline)
+
+    def send_digest(self, digest: Digest) -> None:
+        """Post several messages as one. Raises DeliveryError; RateLimitedError where Slack asked to wait."""
+        entries = [(message.incident, message.reason) for message in digest.messages]
+        self._post(digest_headline(entries, storm=digest.storm), digest_outline(entries, storm=digest.storm))
+
+    def _post(self, title: str, outline: Sequence[Block]) -> None:
+        text, blocks = fallback_text(title), slack_blocks(outline)
         try:
             response = self._client.send(text=text, blocks=blocks, unfurl_links=False, unfurl_media=False)
         except TimeoutError:

@@ -14,6 +14,7 @@ from analyzer.types.audit import Journal, Unwritten
 from analyzer.types.explained import Answer, Explained
 from analyzer.types.floor import Floor
 from analyzer.types.report import Finding, Gap, Incident, Report
+from analyzer.types.sent import Delivered
 from analyzer.types.spending import Purse, Unlimited
 from analyzer.types.watch import Watch
 
@@ -57,8 +58,8 @@ class Explainer(Protocol):
 class Delivery(Protocol):
     """Says what there is to say about incidents on every route, once."""
 
-    def __call__(self, report: Report, *, at: datetime) -> tuple[Gap, ...]:
-        """Send and record; return a Gap for each route that failed."""
+    def __call__(self, report: Report, *, at: datetime) -> Delivered:
+        """Send and record; return what was said, what waits, and a Gap for each route that failed."""
 
 
 @dataclass(frozen=True, slots=True)

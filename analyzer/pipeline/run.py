@@ -57,9 +57,9 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
         )
         if later is None and not app.rehearsal:
             report = phase("report", lambda: _filed(app, report, at))
-            undelivered = phase("deliver", lambda: app.deliver(report, at=at))
-            if undelivered:
-                report = replace(report, gaps=(*report.gaps, *undelivered))
+            delivered = phase("deliver", lambda: app.deliver(report, at=at))
+            if delivered.gaps or delivered.held:
+                report = delivered.told_in(report)
                 _kept(app, report, at)
         own.set(output=f"{len(incidents)} incidents, {len(report.gaps)} gaps", incidents=[one.id for one in incidents])
     return report

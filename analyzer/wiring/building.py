@@ -38,6 +38,7 @@ from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
+from analyzer.types.sent import Delivered
 from analyzer.types.spending import Unlimited
 from analyzer.types.trace import Tokens
 from analyzer.types.watch import Unwatched, Watch
@@ -154,9 +155,9 @@ def _document(report: Report) -> str:
     return json.dumps(report_document(report), ensure_ascii=False, allow_nan=False)
 
 
-def _nobody(report: Report, *, at: datetime) -> tuple[Gap, ...]:  # noqa: ARG001 - the signature of a delivery
+def _nobody(report: Report, *, at: datetime) -> Delivered:  # noqa: ARG001 - the signature of a delivery
     """Tell nobody."""
-    return ()
+    return Delivered()
 
 
 def _means(
@@ -218,20 +219,31 @@ def _send(
     folder: ReportFolder,
     routes: Sequence[Route],
     watch: Recorder,
-) -> tuple[Gap, ...]:
-    """Write the report files, tell every route what there is to say, and push the run's own metrics."""
-    gaps: list[Gap] = []
-    try:
-        folder.write(report)
-    except DeliveryError as error:
-        gaps.append(Gap("report files", str(error), "set ANALYZER_REPORTS to a writable folder"))
+) -> Delivered:
+    """Write the report files, tell every route what there is to say, and push the run's own metrics.
+
+    The files come first, so that a message never speaks of what cannot be read; what was not said is added to them.
+    """
     retry: Callable[..., Callable[..., None]] = partial(retrying, worth_it=worth_it, wait_s=wait_s)
-    gaps += deliver(report.incidents, routes, memory, at, retry=retry, watch=watch).gaps
+    unwritten = _written(folder, report)
+    told = deliver(report.incidents, routes, memory, at, retry=retry, watch=watch, policies=settings.notify)
+    gaps = [*unwritten, *told.gaps]
     if settings.pushgateway_url is not None:
         from analyzer.selfwatch.push import push
 
         gaps += push(report, settings.pushgateway_url)
-    return tuple(gaps)
+    told = replace(told, gaps=tuple(gaps))
+    if not unwritten and (told.gaps or told.held):
+        told = replace(told, gaps=(*told.gaps, *_written(folder, told.told_in(report))))
+    return told
+
+
+def _written(folder: ReportFolder, report: Report) -> tuple[Gap, ...]:
+    try:
+        folder.write(report)
+    except DeliveryError as error:
+        return (Gap("report files", str(error), "set ANALYZER_REPORTS to a writable folder"),)
+    return ()
 
 
 def _not_kept(failures: list[Gap], error: Exception) -> None:
