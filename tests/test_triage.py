@@ -529,7 +529,7 @@ def test_dismissed_stays_dismissed_unless_clearly_worse() -> None:
 
 
 def test_a_word_goes_with_what_it_was_said_of() -> None:
-    """A confirmation stays while the incident goes on; what comes back is new, links its past, and keeps its mute."""
+    """A confirmation stays while the incident goes on; what comes back is new, links its past, and is not muted."""
     word = Word(4, Said.CONFIRMED, NOW, "jo")
     (first,) = run([finding()])
     (second,) = run([finding()], [replace(first, word=word, heard=4)], NOW + HOUR)
@@ -540,15 +540,50 @@ def test_a_word_goes_with_what_it_was_said_of() -> None:
     (back,) = run([later], [over], NOW + 24 * HOUR)
     assert (back.id, back.state, back.word, back.heard) == (first.id, State.REGRESSED, None, 4)
     assert back.past == (Episode(first.onset, NOW + 2 * HOUR, first.observed),)
-    assert back.muted_until == muted
+    assert back.muted_until is None
+
+
+def test_a_mute_ends_where_it_gets_more_severe() -> None:
+    """A mute was said of what was known: as long as that goes on it holds, and no longer."""
+    (first,) = run([finding(excess_usd=20)])
+    muted = replace(first, muted_until=NOW + timedelta(days=300))
+    (same,) = run([finding(excess_usd=30)], [muted], NOW + HOUR)
+    assert same.muted_until == muted.muted_until
+    (worse,) = run([finding(excess_usd=3000)], [muted], NOW + HOUR)
+    assert (worse.severity, worse.muted_until) == (Severity.CRITICAL, None)
+
+
+def test_a_dismissal_holds_for_every_finding_and_for_the_severity() -> None:
+    """A second finding that explodes, or a severity that rises, opens a dismissed incident again."""
+    two = [
+        finding(Kind.ERRORS, value=0.3, baseline=0.01),
+        finding(Kind.TOOL_ERRORS, tool="x", value=0.06, baseline=0.01),
+    ]
+    (first,) = run(two)
+    dismissed = replace(first, state=State.DISMISSED)
+    grown = [replace(one, value=0.95) if one.kind is not first.kind else one for one in two]
+    assert [one.state for one in run(two, [dismissed], NOW + HOUR)] == [State.DISMISSED]
+    assert [one.state for one in run(grown, [dismissed], NOW + HOUR)] == [State.ONGOING]
+    (cheap,) = run([finding(excess_usd=50)])
+    put_by = replace(cheap, state=State.DISMISSED)
+    assert run([finding(excess_usd=60)], [put_by], NOW + HOUR)[0].state is State.DISMISSED
+    assert run([finding(excess_usd=5000)], [put_by], NOW + HOUR)[0].state is State.ONGOING
+
+
+def test_what_a_human_resolved_and_is_clearly_worse_since_is_no_echo() -> None:
+    """Within the hours it has to recover, what is as it was is silent; what is ten times worse has regressed."""
+    (first,) = run([finding(value=0.3)])
+    over = replace(first, state=State.RESOLVED, resolved_at=NOW)
+    assert run([finding(value=0.31)], [over], NOW + 3 * HOUR) == ()
+    assert [one.state for one in run([finding(value=3.0)], [over], NOW + 3 * HOUR)] == [State.REGRESSED]
 
 
 def test_history_repeated_knows_no_later_word() -> None:
     """A run as of a time before the dismissal finds the incident as it was."""
     (first,) = run([finding()])
-    dismissed = replace(first, state=State.DISMISSED, word=Word(1, Said.DISMISSED, NOW + 5 * HOUR, "jo"))
+    dismissed = replace(first, state=State.DISMISSED, word=Word(1, Said.DISMISSED, NOW + 5 * HOUR, "jo"), heard=1)
     (seen,) = run([finding()], [dismissed], NOW + HOUR)
-    assert (seen.state, seen.word) == (State.ONGOING, None)
+    assert (seen.state, seen.word, seen.heard) == (State.ONGOING, None, 0)
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def compose(
         evidence=evidence,
         resolved_at=course.resolved_at,
         word=base.word if keep and base else None,
-        muted_until=base.muted_until if base else None,
+        muted_until=base.muted_until if keep and base and grade.rank <= base.severity.rank else None,
         past=_past(base),
         heard=base.heard if base else 0,
         agents=told.agents,

@@ -94,7 +94,8 @@ def _as_of(incident: Incident, at: datetime) -> Incident:
         incident = replace(incident, state=State.ONGOING, resolved_at=None)
     if incident.word is not None and incident.word.at > at:
         unsaid = State.ONGOING if incident.state is State.DISMISSED else incident.state
-        incident = replace(incident, word=None, state=unsaid)
+        # Whoever keeps this form has not heard the word: it is heard again by the next who reads the incident.
+        incident = replace(incident, word=None, state=unsaid, heard=min(incident.heard, incident.word.number - 1))
     explained_at = incident.diagnosis.as_of if incident.diagnosis is not None else None
     if explained_at is not None and explained_at > at:
         incident = replace(incident, diagnosis=None)
@@ -119,6 +120,7 @@ def _is_echo(
 
     The window still shows what was resolved a while ago. It has returned where it began after the resolution, where
     it names new trajectories, or where it simply went on for `recovered_hold_s` after somebody declared it resolved.
+    What is clearly worse than it was then is no echo.
     """
     key = key_of(finding)
     if any(key in keys_of(incident) for incident in unresolved):
@@ -130,6 +132,9 @@ def _is_echo(
     if finding.kind in EVENTS:
         return nothing_new(finding, last)
     resolved_at = _resolved_at(last)
+    then = next((old.value for old in last.findings if key_of(old) == key), last.observed)
+    if finding.recovered is None and clearly_worse(finding.kind, then, finding.value):
+        return False
     if finding.recovered is not None:
         return finding.onset <= resolved_at
     return finding.onset_low < resolved_at and at - resolved_at < timedelta(seconds=rules.recovered_hold_s)
@@ -162,19 +167,30 @@ def _next_form(
     agents = _agents(entry.finding for entry in group.members)
     may_rise = not agents or not (silent or agents & blind)
     course = replace(_course(group, base, at, blind, rules), may_rise=may_rise)
-    if base is not None and base.state is State.DISMISSED and not _is_worse(group, base):
-        return dismissed(base, course)
+    if base is not None and base.state is State.DISMISSED:
+        grades = [severity(one.finding, base.severity) for one in group.members if one.finding.recovered is None]
+        rose = course.may_rise and any(grade.rank > base.severity.rank for grade in grades)
+        if not rose and not _is_worse(group, base):
+            return dismissed(base, course)
     return compose(group, base, course, at, severity, rules)
 
 
 def _is_worse(group: Group, base: Incident) -> bool:
-    """Say whether what a human dismissed is clearly worse now, in any agent where several share it."""
+    """Say whether what a human dismissed is clearly worse now: any of its findings, in any agent that shares it."""
     before = {part.agent: part.observed for part in base.agents if part.kind == base.kind.value}
+    known = {key_of(old): old.value for old in base.findings}
+
+    def then(one: Finding) -> float | None:
+        """Return what was observed of a finding when it was dismissed; None where it was not part of it."""
+        if key_of(one) == base.fingerprint:
+            return base.observed
+        if base.agents and one.kind is base.kind:
+            return before.get(one.subject.agent or "", base.observed)
+        return known.get(key_of(one))
+
     return any(
-        one.recovered is None
-        and clearly_worse(base.kind, before.get(one.subject.agent or "", base.observed), one.value)
+        one.recovered is None and (old := then(one)) is not None and clearly_worse(one.kind, old, one.value)
         for one in (entry.finding for entry in group.members)
-        if (one.kind is base.kind if base.agents else key_of(one) == base.fingerprint)
     )
 
 

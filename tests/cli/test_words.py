@@ -18,6 +18,7 @@ from support.incidents import NOW, incident
 from analyzer.pipeline.memory import Memory
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.triage import as_of
 from analyzer.types.report import ACTIVE, Incident, State
 from analyzer.types.word import Said, Word
 
@@ -115,6 +116,23 @@ def test_a_run_that_began_before_does_not_overwrite_a_word(memory: SqliteInciden
     assert memory.incidents(active_only=True) == []
     [counted] = memory.words(read.id)
     assert (counted.said, counted.by, counted.reason) == (Said.DISMISSED, "jo", "known")
+
+
+def test_a_run_as_of_an_earlier_time_does_not_lose_a_word(memory: SqliteIncidents) -> None:
+    """A run whose now lies before the word works without it; who reads the incident afterwards hears it again."""
+    name = memory.say(incident().id, replace(word(Said.DISMISSED), at=NOW + HOUR)).id
+    [then] = as_of(memory.incidents(), NOW + HOUR / 2)
+    assert then.state in ACTIVE
+    memory.save_incidents([then], run_trace_id="earlier")
+    assert memory.incident(name).state is State.DISMISSED
+
+
+def test_what_a_human_reopened_is_not_over_again_for_having_been_quiet(memory: SqliteIncidents) -> None:
+    """It gets as long as any incident before a run calls it resolved."""
+    old = replace(incident(), state=State.RESOLVED, resolved_at=NOW, last_seen_at=NOW - timedelta(days=3))
+    memory.save_incidents([old], run_trace_id="run")
+    opened = memory.say(old.id, replace(word(Said.REOPENED), at=NOW + HOUR))
+    assert (opened.state, opened.last_seen_at, opened.resolved_at) == (State.ONGOING, NOW + HOUR, None)
 
 
 def test_a_word_that_a_run_has_heard_is_not_said_again(memory: SqliteIncidents) -> None:
