@@ -198,7 +198,8 @@ class Toolbox:
             self._shown.add(hit.trace_id, hit.span_id, hit.field, excerpt)
             blocks.append(self._case.markers.wrap(hit.trace_id, hit.span_id, hit.field, excerpt, "an excerpt"))
         if not blocks:
-            return f"nothing in the trajectories of the case holds {one_line(self._mask(text), 60)!r}"
+            # Without the words themselves: what a model made up must not count as shown to it.
+            return "nothing in the trajectories of the case holds this text"
         return "\n".join(blocks)[:ANSWER_CHARS_MAX]
 
     def _compare(self, arguments: Mapping[str, Any]) -> str:

@@ -261,6 +261,8 @@ class Diagnosis:
     """The now of the run that explained; None in documents of older releases."""
     observed: float | None = None
     """What was observed then, in the incident's unit: figures in the explanation are of that time."""
+    missing: str = ""
+    """Of an inconclusive one: what evidence would decide it."""
 
     @property
     def by_rules(self) -> bool:
