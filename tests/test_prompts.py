@@ -16,6 +16,7 @@ SHIPPED = {
     "ask_system": set(),
     "repair": {"complaint"},
     "last_step": set(),
+    "second_reader": {"mark", "claims"},
 }
 
 

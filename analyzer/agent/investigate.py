@@ -16,7 +16,9 @@ from analyzer.agent.gate import Gate, Gated, Recompute
 from analyzer.agent.investigator import Conversation, Investigator, Judge, Judged
 from analyzer.agent.limits import Limits, Meter, Price
 from analyzer.agent.model import Model, ToolSpec, Turn
+from analyzer.agent.obedience import Obedience
 from analyzer.agent.rules import ENDINGS, explain
+from analyzer.agent.second_reader import read_again
 from analyzer.agent.shown import Shown
 from analyzer.agent.text import Mask, defuse, plain
 from analyzer.agent.toolbox import Toolbox
@@ -57,6 +59,8 @@ class Means:
     watch: Watch = field(default_factory=Unwatched)
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], float] = time.monotonic
+    second_reader: bool = False
+    """Whether a second, blind call may lower the verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,10 @@ def investigate(incident: Incident, case: CaseFile, means: Means) -> Investigati
     ended = converse(case, means, meter, SUBMIT_DIAGNOSIS_SPEC, judge, system, opening)
     if ended.judged is not None and ended.judged.standing:
         gated: Gated = ended.judged.outcome
-        return Investigation(gated.diagnosis, gated.evidence, meter.use, ended.history, complaints(gated))
+        diagnosis = gated.diagnosis
+        if means.second_reader:
+            diagnosis = read_again(diagnosis, gated.evidence, incident, means.model, meter, means.watch)
+        return Investigation(diagnosis, gated.evidence, meter.use, ended.history, complaints(gated))
     spoken = explain(
         incident,
         case.trajectories,
@@ -137,7 +144,11 @@ def converse(
     )
     metered = means.metrics is not None
     gate = Gate(case, shown, toolbox.lookup, means.recompute, means.mask, metered=metered)
-    investigator = Investigator(means.model, toolbox, submit, judge(gate), means.limits, meter, means.watch, means.mask)
+    names = {*(spec.name for spec in toolbox.specs), submit.name}
+    obedience = Obedience(shown, names, case.trace_ids, case.markers.mark, system)
+    investigator = Investigator(
+        means.model, toolbox, submit, judge(gate), means.limits, meter, means.watch, means.mask, obedience
+    )
     with means.watch.span("investigate", Operation.AGENT, agent="analyzer", model=means.model.name) as mark:
         try:
             ended = investigator.converse(system, *opening)

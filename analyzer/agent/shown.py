@@ -51,6 +51,11 @@ class Shown:
             places = [part for place in self._stretches for part in place]
         return word in places or any(whole.search(text) is not None for text in texts)
 
+    def stretches(self) -> tuple[str, ...]:
+        """Return every stretch that was shown."""
+        with self._lock:
+            return tuple(text for held in self._stretches.values() for text in held)
+
     def places(self) -> frozenset[Place]:
         """Return the places of which something was shown."""
         with self._lock:

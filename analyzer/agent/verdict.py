@@ -46,14 +46,14 @@ def lacking(standing: Standing, incident: Incident) -> str:
     if verdict_of(standing, incident) is not Verdict.INCONCLUSIVE:
         return ""
     if not standing.claims:
-        return "What is missing: a quote from an affected trajectory that shows the cause."
+        return "A quote from an affected trajectory that shows the cause."
     if standing.contradicted:
-        return "What is missing: a cause that agrees with the account and with the changes that were seen."
+        return "A cause that agrees with the account and with the changes that were seen."
     if standing.undecided and not standing.quoted:
-        return "What is missing: a step of an affected trajectory that a healthy peer takes differently."
+        return "A step of an affected trajectory that a healthy peer takes differently."
     if standing.undecided:
-        return "What is missing: a change near the onset, or a healthy peer without what is quoted here."
-    return "What is missing: a quote from an affected trajectory, or a change near the onset that goes with it."
+        return "A change near the onset, or a healthy peer without what is quoted here."
+    return "A quote from an affected trajectory, or a change near the onset that goes with it."
 
 
 def corroborated(incident: Incident) -> bool:

@@ -185,3 +185,9 @@ def m006_told(db: Database) -> None:
         "CREATE TABLE told ("
         "id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, agent TEXT, what TEXT NOT NULL, value TEXT)",
     )
+
+
+@MIGRATIONS()
+def m007_steered(db: Database) -> None:
+    """Add which trajectories hold an order to the model in what a tool returned; of older ones it stays unknown."""
+    _execute(db, "CREATE TABLE steered (trajectory INTEGER PRIMARY KEY)")

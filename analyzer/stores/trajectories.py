@@ -25,6 +25,7 @@ from analyzer.stores import (
     series,
     sightings,
     stats,
+    steering,
     summaries,
     told,
     tools,
@@ -168,6 +169,11 @@ class SqliteTrajectories:
             texts = (_spelled(last.get(row[-3]), bodies), outputs.text(row[-2], bodies))
             by_trace.setdefault(row[-1], []).append(replace(span, input=texts[0], output=texts[1]))
         return {trace_id: steps_of(spans) for trace_id, spans in by_trace.items()}
+
+    def steered(self, start: datetime, end: datetime, *, limit: int) -> list[str]:
+        """See `TrajectoryStore.steered`."""
+        with self.connection.reading() as raw:
+            return steering.steered(raw, start, end, limit)
 
     def resolve(self, prefix: str) -> str:
         """See `TrajectoryStore.resolve`."""

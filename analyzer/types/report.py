@@ -81,6 +81,8 @@ class Ending(StrEnum):
     REFUSED = "refused"
     INVALID = "invalid"
     """The reply was no answer in the required form, also after one repair."""
+    INJECTED = "injected"
+    """The model followed an order that stood in the data: nothing it said is used."""
     UNAVAILABLE = "unavailable"
     OFF = "off"
     """No model was asked: no credentials, or switched off."""

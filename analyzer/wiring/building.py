@@ -128,6 +128,7 @@ def _means(settings: Settings, store: SqliteTrajectories, metrics: MetricSource 
         price=price,
         mask=store.masker.text,
         watch=watch,
+        second_reader=settings.second_reader == "on",
         limits=Limits(
             steps=settings.investigation_steps,
             tokens=settings.investigation_tokens,

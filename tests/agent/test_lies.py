@@ -66,7 +66,8 @@ def test_an_inconclusive_answer_says_what_is_missing(incidents: list[Simulated])
         unsure = one.judge(answer(claims, category="unknown", missing="The logs of the tool would decide it."))
         assert unsure.diagnosis.verdict is Verdict.INCONCLUSIVE
         assert unsure.diagnosis.missing == "The logs of the tool would decide it."
-        assert one.judge(answer([], missing="")).diagnosis.missing.startswith("What is missing: ")
+        nothing = one.judge(answer([], missing="An oracle.")).diagnosis
+        assert nothing.missing == "A quote from an affected trajectory that shows the cause."
         sure = one.judge(answer(claims, category="tool_failure", missing="Nothing."))
         assert sure.diagnosis.missing == "" or sure.diagnosis.verdict is Verdict.INCONCLUSIVE
 

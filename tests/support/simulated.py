@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from analyzer.simulation.faults import Fault, FaultKind
 from analyzer.simulation.fleet import Fleet
 from analyzer.simulation.scenario import DEFAULT_NOW
 from analyzer.types.report import Diagnosis, Incident
+from analyzer.types.trace import Span
 from analyzer.types.trajectory import Trajectory
 from analyzer.wiring.building import build
 
@@ -93,14 +94,16 @@ def fleet(now: datetime = DEFAULT_NOW) -> Fleet:
 
 
 @contextmanager
-def analysed(folder: Path, *, usual: Fleet | None = None) -> Iterator[tuple[App, tuple[Incident, ...]]]:
-    """Take a fleet in and run once, by rules; give the App and what it found."""
-    given = usual or fleet()
+def analysed(
+    folder: Path, change: Callable[[Span], Span] = lambda span: span
+) -> Iterator[tuple[App, tuple[Incident, ...]]]:
+    """Take the fleet in, each span changed, and run once, by rules; give the App and what it found."""
+    given = fleet()
     settings = replace(load({}, {}).settings, store=folder / "s.db", reports=folder / "reports", llm="off")
     with build(settings, out=None) as app:
         pricer = Pricer()
         for request in given.requests():
-            app.trajectories.add(spans_from_json(request, pricer=pricer).spans)
+            app.trajectories.add([change(span) for span in spans_from_json(request, pricer=pricer).spans])
         yield app, run(app, given.now, live=True).incidents
 
 
