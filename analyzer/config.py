@@ -14,6 +14,7 @@ from typing import Any
 
 from analyzer.errors import UsageError
 from analyzer.types.budget import Budget, read_budgets
+from analyzer.types.floor import Floor, read_floors
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PORTS = 65_536
@@ -181,6 +182,11 @@ class Settings:
         dict,
         "`usd_per_day`, `tokens_per_day`, `usd_per_trajectory`, `steps_per_trajectory`, by agent; `*`: every agent",
     )
+    floors: Mapping[str, Floor] = _table(
+        dict,
+        "`usd_per_day`, `fleet_share`, `tokens_per_day`, `steps_per_day`: a rise that loses less is of low severity;"
+        " by agent; `*`: every agent",
+    )
     mask_patterns: Mapping[str, str] = _table(dict, "further patterns to mask, by the name in their pseudonym")
     mask_allow: tuple[str, ...] = _table(tuple, "texts that are never masked")
 
@@ -201,6 +207,7 @@ SECTIONS: Mapping[str, str] = {
     "prices": "prices",
     "tool_costs": "tool_costs",
     "budgets": "budgets",
+    "floors": "floors",
     "masking.patterns": "mask_patterns",
     "masking.allow": "mask_allow",
 }
@@ -303,6 +310,8 @@ def _checked_table(name: str, value: Any, place: str) -> Any:
         raise UsageError(f"{place}: expected a table")
     if name == "budgets":
         return read_budgets(value, place)
+    if name == "floors":
+        return read_floors(value, place)
     if name == "queries":
         return {**DEFAULT_QUERIES, **{key: _as_queries(key, query, place) for key, query in value.items()}}
     if name == "mask_patterns":

@@ -1,12 +1,13 @@
 """Score the whole walk on fleets drawn at random: what is found, what is not, and what is found that is not there.
 
     python bench/fleets.py --seeds 20 --agents 12 --faults 10
-    python bench/fleets.py --seeds 10 --faults 0
+    python bench/fleets.py --seeds 10 --faults 0 --days 21 --judged 432
 
 Every fleet holds each kind of look-alike and, as far as there are enough faults, each kind of fault. It goes in as OTLP
-through ingest and store and is analysed as `analyzer run` does, every few hours over the last three days; the incidents
-are compared with what was planted. Seeds end on different days, so that weekends fall into each part of the history.
-Prints one line a seed, what went wrong in it, and the totals, as Markdown.
+through ingest and store and is judged every few hours over the last three days; the incidents are compared with what
+was planted. Seeds end on different days, so that weekends fall into each part of the history. A backtest does the
+judging, which a test holds to what scheduled runs file (`tests/test_backtest.py`); `--runs` makes the real runs, in ten
+times the time. Prints one line a seed, with its processor time, what went wrong in it, and the totals, as Markdown.
 """
 
 from __future__ import annotations
@@ -19,22 +20,23 @@ import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
 from analyzer.config import load
 from analyzer.ingest.otlp import spans_from_json
 from analyzer.ingest.pricing import Pricer
-from analyzer.pipeline import run
+from analyzer.pipeline import backtest, run
 from analyzer.simulation.evaluate import Score, evaluate
 from analyzer.simulation.fleet import Fleet
 from analyzer.simulation.scenario import DEFAULT_NOW, random_fleet
-from analyzer.wiring.building import build
+from analyzer.types.document import incident_document
+from analyzer.wiring.building import build, build_reader
 
 FALSE_PER_H = 60
 """Hours over which false incidents are counted."""
-HEAD = "| seed | planted | found | missed | false | doubles | onset off, h | delay, h | cause named | s |"
+HEAD = "| seed | planted | found | missed | false | doubles | onset off, h | delay, h | cause named | CPU s |"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,26 +83,29 @@ def _arguments() -> argparse.Namespace:
     arguments.add_argument("--days", type=float, default=8.0)
     arguments.add_argument("--judged", type=float, default=72.0, help="hours before now over which it runs")
     arguments.add_argument("--every", type=float, default=3.0, help="hours between runs")
+    arguments.add_argument("--runs", action="store_true", help="real runs in place of a backtest")
     arguments.add_argument("--workers", type=int, default=1)
     arguments.add_argument("--keep", type=Path, help="folder of filled stores, used again where they are there")
     return arguments.parse_args()
 
 
 def _row(seed: int, *, given: argparse.Namespace) -> Row:
-    began = time.monotonic()
+    began = time.process_time()
     now = DEFAULT_NOW + timedelta(days=seed % 7)
     fleet = random_fleet(
         seed, given.agents, given.days, given.faults, runs_per_hour=tuple(given.rate), decoys=given.decoys, now=now
     )
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "s.db"
-        _fill(store, fleet, given.keep / f"{seed}-{given.agents}-{given.faults}.db" if given.keep else None)
-        document = analysed(store, fleet, given.judged, given.every)
+        kept = f"{seed}-{given.agents}-{given.faults}-{given.decoys}-{given.days:g}.db"
+        _fill(store, fleet, given.keep / kept if given.keep else None)
+        judge = scheduled if given.runs else backtested
+        document = judge(store, fleet.now - timedelta(hours=given.judged), fleet.now, timedelta(hours=given.every))
     if given.keep:
         (given.keep / f"{seed}.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     titles = {one["id"]: f"{one['title']} (opened {one['opened_at'][5:16]})" for one in document["incidents"]}
     score = evaluate(document, fleet.truths)
-    return Row(seed, score, titles, time.monotonic() - began)
+    return Row(seed, score, titles, time.process_time() - began)
 
 
 def _line(name: str, rows: list[Row], seconds: str) -> str:
@@ -166,16 +171,24 @@ def _settings(store: Path):
     return replace(load({}, {}).settings, store=store, reports=store.parent / "r", llm="off")
 
 
-def analysed(store: Path, fleet: Fleet, judged_h: float, every_h: float) -> dict:
-    """Run over the last hours and return all incidents as one report document, each in its last form."""
+def backtested(store: Path, start: datetime, end: datetime, every: timedelta) -> dict:
+    """Return what runs would have filed as one backtest document."""
+    with build_reader(_settings(store)) as app:
+        done = backtest(app, start, end, every)
+    return {"schema": "analyzer.backtest/1", "incidents": [incident_document(one) for one in done.incidents]}
+
+
+def scheduled(store: Path, start: datetime, end: datetime, every: timedelta) -> dict:
+    """Run on the schedule and return all incidents as one report document, each in its last form."""
     incidents: dict[str, dict] = {}
     document: dict = {}
-    with build(_settings(store), out=None) as app:
-        at = fleet.now - timedelta(hours=judged_h)
-        while at <= fleet.now:
+    at = start
+    while at <= end:
+        # Each run has a trace of its own, as one from cron has.
+        with build(_settings(store), out=None) as app:
             document = json.loads(app.document(run(app, at)))
-            incidents.update({one["id"]: one for one in document["incidents"]})
-            at += timedelta(hours=every_h)
+        incidents.update({one["id"]: one for one in document["incidents"]})
+        at += every
     return {**document, "incidents": list(incidents.values())}
 
 

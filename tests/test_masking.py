@@ -478,3 +478,14 @@ def test_hostile_text_takes_time_in_proportion(piece):
     start = time.process_time()
     MASKER.text(piece * (250_000 // len(piece)))
     assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("gen_ai.response.id", True), ("password", False), ("db_password", False), ("bob@example.com", False), (5, False)],
+)
+def test_a_name_that_says_nothing_leaves_the_word_to_its_value(name, says):
+    """Only a field whose name neither names a secret nor holds one may be judged by its value alone."""
+    assert MASKER.says_nothing(name) is says
+    if says:
+        assert MASKER.value({name: "hunter22"}) == {name: "hunter22"}

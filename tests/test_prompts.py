@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+from agent.cases import incident, tool, trajectory, well
 
-from analyzer.agent.answer import CATEGORIES
+from analyzer.agent.answer import ANSWER_SCHEMA, CATEGORIES, DIAGNOSIS_SCHEMA
+from analyzer.agent.case import build_case
+from analyzer.agent.narrative import AFFECTED, PEER
+from analyzer.agent.passages import CUT
 from analyzer.errors import PromptError
 from analyzer.prompts import FOLDERS, load
 
@@ -14,6 +21,10 @@ SHIPPED = {
     "investigate_system": {"categories"},
     "investigate_case": {"mark", "window", "agents", "trace_ids"},
     "ask_system": set(),
+    "ask_incident": {"mark", "window", "trace_ids"},
+    "ask_fleet": {"mark", "now", "start", "end", "reach", "agents"},
+    "ask_fleet_system": set(),
+    "follow_up": set(),
     "repair": {"complaint"},
     "last_step": set(),
     "second_reader": {"mark", "claims"},
@@ -34,6 +45,28 @@ def test_every_category_is_explained_to_the_model():
     """The prompt says what each category means."""
     text = load("investigate_system").text
     assert all(f"{name}" in text for name in CATEGORIES)
+
+
+@pytest.mark.parametrize("name", ["ask_system", "investigate_system"])
+def test_what_the_case_file_is_made_of_is_explained_to_the_model(name: str):
+    """Every kind of section and mark of a case file, and what a pseudonym is, stands in the prompt before it."""
+    text = load(name).text
+    spans = [tool(number, f"{number}", "word " * 4_000, error="503") for number in range(1, 40)]
+    case = build_case(incident(), trajectories=[trajectory(spans)], healthy=[well()])
+    sections = set(re.findall(rf"</(\w+):{case.markers.mark}>", case.text))
+    assert sections == {"facts", "trajectory", "span"}
+    for word in (*sections, "in part", CUT.strip(), AFFECTED if name.startswith("inv") else PEER):
+        assert word in case.text
+        assert word in text
+    assert "the earliest step whose correction would have avoided the failure" in text
+    assert "pseudonym" in text
+    assert "null" in text
+
+
+@pytest.mark.parametrize(("name", "schema"), [("ask_system", ANSWER_SCHEMA), ("investigate_system", DIAGNOSIS_SCHEMA)])
+def test_the_prompt_names_every_field_of_the_answer(name: str, schema: Mapping[str, Any]):
+    """Where tools are closed the model has only the prompt to know the form of its answer from."""
+    assert [field for field in schema["required"] if field not in load(name).text] == []
 
 
 def test_missing_and_unknown_variables_are_named():

@@ -12,6 +12,7 @@ from support.incidents import NOW, ONSET, finding, metric, quote, trace
 
 from analyzer.triage import Rules, triage
 from analyzer.triage.rules import CAUSE_ORDER
+from analyzer.triage.trust import distrusted
 from analyzer.types.choices import Shifted
 from analyzer.types.document import incident_document, incident_from_document
 from analyzer.types.report import (
@@ -30,6 +31,7 @@ from analyzer.types.report import (
     Subject,
     Verdict,
 )
+from analyzer.types.word import Episode, Said, Word
 
 HOUR = timedelta(hours=1)
 WINDOW = timedelta(days=1)
@@ -109,6 +111,43 @@ def test_first_sight_opens_an_incident_with_everything_computed() -> None:
     assert [entry.id for entry in one.findings[0].evidence] == ["E1", "E2"]
     assert one.id.startswith("inc-")
     assert len(one.id) == len("inc-") + 10
+
+
+def between(kind: Kind, low_h: float, at_h: float, high_h: float, **fields: Any) -> Finding:
+    """Return a finding that began so many hours after ONSET, and between which hours."""
+    low, at, high = (ONSET + hours * HOUR for hours in (low_h, at_h, high_h))
+    return replace(finding(kind, onset=at, **fields), onset_low=low, onset_high=high)
+
+
+def test_an_incident_began_when_its_sharpest_finding_says() -> None:
+    """Cost and tokens leave half a day open, steps date it to the hour: that hour it is, and what changed then."""
+    deploy = Change("version", "1", "2", ONSET + 3 * HOUR)
+    early = Change("prompt", "a", "b", ONSET - 3 * HOUR)
+    price = Change("price", "m at 1", "m at 2", ONSET - 2 * HOUR)
+    cost = Examined(between(Kind.COST, -6, -2, 6, excess_usd=9.0), changes=(early, price, deploy))
+    tokens = Examined(between(Kind.TOKENS, -5, 0, 7))
+    steps = Examined(between(Kind.STEPS, 2.5, 3, 3.5), changes=(deploy,))
+    (one,) = run([cost, tokens, steps])
+    assert (one.kind, one.onset) == (Kind.COST, ONSET + 3 * HOUR)
+    assert one.changes == (deploy, replace(price, at=ONSET + 3 * HOUR))
+    assert "since 2026-11-23 11:10 UTC" in one.title
+    assert one.findings[0].onset == ONSET - 2 * HOUR
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        between(Kind.STEPS, 7, 7.2, 7.4),
+        between(Kind.STEPS, -7, -1, 7),
+        between(Kind.BUDGET, 0.75, 1, 1),
+        between(Kind.RUNAWAY, 1, 1, 1),
+    ],
+    ids=["apart", "wider", "a budget that ran out", "a single trajectory"],
+)
+def test_what_dates_no_better_leaves_the_onset_alone(other: Finding) -> None:
+    """Neither a wider interval, nor one that cannot be the same moment, nor the moment of an event is a better date."""
+    (one,) = run([between(Kind.COST, -6, -2, 6), other])
+    assert one.onset == ONSET - 2 * HOUR
 
 
 def chosen(shifted: Shifted, tool: str) -> Finding:
@@ -487,6 +526,39 @@ def test_dismissed_stays_dismissed_unless_clearly_worse() -> None:
     (third,) = run([finding(value=0.46)], [second], NOW + 2 * HOUR)
     assert (third.state, third.observed, third.id) == (State.ONGOING, 0.46, first.id)
     assert run([], [dismissed], NOW + HOUR) == ()
+
+
+def test_a_word_goes_with_what_it_was_said_of() -> None:
+    """A confirmation stays while the incident goes on; what comes back is new, links its past, and keeps its mute."""
+    word = Word(4, Said.CONFIRMED, NOW, "jo")
+    (first,) = run([finding()])
+    (second,) = run([finding()], [replace(first, word=word, heard=4)], NOW + HOUR)
+    assert (second.word, second.heard, second.past) == (word, 4, ())
+    muted = NOW + timedelta(days=30)
+    over = replace(second, state=State.RESOLVED, resolved_at=NOW + 2 * HOUR, muted_until=muted)
+    later = finding(onset=NOW + 20 * HOUR, onset_low=NOW + 19 * HOUR, onset_high=NOW + 21 * HOUR)
+    (back,) = run([later], [over], NOW + 24 * HOUR)
+    assert (back.id, back.state, back.word, back.heard) == (first.id, State.REGRESSED, None, 4)
+    assert back.past == (Episode(first.onset, NOW + 2 * HOUR, first.observed),)
+    assert back.muted_until == muted
+
+
+def test_history_repeated_knows_no_later_word() -> None:
+    """A run as of a time before the dismissal finds the incident as it was."""
+    (first,) = run([finding()])
+    dismissed = replace(first, state=State.DISMISSED, word=Word(1, Said.DISMISSED, NOW + 5 * HOUR, "jo"))
+    (seen,) = run([finding()], [dismissed], NOW + HOUR)
+    assert (seen.state, seen.word) == (State.ONGOING, None)
+
+
+@pytest.mark.parametrize(
+    ("dismissed", "of", "demoted"), [(4, 4, True), (3, 3, False), (5, 6, False), (7, 8, True), (5, 100, False)]
+)
+def test_a_detector_that_is_mostly_dismissed_is_demoted(dismissed: int, of: int, demoted: bool) -> None:
+    """Surely more than half must be dismissed; silence about the others counts for the detector."""
+    (one,) = run([finding()])
+    states = [State.DISMISSED] * dismissed + [State.RESOLVED] * (of - dismissed)
+    assert distrusted(replace(one, state=state) for state in states) == ({"cost"} if demoted else set())
 
 
 def test_dismissal_covers_only_what_was_dismissed() -> None:

@@ -67,6 +67,26 @@ def test_what_was_found_names_its_incident_and_what_belongs_to_it(store: Path) -
     assert filed(store) == before
 
 
+def test_what_was_found_has_the_figures_of_its_incident(store: Path) -> None:
+    """Whoever compares the two reads one figure: what is found is shown as its finding measured it, to the digit."""
+    found = readings(why(store, "support-triage", "--json"))
+    listed = json.loads(analyzer("incidents", "list", "--json", "--store", str(store)).stdout)["incidents"]
+    [incident] = [one for one in listed if one["subject"]["agent"] == "support-triage"]
+    told = {one["kind"]: (one["value"], one["baseline"], one["unit"]) for one in incident["findings"]}
+    shown = {one["kind"]: (one["value"], one["baseline"], one["unit"]) for one in found.values() if one["found"]}
+    assert told["cost"][:2] == (incident["observed"], incident["expected"])
+    assert shown == told
+
+
+def test_an_incident_of_another_moment_says_of_which_its_figure_is(store: Path) -> None:
+    """Asked of a moment without a run, the answer has that moment's figures, and says what the last run had filed."""
+    found = readings(why(store, "support-triage", "--json", at="2026-11-20T06:00:00Z"))["cost", None]
+    assert found["value"] == found["found"]["finding"]["value"]
+    said = found["found"]["said"]
+    assert said.startswith("incident inc-")
+    assert said.endswith(", at $0.0669 when a run last saw it at 2026-11-20 12:00 UTC")
+
+
 def test_every_detector_answers(store: Path) -> None:
     """Each detector has at least one reading, and each reading says why in words."""
     from analyzer.detectors import DETECTORS
@@ -122,6 +142,24 @@ def test_an_agent_that_is_dismissed_or_switched_off(store: Path, tmp_path: Path)
     assert cost["found"]["said"] == f"dismissed by a human as {cost['found']['incident']}"
     off = "switched off for this agent under [detectors] in analyzer.toml"
     assert (tokens["gate"], tokens["why"], tokens["found"]) == ("off", off, None)
+
+
+def test_a_rise_that_loses_too_little_says_so(store: Path, tmp_path: Path) -> None:
+    """It is no dropped finding: it is an incident of low severity, with what it loses and the least that counts."""
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(store.read_bytes())
+    with closing(sqlite3.connect(copy)) as raw:
+        raw.execute("DELETE FROM incidents")
+        raw.execute("DELETE FROM reports")
+        raw.commit()
+    settings = tmp_path / "analyzer.toml"
+    settings.write_text('[floors."support-triage"]\nusd_per_day = 50\n')
+    cost = readings(why(copy, "support-triage", "--json", ANALYZER_CONFIG=str(settings)))["cost", None]
+    lost = "; low by itself, for it loses $8.10 a day and the least that counts is $50.00"
+    assert cost["found"]["said"].endswith(f", not filed yet{lost}")
+    ended = analyzer("run", "--store", str(copy), "--at", AT, "--json", env={"ANALYZER_CONFIG": str(settings)})
+    [one] = [one for one in json.loads(ended.stdout)["incidents"] if one["subject"]["agent"] == "support-triage"]
+    assert (one["kind"], one["severity"]) == ("cost", "low")
 
 
 @pytest.mark.parametrize("columns", [50, 80])

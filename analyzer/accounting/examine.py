@@ -6,26 +6,23 @@ the trajectories at fault and healthy peers, and the errors they share, word for
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from analyzer.accounting.changes import compared as compared_changes
 from analyzer.accounting.changes import rank_changes, together
 from analyzer.accounting.guilty import at_fault
-from analyzer.accounting.periods import DAYS_BEFORE, account_of, compared
+from analyzer.accounting.peers import healthy_before
+from analyzer.accounting.periods import account_of, compared
 from analyzer.accounting.places import Searched, named, places_of, price_changes
+from analyzer.accounting.suspects import suspects_of
 from analyzer.stores.base import TrajectoryStore
 from analyzer.types.metric import TICK_S, Signal, Window
 from analyzer.types.report import CALLS, Affected, Change, Examined, Finding, Kind
-from analyzer.types.trace import Outcome
-from analyzer.types.trajectory import TrajectorySummary
 
 TRAJECTORIES_MIN = 3
 """Independent trajectories that must fail before a tool is said to: two may be a coincidence."""
-HEALTHY = 3
-PEERS_LOOKED_AT = 300
 SAMPLE_MIN = 0.9
 """Share of what was counted that the store must hold to speak for all of it: its series are chosen by the same rule."""
 
@@ -54,11 +51,13 @@ def examine(
         account=account.factors,
         changes=changes,
         trace_ids=worst,
-        healthy_trace_ids=_healthy(store, finding, agent, history_start),
+        healthy_trace_ids=healthy_before(store, finding, agent, worst, end, history_start),
         evidence=evidence,
         affected=_hit(store, finding, agent, end),
         places=searched.places,
         named=named(account, searched.places, changes),
+        change=account.change,
+        suspects=suspects_of(store, finding, account, searched.places, worst, evidence, end),
     )
 
 
@@ -97,7 +96,7 @@ def with_extent(finding: Finding, window: Window) -> Finding:
 def near(finding: Finding, seen: Sequence[Change], searched: Searched) -> tuple[Change, ...]:
     """Return what became different for the agent near the onset, what is borne out first, then the nearest."""
     if finding.began is not None:
-        return rank_changes(seen, finding.began, finding.began, finding.began, searched.places)
+        return rank_changes(seen, finding.onset_low, finding.began, finding.began, searched.places)
     return rank_changes(seen, finding.onset_low, finding.onset, finding.onset_high, searched.places)
 
 
@@ -117,28 +116,3 @@ def _hit(store: TrajectoryStore, finding: Finding, agent: str, end: datetime) ->
     used = store.callers(agent, tool, finding.onset, end)
     seen = used.calls if finding.unit == CALLS else used.trajectories
     return Affected(used.failed, used.trajectories) if seen and seen >= SAMPLE_MIN * finding.of else None
-
-
-def _healthy(store: TrajectoryStore, finding: Finding, agent: str, history_start: datetime) -> tuple[str, ...]:
-    """Return peers from before the onset that succeeded at about the usual cost."""
-    start = max(history_start, finding.onset_low - timedelta(days=DAYS_BEFORE))
-    return _usual(store.summaries(agent=agent, start=start, end=finding.onset_low, limit=PEERS_LOOKED_AT))
-
-
-def peers_of(store: TrajectoryStore, summary: TrajectorySummary) -> tuple[str, ...]:
-    """Return recent trajectories of the same agent that did well, for comparison with one."""
-    peers = store.summaries(agent=summary.agent, limit=PEERS_LOOKED_AT)
-    return _usual([peer for peer in peers if peer.trace_id != summary.trace_id])
-
-
-def _usual(peers: Sequence[TrajectorySummary]) -> tuple[str, ...]:
-    """Return those that succeeded without an error and used about as many tokens as most."""
-    good = [peer for peer in peers if peer.outcome is Outcome.SUCCESS and not peer.errors]
-    if not good:
-        return ()
-    usual = sorted(peer.tokens for peer in good)[len(good) // 2]
-
-    def distance(peer: TrajectorySummary) -> tuple[float, str]:
-        return abs(math.log((peer.tokens + 1) / (usual + 1))), peer.trace_id
-
-    return tuple(peer.trace_id for peer in sorted(good, key=distance)[:HEALTHY])

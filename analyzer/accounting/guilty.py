@@ -78,6 +78,11 @@ def _failing(
     return ids[:WORST], evidence
 
 
+def commonest_error(steps: dict[str, tuple[Step, ...]]) -> tuple[SpanEvidence, ...]:
+    """Return quotes of the error that most of these trajectories share, and of the next; empty where none failed."""
+    return _sharing_the_commonest_error(steps, lambda _step: True)[1]
+
+
 def _sharing_the_commonest_error(
     steps: dict[str, tuple[Step, ...]], concerned: Callable[[Step], bool]
 ) -> tuple[tuple[str, ...], tuple[SpanEvidence, ...], int]:
@@ -91,7 +96,7 @@ def _sharing_the_commonest_error(
             if quoted is None:
                 continue
             field, quote = quoted
-            shape = _shape(quote)
+            shape = folded(quote)
             said[shape] += 1
             guilty.setdefault(trace_id, Counter())[shape] += 1
             first.setdefault(shape, SpanEvidence("", trace_id, step.span_id, field, quote))
@@ -112,6 +117,6 @@ def _error_quote(step: Step) -> tuple[str, str] | None:
     return None
 
 
-def _shape(message: str) -> str:
-    """Fold what differs between two errors of one cause: numbers and ids."""
+def folded(message: str) -> str:
+    """Return an error without what differs between two of one cause: numbers and ids."""
     return _VARYING.sub("#", message.casefold())

@@ -54,6 +54,8 @@ class Account:
     """The model whose price moved the spend most in the direction of the change."""
     gained: str | None = None
     """The model whose part of the tokens grew most, where any did."""
+    change: float = 0.0
+    """What is accounted for, per hour (or per run): the shares are parts of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,7 @@ class _Split:
             _sorted(Factor(name, start, stop, mean * effect / change) for name, start, stop, effect in rows),
             self._moved(math.copysign(1.0, change)),
             self._gained(),
+            change,
         )
 
     def _of_steps(
@@ -273,13 +276,13 @@ def _of_tools(old: _Period, new: _Period, weight: float) -> list[tuple[str, floa
 
 def token_account(
     before: Sequence[Usage], after: Sequence[Usage], *, hours_before: float, hours_after: float
-) -> tuple[Factor, ...]:
+) -> Account:
     """Return the account of a change of tokens per hour: runs, steps per run, and the parts of the tokens per step."""
     runs = [sum(row.trajectories for row in rows) for rows in (before, after)]
     steps = [sum(row.steps for row in rows) for rows in (before, after)]
     parts = [[sum(parts_of(row)[part] for row in rows) for part in range(len(PARTS))] for rows in (before, after)]
     if min(*runs, *steps, *map(sum, parts)) <= 0:
-        return ()
+        return Account()
     rows = [("steps per run", steps[0] / runs[0], steps[1] / runs[1])]
     rate = (runs[0] / hours_before, runs[1] / hours_after)
     terms = {name: (parts[0][p] / steps[0], parts[1][p] / steps[1]) for p, name in enumerate(PARTS)}
@@ -288,13 +291,13 @@ def token_account(
 
 def step_account(
     before: Sequence[Usage], after: Sequence[Usage], *, hours_before: float, hours_after: float
-) -> tuple[Factor, ...]:
+) -> Account:
     """Return the account of a change of steps per hour: runs, and per run the inferences and the tool calls."""
     runs = [sum(row.trajectories for row in rows) for rows in (before, after)]
     steps = [sum(row.steps for row in rows) for rows in (before, after)]
     tools = [sum(row.tool_steps for row in rows) for rows in (before, after)]
     if min(*runs, *steps) <= 0:
-        return ()
+        return Account()
     rate = (runs[0] / hours_before, runs[1] / hours_after)
     terms = {
         "inferences per run": ((steps[0] - tools[0]) / runs[0], (steps[1] - tools[1]) / runs[1]),
@@ -307,7 +310,7 @@ def _summed(
     rate: tuple[float, float],
     products: Sequence[tuple[str, float, float]],
     terms: Mapping[str, tuple[float, float]],
-) -> tuple[Factor, ...]:
+) -> Account:
     """Return the account of runs x factors x a sum of terms."""
     floored = {name: _floored(*term) for name, term in terms.items() if max(term) > 0}
     whole = tuple(math.fsum(term[side] for term in floored.values()) for side in (0, 1))
@@ -316,14 +319,16 @@ def _summed(
     ]
     change = spend[1] - spend[0]
     if abs(change) <= CHANGE_MIN * max(spend):
-        return ()
+        return Account()
     mean = logarithmic_mean(spend[1], spend[0]) / change
     rows = [("runs", *rate, math.log(rate[1] / rate[0]))]
     rows += [(name, start, stop, math.log(stop / start)) for name, start, stop in products]
     for name, term in floored.items():
         weight = logarithmic_mean(*term) / logarithmic_mean(whole[0], whole[1])
         rows.append((name, *terms[name], weight * math.log(term[1] / term[0])))
-    return _sorted(Factor(name, start, stop, mean * effect) for name, start, stop, effect in rows)
+    return Account(
+        _sorted(Factor(name, start, stop, mean * effect) for name, start, stop, effect in rows), change=change
+    )
 
 
 def _sorted(factors: Iterable[Factor]) -> tuple[Factor, ...]:

@@ -76,7 +76,7 @@ def _of_kind(
     if kind is Kind.COST:
         return account(before, after, hours_before=hours_before, hours_after=hours_after)
     amounts = token_account if kind is Kind.TOKENS else step_account
-    return Account(amounts(before, after, hours_before=hours_before, hours_after=hours_after))
+    return amounts(before, after, hours_before=hours_before, hours_after=hours_after)
 
 
 def _hours(period: tuple[datetime, datetime]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from analyzer.accounting.stakes import Loss, Stakes
 from analyzer.types.choices import TOOL
 from analyzer.types.report import Finding, Kind, Severity
 
@@ -30,7 +31,7 @@ _RATES = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES, K
 _RECOVERABLE = frozenset({Kind.TOOL_ERRORS, Kind.RETRIES})
 
 
-def severity(finding: Finding, hours: float, last: Severity | None = None) -> Severity:
+def severity(finding: Finding, hours: float, last: Severity | None = None, stakes: Stakes | None = None) -> Severity:
     """Return how bad a finding is; `hours` is the time from its onset to its recovery, or to now.
 
     `last` is the severity its incident had before this run: it rises only where the finding is CLEARLY beyond the
@@ -41,10 +42,13 @@ def severity(finding: Finding, hours: float, last: Severity | None = None) -> Se
     whether an agent acted on them, choices by how the runs end that made them,
     silences by what should have begun, and everything else by its ratio to what was expected. A tool's errors and
     retries count one step less than a failed trajectory: the agent may recover from them.
+
+    `stakes` says what a loss must come to for a ratio to count; without them every ratio does.
     """
+    loss = stakes.loss(finding, hours) if stakes is not None else None
     if last is None:
-        return _graded(finding, hours, 1.0)
-    at_most, at_least = _graded(finding, hours, 1 / CLEARLY), _graded(finding, hours, CLEARLY)
+        return _graded(finding, hours, 1.0, loss)
+    at_most, at_least = (_graded(finding, hours, scale, loss) for scale in (1 / CLEARLY, CLEARLY))
     return max(at_least, min(last, at_most, key=_rank), key=_rank)
 
 
@@ -52,8 +56,10 @@ def _rank(level: Severity) -> int:
     return level.rank
 
 
-def _graded(finding: Finding, hours: float, scale: float) -> Severity:
+def _graded(finding: Finding, hours: float, scale: float, loss: Loss | None) -> Severity:
     """Apply the table with its thresholds multiplied by `scale`, which leaves alone what only grows with time."""
+    if loss is not None and loss.amount < loss.floor * scale:
+        return Severity.LOW
     found = [_step(USD_PER_DAY, _usd_per_day(finding, hours) / scale)]
     if finding.kind in _RATES:
         found.append(_share(finding, scale))

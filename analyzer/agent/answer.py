@@ -138,7 +138,9 @@ _METRIC = _object(
     step={"type": "number", "description": "seconds from start to end for a single value"},
     value={"type": "number", "description": "as the metric tool returned it"},
 )
-_FACT = _object(kind={"type": "string", "enum": ["fact"]}, id=_string("F1, F2, ... or E1, E2, ..."))
+_FACT = _object(
+    kind={"type": "string", "enum": ["fact"]}, id=_string("F1 (a fact), T1.2 (a table's row) or E1 (evidence)")
+)
 _CLAIMS = {
     "type": "array",
     "description": f"at most {CLAIMS_MAX}; each one sentence that its evidence bears out by itself",
@@ -149,24 +151,26 @@ _CLAIMS = {
     ),
 }
 
+_RESPONSIBLE = {
+    "anyOf": [
+        _object(
+            trace_id=_string("32 hex digits"),
+            span_id=_string("16 hex digits"),
+            step={"type": "integer", "description": "1-based, as in the case file"},
+            agent=_string("the agent whose step it is, as the span names it"),
+        ),
+        {"type": "null"},
+    ],
+    "description": "the earliest step whose correction would have avoided the failure; null: none can be named",
+}
+
 DIAGNOSIS_SCHEMA: Mapping[str, Any] = _object(
     summary=_string("two or three short sentences for a person woken at night: what happened, since when, how bad"),
     cause=_string("the likely cause in one sentence, two at most"),
     category={"type": "string", "enum": list(CATEGORIES)},
     refutation=_string("what one would see if this cause were wrong"),
     claims=_CLAIMS,
-    responsible={
-        "anyOf": [
-            _object(
-                trace_id=_string("32 hex digits"),
-                span_id=_string("16 hex digits"),
-                step={"type": "integer", "description": "1-based, as in the outline"},
-                agent=_string("the agent whose step it is, as the span names it"),
-            ),
-            {"type": "null"},
-        ],
-        "description": "the earliest step whose correction would have avoided the failure; null: none can be named",
-    },
+    responsible=_RESPONSIBLE,
     missing=_string("where the evidence does not decide it: what evidence would; else empty"),
     actions={"type": "array", "items": {"type": "string"}, "description": f"at most {ACTIONS_MAX}, most useful first"},
     check=_string(
@@ -178,6 +182,7 @@ DIAGNOSIS_SCHEMA: Mapping[str, Any] = _object(
 ANSWER_SCHEMA: Mapping[str, Any] = _object(
     summary=_string("the answer to the question, two to six short sentences"),
     claims=_CLAIMS,
+    responsible=_RESPONSIBLE,
 )
 """The form of an answer to a question about one trajectory."""
 
@@ -219,7 +224,7 @@ def read_diagnosis(payload: Mapping[str, Any]) -> Draft:
 def read_answer(payload: Mapping[str, Any]) -> Draft:
     """Return the draft of an answer to a question. Raises AnswerError."""
     summary = _text(payload, "summary", TEXT_CHARS * 2)
-    return Draft(summary, "", "unknown", "", _claims(payload), None, (), "")
+    return Draft(summary, "", "unknown", "", _claims(payload), _responsible(payload.get("responsible")), (), "")
 
 
 def _loads(text: str) -> Any:

@@ -1,32 +1,41 @@
-"""A question about one trajectory: the same loop and the same gate, another prompt; by rules without a model."""
+"""What is asked about one trajectory or one incident: its case, and what can be answered without a model."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-from analyzer.agent.answer import read_answer
-from analyzer.agent.case import CaseFile, build_case
-from analyzer.agent.facts import Fact, facts_of, number, short
-from analyzer.agent.gate import Gate, Gated
-from analyzer.agent.investigate import Means, complaints, converse, note_of
-from analyzer.agent.investigator import Judge, Judged
+from analyzer.agent.case import LOOKBACK, TOKENS_MAX, CaseFile, build_case
+from analyzer.agent.facts import Fact, evidence_of, facts_of, number, short
+from analyzer.agent.investigate import Means
 from analyzer.agent.kinds import QUESTION
-from analyzer.agent.limits import Meter
 from analyzer.agent.numbers import COUNT, SECONDS, TOKENS, USD, Quantity
 from analyzer.agent.rules import explain
-from analyzer.agent.tools import SUBMIT_ANSWER_SPEC
+from analyzer.agent.session import Session, Topic
+from analyzer.agent.text import Mask, plain
+from analyzer.agent.tools.catalogue import CASE, TRAJECTORY
 from analyzer.prompts import load
 from analyzer.types.explained import Answer
-from analyzer.types.report import Affected, Ending, Finding, Incident, Kind, ModelUse, Severity, State, Subject, Verdict
+from analyzer.types.report import (
+    Affected,
+    Claim,
+    Ending,
+    Evidence,
+    Finding,
+    Incident,
+    Kind,
+    ModelUse,
+    Severity,
+    State,
+    Subject,
+    Verdict,
+)
 from analyzer.types.steps import Step
 from analyzer.types.trace import Status
 from analyzer.types.trajectory import Trajectory
 
-QUESTION_CHARS = 2_000
 NO_MODEL = "no model is set up, so the question itself was not answered: `analyzer doctor` says what is missing"
-DAY = timedelta(days=1)
+EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 def ask(
@@ -36,70 +45,91 @@ def ask(
     *,
     peers: Sequence[Trajectory] = (),
     findings: Sequence[Finding] = (),
-    tokens_max: int = 12_000,
+    tokens_max: int = TOKENS_MAX,
 ) -> Answer:
-    """Answer a question about a trajectory. `findings` are what the detectors say of it (loops), `peers` did well.
+    """Answer one question about a trajectory. Never raises because of what the model does."""
+    topic = trajectory_topic(trajectory, means, peers=peers, findings=findings, tokens_max=tokens_max)
+    return Session(topic, means).ask(question)
 
-    Never raises because of what the model does.
-    """
+
+def trajectory_topic(
+    trajectory: Trajectory,
+    means: Means,
+    *,
+    peers: Sequence[Trajectory] = (),
+    findings: Sequence[Finding] = (),
+    tokens_max: int = TOKENS_MAX,
+) -> Topic:
+    """Return a trajectory to ask about. `findings` are what the detectors say of it (loops), `peers` did well."""
+    case = case_of(trajectory, peers=peers, findings=findings, tokens_max=tokens_max, mask=means.mask)
+    incident, facts = case.incident, case.facts
+    return Topic(
+        case=case,
+        system=load("ask_system").text,
+        opening=f"The mark of this case file is {case.markers.mark}.",
+        tools=TRAJECTORY,
+        fallback=explain(incident, (trajectory,), peers, mask=means.mask, row=QUESTION).diagnosis,
+        by_rules=lambda _question: _by_rules(case, facts, means),
+    )
+
+
+def case_of(
+    trajectory: Trajectory,
+    *,
+    peers: Sequence[Trajectory] = (),
+    findings: Sequence[Finding] = (),
+    tokens_max: int = TOKENS_MAX,
+    mask: Mask = plain,
+) -> CaseFile:
+    """Return the case file of a question about a trajectory: what the model is shown before it asks for more."""
     incident = _as_incident(trajectory, peers, findings)
-    facts = _facts(incident, trajectory, peers)
-    end = max(incident.last_seen_at, incident.onset)
-    case = build_case(
+    return build_case(
         incident,
         trajectories=(trajectory,),
         healthy=peers,
         tokens_max=tokens_max,
-        mask=means.mask,
-        window=(incident.onset - DAY, end),
-        facts=facts,
+        mask=mask,
+        window=(_earlier(incident.onset, LOOKBACK), max(incident.last_seen_at, incident.onset)),
+        facts=_facts(incident, trajectory, peers),
     )
-    meter = Meter(means.limits, means.price, means.clock)
-    rules = _by_rules(case, facts, means)
-    if means.model is None:
-        return rules
-    name = means.model.name
-    fallback = explain(incident, (trajectory,), peers, mask=means.mask, row=QUESTION).diagnosis
 
-    def judge(gate: Gate) -> Judge:
-        def judged(payload: Mapping[str, Any]) -> Judged:
-            gated = gate.judge(read_answer(payload), fallback, name)
-            return Judged(gated, len(gated.diagnosis.claims), complaints(gated))
 
-        return judged
+def incident_topic(
+    incident: Incident,
+    trajectories: Sequence[Trajectory],
+    healthy: Sequence[Trajectory],
+    means: Means,
+    *,
+    window: tuple[datetime, datetime],
+    tokens_max: int = TOKENS_MAX,
+) -> Topic:
+    """Return an incident to ask about: its case is the one that an investigation of it gets."""
+    case = build_case(
+        incident, trajectories=trajectories, healthy=healthy, tokens_max=tokens_max, mask=means.mask, window=window
+    )
+    explained = explain(incident, trajectories, healthy, mask=means.mask)
+    opening = load("ask_incident").render(
+        mark=case.markers.mark,
+        window=f"{case.start.isoformat()} to {case.end.isoformat()}",
+        trace_ids=", ".join(sorted(case.trace_ids)[:30]) or "none",
+    )
 
-    opening = (case.text, f"The mark of this case file is {case.markers.mark}.\nQuestion: {question[:QUESTION_CHARS]}")
-    ended = converse(case, means, meter, SUBMIT_ANSWER_SPEC, judge, load("ask_system").text, opening)
-    if ended.judged is None:
-        return Answer(
-            text=rules.text,
-            claims=rules.claims,
-            evidence=rules.evidence,
-            verdict=rules.verdict,
-            by=rules.by,
-            ending=ended.ending,
-            struck_out=len(ended.struck),
-            note=note_of(ended, means.mask),
-            use=meter.use,
+    def by_rules(_question: str) -> Answer:
+        told = incident.diagnosis or explained.diagnosis
+        known = {entry.id for entry in evidence_of(incident)}
+        new = () if incident.diagnosis is not None else explained.evidence
+        return _without_a_model(
+            "\n".join(means.mask(text) for text in (incident.title, told.summary, told.cause) if text),
+            claims=told.claims,
+            evidence=(*evidence_of(incident), *(entry for entry in new if entry.id not in known)),
         )
-    gated: Gated = ended.judged.outcome
-    own_words = gated.diagnosis.summary != fallback.summary
-    return Answer(
-        text=gated.diagnosis.summary if own_words else rules.text,
-        claims=gated.diagnosis.claims,
-        evidence=(*incident.evidence, *gated.evidence),
-        verdict=_verdict(gated),
-        by=name,
-        ending=ended.ending,
-        struck_out=gated.diagnosis.struck_out,
-        note=gated.diagnosis.note if gated.struck else "",
-        use=meter.use,
-    )
+
+    return Topic(case, load("ask_system").text, opening, CASE, explained.diagnosis, by_rules)
 
 
-def _verdict(gated: Gated) -> Verdict:
-    """Return likely for an answer whose claims all stand; a question has no computed facts that could confirm it."""
-    return Verdict.LIKELY if gated.diagnosis.claims and not gated.struck else Verdict.INCONCLUSIVE
+def _earlier(when: datetime, length: timedelta) -> datetime:
+    """Return a moment before; the beginning of time where there is none: a trajectory may have no times."""
+    return when - length if when > EPOCH + length else EPOCH
 
 
 def _as_incident(trajectory: Trajectory, peers: Sequence[Trajectory], findings: Sequence[Finding]) -> Incident:
@@ -166,12 +196,19 @@ def _by_rules(case: CaseFile, facts: tuple[Fact, ...], means: Means) -> Answer:
     explained = explain(case.incident, case.trajectories, case.healthy, mask=means.mask, row=QUESTION)
     own = [fact.text for fact in facts if not fact.text.startswith("Evidence ")]
     sentences = [*own, *(claim.text for claim in explained.diagnosis.claims)]
-    standing = explained.diagnosis.claims
-    return Answer(
-        text=means.mask("\n".join(sentences)),
-        claims=standing,
+    return _without_a_model(
+        means.mask("\n".join(sentences)),
+        claims=explained.diagnosis.claims,
         evidence=(*case.incident.evidence, *explained.evidence),
-        verdict=Verdict.LIKELY if standing else Verdict.INCONCLUSIVE,
+    )
+
+
+def _without_a_model(text: str, *, claims: tuple[Claim, ...], evidence: tuple[Evidence, ...]) -> Answer:
+    return Answer(
+        text=text,
+        claims=claims,
+        evidence=evidence,
+        verdict=Verdict.LIKELY if claims else Verdict.INCONCLUSIVE,
         by="rules",
         ending=Ending.OFF,
         struck_out=0,

@@ -46,6 +46,8 @@ _OF_KIND: dict[Kind, frozenset[str]] = {
     Kind.RUNAWAY: frozenset({"errors", "retries", "steps"}),
 }
 
+STRANGERS = "strangers"
+"""What is counted and is nothing that the analyst counts."""
 _COUNTED = (
     ("trajectories", r"trajector(?:y|ies)|runs?|traces?|conversations?|sessions?"),
     ("steps", r"steps?"),
@@ -56,7 +58,7 @@ _COUNTED = (
     ("repeats", r"repeats?|repetitions?"),
     ("input tokens", r"input tokens?|prompt tokens?"),
     ("output tokens", r"output tokens?|completion tokens?"),
-    ("strangers", (r"users?|customers?|tenants?|accounts?|people|persons?|servers?|instances?|nodes?|regions?|agents?"
+    (STRANGERS, (r"users?|customers?|tenants?|accounts?|people|persons?|servers?|instances?|nodes?|regions?|agents?"
      r"|models?|versions?|tables?|tools?|replicas?|pods?|databases?|queries|teams?|files?|countries")),
 )  # fmt: skip
 _NOUN = re.compile(

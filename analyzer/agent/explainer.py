@@ -1,4 +1,4 @@
-"""What the pipeline calls for each incident: load its trajectories, build the case, have it explained."""
+"""What the pipeline calls: loads the trajectories of an incident or a question, builds the case, has it explained."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from analyzer.agent.ask import ask
+from analyzer.agent.ask import incident_topic, trajectory_topic
 from analyzer.agent.case import build_case
+from analyzer.agent.fleet import Range, fleet_topic
 from analyzer.agent.investigate import Means, investigate
 from analyzer.agent.rules import explain
+from analyzer.agent.session import Session
 from analyzer.errors import NotFoundError
-from analyzer.types.explained import Answer, Explained
+from analyzer.types.explained import Explained
 from analyzer.types.report import Finding, Incident, ModelUse
 from analyzer.types.trajectory import Trajectory
 
@@ -49,18 +51,40 @@ class Explainer:
         spoken = explain(incident, trajectories, healthy, mask=self.means.mask)
         return Explained(spoken.diagnosis, spoken.evidence, ModelUse())
 
-    def answer(
-        self, trace_id: str, question: str, *, healthy_trace_ids: Sequence[str], findings: Sequence[Finding]
-    ) -> Answer:
-        """Return the gated answer to a question about one trajectory. Raises NotFoundError."""
-        return ask(
+    def about_trajectory(
+        self, trace_id: str, *, healthy_trace_ids: Sequence[str], findings: Sequence[Finding]
+    ) -> Session:
+        """Return a session of questions about one trajectory. Raises NotFoundError."""
+        topic = trajectory_topic(
             self.means.store.trajectory(trace_id),
-            question,
             self.means,
             peers=self._loaded(healthy_trace_ids, HEALTHY_LOADED),
             findings=findings,
             tokens_max=self.case_tokens,
         )
+        return Session(topic, self.means)
+
+    def about_incident(self, incident: Incident, *, history_start: datetime) -> Session:
+        """Return a session of questions about an incident."""
+        topic = incident_topic(
+            incident,
+            self._loaded(incident.trace_ids, WORST_LOADED),
+            self._loaded(incident.healthy_trace_ids, HEALTHY_LOADED),
+            self.means,
+            window=(min(history_start, incident.onset), max(incident.last_seen_at, incident.onset)),
+            tokens_max=self.case_tokens,
+        )
+        return Session(topic, self.means)
+
+    def about_fleet(
+        self, start: datetime, end: datetime, *, reach: datetime, now: datetime, agent: str | None, fixed: bool
+    ) -> Session:
+        """Return a session of questions about the fleet, or about one agent of it. Raises StoreError.
+
+        With `fixed` all questions are about that range; else each may name its own.
+        """
+        span = Range(start, end, min(reach, start), now, fixed)
+        return Session(fleet_topic(span, self.means, agent=agent, tokens_max=self.case_tokens), self.means)
 
     def _loaded(self, trace_ids: Sequence[str], limit: int) -> list[Trajectory]:
         loaded = []

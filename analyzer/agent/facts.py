@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from analyzer.agent.binding import about_factor, about_kind, about_trajectory
-from analyzer.agent.numbers import ANY, COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Quantity, quantities_in
+from analyzer.agent.numbers import ANY, COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Quantity, quantities_of
 from analyzer.types.place import Place
 from analyzer.types.report import CALLS, OF_CALLS, STORE, Change, Evidence, Factor, Incident, Kind, MetricEvidence
 from analyzer.types.trajectory import Trajectory, TrajectorySummary
@@ -39,6 +39,8 @@ class Fact:
     evidence: tuple[str, ...] = ()
     """Ids of the filed evidence behind it."""
     times: frozenset[datetime] = frozenset()
+    basis: MetricEvidence | None = None
+    """Evidence that is filed with the first claim that cites the fact: of a row of a table, what was computed."""
 
 
 def number(value: float) -> str:
@@ -203,7 +205,7 @@ def _finding(index: int, incident: Incident) -> Fact:
     if finding.note:
         text += f" {short(finding.note, 300)}"
         about = about_kind(finding.kind)
-        known |= {replace(one, about=about) if one.unit == RATIO else one for one in quantities_in(finding.note)}
+        known |= {replace(one, about=about) if one.unit == RATIO else one for one in quantities_of(finding.note)}
     times = {finding.onset, finding.onset_low, finding.onset_high, *([finding.recovered] if finding.recovered else [])}
     own = tuple(entry.id for entry in finding.evidence) or _ids(incident)
     return Fact("", text, frozenset(known), own, frozenset(times))
@@ -303,9 +305,10 @@ def _trajectory(summary: TrajectorySummary, role: str) -> Fact:
         f"Trajectory {summary.trace_id} ({role}): agent {short(summary.agent)}, "
         f"version {short(summary.version or 'unknown')}, model {short(summary.model or 'unknown')}, "
         f"outcome {summary.outcome.value}, {summary.steps} steps ({summary.inferences} inferences, "
-        f"{summary.tool_calls} by tools), errors: {summary.errors}, retries: {summary.retries}, "
-        f"{summary.input_tokens} input and {summary.output_tokens} output tokens"
+        f"{summary.tool_calls} by tools), errors: {summary.errors}, retries: {summary.retries}"
     )
+    # A log without usage has no tokens; that it used none would be a fact, and false.
+    text += f", {summary.input_tokens} input and {summary.output_tokens} output tokens" if summary.tokens else ""
     if summary.duration_s is not None:
         text += f", {number(summary.duration_s)} s"
         known.add(Quantity(summary.duration_s, SECONDS, about=about))

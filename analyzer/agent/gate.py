@@ -18,16 +18,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from analyzer.agent.answer import CLAIM_CHARS, QUOTE_CHARS, TEXT_CHARS, Draft, DraftClaim, FactRef, MetricValue, Quote
-from analyzer.agent.binding import about_kind
 from analyzer.agent.case import CaseFile
-from analyzer.agent.facts import evidence_of, metric_quantities
-from analyzer.agent.grounds import Ground, span_quantities
-from analyzer.agent.numbers import COUNT, Known, Quantity, quantities_in
+from analyzer.agent.facts import Fact, evidence_of, metric_quantities
+from analyzer.agent.grounds import Ground, known_from_start, span_quantities
 from analyzer.agent.promql import objection
 from analyzer.agent.shown import Shown
 from analyzer.agent.statements import Grounds, steps_in, why_not
@@ -40,7 +38,6 @@ from analyzer.types.report import (
     Diagnosis,
     Ending,
     Evidence,
-    Kind,
     MetricEvidence,
     Responsible,
     SpanEvidence,
@@ -103,8 +100,13 @@ class Gate:
         mask: Mask,
         *,
         metered: bool = True,
+        found: Callable[[], Sequence[Fact]] = tuple,
     ) -> None:
-        """`metered`: there is a Prometheus that answers, so that a query is a check which a reader can run."""
+        """`metered`: there is a Prometheus that answers, so that a query is a check which a reader can run.
+
+        `found` gives the facts that tools have computed since the case file was made. Each proves numbers only of
+        what cites it: a table of a hundred numbers, all known at once, would bear out almost any.
+        """
         self._case = case
         self._shown = shown
         self._lookup = lookup
@@ -113,6 +115,7 @@ class Gate:
         self._metered = metered
         self._filed = {entry.id: entry for entry in evidence_of(case.incident)}
         self._facts = {fact.id: fact for fact in case.facts}
+        self._found = found
         self._steps = {
             one.summary.trace_id: {step.span_id: step for step in one.steps}
             for one in (*case.trajectories, *case.healthy)
@@ -120,7 +123,7 @@ class Gate:
         self._affected = {one.summary.trace_id for one in case.trajectories} | set(case.incident.trace_ids)
         subject = case.incident.subject
         self._names = stems(" ".join(part for part in (subject.agent, subject.tool, subject.model) if part))
-        self._base = self._known_from_start()
+        self._base = known_from_start(case, self._filed.values(), shown)
 
     def judge(self, draft: Draft, fallback: Diagnosis, by: str) -> Gated:
         """Return what stands of a draft; `fallback` is the explanation by rules, `by` the model's id."""
@@ -193,7 +196,7 @@ class Gate:
                 ground.quantities |= metric_quantities(metric)
                 ground.texts.append(metric.promql)
             else:
-                names += self._fact(entry, ground)
+                names += self._fact(entry, ids, ground)
         if not names:
             raise _StruckError("it rests on facts without filed evidence; add a quote or a metric")
         text = self._mask(defuse(claim.text, CLAIM_CHARS))
@@ -203,7 +206,7 @@ class Gate:
         return Claim(text, tuple(dict.fromkeys(names))), ground
 
     def _grounds(self, ground: Ground, *, stated: bool = True) -> Grounds:
-        known = self._base.with_more(ground.quantities)
+        known = self._base.with_more(ground.quantities, ground.times)
         lengths = [len(self._steps[trace_id]) for trace_id in ground.traces if trace_id in self._steps]
         if lengths and len(lengths) == len(ground.traces):
             known = replace(known, steps_max=max(lengths))
@@ -272,7 +275,7 @@ class Gate:
             raise _StruckError(f"the query gives {value:.6g}, not {entry.value:.6g}")
         return replace(evidence, value=value)
 
-    def _fact(self, entry: FactRef, ground: Ground) -> list[str]:
+    def _fact(self, entry: FactRef, ids: _Ids, ground: Ground) -> list[str]:
         filed = self._filed.get(entry.id)
         if filed is not None:
             ground.texts.append(filed.quote if isinstance(filed, SpanEvidence) else filed.promql)
@@ -280,29 +283,14 @@ class Gate:
             ground.quantities |= span_quantities(span) if span is not None else set()
             ground.texts += [fact.text for fact in self._case.facts if entry.id in fact.evidence]
             return [entry.id]
-        fact = self._facts.get(entry.id)
+        fact = self._facts.get(entry.id) or next((one for one in self._found() if one.id == entry.id), None)
         if fact is None:
             raise _StruckError(f"there is no fact or evidence {entry.id!r}")
         ground.texts.append(fact.text)
+        if fact.basis is not None:
+            ground.row(fact)
+            return [ids.of(fact.basis)]
         return [name for name in fact.evidence if name in self._filed][:3]
-
-    def _known_from_start(self) -> Known:
-        """Return what any statement may say: facts, filed evidence, and how often steps repeat."""
-        quantities = {Quantity(float(times), COUNT, "repeats", about_kind(Kind.LOOP)) for times in self._case.repeats}
-        times: set[datetime] = set()
-        for fact in self._case.facts:
-            quantities |= fact.quantities
-            times |= fact.times
-        for entry in self._filed.values():
-            if isinstance(entry, MetricEvidence):
-                quantities |= metric_quantities(entry)
-                times |= {entry.start, entry.end}
-            else:
-                quantities |= quantities_in(entry.quote)
-        quantities |= {Quantity(float(time.year)) for time in times}
-        steps_max = max((len(steps) for steps in self._steps.values()), default=0)
-        factors = frozenset(factor.factor for factor in self._case.incident.account)
-        return Known(frozenset(quantities), steps_max, frozenset(times), self._shown.names, factors)
 
     def _prose(self, text: str, ground: Ground | None, struck: list[Struck], what: str, *, stated: bool = True) -> str:
         """Return text that holds, masked and defused; "" where anything in it is unproven or no claim stands."""

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
-from analyzer.agent.numbers import SECONDS, TOKENS, USD, Quantity, quantities_in
+from analyzer.agent.binding import about_kind
+from analyzer.agent.case import CaseFile
+from analyzer.agent.facts import Fact, metric_quantities
+from analyzer.agent.numbers import COUNT, SECONDS, TOKENS, USD, Known, Quantity, quantities_in
+from analyzer.agent.shown import Shown
 from analyzer.agent.subjects import stems
 from analyzer.types.messages import readable
+from analyzer.types.report import Evidence, Kind, MetricEvidence
 from analyzer.types.trace import Span
 
 NEAR_CHARS = 300
@@ -19,6 +25,7 @@ class Ground:
     """The evidence of one claim, or of several together."""
 
     quantities: set[Quantity] = field(default_factory=set)
+    times: set[datetime] = field(default_factory=set)
     quotes: list[str] = field(default_factory=list)
     """Verbatim stretches."""
     texts: list[str] = field(default_factory=list)
@@ -41,11 +48,17 @@ class Ground:
         self.texts += [readable(span.input or "")[:NEAR_CHARS]] if span.tool else []
         self.names |= stems(" ".join(part for part in (span.agent, span.tool, span.model, span.name) if part))
 
+    def row(self, fact: Fact) -> None:
+        """Take in the numbers and times of a table's row."""
+        self.quantities |= fact.quantities
+        self.times |= fact.times
+
     def take(self, text: str, others: Iterable[Ground]) -> None:
         """Take in a standing claim's text, and what it rests on."""
         self.texts.append(text)
         for other in others:
             self.quantities |= other.quantities
+            self.times |= other.times
             self.quotes += other.quotes
             self.texts += other.texts
             self.steps |= other.steps
@@ -63,3 +76,21 @@ def span_quantities(span: Span) -> set[Quantity]:
     if span.cost_usd is not None:
         found.add(Quantity(span.cost_usd, USD))
     return found
+
+
+def known_from_start(case: CaseFile, filed: Iterable[Evidence], shown: Shown) -> Known:
+    """Return what any statement about a case may say: facts, filed evidence, and how often steps repeat."""
+    quantities = {Quantity(float(times), COUNT, "repeats", about_kind(Kind.LOOP)) for times in case.repeats}
+    times: set[datetime] = set()
+    for fact in case.facts:
+        quantities |= fact.quantities
+        times |= fact.times
+    for entry in filed:
+        if isinstance(entry, MetricEvidence):
+            quantities |= metric_quantities(entry)
+            times |= {entry.start, entry.end}
+        else:
+            quantities |= quantities_in(entry.quote)
+    steps_max = max((len(one.steps) for one in (*case.trajectories, *case.healthy)), default=0)
+    factors = frozenset(factor.factor for factor in case.incident.account)
+    return Known(frozenset(), steps_max, named=shown.names, factors=factors).with_more(quantities, times)

@@ -6,7 +6,7 @@ This module and `ask` are what the pipeline calls; `Means` is everything they ne
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,10 +19,11 @@ from analyzer.agent.model import Model, ToolSpec, Turn
 from analyzer.agent.obedience import Obedience
 from analyzer.agent.rules import ENDINGS, explain
 from analyzer.agent.second_reader import read_again
-from analyzer.agent.shown import Shown
 from analyzer.agent.text import Mask, defuse, plain
 from analyzer.agent.toolbox import Toolbox
 from analyzer.agent.tools import SUBMIT_DIAGNOSIS_SPEC
+from analyzer.agent.tools.base import Tool
+from analyzer.agent.tools.catalogue import CASE
 from analyzer.metrics.base import MetricSource
 from analyzer.prompts import load
 from analyzer.stores.base import TrajectoryStore
@@ -56,11 +57,17 @@ class Means:
     price: Price = unpriced
     mask: Mask = plain
     """Laid over everything that goes to the model and everything that comes back."""
+    past: Callable[[], Sequence[Incident]] = tuple
+    """Gives the incidents that were filed, for "have we seen this before?"."""
     watch: Watch = field(default_factory=Unwatched)
     limits: Limits = field(default_factory=Limits)
     clock: Callable[[], float] = time.monotonic
     second_reader: bool = False
     """Whether a second, blind call may lower the verdict."""
+
+    def meter(self, about: str) -> Meter:  # noqa: ARG002 - the same for every conversation
+        """Return a meter for one conversation; `about` is the incident's id, or a question's."""
+        return Meter(self.limits, self.price, self.clock)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ class Investigation:
 def investigate(incident: Incident, case: CaseFile, means: Means) -> Investigation:
     """Return the diagnosis of an incident. Never raises because of what the model does."""
     fallback = explain(incident, case.trajectories, case.healthy, mask=means.mask)
-    meter = Meter(means.limits, means.price, means.clock)
+    meter = means.meter(incident.id)
     if means.model is None:
         return Investigation(fallback.diagnosis, fallback.evidence, meter.use, ())
     name = means.model.name
@@ -121,6 +128,21 @@ def investigate(incident: Incident, case: CaseFile, means: Means) -> Investigati
     return Investigation(spoken.diagnosis, spoken.evidence, meter.use, ended.history, ended.struck)
 
 
+def toolbox_of(case: CaseFile, means: Means, tools: Sequence[Tool] = CASE) -> Toolbox:
+    """Return the tools over a case, with a record of their own of what was shown."""
+    return Toolbox(
+        case,
+        case.shown.copy(),
+        store=means.store,
+        metrics=means.metrics,
+        mask=means.mask,
+        watch=means.watch,
+        parallel=means.limits.parallel_tools,
+        past=means.past,
+        tools=tools,
+    )
+
+
 def converse(
     case: CaseFile,
     means: Means,
@@ -129,25 +151,23 @@ def converse(
     judge: Callable[[Gate], Judge],
     system: str,
     opening: tuple[str, ...],
+    *,
+    toolbox: Toolbox | None = None,
+    history: list[Turn] | None = None,
 ) -> Conversation:
-    """Run the loop over a case with its own record of what was shown. Never raises because of what the model does."""
+    """Run the loop over a case with its own record of what was shown. Never raises because of what the model does.
+
+    A later question of a session comes with the session's `toolbox` and `history`; the history grows in place.
+    """
     assert means.model is not None  # noqa: S101 - both callers have asked; this tells the type checker
-    shown: Shown = case.shown.copy()
-    toolbox = Toolbox(
-        case,
-        shown,
-        store=means.store,
-        metrics=means.metrics,
-        mask=means.mask,
-        watch=means.watch,
-        parallel=means.limits.parallel_tools,
-    )
+    box = toolbox if toolbox is not None else toolbox_of(case, means)
     metered = means.metrics is not None
-    gate = Gate(case, shown, toolbox.lookup, means.recompute, means.mask, metered=metered)
-    names = {*(spec.name for spec in toolbox.specs), submit.name}
-    obedience = Obedience(shown, names, case.trace_ids, case.markers.mark, system)
+    gate = Gate(case, box.desk.shown, box.lookup, means.recompute, means.mask, metered=metered, found=lambda: box.facts)
+    names = {*(spec.name for spec in box.specs), submit.name}
+    obedience = Obedience(box.desk.shown, names, lambda: box.desk.trace_ids, case.markers.mark, system)
+    turns = history if history is not None else []
     investigator = Investigator(
-        means.model, toolbox, submit, judge(gate), means.limits, meter, means.watch, means.mask, obedience
+        means.model, box, submit, judge(gate), means.limits, meter, means.watch, means.mask, obedience, history=turns
     )
     with means.watch.span("investigate", Operation.AGENT, agent="analyzer", model=means.model.name) as mark:
         try:

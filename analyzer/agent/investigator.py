@@ -92,9 +92,10 @@ class Investigator:
     """The limit because of which the model was told to answer now."""
 
     def converse(self, system: str, *opening: str) -> Conversation:
-        """Run the loop. `opening` is the first message: the case file, then what is asked."""
-        blocks = tuple(Text(self.mask(text), cache=index == 0) for index, text in enumerate(opening))
-        self.history.append(Turn("user", blocks))
+        """Run the loop. `opening` is the first message: the case file, then what is asked; or only a later question."""
+        first = not self.history
+        blocks = tuple(Text(self.mask(text), cache=first and index == 0) for index, text in enumerate(opening))
+        self.history.append(Turn("user", (*_taken_in(self.history), *blocks)))
         calls_max = self.limits.steps
         step = 0
         while step < calls_max + self.repairs:
@@ -205,6 +206,13 @@ class Investigator:
         stands = self.best if ending is Ending.ANSWERED else None
         struck = self.best.struck if self.best is not None else ()
         return Conversation(ending, stands, note, tuple(_masked(turn, self.mask) for turn in self.history), struck)
+
+
+def _taken_in(history: list[Turn]) -> tuple[ToolReturn, ...]:
+    """Return the answers to calls that got none: the API demands one each, also for what handed in the last answer."""
+    last = history[-1:]
+    open_calls = [block for turn in last if turn.role == "assistant" for block in turn.blocks]
+    return tuple(ToolReturn(call.id, "taken in") for call in open_calls if isinstance(call, ToolCall))
 
 
 def _turn(reply: ModelReply) -> Turn:

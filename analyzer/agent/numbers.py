@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from analyzer.agent.binding import clause_around, counted_after, fits, shared_after
+from analyzer.agent.binding import STRANGERS, clause_around, counted_after, fits, shared_after
 
 REL_TOLERANCE = 0.01
 """A number within 1 % of a known one agrees with it."""
@@ -39,6 +39,8 @@ class Quantity:
     """What is counted, or what a share is a part of, as `binding` names it; "": not said."""
     about: str = ""
     """What it is a measure of, as `binding` writes it; "": anything."""
+    said: bool = False
+    """It stands in a quote, and counts whatever the quote says. Nothing that is computed counts users or servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +72,11 @@ class Known:
     factors: frozenset[str] = frozenset()
     """Names of the factors of the account."""
 
-    def with_more(self, quantities: Iterable[Quantity]) -> Known:
-        """Return these with further quantities."""
-        return replace(self, quantities=self.quantities | frozenset(quantities))
+    def with_more(self, quantities: Iterable[Quantity], times: Iterable[datetime] = ()) -> Known:
+        """Return these with further quantities and times."""
+        more = frozenset(times)
+        years = {Quantity(float(time.year)) for time in more}
+        return replace(self, quantities=self.quantities | years | frozenset(quantities), times=self.times | more)
 
 
 _SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "bn": 1e9, "billion": 1e9}
@@ -119,6 +123,7 @@ _STEPS = re.compile(
     re.IGNORECASE,
 )
 _RANGE_END = re.compile(r"\s?(?:-|–|—|to|or|and)\s?\d+(?:\.\d+)?", re.IGNORECASE)  # noqa: RUF001 - dashes
+_PART_OF = re.compile(r"[\d,.]+ of [\d,]+")
 _AGAINST = re.compile(
     r"\b(?:against|less|lower\w*|fewer|fell|falls?|took back|takes back|offset\w*|reduc\w+|sav\w+|minus|negative\w*|"
     r"cheaper|decreas\w+|dropp?\w*|declin\w+|compensat\w+)\b",
@@ -150,9 +155,20 @@ def written(text: str) -> list[Written]:
 
 def quantities_in(text: str) -> set[Quantity]:
     """Return the numbers that stand in a quote, as known values of their own unit."""
-    return {Quantity(number.value, number.unit) for number in written(text)} | {
-        Quantity(float(digits)) for digits in re.findall(r"(?<![\w.])\d{2,15}(?![\w.])", text)
+    return {Quantity(number.value, number.unit, said=True) for number in written(text)} | {
+        Quantity(float(digits), said=True) for digits in re.findall(r"(?<![\w.])\d{2,15}(?![\w.])", text)
     }
+
+
+def quantities_of(text: str) -> set[Quantity]:
+    """Return the numbers of a sentence that was computed, each of what it counts there."""
+    return {Quantity(one.value, one.unit, one.of or _of_how_many(text, one)) for one in written(text)}
+
+
+def _of_how_many(text: str, number: Written) -> str:
+    """Return what the whole counts where a number is a part of it: `12 of 40 trajectories`."""
+    match = _PART_OF.match(text, number.start)
+    return counted_after(text[match.end() :]) if match is not None else ""
 
 
 def unproven(text: str, known: Known, context: str = "") -> list[str]:
@@ -253,11 +269,7 @@ def _number_known(number: Written, known: Known, text: str) -> bool:
 
 
 def _agrees(number: Written, quantity: Quantity, clause: str, factors: frozenset[str]) -> bool:
-    if number.of and quantity.of and number.of != quantity.of:
-        return False
-    if number.of == "strangers" and quantity.unit == COUNT:
-        return False
-    if not fits(quantity.about, clause, factors):
+    if not _counts(number.of, quantity) or not fits(quantity.about, clause, factors):
         return False
     # What worked against the change has a negative share: to write it without its sign needs a word that says so.
     if (quantity.value < 0) != number.negative and not (quantity.value < 0 and _AGAINST.search(clause)):
@@ -266,6 +278,13 @@ def _agrees(number: Written, quantity: Quantity, clause: str, factors: frozenset
         # A factor of 1.8 is "up 80 %", and never "80 % of the runs".
         return False
     return any(_close(number.value, value, number.slack) for value in _as_unit(quantity, number.unit))
+
+
+def _counts(of: str, quantity: Quantity) -> bool:
+    """Tell whether a quantity may be one of what a number counts."""
+    if of and quantity.of and of != quantity.of:
+        return False
+    return of != STRANGERS or quantity.said or quantity.of == STRANGERS
 
 
 def _as_unit(quantity: Quantity, unit: str) -> tuple[float, ...]:
@@ -325,7 +344,8 @@ def _word_known(match: re.Match[str], known: Known, text: str) -> bool:
     word = (match.group("word") or match.group("other")).lower()
     factor = _FACTOR_WORDS.get(word)
     clause = clause_around(text, match.start())
-    fitting = [one for one in known.quantities if fits(one.about, clause, known.factors)]
+    of = counted_after(text[match.end() :])
+    fitting = [one for one in known.quantities if _counts(of, one) and fits(one.about, clause, known.factors)]
     if factor is not None:
         return any(q.unit == RATIO and abs(q.value - factor) <= _FACTOR_SLACK * factor for q in fitting)
     value = float(_COUNT_WORDS[word])

@@ -9,7 +9,7 @@ a line of its own instructions, which no answer needs.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +32,8 @@ class Obedience:
     shown: Shown
     tools: Collection[str]
     """Names of the tools there are."""
-    trace_ids: Collection[str]
-    """Trajectories of the case."""
+    trace_ids: Callable[[], Collection[str]]
+    """Gives the trajectories that may be opened by now: those of the case, and those that its tools have named."""
     mark: str
     instructions: str
     """The system prompt."""
@@ -61,7 +61,7 @@ class Obedience:
         for name, value in call.arguments.items():
             if name.startswith("trace") and isinstance(value, str) and value.strip():
                 wanted = value.strip().lower()
-                if not any(one.startswith(wanted) for one in self.trace_ids):
+                if not any(one.startswith(wanted) for one in self.trace_ids()):
                     yield wanted
 
     def _ordered(self) -> frozenset[str]:

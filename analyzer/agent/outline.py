@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
 
 from analyzer.agent.text import Markers, estimate_tokens, one_line
 from analyzer.types.steps import Step
@@ -18,6 +19,7 @@ from analyzer.types.trace import Operation, Status
 PERIOD_MAX = 6
 """Longest group of steps that is looked for as a repeat: a call, its answer and a few steps around them."""
 GIST_CHARS = 110
+NAME_CHARS = 80
 ERRORS_SHARE = 0.4
 """Part of an outline's room that error lines may take when not every line fits."""
 
@@ -34,57 +36,72 @@ class Row:
     repeats: int = 1
     """How often the step, or the group of steps before this line, occurs."""
 
+    tokens: int = field(init=False, compare=False)
+    """Of the line and its line break."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tokens", estimate_tokens(self.line) + 1)
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it is the line of one step, and not what stands for its repeats."""
+        return self.repeats == 1
+
 
 def rows_of(steps: Sequence[Step], markers: Markers) -> list[Row]:
     """Return the outline of all steps."""
     keys = [_key(step) for step in steps]
+    team = has_several_agents(steps)
     rows: list[Row] = []
     at = 0
     while at < len(steps):
         period, times = _repeat_at(keys, at)
         if times == 1:
-            rows.append(_row(steps[at], markers))
+            rows.append(_row(steps[at], markers, team=team))
             at += 1
             continue
-        rows.extend(_fold(steps[at : at + period * times], period, times, markers))
+        rows.extend(_fold(steps[at : at + period * times], period, times, markers, team=team))
         at += period * times
     return rows
 
 
-def fit(rows: Sequence[Row], steps: Sequence[Step], tokens_max: int) -> list[str]:
-    """Return the lines that fit into a room of tokens: the first, the last, the errors, and what was left out between.
+def chosen_lines(rows: Sequence[Row], shown: AbstractSet[int], tokens_max: int) -> list[Row]:
+    """Return the rows that get a line of their own: all that fit, else errors first, then the first and the last.
 
-    What is left out is counted by name, so that the reader knows what to ask for.
+    `shown` are steps that need none, because they are shown otherwise.
     """
-    sizes = [estimate_tokens(row.line) + 1 for row in rows]
+    wanted = [row for row in rows if not (row.is_step and row.first in shown)]
+    sizes = [row.tokens for row in wanted]
     if sum(sizes) <= tokens_max:
-        return [row.line for row in rows]
-    room = max(tokens_max - 120, 0)
+        return wanted
     chosen: set[int] = set()
-    room = _take(chosen, [i for i, row in enumerate(rows) if row.is_error], sizes, room, room * ERRORS_SHARE)
-    ends = [index for pair in zip(range(len(rows)), range(len(rows) - 1, -1, -1), strict=True) for index in pair]
-    _take(chosen, ends[: len(rows)], sizes, room * 0.8, room * 0.8)
-    lines: list[str] = []
-    missing: list[Row] = []
-    size, total = 0, 0
-    for index, row in enumerate(rows):
-        if index not in chosen:
-            missing.append(row)
-            continue
-        if missing:
-            lines.append(_left_out(missing, steps))
-            missing = []
-        lines.append(row.line)
-    if missing:
-        lines.append(_left_out(missing, steps))
-    kept: list[str] = []
-    for line in lines:
-        size = estimate_tokens(line) + 1
-        if total + size > tokens_max:
-            break
-        kept.append(line)
-        total += size
-    return kept
+    errors = [index for index, row in enumerate(wanted) if row.is_error]
+    room = tokens_max - _take(chosen, errors, sizes, int(tokens_max * ERRORS_SHARE))
+    last = len(wanted) - 1
+    _take(chosen, [index for at in range(len(wanted)) for index in (at, last - at)][: len(wanted)], sizes, room)
+    return [wanted[index] for index in sorted(chosen)]
+
+
+def left_out(missing: Sequence[Row], steps: Sequence[Step]) -> str:
+    """Return what stands for rows without a line: how many steps of which names, and their errors."""
+    first, last = missing[0].first, missing[-1].last
+    inside = steps[first - 1 : last]
+    names = Counter(step.agent or step.name if step.operation is not Operation.TOOL else step.name for step in inside)
+    named = ", ".join(f"{one_line(name, 40)} x{count}" for name, count in names.most_common(4))
+    failed = Counter(one_line(step.status_message or step.output, 60) for step in inside if step.status is Status.ERROR)
+    errors = "".join(f"; ERROR x{count}: {text}" for text, count in failed.most_common(2))
+    steps_left_out = f"steps {first}-{last} are" if last > first else f"step {first} is"
+    return f"  … {steps_left_out} not shown here ({named}{errors})"
+
+
+def has_several_agents(steps: Sequence[Step]) -> bool:
+    """Tell whether more than one agent took steps: only then does a step need its agent's name."""
+    return len({step.agent for step in steps}) > 1
+
+
+def what(step: Step, *, team: bool) -> str:
+    """Return what a step is, without its words: number, name, its agent in a `team`, failure, figures."""
+    return ", ".join([f"step {step.number}", " ".join(_named(step, team=team)), *_figures(step)])
 
 
 def page(rows: Sequence[Row], number: int, rows_max: int) -> tuple[list[str], int]:
@@ -92,11 +109,6 @@ def page(rows: Sequence[Row], number: int, rows_max: int) -> tuple[list[str], in
     pages = max(-(-len(rows) // rows_max), 1)
     start = (number - 1) * rows_max
     return [row.line for row in rows[start : start + rows_max]], pages
-
-
-def longest_repeat(rows: Sequence[Row]) -> Row | None:
-    """Return the line that stands for the most repeats, or None where nothing repeats."""
-    return max((row for row in rows if row.repeats > 1), key=lambda row: row.repeats, default=None)
 
 
 def _key(step: Step) -> tuple[object, ...]:
@@ -122,7 +134,7 @@ def _repeat_at(keys: Sequence[tuple[object, ...]], at: int) -> tuple[int, int]:
     return best
 
 
-def _fold(steps: Sequence[Step], period: int, times: int, markers: Markers) -> list[Row]:
+def _fold(steps: Sequence[Step], period: int, times: int, markers: Markers, *, team: bool) -> list[Row]:
     first, last = steps[0], steps[-1]
     cost = sum(step.cost_usd or 0.0 for step in steps)
     tokens = sum(step.tokens for step in steps)
@@ -131,30 +143,41 @@ def _fold(steps: Sequence[Step], period: int, times: int, markers: Markers) -> l
     failed = any(step.status is Status.ERROR for step in steps[:period])
     if period == 1:
         words = "same error" if failed else "same result"
-        head = _row(first, markers)
         name = markers.clean(first.name)
-        line = f"{head.line}\n  steps {first.number}-{last.number}: {name} x{times}, same arguments, {words}{spent}"
-        return [Row(first.number, last.number, line, failed, times)]
-    rows = [_row(step, markers) for step in steps[:period]]
+        line = f"  steps {first.number}-{last.number}: {name} x{times}, same arguments, {words}{spent}"
+        return [_row(first, markers, team=team), Row(steps[1].number, last.number, line, failed, times)]
+    rows = [_row(step, markers, team=team) for step in steps[:period]]
     names = " -> ".join(markers.clean(step.name) for step in steps[:period])
     line = f"  steps {first.number}-{last.number}: these {period} steps x{times} ({names}), each time the same{spent}"
     return [*rows, Row(steps[period].number, last.number, line, failed, times)]
 
 
-def _row(step: Step, markers: Markers) -> Row:
+def _row(step: Step, markers: Markers, *, team: bool) -> Row:
+    line = " ".join([str(step.number), step.span_id, *_named(step, team=team), *_figures(step)])
     failed = step.status is Status.ERROR
-    parts = [str(step.number), step.span_id, "tool" if step.operation is Operation.TOOL else step.operation.value]
-    parts.append(markers.clean(step.name)[:80])
+    return Row(step.number, step.number, f"{markers.clean(line)} | {_gist(step, markers)}", failed)
+
+
+def _named(step: Step, *, team: bool) -> list[str]:
+    """Return operation and name of a step, each once, its agent where there are several, and how it ended."""
+    operation = "tool" if step.operation is Operation.TOOL else step.operation.value
+    names = [
+        operation,
+        one_line(step.name, NAME_CHARS),
+        *([one_line(step.agent, NAME_CHARS)] if team and step.agent else []),
+    ]
     error = f" {step.error.value}" if step.error else ""
-    parts.append(f"ERROR{error}" if failed else "ok")
-    if step.tokens:
-        parts.append(f"{step.tokens} tok")
+    return [*dict.fromkeys(names), f"ERROR{error}" if step.status is Status.ERROR else "ok"]
+
+
+def _figures(step: Step) -> list[str]:
+    """Return tokens, milliseconds and cost of a step, as far as they are known."""
+    figures = [f"{step.tokens} tok"] if step.tokens else []
     if step.start_ns is not None and step.end_ns is not None:
-        parts.append(f"{(step.end_ns - step.start_ns) / 1e6:.0f} ms")
+        figures.append(f"{(step.end_ns - step.start_ns) / 1e6:.0f} ms")
     if step.cost_usd is not None:
-        parts.append(f"{step.cost_usd:.4f} USD")
-    line = f"{' '.join(parts)} | {_gist(step, markers)}"
-    return Row(step.number, step.number, line, failed)
+        figures.append(f"{step.cost_usd:.4f} USD")
+    return figures
 
 
 def _gist(step: Step, markers: Markers) -> str:
@@ -166,24 +189,14 @@ def _gist(step: Step, markers: Markers) -> str:
     return markers.clean(one_line(step.output, GIST_CHARS))
 
 
-def _take(chosen: set[int], order: Sequence[int], sizes: Sequence[int], room: float, part: float) -> int:
-    """Choose indices in order while their sizes fit into a part of the room; return the room that is left."""
+def _take(chosen: set[int], order: Sequence[int], sizes: Sequence[int], room: int) -> int:
+    """Choose indices in order while their sizes fit into a room; return what they take."""
     used = 0
     for index in order:
         if index in chosen:
             continue
-        if used + sizes[index] > part:
+        if used + sizes[index] > room:
             break
         chosen.add(index)
         used += sizes[index]
-    return int(room) - used
-
-
-def _left_out(missing: Sequence[Row], steps: Sequence[Step]) -> str:
-    first, last = missing[0].first, missing[-1].last
-    inside = steps[first - 1 : last]
-    names = Counter(step.name for step in inside).most_common(4)
-    what = ", ".join(f"{one_line(name, 40)} x{count}" for name, count in names)
-    failed = Counter(one_line(step.status_message or step.output, 60) for step in inside if step.status is Status.ERROR)
-    errors = "".join(f"; ERROR x{count}: {text}" for text, count in failed.most_common(2))
-    return f"  … steps {first}-{last} are not shown here ({what}{errors})"
+    return used

@@ -51,15 +51,16 @@ class Shown:
             places = [part for place in self._stretches for part in place]
         return word in places or any(whole.search(text) is not None for text in texts)
 
-    def stretches(self) -> tuple[str, ...]:
-        """Return every stretch that was shown."""
-        with self._lock:
-            return tuple(text for held in self._stretches.values() for text in held)
-
     def places(self) -> frozenset[Place]:
         """Return the places of which something was shown."""
         with self._lock:
             return frozenset(self._stretches)
+
+    def stretches(self, trace_id: str | None = None) -> tuple[str, ...]:
+        """Return the stretches that were shown, of one trajectory or of all, in no particular order."""
+        with self._lock:
+            wanted = [held for place, held in self._stretches.items() if trace_id in {None, place[0]}]
+            return tuple(text for held in wanted for text in held)
 
     def copy(self) -> Shown:
         """Return an independent copy: each investigation of a case adds to its own."""

@@ -116,7 +116,7 @@ def _why_not_stated(line: str, plain: str, grounds: Grounds) -> str | None:
     against = contradiction(plain, grounds.incident)
     if against is not None:
         return against
-    loose = unrelated(_IDS.sub(" ", line), grounds.texts or (), grounds.names)
+    loose = unrelated(_without_ids(line, grounds), grounds.texts or (), grounds.names)
     if loose is not None:
         return f"{loose[:80]!r} shares no word with its evidence; say it in the words of what you cite"
     return None

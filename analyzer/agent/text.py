@@ -121,9 +121,14 @@ class Markers:
             f'<span:{self.mark} trace="{trace_id}" id="{span_id}" field="{field}"{extra}>\n{body}\n</span:{self.mark}>'
         )
 
-    def section(self, name: str, body: str) -> str:
+    def stretch(self, span_id: str, field: str, text: str, note: str) -> str:
+        """Return a verbatim stretch between markers that stand inside the section of its trajectory."""
+        body = visible(text).replace(self.mark, "⟨mark⟩")
+        return f'<span:{self.mark} id="{span_id}" field="{field}" note="{note}">\n{body}\n</span:{self.mark}>'
+
+    def section(self, name: str, body: str, attributes: str = "") -> str:
         """Return a part of the case file between markers of its own."""
-        return f"<{name}:{self.mark}>\n{body}\n</{name}:{self.mark}>"
+        return f"<{name}:{self.mark}{attributes}>\n{body}\n</{name}:{self.mark}>"
 
     def clean(self, text: str) -> str:
         """Return text for use outside of span markers (names, gists): the mark cannot be imitated in it."""

@@ -18,7 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "ingest": "Read trajectories from files into the store.",
     "serve": "Receive trajectories from running agents (OTLP).",
     "run": "One pass, for cron: detect, explain, report, deliver.",
-    "ask": "Ask about one trajectory.",
+    "ask": "Ask about one trajectory, an incident or the fleet.",
     "incidents": "List and show incidents.",
     "traces": "List, show, compare and search trajectories.",
     "why-not": "Say why the detectors are silent about an agent.",

@@ -1,81 +1,236 @@
-"""`analyzer ask`: a question about one trajectory."""
+"""`analyzer ask`: questions about one trajectory, about an incident, or about the fleet."""
 
 from __future__ import annotations
 
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.common import columns, json_option, print_json, settings_from, store_option
+from analyzer.cli.common import at_option, columns, json_option, moment, print_json, settings_from, store_option
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from analyzer.pipeline import App
+    from analyzer.pipeline.ask import Questions
     from analyzer.types.explained import Answer
+
+FLEET = "fleet"
+_NAMES = re.compile(r"latest|worst|fleet|inc-\S*|[0-9a-fA-F]+")
+"""What names something to ask about; anything else with a space in it is a question about the fleet."""
+STEP_CHARS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked about, and how it is called."""
+
+    questions: Questions
+    heading: str
+    trace_id: str | None = None
+    incident_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """The range of a question about the fleet, as the flags say it."""
+
+    start: datetime | None
+    end: datetime | None
+    last: str | None
+    now: datetime
+    agent: str | None
+
+    def over(self, question: str) -> tuple[datetime, datetime]:
+        """Return the range: the flags', else what the question says, else the last seven days."""
+        from analyzer.agent.wanted import range_in
+        from analyzer.config import parse_duration
+        from analyzer.errors import UsageError
+
+        said = range_in(question, self.end or self.now) if self.start is None and self.last is None else None
+        start, end = said or (self.start, self.end or self.now)
+        if start is None:
+            start = end - parse_duration(self.last or "7d")
+        if start >= end:
+            raise UsageError(f"--from {start:%Y-%m-%dT%H:%M:%SZ} is not before --to {end:%Y-%m-%dT%H:%M:%SZ}")
+        return start, end
+
+    @property
+    def has_range(self) -> bool:
+        """Whether a flag says the range, so that no question does."""
+        return any(value is not None for value in (self.start, self.end, self.last))
+
+    @property
+    def is_given(self) -> bool:
+        """Whether any flag was given: they mean nothing for one trajectory."""
+        return self.has_range or self.agent is not None
 
 
 @click.command("ask")
-@click.argument("trace")
-@click.argument("question")
+@click.argument("trace", required=False)
+@click.argument("question", required=False)
+@click.option("--from", "start", metavar="TIME", help="Fleet: beginning of the range (ISO 8601, UTC).")
+@click.option("--to", "end", metavar="TIME", help="Fleet: end of the range; unset: now.")
+@click.option("--last", metavar="DURATION", help="Fleet: length of the range; unset: what the question says, or 7d.")
+@click.option("--agent", metavar="NAME", help="Fleet: only this agent.")
 @click.option("--llm", type=click.Choice(["auto", "off"]), help="off: answer from what can be computed.")
 @click.option("--model", metavar="ID", help="The model that answers.")
 @click.option("--prometheus-url", metavar="URL", help="Lets the model look at the metrics as well.")
+@at_option
 @store_option
 @json_option
 def command(
-    trace: str,
-    question: str,
+    trace: str | None,
+    question: str | None,
+    start: str | None,
+    end: str | None,
+    last: str | None,
+    agent: str | None,
     llm: str | None,
     model: str | None,
     prometheus_url: str | None,
+    at: str | None,
     store: str | None,
     as_json: bool,
 ) -> int:
-    """Ask about one trajectory.
+    """Ask about one trajectory, an incident or the fleet.
 
-    TRACE is an id or a beginning of one, `latest`, `worst`, or an incident's id (then its worst trajectory). Whatever
-    the model says is checked against the spans; without a model the answer is what can be computed.
+    TRACE is an id or a beginning of one, `latest`, `worst`, an incident's id, or `fleet`. A question alone is about the
+    fleet: `analyzer ask "which tool costs us most this week?"`. TRACE alone opens a prompt for questions one after the
+    other (from a pipe, a line each), until the input ends. Whatever the model says is checked against the spans and
+    computed tables; without a model the answer is what can be computed.
     """
-    from analyzer.pipeline import ask
     from analyzer.wiring.building import build
     from analyzer.wiring.opening import require_store
 
-    if not question.strip():
-        raise click.UsageError("QUESTION is empty: say what to ask")
+    about, first = _named(trace, question)
+    given = _Range(moment(start) if start else None, moment(end) if end else None, last, moment(at), agent)
+    if about != FLEET and given.is_given:
+        raise click.UsageError("--from, --to, --last and --agent go with questions about the fleet")
     settings = settings_from(llm=llm, model=model, prometheus_url=prometheus_url, store=store).settings
     require_store(settings)
-    with build(settings, out=None) as app:
-        trace_id = _resolved(app, trace)
-        answer = ask(app, trace_id, question)
-        own_trace_id = app.run_trace_id
-    if as_json:
-        print_json(_document(answer, trace_id, question, own_trace_id))
-    else:
-        _print(answer, trace_id)
+    on_step = _said if sys.stderr.isatty() and not as_json else None
+    with build(settings, out=None, on_step=on_step) as app:
+        asked = _about(app, about, given, first or "")
+        if first is not None:
+            answer = asked.questions.ask(first)
+            _tell(answer, asked, first, app, as_json=as_json)
+        else:
+            _session(asked, app, as_json=as_json)
     return 0
 
 
-def _resolved(app: App, trace: str) -> str:
-    """Return the trace id that is meant. Raises NotFoundError."""
+def _named(trace: str | None, question: str | None) -> tuple[str, str | None]:
+    """Return what is asked about, and the question; None for a session."""
+    if trace is None:
+        raise click.UsageError('say what to ask: TRACE "question", or only "question" about the fleet')
+    if question is not None:
+        if not question.strip():
+            raise click.UsageError("QUESTION is empty: say what to ask")
+        return trace, question
+    if _NAMES.fullmatch(trace):
+        return trace, None
+    if len(trace.split()) > 1:
+        return FLEET, trace
+    raise click.UsageError(
+        f"'{trace}' is no trace id; a question of one word about the fleet is `analyzer ask fleet {trace}`"
+    )
+
+
+def _about(app: App, about: str, given: _Range, question: str) -> _Asked:
+    """Return what answers. Raises NotFoundError, UsageError."""
     from analyzer.errors import NotFoundError
+    from analyzer.pipeline import about_fleet, about_incident, about_trajectory
 
-    if trace.startswith("inc-"):
-        incident = app.incidents.incident(trace)
-        if not incident.trace_ids:
-            raise NotFoundError(f"{incident.id} names no trajectory; `analyzer incidents show {incident.id}` shows it")
-        return incident.trace_ids[0]
-    return app.trajectories.resolve(trace)
+    if about == FLEET:
+        start, end = given.over(question)
+        if given.agent is not None and given.agent not in (known := app.trajectories.agents(start, end)):
+            there = f"; there are {', '.join(known[:8])}" if known else ""
+            raise NotFoundError(f"no agent called '{given.agent}' had a run in this range{there}")
+        who = f"Agent {given.agent}" if given.agent is not None else "The fleet"
+        fixed = bool(question) or given.has_range
+        return _Asked(about_fleet(app, start, end, now=given.now, agent=given.agent, fixed=fixed), who)
+    if about.startswith("inc-"):
+        incident = app.incidents.incident(about)
+        worst = incident.trace_ids[0] if incident.trace_ids else None
+        return _Asked(about_incident(app, incident), f"Incident {incident.id}", worst, incident.id)
+    trace_id = app.trajectories.resolve(about)
+    return _Asked(about_trajectory(app, trace_id), f"Trajectory {trace_id}", trace_id)
 
 
-def _document(answer: Answer, trace_id: str, question: str, own_trace_id: str) -> dict[str, Any]:
+def _session(asked: _Asked, app: App, *, as_json: bool) -> None:
+    """Answer one question after the other; with JSON all of them in one document at the end."""
+    documents = []
+    for question in _questions():
+        answer = asked.questions.ask(question)
+        if as_json:
+            documents.append(_document(answer, asked, question, app.run_trace_id))
+        else:
+            _tell(answer, asked, question, app, as_json=False)
+    if as_json:
+        print_json({"schema": "analyzer.answers/1", "answers": documents})
+
+
+def _questions() -> Iterator[str]:
+    """Yield questions until the input ends: asked for on a terminal, a line each from a pipe."""
+    read: Callable[[], str] = (lambda: input("? ")) if sys.stdin.isatty() else _line
+    while True:
+        try:
+            question = read().strip()
+        except EOFError:
+            if sys.stdin.isatty():
+                click.echo()
+            return
+        if question:
+            yield question
+
+
+def _line() -> str:
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line
+
+
+def _said(what: str, asked: str) -> None:
+    """Say what is being looked at: an answer is shown when it was checked, and that takes a while."""
+    from analyzer.render.text import cut, one_line
+
+    click.echo(cut(f"  . {one_line(f'{what} {asked}', STEP_CHARS)}", columns()), err=True)
+
+
+def _tell(answer: Answer, asked: _Asked, question: str, app: App, *, as_json: bool) -> None:
+    if as_json:
+        print_json(_document(answer, asked, question, app.run_trace_id))
+        return
+    from analyzer.render.answer import answer_outline
+    from analyzer.render.terminal import terminal
+
+    click.echo(terminal(answer_outline(answer, asked.trace_id, heading=asked.heading), columns()), nl=False)
+
+
+def _document(answer: Answer, asked: _Asked, question: str, own_trace_id: str) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from analyzer.cli.documents import table_document
+    from analyzer.render.answer import sources
     from analyzer.types.document import evidence_document
 
     return {
         "schema": "analyzer.answer/1",
-        "trace_id": trace_id,
+        "trace_id": asked.trace_id,
+        "incident_id": asked.incident_id,
         "question": question,
         "answer": answer.text,
+        "tables": [table_document(table) for table in answer.tables],
         "claims": [{"text": claim.text, "evidence": list(claim.evidence)} for claim in answer.claims],
         "evidence": [evidence_document(entry) for entry in answer.evidence],
+        "responsible": None if answer.responsible is None else asdict(answer.responsible),
+        "sources": list(sources(answer)),
         "verdict": answer.verdict.value,
         "by": answer.by,
         "ending": answer.ending.value,
@@ -91,10 +246,3 @@ def _document(answer: Answer, trace_id: str, question: str, own_trace_id: str) -
             },
         },
     }
-
-
-def _print(answer: Answer, trace_id: str) -> None:
-    from analyzer.render.answer import answer_outline
-    from analyzer.render.terminal import terminal
-
-    click.echo(terminal(answer_outline(answer, trace_id), columns()), nl=False)

@@ -93,6 +93,7 @@ def _document(entry: Entry) -> dict[str, Any]:
         "verdicts": {
             "incidents": entry.verdicts.incidents,
             "dismissed": entry.verdicts.dismissed,
+            "confirmed": entry.verdicts.confirmed,
             "precision": entry.verdicts.precision,
         },
     }

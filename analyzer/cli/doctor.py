@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
@@ -65,10 +66,12 @@ def _guarded(name: str, check: Callable[[Settings], Check], settings: Settings) 
 
 
 def _store(settings: Settings) -> Check:
-    from analyzer.wiring.opening import open_store
+    from analyzer.wiring.opening import open_existing
 
+    if not settings.store.exists():
+        return _no_store(settings)
     now = datetime.now(UTC)
-    with open_store(settings) as store:
+    with open_existing(settings) as store:
         trajectories, spans = store.count(datetime(1970, 1, 1, tzinfo=UTC), now + timedelta(days=1))
         latest = store.summaries(limit=1)
     if not trajectories:
@@ -78,21 +81,37 @@ def _store(settings: Settings) -> Check:
     return Check("store", "ok", f"{settings.store}: {trajectories:,} trajectories, {spans:,} spans, latest {newest}")
 
 
+def _no_store(settings: Settings) -> Check:
+    """Say whether a store can be made; whoever only looks must not make one."""
+    path = settings.store.absolute()
+    folder = next(folder for folder in path.parents if folder.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        what = "is no folder" if not folder.is_dir() else "cannot be written"
+        hint = "set ANALYZER_STORE to a writable file"
+        return Check("store", "failed", f"{settings.store}: cannot be made, {folder} {what}", hint)
+    return Check("store", "off", f"{settings.store}: not there yet", "`analyzer ingest PATH` makes it")
+
+
 def _prices(settings: Settings) -> Check:
     from analyzer.ingest.toolcosts import ToolCosts
-    from analyzer.wiring.opening import open_store
+    from analyzer.wiring.opening import open_existing
 
     rules = ToolCosts(settings.tool_costs)
-    with open_store(settings) as store:
+    if not settings.store.exists():
+        return Check("prices", "off", "no store yet, and so no model that could lack one")
+    with open_existing(settings) as store:
         unpriced = store.unpriced_models()
         # Without a rule a tool costs nothing that anyone told; with one, a call it could not price is a gap.
         missed = [(tool, calls) for tool, calls in store.unpriced_tools() if rules.covers(tool)]
+    what, hints = [], []
     if unpriced:
-        what = f"no price known for {_calls(unpriced)}: their cost is not counted"
-        return Check("prices", "failed", what, "set it under [prices] in analyzer.toml")
+        what.append(f"no price known for {_calls(unpriced)}: their cost is not counted")
+        hints.append("set it under [prices] in analyzer.toml")
     if missed:
-        what = f"the rule of {_calls(missed)} could not be followed, or is newer: their cost is not counted"
-        return Check("prices", "failed", what, "check unit_attribute and unit_path under [tool_costs] in analyzer.toml")
+        what.append(f"the rule of {_calls(missed)} could not be followed, or is newer: their cost is not counted")
+        hints.append("check unit_attribute and unit_path under [tool_costs] in analyzer.toml")
+    if what:
+        return Check("prices", "failed", "; ".join(what), "; ".join(hints))
     return Check("prices", "ok", "every model seen has a price")
 
 
@@ -148,8 +167,13 @@ def _reports(settings: Settings) -> Check:
     from analyzer.wiring.opening import reports_folder
 
     folder = reports_folder(settings)
+    if not folder.exists():
+        above = next(one for one in folder.absolute().parents if one.exists())
+        if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
+            return Check("reports", "ok", f"{folder}: made with the first report")
+        what = f"{folder}: cannot be made in {above}"
+        return Check("reports", "failed", what, "set ANALYZER_REPORTS to a writable folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".analyzer-probe"
         probe.write_bytes(b"")
         probe.unlink()

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from analyzer.types.document import time_text as moment_text
 from analyzer.types.messages import readable
+from analyzer.types.table import Table
 from analyzer.types.trace import Span
 from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
 
@@ -68,6 +70,18 @@ def trajectory_document(trajectory: Trajectory) -> dict[str, Any]:
 def tool_document(use: ToolUse) -> dict[str, Any]:
     """Return what one tool was used for."""
     return {"tool": use.tool, "calls": use.calls, "seconds": use.seconds, "cost_usd": use.cost_usd}
+
+
+def table_document(table: Table) -> dict[str, Any]:
+    """Return a computed table: every row as a list in the order of the columns, null where a number is not known."""
+    return {
+        "title": table.title,
+        "start": moment_text(table.start),
+        "end": moment_text(table.end),
+        "columns": [{"name": column.name, "unit": column.unit.value} for column in table.columns],
+        "rows": [list(one.cells) for one in table.lines],
+        "note": table.note,
+    }
 
 
 def span_document(span: Span, step: int | None) -> dict[str, Any]:

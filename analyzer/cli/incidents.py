@@ -1,15 +1,21 @@
-"""`analyzer incidents`: what was found, and one incident whole."""
+"""`analyzer incidents`: what was found, one incident whole, and what a human says of it."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
 import click
 
-from analyzer.cli.common import columns, json_option, moment, print_json, settings_from, store_option
+from analyzer.cli.common import Command, columns, json_option, moment, print_json, settings_from, store_option
+
+if TYPE_CHECKING:
+    from analyzer.types.word import Said
 
 
 @click.group("incidents", no_args_is_help=True)
 def command() -> None:
-    """List and show incidents."""
+    """List and show incidents, and say what they are: no run overwrites what a human said."""
 
 
 @command.command("list")
@@ -53,3 +59,117 @@ def show(incident: str, store: str | None, as_json: bool) -> int:
     else:
         click.echo(terminal(incident_outline(found, moment(None)), columns()), nl=False)
     return 0
+
+
+def _word_options(function: Command) -> Command:
+    """Add what all commands with a human's word take."""
+    options = (
+        click.argument("incident"),
+        click.option("--reason", default="", metavar="TEXT", help="Why, for those who read it later."),
+        click.option("--by", metavar="NAME", help="Who says so; without it, the user of this process."),
+        store_option,
+        json_option,
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+@command.command("dismiss")
+@_word_options
+def dismiss(incident: str, reason: str, by: str | None, store: str | None, as_json: bool) -> int:
+    """Say that an incident does not matter: nothing more is sent, unless it gets clearly worse (1.5 times)."""
+    from analyzer.types.word import Said
+
+    return _say(Said.DISMISSED, incident, reason, by, store, as_json=as_json)
+
+
+@command.command("confirm")
+@_word_options
+def confirm(incident: str, reason: str, by: str | None, store: str | None, as_json: bool) -> int:
+    """Say that an incident is what it says: it counts for its detector's precision, and takes back a dismissal."""
+    from analyzer.types.word import Said
+
+    return _say(Said.CONFIRMED, incident, reason, by, store, as_json=as_json)
+
+
+@command.command("resolve")
+@_word_options
+def resolve(incident: str, reason: str, by: str | None, store: str | None, as_json: bool) -> int:
+    """Say that an incident is over; what still goes on six hours later has regressed."""
+    from analyzer.types.word import Said
+
+    return _say(Said.RESOLVED, incident, reason, by, store, as_json=as_json)
+
+
+@command.command("reopen")
+@_word_options
+def reopen(incident: str, reason: str, by: str | None, store: str | None, as_json: bool) -> int:
+    """Take back a dismissal or a resolution."""
+    from analyzer.types.word import Said
+
+    return _say(Said.REOPENED, incident, reason, by, store, as_json=as_json)
+
+
+@command.command("mute")
+@_word_options
+@click.option("--for", "length", required=True, metavar="DURATION", help="How long, such as 12h or 3d.")
+def mute(incident: str, length: str, reason: str, by: str | None, store: str | None, as_json: bool) -> int:
+    """Send nothing about an incident for a while; what is due then is sent after it."""
+    from analyzer.config import parse_duration
+    from analyzer.types.word import Said
+
+    return _say(Said.MUTED, incident, reason, by, store, as_json=as_json, length=parse_duration(length))
+
+
+@command.command("unmute")
+@_word_options
+def unmute(incident: str, reason: str, by: str | None, store: str | None, as_json: bool) -> int:
+    """Send messages about an incident again."""
+    from analyzer.types.word import Said
+
+    return _say(Said.UNMUTED, incident, reason, by, store, as_json=as_json)
+
+
+def _say(
+    said: Said,
+    incident: str,
+    reason: str,
+    by: str | None,
+    store: str | None,
+    *,
+    as_json: bool,
+    length: timedelta | None = None,
+) -> int:
+    """Keep a word, and print the incident as it stands now. Texts are masked like any other."""
+    from analyzer.render.said import word_text
+    from analyzer.render.text import one_line
+    from analyzer.stores.incidents import SqliteIncidents
+    from analyzer.types.document import incident_document
+    from analyzer.types.word import Word
+    from analyzer.wiring.opening import open_existing
+
+    now = datetime.now(UTC).replace(microsecond=0)
+    until = None if length is None else now + length
+    with open_existing(settings_from(store=store).settings) as opened:
+        texts = [opened.masker.text(one_line(text)) for text in (by or _user(), reason)]
+        word = Word(0, said, now, texts[0], texts[1], until)
+        found = SqliteIncidents(opened.connection).say(incident, word)
+    if as_json:
+        print_json({"schema": "analyzer.incident/1", **incident_document(found)})
+    else:
+        click.echo(f"{found.id}: {word_text(word)}")
+        click.echo(f"{one_line(found.title)} ({found.state.value})")
+    return 0
+
+
+def _user() -> str:
+    """Return the name of the user whom this process belongs to, or the number where there is no name."""
+    import os
+
+    try:
+        import pwd
+
+        return pwd.getpwuid(os.getuid()).pw_name
+    except (ImportError, KeyError, AttributeError):
+        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"

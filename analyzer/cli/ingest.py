@@ -80,6 +80,7 @@ def command(paths: tuple[str, ...], form: str, store: str | None, as_json: bool)
 
     Exit codes: 0 all was taken; 3 something was refused; 4 nothing could be taken.
     """
+    from analyzer.ingest.cycles import rarely_sought
     from analyzer.wiring.opening import open_store
 
     settings = settings_from(store=store).settings
@@ -87,7 +88,8 @@ def command(paths: tuple[str, ...], form: str, store: str | None, as_json: bool)
     trajectories = open_store(settings)
     try:
         # Closed whatever happens: what reads may be a process.
-        with Counting("ingested", "spans") as counting, closing(_reads(paths, form, settings, trajectories)) as reads:
+        reads = _reads(paths, form, settings, trajectories)
+        with rarely_sought(), Counting("ingested", "spans") as counting, closing(reads):
             for read in reads:
                 _take(read, trajectories, tally, counting, quiet=as_json)
     finally:
@@ -157,20 +159,24 @@ def _count(read: Any, added: Any, spans: Any, trajectories: Any, tally: _Tally, 
 
 
 def _print(tally: _Tally) -> None:
+    from analyzer.render.numbers import count
+
     if tally.refusals > REFUSALS_SHOWN:
         click.echo(f"... and {tally.refusals - REFUSALS_SHOWN:,} more refused", err=True)
     if tally.refusals and not tally.spans:
         click.echo(f"took nothing; refused {tally.refusals:,}")
         return
     forms = ", ".join(sorted({form for _, form in tally.files})) or "nothing"
-    sources = len({source for source, _ in tally.files})
+    sources = count(len({source for source, _ in tally.files}), "file")
+    trajectories = count(len(tally.trace_ids), "trajectory", "trajectories")
     click.echo(
-        f"took {tally.spans:,} spans of {len(tally.trace_ids):,} trajectories from {sources:,} files ({forms}):"
+        f"took {count(tally.spans, 'span')} of {trajectories} from {sources} ({forms}):"
         f" {tally.spans_new:,} new, {tally.spans_known:,} known already"
     )
     if tally.notes:
-        click.echo(f"{tally.notes:,} remarks on what was taken with gaps or put right (--json lists them)")
+        remarks = count(tally.notes, "remark")
+        click.echo(f"{remarks} on what was taken with gaps or put right (--json lists them)")
     if tally.skipped:
-        click.echo(f"skipped {tally.skipped.total():,} parts without spans: logs, metrics, verdicts on runs")
+        click.echo(f"skipped {count(tally.skipped.total(), 'part')} without spans: logs, metrics, verdicts on runs")
     if tally.refusals:
         click.echo(f"refused {tally.refusals:,}; what was good beside them was kept")

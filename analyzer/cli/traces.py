@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from analyzer.cli.common import at_option, columns, json_option, moment, print_j
 
 if TYPE_CHECKING:
     from analyzer.stores.base import TrajectoryStore
+    from analyzer.stores.trajectories import SqliteTrajectories
 
 AGENTS_NAMED = 8
 """Agents named to somebody who named one that is not there."""
+_SPAN_ID = re.compile(r"[0-9a-fA-F]{16}")
 ALL_TIME = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
 
 
@@ -43,6 +46,35 @@ def _check_agent(trajectories: TrajectoryStore, agent: str | None) -> None:
             f"no agent called '{agent}'"
             + (f"; there are {there}{rest}" if known else ": the store holds no trajectories yet")
         )
+
+
+def _located(trajectories: SqliteTrajectories, given: str) -> tuple[str, str | None]:
+    """Return the trajectory that is named, and the span where one is. Raises NotFoundError."""
+    from analyzer.errors import NotFoundError
+
+    trace, slash, span_id = given.partition("/")
+    if slash:
+        return _resolved(trajectories, trace), span_id.strip().lower()
+    try:
+        return _resolved(trajectories, trace), None
+    except NotFoundError:
+        # Reports name spans by their id: one that begins no trajectory may be a span's.
+        if _SPAN_ID.fullmatch(trace) is None:
+            raise
+        return trajectories.holder(trace.lower()), trace.lower()
+
+
+def _show_span(trajectories: SqliteTrajectories, trace_id: str, span_id: str, *, as_json: bool) -> None:
+    """Show one span with all of its texts. Raises NotFoundError."""
+    from analyzer.cli.documents import span_document
+    from analyzer.render.span import span_view
+
+    span = trajectories.span(trace_id, span_id)
+    step = trajectories.trajectory(trace_id).step_numbers.get(span_id)
+    if as_json:
+        print_json({"schema": "analyzer.span/1", "trace_id": trace_id, **span_document(span, step)})
+    else:
+        click.echo(span_view(span, step, columns()), nl=False)
 
 
 @click.group("traces", no_args_is_help=True)
@@ -90,16 +122,21 @@ def list_(agent: str | None, errors: bool, order: Any, limit: int, store: str | 
 @store_option
 @json_option
 def show(trace: str, store: str | None, as_json: bool) -> int:
-    """Show one trajectory as a tree of its steps.
+    """Show one trajectory as a tree of its steps, or one span in full.
 
-    TRACE is an id or a beginning of one, `latest` or `worst`.
+    TRACE is an id or a beginning of one, `latest` or `worst`. With a slash and a span's id behind it, or as a span's
+    id alone, it names that span.
     """
     from analyzer.cli.documents import trajectory_document
     from analyzer.render.trajectory import trajectory_view
     from analyzer.wiring.opening import open_existing
 
     with open_existing(settings_from(store=store).settings) as trajectories:
-        found = trajectories.trajectory(_resolved(trajectories, trace))
+        trace_id, span_id = _located(trajectories, trace)
+        if span_id is not None:
+            _show_span(trajectories, trace_id, span_id, as_json=as_json)
+            return 0
+        found = trajectories.trajectory(trace_id) if as_json else trajectories.outline(trace_id)
     if as_json:
         print_json(trajectory_document(found))
     else:
@@ -146,14 +183,16 @@ def diff(a: str, b: str, store: str | None, as_json: bool) -> int:
     """Compare two trajectories and show where they part.
 
     A and B are ids or beginnings of them, `latest` or `worst`. Steps are the same where the same tool is called with
-    the same arguments; inferences where they ask for the same calls.
+    the same arguments; inferences where they ask for the same calls. Times, and ids and numbers in which the runs
+    differ throughout, are no difference of a step.
     """
-    from analyzer.render.diff import diff_document, diff_view
+    from analyzer.render.diff import Walk, diff_document, diff_view
     from analyzer.wiring.opening import open_existing
 
     with open_existing(settings_from(store=store).settings) as trajectories:
-        first = trajectories.trajectory(_resolved(trajectories, a))
-        second = trajectories.trajectory(_resolved(trajectories, b))
+        ids = [_resolved(trajectories, trace) for trace in (a, b)]
+        steps = trajectories.steps(ids)
+        first, second = (Walk(trajectories.summary(one), steps.get(one, ())) for one in ids)
     if as_json:
         print_json(diff_document(first, second))
     else:

@@ -18,6 +18,7 @@ from analyzer.detectors.base import Detector
 from analyzer.detectors.per_agent import PerAgent
 from analyzer.types.catalogue import DEFAULT, Entry, Setting, Verdicts
 from analyzer.types.report import Incident, State
+from analyzer.types.word import Said
 
 
 def catalogue(
@@ -28,6 +29,13 @@ def catalogue(
     `source` names the file that the settings came from.
     """
     return tuple(_entry(one, other, incidents, source) for one, other in zip(plain, configured, strict=True))
+
+
+def verdicts_of(incidents: Sequence[Incident]) -> Verdicts:
+    """Count what humans said of incidents."""
+    dismissed = sum(one.state is State.DISMISSED for one in incidents)
+    confirmed = sum(one.word is not None and one.word.said is Said.CONFIRMED for one in incidents)
+    return Verdicts(len(incidents), dismissed, confirmed)
 
 
 def _entry(plain: Detector, configured: Detector, incidents: Sequence[Incident], source: str) -> Entry:
@@ -43,7 +51,7 @@ def _entry(plain: Detector, configured: Detector, incidents: Sequence[Incident],
         agents=tuple((rule.pattern, rule.given) for rule in configured.rules)
         if isinstance(configured, PerAgent)
         else (),
-        verdicts=Verdicts(len(own), sum(one.state is State.DISMISSED for one in own)),
+        verdicts=verdicts_of(own),
     )
 
 

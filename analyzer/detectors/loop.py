@@ -7,19 +7,26 @@ Looks at the suspects of the window with all rules of `loops` (catalogue T1). On
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from analyzer.detectors.base import Replay
 from analyzer.detectors.loops.classify import is_failing
 from analyzer.detectors.loops.reading import reading_of
 from analyzer.detectors.loops.scan import Loop, scan
-from analyzer.types.metric import Window
-from analyzer.types.reading import Reading
+from analyzer.types.metric import TICK_S, Signal, Window
+from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, SpanEvidence, Subject
 from analyzer.types.steps import Step
+
+UNSHOWN_P = 0.05
+GAPS_MIN = 2
+"""Fewer gaps between looping trajectories tell nothing of how far apart they come."""
+UNSHOWN_MAX = timedelta(hours=12)
+"""What loops once a day is dated by its first loop, not by a guess of days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,9 @@ class LoopSettings:
     """Trajectories quoted in one finding: more prove no more."""
     confidence_min: float = 0.4
     """Below this a hit is not reported: `fix_attempts_same_failure` at its limit has 0.45, the least of all rules."""
+    anecdote_of_min: int = 100
+    """From so many trajectories of its agent in the window on, a single one that stopped by itself as soon as it was
+    plain is not reported: it lost nothing, and one in a hundred is within what healthy agents do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +89,34 @@ class LoopDetector:
         found = [
             self._finding(window, Subject(agent=agent, tool=tool), looping, suspects[agent])
             for (agent, tool), looping in groups.items()
+            if not self._is_anecdote(window, agent, looping)
         ]
         return tuple(sorted(found, key=lambda one: (-(one.excess_usd or 0.0), -one.value, one.subject.agent or "")))
 
     def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
         """Return where the rules stand with the agent's suspects."""
         suspects = [steps for trace_id, steps in window.suspects.items() if window.agent_of(trace_id) == agent]
-        return (reading_of(suspects, agent, self.settings.confidence_min, self.name),)
+        reading = reading_of(suspects, agent, self.settings.confidence_min, self.name)
+        if reading.gate is Gate.FOUND and all(one.subject.agent != agent for one in self.detect(window)):
+            why = (
+                f"{reading.why}; but it is one of {_ended(window, agent):.0f} trajectories, and stopped by itself there"
+            )
+            return (replace(reading, gate=Gate.EFFECT, why=why),)
+        return (reading,)
+
+    def _is_anecdote(self, window: Window, agent: str, looping: Sequence[_Looping]) -> bool:
+        """Tell whether a finding would be about one trajectory of many that stopped when it was plain."""
+        if any(one.loop.wasted_steps or one.trace_id != looping[0].trace_id for one in looping):
+            return False
+        return _ended(window, agent) >= self.settings.anecdote_of_min
 
     def _finding(self, window: Window, subject: Subject, looping: Sequence[_Looping], of: int) -> Finding:
         worst = sorted(looping, key=_badness)
         trace_ids = tuple(dict.fromkeys(one.trace_id for one in worst))
         # The dearest loop leads the note and the quotes; another may be the longest, and "up to" must hold for all.
         loop, longest = worst[0].loop, max((one.loop for one in worst), key=lambda one: one.repeats)
-        begun = [one.began_ns for one in looping if one.began_ns is not None]
-        onset = datetime.fromtimestamp(min(begun) / 1e9, tz=UTC) if begun else window.start
+        begun = _first_by_trajectory(looping)
+        onset = datetime.fromtimestamp(begun[0] / 1e9, tz=UTC) if begun else window.start
         wasted = sum(one.loop.wasted_steps for one in looping)
         where = "In the worst, steps" if len(trace_ids) > 1 else "Steps"
         others = f" {len(trace_ids)} trajectories do so." if len(trace_ids) > 1 else ""
@@ -102,7 +125,7 @@ class LoopDetector:
             kind=self.kind,
             subject=subject,
             onset=onset,
-            onset_low=onset,
+            onset_low=onset - _unshown(begun),
             onset_high=onset,
             value=float(longest.repeats),
             baseline=float(longest.limit),
@@ -159,18 +182,56 @@ class _Scanned:
         return self._known[key]
 
 
+def _first_by_trajectory(looping: Sequence[_Looping]) -> list[int]:
+    """Return when each trajectory began to loop, in Unix nanoseconds, earliest first."""
+    first: dict[str, int] = {}
+    for one in looping:
+        if one.began_ns is not None:
+            first[one.trace_id] = min(one.began_ns, first.get(one.trace_id, one.began_ns))
+    return sorted(first.values())
+
+
+def _unshown(begun: Sequence[int]) -> timedelta:
+    """Return for how long before the first loop its cause may have been there without showing.
+
+    Where looping trajectories come at random, a mean gap apart, three such gaps without one have a chance of 5 %.
+    """
+    if len(begun) < GAPS_MIN + 1:
+        return timedelta(0)
+    gap_ns = (begun[-1] - begun[0]) / (len(begun) - 1)
+    return min(timedelta(microseconds=-math.log(UNSHOWN_P) * gap_ns / 1000), UNSHOWN_MAX)
+
+
+def _ended(window: Window, agent: str) -> float:
+    """Return how many trajectories of an agent ended in the window, as far as a series counts them."""
+    return max(
+        (
+            sum(one.count[max(0, int(window.start.timestamp() - one.start_s) // TICK_S) :])
+            for one in window.series
+            if one.signal is Signal.ERRORS and one.subject.agent == agent and one.subject.tool is None
+        ),
+        default=0.0,
+    )
+
+
 def dated(findings: Sequence[Finding], earlier: Sequence[Finding]) -> list[Finding]:
     """Return findings of a window with their beginnings, as far as findings from the history before it show them."""
-    began: dict[tuple[Kind, Subject], datetime] = {}
-    for one in earlier:
-        key = one.kind, one.subject
-        began[key] = min(began.get(key, one.onset), one.onset)
+    began: dict[tuple[Kind, Subject], Finding] = {}
+    for one in sorted(earlier, key=lambda one: one.onset):
+        began.setdefault((one.kind, one.subject), one)
     return [
-        replace(one, began=first, note=f"{one.note} It began before the window: first seen {first:%Y-%m-%d %H:%M} UTC.")
-        if one.kind is Kind.LOOP and (first := began.get((one.kind, one.subject))) is not None and first < one.onset
+        _dated(one, first)
+        if one.kind is Kind.LOOP
+        and (first := began.get((one.kind, one.subject))) is not None
+        and first.onset < one.onset
         else one
         for one in findings
     ]
+
+
+def _dated(one: Finding, first: Finding) -> Finding:
+    note = f"{one.note} It began before the window: first seen {first.onset:%Y-%m-%d %H:%M} UTC."
+    return replace(one, began=first.onset, onset_low=first.onset_low, note=note)
 
 
 def _badness(one: _Looping) -> tuple[float, int, int, str, int]:

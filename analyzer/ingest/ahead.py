@@ -9,29 +9,31 @@ from __future__ import annotations
 
 import os
 import pickle
-import queue
 import signal
 import threading
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from analyzer.errors import AnalyzerError, InputError
+from analyzer.ingest.cycles import rarely_sought
 from analyzer.ingest.files import read_paths
 from analyzer.ingest.pricing import Pricer
-from analyzer.ingest.reads import Noted, Parsed, Refused, Skipped
+from analyzer.ingest.reads import Noted, Parsed, Read, Refused, Skipped
+from analyzer.stores import rows
 from analyzer.stores.prepared import Masking, Prepared, Preparer
-from analyzer.types.trace import Span, Tokens
 
 SIZE_MIN = 8 << 20
 """Bytes of input from which a second process is worth its start of about half a second."""
 _QUEUE_MAX = 4
-"""Batches that wait: of at most 1,000 spans each, some 5 MB."""
+"""Batches that wait: of at most 1,000 spans each, some 5 MB from the wire."""
+_QUEUE_BYTES_MAX = 24 << 20
+"""Bytes that wait beside the first: a batch of a long conversation, which repeats its history, has 32 MB alone."""
 _STOP_S = 5.0
 
 
@@ -118,25 +120,52 @@ def read_ahead(
         process.join(_STOP_S)
 
 
+class _Waiting:
+    """What was read and not sent yet; whoever reads waits where that is too much."""
+
+    def __init__(self) -> None:
+        self._batches: deque[bytes | None] = deque()
+        self._bytes = 0
+        self._changed = threading.Condition()
+
+    def put(self, packed: bytes | None) -> None:
+        """Add a batch once there is room; None says that there are no more."""
+        size = len(packed or b"")
+        with self._changed:
+            self._changed.wait_for(lambda: not self._batches or self._has_room(size))
+            self._batches.append(packed)
+            self._bytes += size
+            self._changed.notify_all()
+
+    def _has_room(self, size: int) -> bool:
+        return len(self._batches) < _QUEUE_MAX and self._bytes + size <= _QUEUE_BYTES_MAX
+
+    def get(self) -> bytes | None:
+        """Take the oldest batch, when there is one."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._batches))
+            packed = self._batches.popleft()
+            self._bytes -= len(packed or b"")
+            self._changed.notify_all()
+            return packed
+
+
 def _work(pipe: Connection, order: _Order) -> None:
     """Read and send, in the other process."""
     # Ctrl-C goes to both; the one that stores decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    waiting: queue.Queue[bytes | None] = queue.Queue(_QUEUE_MAX)
+    waiting = _Waiting()
     unwanted = threading.Event()
     sender = threading.Thread(target=_send, args=(pipe, waiting, unwanted), daemon=True)
     sender.start()
     try:
         preparer = Preparer(order.masking.masker())
         pricer = Pricer(order.prices, order.tool_costs)
-        for read in read_paths(order.paths, format=order.format, pricer=pricer):
-            if unwanted.is_set():
-                break
-            if isinstance(read, Parsed):
-                spans = [_packed(made) for made in preparer.prepared(read.spans)]
-                waiting.put(pickle.dumps(("ready", (spans, read.source, read.format)), pickle.HIGHEST_PROTOCOL))
-            else:
-                waiting.put(pickle.dumps(("remark", read), pickle.HIGHEST_PROTOCOL))
+        with rarely_sought():
+            for read in read_paths(order.paths, format=order.format, pricer=pricer):
+                if unwanted.is_set():
+                    break
+                waiting.put(pickle.dumps(_message(read, preparer), pickle.HIGHEST_PROTOCOL))
         waiting.put(pickle.dumps(("end", None)))
     except AnalyzerError as error:
         waiting.put(pickle.dumps(("error", error)))
@@ -144,7 +173,13 @@ def _work(pipe: Connection, order: _Order) -> None:
     sender.join()
 
 
-def _send(pipe: Connection, waiting: queue.Queue[bytes | None], unwanted: threading.Event) -> None:
+def _message(read: Read, preparer: Preparer) -> tuple[str, Any]:
+    if isinstance(read, Parsed):
+        return "ready", (_packed(preparer.prepared(read.spans)), read.source, read.format)
+    return "remark", read
+
+
+def _send(pipe: Connection, waiting: _Waiting, unwanted: threading.Event) -> None:
     """Send what waits, while the next is read; once nobody takes it, pass over it so that the reader can end."""
     while (packed := waiting.get()) is not None:
         if not unwanted.is_set():
@@ -154,25 +189,26 @@ def _send(pipe: Connection, waiting: queue.Queue[bytes | None], unwanted: thread
                 unwanted.set()
 
 
-_IN_EXTRA = ("attributes", "events")
-"""What `Prepared.extra` holds already is not sent a second time."""
-_FIELDS = tuple(entry.name for entry in fields(Span) if entry.name not in _IN_EXTRA)
-_VALUES = attrgetter(*_FIELDS)
-_TOKENS = attrgetter(*(entry.name for entry in fields(Tokens)))
+def _packed(batch: Sequence[Prepared]) -> list[tuple[Any, ...]]:
+    """Return plain values: pickling dataclasses one by one costs as much as reading them.
+
+    Of the span only what its plain values do not say is sent, and a text that spans share (system prompts, resources)
+    once a batch: pickle knows an object again, but not an equal one.
+    """
+    shared: dict[str | None, str | None] = {}
+    packed = []
+    for made in batch:
+        span = made.span
+        system, tools = shared.setdefault(span.system, span.system), span.tool_definitions
+        texts = (span.input, span.output, system, shared.setdefault(tools, tools))
+        rest = (made.unchanged, made.choices, made.extra, made.digest)
+        packed.append((span.trace_id, made.plain, texts, span.resource, *rest))
+    return packed
 
 
-def _packed(made: Prepared) -> tuple[Any, ...]:
-    """Return plain values: pickling dataclasses one by one costs as much as reading them."""
-    values = dict(zip(_FIELDS, _VALUES(made.span), strict=True))
-    if made.span.tokens is not None:
-        values["tokens"] = _TOKENS(made.span.tokens)
-    return values, made.plain, made.unchanged, made.choices, made.extra, made.digest
-
-
-def _unpacked(spans: Sequence[tuple[Any, ...]], source: str, format_: str) -> Ready:
-    made = []
-    for values, *rest in spans:
-        if values["tokens"] is not None:
-            values["tokens"] = Tokens(*values["tokens"])
-        made.append(Prepared(Span(**values), *rest))
+def _unpacked(batch: Sequence[tuple[Any, ...]], source: str, format_: str) -> Ready:
+    made = [
+        Prepared(rows.span_of(trace_id, plain, texts, resource, {}), plain, *rest)
+        for trace_id, plain, texts, resource, *rest in batch
+    ]
     return Ready(tuple(made), source, format_)

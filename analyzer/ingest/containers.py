@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analyzer.ingest import wire_json
+from analyzer.ingest.cursor import WHOLE_BYTES_MAX
 from analyzer.ingest.elements import elements
 from analyzer.ingest.reads import Refused
 from analyzer.ingest.streams import ByteStream, TooLongError
@@ -33,15 +34,31 @@ class Value:
     """Bytes of its JSON."""
 
 
+@dataclass(frozen=True, slots=True)
+class LongLine:
+    """A line that is next in the stream and too long to be read whole: who gets this reads the value it begins with."""
+
+    position: str
+
+
 def values(stream: ByteStream, source: str) -> Iterator[Value | Refused]:
     """Yield the values of a JSON file, and a refusal for each part that is none. Nothing raises.
 
     Lines and lists are read in pieces; a document must fit into memory and is limited.
     """
+    for value in values_or_long(stream, source, None):
+        assert not isinstance(value, LongLine)  # noqa: S101 - nobody asked for them
+        yield value
+
+
+def values_or_long(
+    stream: ByteStream, source: str, pauses: Callable[[bytes], bool] | None
+) -> Iterator[Value | Refused | LongLine]:
+    """Yield the same, and a `LongLine` for a line of more than `WHOLE_BYTES_MAX` whose beginning `pauses` picks."""
     read = _reader(stream)
     if stream.peek(len(_BOM)) == _BOM:
         stream.take(len(_BOM))
-    yield from read(stream, source)
+    yield from _lines(stream, source, pauses) if read is _lines else read(stream, source)
 
 
 def samples(stream: ByteStream, lines_max: int) -> list[Any]:
@@ -68,7 +85,7 @@ def parsed(text: bytes) -> Any:
         return None
 
 
-def _reader(stream: ByteStream) -> Callable[[ByteStream, str], Iterator[Value | Refused]]:
+def _reader(stream: ByteStream) -> Callable[[ByteStream, str], Iterator[Value | Refused | LongLine]]:
     """Return how a file is to be read, by its beginning."""
     head = stream.peek(_HEAD_BYTES).removeprefix(_BOM).lstrip(BLANKS)
     first, newline, after = head.partition(b"\n")
@@ -93,24 +110,37 @@ def _is_container(text: bytes) -> bool:
     return isinstance(parsed(text), dict | list)
 
 
-def _lines(stream: ByteStream, source: str) -> Iterator[Value | Refused]:
+def _lines(
+    stream: ByteStream, source: str, pauses: Callable[[bytes], bool] | None = None
+) -> Iterator[Value | Refused | LongLine]:
     number = 0
-    for number, line in enumerate(stream.lines(DOCUMENT_BYTES_MAX), start=1):
-        here = f"line {number}"
-        if line is None:
-            yield Refused(source, here, f"is longer than {DOCUMENT_BYTES_MAX >> 20} MiB")
-            continue
-        text = line.strip(BLANKS)
-        if not text:
-            continue
-        try:
-            yield Value(wire_json.parse(text), here, len(text))
-        except ValueError as error:
-            # What broke off in the middle of a line is said once, below.
-            if not (stream.fault and stream.at_tail):
-                yield Refused(source, here, f"is no JSON: {error}")
+    pause_at = None if pauses is None else WHOLE_BYTES_MAX
+    while True:
+        lines = stream.lines(DOCUMENT_BYTES_MAX, pause_at=pause_at, pauses=pauses or (lambda _head: False))
+        for line in lines:
+            number += 1
+            yield from _line(stream, source, line, f"line {number}")
+        if not stream.paused:
+            break
+        # What is left of the line once its value was read is blank, and has its number.
+        yield LongLine(f"line {number + 1}")
     if stream.fault:
         yield Refused(source, f"line {number}, byte {stream.position}", stream.fault)
+
+
+def _line(stream: ByteStream, source: str, line: bytes | None, here: str) -> Iterator[Value | Refused]:
+    if line is None:
+        yield Refused(source, here, f"is longer than {DOCUMENT_BYTES_MAX >> 20} MiB")
+        return
+    text = line.strip(BLANKS)
+    if not text:
+        return
+    try:
+        yield Value(wire_json.parse(text), here, len(text))
+    except ValueError as error:
+        # What broke off in the middle of a line is said once, by the caller.
+        if not (stream.fault and stream.at_tail):
+            yield Refused(source, here, f"is no JSON: {error}")
 
 
 def _list(stream: ByteStream, source: str) -> Iterator[Value | Refused]:
@@ -132,7 +162,7 @@ def _list(stream: ByteStream, source: str) -> Iterator[Value | Refused]:
         yield Refused(source, "", "is no trace: an empty list")
 
 
-def _document(stream: ByteStream, source: str) -> Iterator[Value | Refused]:
+def _document(stream: ByteStream, source: str) -> Iterator[Value | Refused | LongLine]:
     try:
         data = stream.rest(DOCUMENT_BYTES_MAX)
     except TooLongError as error:

@@ -47,6 +47,12 @@ class Cursor:
         self._at += size
         return taken
 
+    def release(self) -> None:
+        """Give back to the stream what was read from it and not consumed."""
+        self._stream.put_back(self._buffer[self._at :])
+        self._before += self._at
+        self._buffer, self._at = b"", 0
+
     def skip(self, size: int) -> None:
         """Pass over bytes, however many. Raises EndedError."""
         while size:

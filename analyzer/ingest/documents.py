@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from analyzer.ingest import large_json, wire_json
-from analyzer.ingest.containers import parsed, values
+from analyzer.ingest.containers import LongLine, parsed, values_or_long
 from analyzer.ingest.cursor import WHOLE_BYTES_MAX, Cursor
 from analyzer.ingest.gather import Gather
 from analyzer.ingest.otlp import spans_from_json
@@ -27,7 +27,13 @@ def from_json(stream: ByteStream, gather: Gather, pricer: Pricer | None) -> Iter
         return
     strange: list[Read] = []
     useful = False
-    for value in values(stream, gather.source):
+    for value in values_or_long(stream, gather.source, large_json.begins):
+        if isinstance(value, LongLine):
+            useful = True
+            yield from strange
+            strange.clear()
+            yield from _long_line(stream, value.position, gather, pricer)
+            continue
         if isinstance(value, Refused):
             yield value
             continue
@@ -41,6 +47,7 @@ def from_json(stream: ByteStream, gather: Gather, pricer: Pricer | None) -> Iter
         if not useful:
             useful = True
             yield from strange
+            strange.clear()
         yield from _request(value.value, value.position, value.size, gather, pricer)
     if not useful and strange:
         # A log file in JSON is one mistake, not a thousand.
@@ -48,27 +55,47 @@ def from_json(stream: ByteStream, gather: Gather, pricer: Pricer | None) -> Iter
 
 
 def _is_large(stream: ByteStream) -> bool:
-    """Whether one request is too large to be read whole; lines are short enough each, or the first is not."""
+    """Whether one request that is spread over lines is too large to be read whole."""
     head = stream.peek(WHOLE_BYTES_MAX + 1).removeprefix(_BOM)
     if len(head) < WHOLE_BYTES_MAX or not large_json.begins(head):
         return False
     first, newline, _ = head.partition(b"\n")
-    return not newline or parsed(first) is None
+    return bool(newline) and parsed(first) is None
 
 
 def _large(stream: ByteStream, gather: Gather, pricer: Pricer | None) -> Iterator[Read]:
-    """Read requests of any size in pieces."""
+    """Read requests of any size that are spread over lines, in pieces."""
     if stream.peek(len(_BOM)) == _BOM:
         stream.take(len(_BOM))
     cursor = Cursor(stream)
     try:
         for at, piece in large_json.pieces(cursor):
-            try:
-                yield from _request(wire_json.parse(piece), f"byte {at}", len(piece), gather, pricer)
-            except ValueError as error:
-                yield Refused(gather.source, f"byte {at}", f"is no JSON: {error}")
+            yield from _piece(piece, f"byte {at}", gather, pricer)
     except ValueError as error:
         yield Refused(gather.source, f"byte {cursor.position}", str(error))
+
+
+def _long_line(stream: ByteStream, here: str, gather: Gather, pricer: Pricer | None) -> Iterator[Read]:
+    """Read the one request of a line in pieces; what is wrong with it costs the rest of its line."""
+    # Of a file that is one line, the byte says enough.
+    here = "" if here == "line 1" else f"{here}, "
+    cursor = Cursor(stream)
+    try:
+        for at, piece in large_json.one(cursor):
+            yield from _piece(piece, f"{here}byte {at}", gather, pricer)
+        cursor.release()
+    except ValueError as error:
+        where = f"{here}byte {cursor.position}"
+        cursor.release()
+        stream.skip_line()
+        yield Refused(gather.source, where, str(error))
+
+
+def _piece(piece: bytes, here: str, gather: Gather, pricer: Pricer | None) -> Iterator[Read]:
+    try:
+        yield from _request(wire_json.parse(piece), here, len(piece), gather, pricer)
+    except ValueError as error:
+        yield Refused(gather.source, here, f"is no JSON: {error}")
 
 
 def _request(value: Any, here: str, size: int, gather: Gather, pricer: Pricer | None) -> Iterator[Read]:

@@ -93,9 +93,8 @@ def read_stream(
         return
     chosen = _sniffed(source, head) if format == AUTO else format
     if chosen == OTLP_JSON and format == AUTO and not _OTLP_HEAD.match(head.removeprefix(b"\xef\xbb\xbf")):
-        found = samples(stream, _SAMPLES_MAX)
-        chosen = _told(found)
-        if chosen is None and len(found) == 1 and is_verdict(found[0]):
+        chosen, is_only_verdict = _looked_at(stream)
+        if is_only_verdict:
             yield Skipped(source, "", "holds verdicts on the trajectories beside it, and no trajectory")
             return
     if chosen is None:
@@ -112,6 +111,13 @@ def read_stream(
         yield read
     if silent:
         yield Noted(source, "", "holds no spans")
+
+
+def _looked_at(stream: ByteStream) -> tuple[str | None, bool]:
+    """Return the format, and whether all there is is a verdict. The samples end here: one may be a whole document."""
+    found = samples(stream, _SAMPLES_MAX)
+    chosen = _told(found)
+    return chosen, chosen is None and len(found) == 1 and is_verdict(found[0])
 
 
 def _told(found: Sequence[Any]) -> str | None:

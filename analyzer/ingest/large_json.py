@@ -36,7 +36,12 @@ def pieces(cursor: Cursor) -> Iterator[Piece]:
     Raises ValueError where the text is no request, or is cut off; what was yielded before stands.
     """
     while _next(cursor):
-        yield from _object(cursor, 0, b"")
+        yield from one(cursor)
+
+
+def one(cursor: Cursor) -> Iterator[Piece]:
+    """Yield one request in pieces, as `pieces` does, and leave the cursor behind it."""
+    yield from _object(cursor, 0, b"")
 
 
 def _object(cursor: Cursor, level: int, above: bytes) -> Iterator[Piece]:

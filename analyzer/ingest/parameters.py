@@ -71,11 +71,13 @@ def parameters_of(raw: RawSpan) -> str | None:
     found: dict[str, str] = {}
     for attribute in _DOCUMENTS:
         value = attributes.get(attribute)
+        if value is None:
+            continue
         if value.__class__ is str and len(value) <= _DOCUMENT_CHARS_MAX:
             found.update(_in_document(value))
         elif isinstance(value, Mapping):
             found.update(_pairs(_flat(value)))
-    for attribute in _KNOWN & attributes.keys():
+    for attribute in _KNOWN.intersection(attributes):
         if (text := _value(attributes[attribute])) is not None:
             found[_ATTRIBUTES[attribute]] = text
     return " ".join(f"{name}={found[name]}" for name in sorted(found)) if found else None

@@ -99,7 +99,10 @@ class _Tiers:
     """(threshold, price), highest threshold first; the last has threshold -1."""
 
     def at(self, input_tokens: int) -> Price:
-        return next(price for start, price in self.steps if input_tokens > start)
+        for start, price in self.steps[:-1]:
+            if input_tokens > start:
+                return price
+        return self.steps[-1][1]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 CHUNK_BYTES = 1 << 18
@@ -33,6 +33,8 @@ class ByteStream:
         """How many (unpacked) bytes were handed out."""
         self.at_tail = False
         """Whether `lines` gave the last line, which has no end."""
+        self.paused = False
+        """Whether `lines` stopped before a line that is to be read otherwise."""
 
     def peek(self, size: int) -> bytes:
         """Return up to `size` next bytes without consuming them."""
@@ -57,20 +59,45 @@ class ByteStream:
             self._fill(1)
         return self._consume(len(self._buffer))
 
-    def lines(self, size_max: int) -> Iterator[bytes | None]:
-        """Yield the lines without their ends; None stands for one that is longer than allowed and was passed over."""
+    def put_back(self, data: bytes) -> None:
+        """Make bytes that were handed out the next ones again."""
+        self._buffer = data + self._buffer
+        self.position -= len(data)
+
+    def skip_line(self) -> None:
+        """Pass over what is left of a line, up to its end."""
+        while piece := self.chunk():
+            at = piece.find(b"\n")
+            if at >= 0:
+                self.put_back(piece[at:])
+                return
+
+    def lines(
+        self, size_max: int, *, pause_at: int | None = None, pauses: Callable[[bytes], bool] = lambda _head: True
+    ) -> Iterator[bytes | None]:
+        """Yield the lines without their ends; None stands for one that is longer than allowed and was passed over.
+
+        Before a line of more than `pause_at` bytes, whose beginning `pauses` is asked about, it ends, and `paused` says
+        so: the line is next, whole.
+        """
         pieces: list[bytes] = []
         size = 0
+        self.paused = False
         while piece := self.chunk():
             *ended, rest = piece.split(b"\n")
             for line in ended:
                 yield b"".join((*pieces, line)) if size + len(line) <= size_max else None
                 pieces, size = [], 0
+            asked = pause_at is None or size > pause_at
             size += len(rest)
             if size <= size_max:
                 pieces.append(rest)
             else:
                 pieces = []
+            if pause_at is not None and not asked and size > pause_at and pauses(b"".join(pieces)):
+                self.put_back(b"".join(pieces))
+                self.paused = True
+                return
         if size:
             self.at_tail = True
             yield b"".join(pieces) if size <= size_max else None

@@ -41,9 +41,9 @@ def translate(raw: RawSpan, pricer: Pricer | None = None) -> Span:
     failed, error_type, message = _failure(raw, dialect)
     inference = operation.is_inference
     tokens = _tokens(raw, dialect) if inference else None
-    tool = _name(first(raw, dialect.tool)) if operation is Operation.TOOL else None
-    provider = _name(first(raw, dialect.provider))
-    model = _name(first(raw, dialect.model))
+    tool = _named(raw, dialect.tool) if operation is Operation.TOOL else None
+    provider = _named(raw, dialect.provider)
+    model = _named(raw, dialect.model)
     cost = None
     if inference:
         cost = _cost(raw, dialect, pricer, provider, model, tokens)
@@ -61,22 +61,22 @@ def translate(raw: RawSpan, pricer: Pricer | None = None) -> Span:
         status_message=message,
         error=error_class(error_type, message, first(raw, dialect.http_status), operation) if failed else None,
         error_type=error_type,
-        agent=_name(first(raw, dialect.agent)),
-        agent_version=_name(first(raw, dialect.agent_version)),
+        agent=_named(raw, dialect.agent),
+        agent_version=_named(raw, dialect.agent_version),
         service=_name(raw.resource.get("service.name")),
         provider=provider,
         model=model,
         tool=tool,
-        tool_call_id=_name(first(raw, dialect.tool_call_id)),
-        response_id=_name(first(raw, dialect.response_id)) if inference else None,
+        tool_call_id=_named(raw, dialect.tool_call_id),
+        response_id=_named(raw, dialect.response_id) if inference else None,
         tokens=tokens,
         cost_usd=cost,
         finish=_finish(raw, dialect, content_out) if inference else None,
         attempt=_attempt(raw, dialect),
-        conversation_id=_name(first(raw, dialect.conversation_id)),
-        user_id=_name(first(raw, dialect.user_id)),
-        prompt_name=_name(first(raw, dialect.prompt_name)),
-        prompt_version=_name(first(raw, dialect.prompt_version)),
+        conversation_id=_named(raw, dialect.conversation_id),
+        user_id=_named(raw, dialect.user_id),
+        prompt_name=_named(raw, dialect.prompt_name),
+        prompt_version=_named(raw, dialect.prompt_version),
         outcome=_outcome(raw, dialect, operation),
         parameters=parameters_of(raw) if inference else None,
         sdk=_name(sdk_of(raw)) if inference else None,
@@ -200,7 +200,7 @@ def _cost(
     model: str | None,
     tokens: Tokens | None,
 ) -> float | None:
-    reported = first(raw, dialect.cost)
+    reported = first(raw, dialect.cost) if dialect.cost else None
     if reported is not None and not isinstance(reported, bool):
         try:
             usd = float(reported)
@@ -211,7 +211,7 @@ def _cost(
     if pricer is None or tokens is None:
         return None
     at = datetime.fromtimestamp(raw.start_ns / 1e9, UTC) if raw.start_ns else None
-    return pricer.cost(provider, model, tokens, at, service_tier=_name(first(raw, dialect.service_tier)))
+    return pricer.cost(provider, model, tokens, at, service_tier=_named(raw, dialect.service_tier))
 
 
 def _tool_cost(raw: RawSpan, pricer: Pricer | None, tool: str, result: str | None) -> float | None:
@@ -234,6 +234,8 @@ def _finish(raw: RawSpan, dialect: Dialect, reply: str | None) -> FinishReason |
 
 
 def _attempt(raw: RawSpan, dialect: Dialect) -> int:
+    if not dialect.attempt and not dialect.resends:
+        return 1
     attempt = count(first(raw, dialect.attempt))
     if attempt is None:
         resends = count(first(raw, dialect.resends))
@@ -278,6 +280,11 @@ def _judged(attributes: Any) -> Outcome | None:
     label = attributes.get("gen_ai.evaluation.score.label")
     judged = outcome_word(label) if label is not None else None
     return judged or outcome_score(attributes.get("gen_ai.evaluation.score.value"))
+
+
+def _named(raw: RawSpan, sources: Sources) -> str | None:
+    # Of most names a span has no source at all.
+    return _name(first(raw, sources)) if sources else None
 
 
 def _name(value: Any) -> str | None:

@@ -17,7 +17,7 @@ from typing import Any
 from analyzer.masking.custom import allowed, compiled
 from analyzer.masking.encoded import DEPTH_MAX, encoded, encoded_runs, plain_form
 from analyzer.masking.forms import PSEUDONYM
-from analyzer.masking.keys import masked_entry, named_values
+from analyzer.masking.keys import masked_entry, named_values, names_nothing
 from analyzer.masking.personal import emails, numbers
 from analyzer.masking.places import pem_keys, url_passwords
 from analyzer.masking.runs import is_word, runs
@@ -113,6 +113,10 @@ class Masker:
             return self._value(value, 0)
         except Exception:  # noqa: BLE001 - fail closed, as above
             return UNMASKABLE
+
+    def says_nothing(self, name: Any) -> bool:
+        """Whether the name of a field neither names a secret nor holds one: then its value alone decides."""
+        return isinstance(name, str) and names_nothing(name) and self.text(name) == name
 
     def span(self, span: Span) -> Span:
         """Return a span with every field that bears text masked; the ids of trace and span stay as they are."""

@@ -108,6 +108,11 @@ def certainty(name: str) -> Certainty:
     return Certainty.NONE
 
 
+def names_nothing(name: str) -> bool:
+    """Whether `masked_entry` leaves every value of a field of this name as it is."""
+    return certainty(name[-_NAME_CHARS_MAX:].lower()) is Certainty.NONE
+
+
 def masked_entry(name: str, entry: str, pseudonym: Pseudonym) -> str | None:
     """Return the masked value of a field whose name may name a secret, or None where it does not."""
     lowered = name[-_NAME_CHARS_MAX:].lower()

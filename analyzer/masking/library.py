@@ -12,12 +12,11 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-import re
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from analyzer.masking.forms import any_of
+from analyzer.masking.sieve import any_of_words
 
 HINTS: Mapping[str, tuple[str, ...]] = {
     "ArtifactoryDetector": ("akc", "artif", "jfrog", "buildkit"),
@@ -66,7 +65,7 @@ SECRET_CHARS_MIN = 12
 def hinted(surroundings: str) -> tuple[str, ...]:
     """Return the names of the detectors that may find something here. Costs a microsecond where none may."""
     lowered = surroundings.lower()
-    if _ANY_WORD.search(lowered) is None:
+    if not _has_word(lowered):
         return ()
     return tuple(name for name, words in HINTS.items() if any(word in lowered for word in words))
 
@@ -98,4 +97,4 @@ def detectors() -> Mapping[str, Any]:
     return found
 
 
-_ANY_WORD = re.compile(any_of(word for words in HINTS.values() for word in words))
+_has_word = any_of_words(word for words in HINTS.values() for word in words)

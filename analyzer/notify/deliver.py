@@ -121,7 +121,7 @@ def _deliver_route(this: _Round, candidates: Sequence[Incident], deliveries: lis
     for incident in candidates:
         try:
             last = this.store.last_sent(incident.id, this.route.name)
-            why = reason(incident, last, silent=this.silent)
+            why = reason(incident, last, at=this.at, silent=this.silent)
             if why is None:
                 continue
             if dead:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from analyzer.types.report import Incident, State
 from analyzer.types.sent import Reason, Sent
 from analyzer.types.worse import clearly_worse
 
 
-def reason(incident: Incident, last: Sent | None, *, silent: bool = False) -> Reason | None:
-    """Return why to send a message about an incident on a route, or None where there is nothing to say.
+def reason(incident: Incident, last: Sent | None, *, at: datetime, silent: bool = False) -> Reason | None:
+    """Return why to send a message about an incident on a route as of `at`, or None where there is nothing to say.
 
     `last` is what was last said there. Only what was said counts, not what was decided: a message that was due but
-    failed is still due. A change is said once; an unchanged incident is not repeated. While the whole fleet is `silent`
-    no agent gets worse: nothing of it is seen.
+    failed is still due, and so is one that would have come while the incident was muted. A change is said once; an
+    unchanged incident is not repeated. While the whole fleet is `silent` no agent gets worse: nothing of it is seen.
     """
-    if incident.state is State.DISMISSED:
+    muted = incident.muted_until is not None and at < incident.muted_until
+    if muted or incident.state is State.DISMISSED:
         return None
     if last is None:
         return Reason.FIRST_SEEN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -11,8 +11,16 @@ from analyzer.detectors.base import Detector
 from analyzer.metrics.base import MetricSource
 from analyzer.stores.base import IncidentStore, TrajectoryStore
 from analyzer.types.explained import Answer, Explained
+from analyzer.types.floor import Floor
 from analyzer.types.report import Finding, Gap, Incident, Report
 from analyzer.types.watch import Watch
+
+
+class Answering(Protocol):
+    """Answers questions about one thing, one after the other. Never raises for a model's sake."""
+
+    def ask(self, question: str) -> Answer:
+        """Return the gated answer to a question."""
 
 
 class Explainer(Protocol):
@@ -24,10 +32,21 @@ class Explainer(Protocol):
     def explain_by_rules(self, incident: Incident) -> Explained:
         """Return the explanation that needs no model."""
 
-    def answer(
-        self, trace_id: str, question: str, *, healthy_trace_ids: Sequence[str], findings: Sequence[Finding]
-    ) -> Answer:
-        """Return the gated answer to a question about one trajectory."""
+    def about_trajectory(
+        self, trace_id: str, *, healthy_trace_ids: Sequence[str], findings: Sequence[Finding]
+    ) -> Answering:
+        """Return what answers questions about one trajectory. Raises NotFoundError."""
+
+    def about_incident(self, incident: Incident, *, history_start: datetime) -> Answering:
+        """Return what answers questions about an incident."""
+
+    def about_fleet(
+        self, start: datetime, end: datetime, *, reach: datetime, now: datetime, agent: str | None, fixed: bool
+    ) -> Answering:
+        """Return what answers questions about the fleet, or one agent of it, over a range.
+
+        With `fixed` all questions are about that range; else each may name its own.
+        """
 
 
 class Delivery(Protocol):
@@ -57,5 +76,9 @@ class App:
     history: timedelta
     budget_usd: float
     investigations_max: int
+    floors: Mapping[str, Floor] = field(default_factory=dict)
+    """What a loss must come to before its ratio counts, by agent."""
     gaps: Callable[[], tuple[Gap, ...]] = tuple
     """What other rooms could not do, collected while they worked: an own trace that could not be kept, say."""
+    has_tool_rule: Callable[[str], bool] | None = None
+    """Whether the settings say what a tool costs; None where they say it of none."""

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from analyzer.errors import NotFoundError
 from analyzer.types.document import incident_document, incident_from_document
-from analyzer.types.report import Incident, State
+from analyzer.types.hearing import heard
+from analyzer.types.report import ACTIVE, Incident
 from analyzer.types.sent import Sent
-
-_ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
+from analyzer.types.word import Word
 
 
 class Memory:
@@ -21,13 +22,14 @@ class Memory:
         self._documents: dict[str, dict[str, Any]] = {}
         self._reports: list[tuple[datetime, str, str]] = []
         self._sent: dict[tuple[str, str], Sent] = {}
+        self._words: dict[str, list[Word]] = {}
 
     def incidents(self, *, active_only: bool = False) -> list[Incident]:
         """See `IncidentStore.incidents`."""
         found = [incident_from_document(document) for document in self._documents.values()]
         found.sort(key=lambda one: one.id)
         found.sort(key=lambda one: one.opened_at, reverse=True)
-        return [one for one in found if not active_only or one.state in _ACTIVE]
+        return [one for one in found if not active_only or one.state in ACTIVE]
 
     def incident(self, prefix: str) -> Incident:
         """See `IncidentStore.incident`."""
@@ -36,6 +38,19 @@ class Memory:
         if not found or (len(found) > 1 and found[0] != wanted):
             raise NotFoundError(f"{'no incident' if not found else 'more than one incident'} begins with {wanted}")
         return incident_from_document(self._documents[found[0]])
+
+    def say(self, prefix: str, word: Word) -> Incident:
+        """See `IncidentStore.say`. What is kept has heard it at once: there is nobody else."""
+        incident = self.incident(prefix)
+        said = self._words.setdefault(incident.id, [])
+        said.append(replace(word, number=sum(map(len, self._words.values())) + 1))
+        after = heard(incident, said[-1:])
+        self._documents[incident.id] = incident_document(after)
+        return after
+
+    def words(self, incident_id: str) -> list[Word]:
+        """See `IncidentStore.words`."""
+        return list(self._words.get(incident_id, ()))
 
     def latest_run_at(self) -> datetime | None:
         """See `IncidentStore.latest_run_at`."""

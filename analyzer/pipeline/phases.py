@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from analyzer.accounting.examine import examine, is_single, with_extent
+from analyzer.accounting.fleetwide import with_causes
 from analyzer.accounting.severity import severity
+from analyzer.accounting.stakes import Stakes, stakes_of
 from analyzer.detectors.loop import dated
 from analyzer.metrics.evidence import evaluated
 from analyzer.metrics.window import Reach, before, collect
 from analyzer.pipeline.app import App
 from analyzer.triage import triage
+from analyzer.triage.trust import distrusted, one_lower
 from analyzer.types.metric import Window
-from analyzer.types.report import Examined, Finding, Gap, Incident, Kind
+from analyzer.types.report import Examined, Finding, Gap, Incident, Kind, Severity
+
+TOOLS_NAMED_MAX = 5
 
 
 def reach_of(app: App, at: datetime) -> Reach:
@@ -23,7 +29,25 @@ def reach_of(app: App, at: datetime) -> Reach:
 
 def collected(app: App, at: datetime) -> Window:
     """Load what a run at a moment looks at. Raises StoreError."""
-    return collect(app.trajectories, app.metrics, app.queries, reach_of(app, at))
+    window = collect(app.trajectories, app.metrics, app.queries, reach_of(app, at))
+    return replace(window, gaps=(*window.gaps, *_tool_gaps(app, window)))
+
+
+def _tool_gaps(app: App, window: Window) -> list[Gap]:
+    """Return a Gap where calls have no cost though a rule says what their tool costs.
+
+    Without a rule a tool costs nothing that anyone told, and nothing is missing.
+    """
+    if app.has_tool_rule is None:
+        return []
+    unpriced = app.trajectories.unpriced_tools(window.start, window.end)
+    missed = [f"{tool} ({calls:,} calls)" for tool, calls in unpriced if app.has_tool_rule(tool)]
+    if not missed:
+        return []
+    more = f" and {len(missed) - TOOLS_NAMED_MAX} more" if len(missed) > TOOLS_NAMED_MAX else ""
+    why = f"the rule of {', '.join(missed[:TOOLS_NAMED_MAX])}{more} could not be followed, or is newer than the calls"
+    hint = "check unit_attribute and unit_path under [tool_costs] in analyzer.toml (docs/prices.md)"
+    return [Gap("cost of tools", why, hint)]
 
 
 def detected(app: App, window: Window) -> tuple[list[Finding], list[Gap]]:
@@ -53,8 +77,11 @@ def with_beginnings(
 
 
 def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Examined]:
-    """Work out what the store knows about each finding: its account, what else changed, who is at fault."""
-    return [
+    """Work out what the store knows about each finding: its account, what else changed, who is at fault.
+
+    And which of them several agents share, where one thing is behind them all.
+    """
+    known = [
         examine(
             app.trajectories,
             with_extent(evaluated(finding, app.metrics), window),
@@ -64,25 +91,38 @@ def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Exam
         )
         for finding in findings
     ]
+    return with_causes(known, window)
 
 
-def triaged(app: App, known: Sequence[Examined], window: Window, blind_spots: Sequence[Gap]) -> tuple[Incident, ...]:
-    """Return the incidents as this run leaves them. What comes from too few trajectories is none."""
+def triaged(
+    app: App, known: Sequence[Examined], window: Window, blind_spots: Sequence[Gap], stakes: Stakes | None = None
+) -> tuple[Incident, ...]:
+    """Return the incidents as this run leaves them. What comes from too few trajectories is none.
+
+    `stakes` are those of the whole fleet, where the window is not.
+    """
     previous = app.incidents.incidents()
     seen = {series.subject.agent for series in window.series}
     # What could not be looked at has not recovered: a failed detector blinds it to every agent.
-    watched = {one.subject.agent for one in previous if one.subject.agent}
+    watched = {finding.subject.agent for one in previous for finding in one.findings if finding.subject.agent}
     blind = watched if blind_spots else watched - seen
+    worth = stakes or stakes_of(window, app.floors)
+    doubtful = distrusted(previous)
+
+    def judged(finding: Finding, last: Severity | None) -> Severity:
+        grade = severity(finding, hours_of(finding, window.end), last, worth)
+        return one_lower(grade) if finding.detector in doubtful else grade
+
     return triage(
         [one for one in known if not is_single(one)],
         previous,
         window.end,
         run_start=window.start,
-        severity=lambda finding, last: severity(finding, _hours(finding, window.end), last),
+        severity=judged,
         blind=frozenset(agent for agent in blind if agent),
     )
 
 
-def _hours(finding: Finding, at: datetime) -> float:
+def hours_of(finding: Finding, at: datetime) -> float:
     """Return how long it has gone on, or went on."""
     return ((finding.recovered or at) - finding.onset) / timedelta(hours=1)

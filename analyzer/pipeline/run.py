@@ -1,4 +1,4 @@
-"""`run`: one pass, from what is stored to what is sent; and `ask`, about one trajectory."""
+"""`run`: one pass, from what is stored to what is sent."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from analyzer.accounting.examine import peers_of
-from analyzer.metrics.window import learning_agents, of_one
+from analyzer.metrics.window import learning_agents
 from analyzer.pipeline.app import App
 from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
 from analyzer.triage import as_of
-from analyzer.types.explained import Answer
 from analyzer.types.metric import Window
 from analyzer.types.report import REPEATED, Diagnosis, Ending, Incident, ModelUse, Report, Run, State
 from analyzer.types.trace import Operation
@@ -61,24 +59,6 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
                 _kept(app, report, at)
         own.set(output=f"{len(incidents)} incidents, {len(report.gaps)} gaps", incidents=[one.id for one in incidents])
     return report
-
-
-def ask(app: App, trace_id: str, question: str) -> Answer:
-    """Answer a question about one trajectory: it makes a Window, the same detectors run, the same gate holds.
-
-    Raises NotFoundError, StoreError.
-    """
-    with app.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer", input=question) as own:
-        with app.watch.span("collect"):
-            summary = app.trajectories.trajectory(trace_id).summary
-            window = of_one(app.trajectories, summary)
-        with app.watch.span("detect"):
-            findings, _ = detected(app, window)
-        with app.watch.span("account"):
-            peers = peers_of(app.trajectories, summary)
-        answer = app.explainer.answer(trace_id, question, healthy_trace_ids=peers, findings=findings)
-        own.set(output=answer.text)
-    return answer
 
 
 def _later_run(app: App, at: datetime) -> datetime | None:

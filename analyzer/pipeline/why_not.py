@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from analyzer.accounting.examine import is_single
+from analyzer.accounting.stakes import Stakes, stakes_of
 from analyzer.detectors.base import Detector
 from analyzer.errors import NotFoundError, UsageError
 from analyzer.pipeline.app import App
-from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
+from analyzer.pipeline.phases import collected, detected, examined, hours_of, triaged, with_beginnings
+from analyzer.render.numbers import figure, moment, money, number
 from analyzer.triage.rules import key_of, keys_of
 from analyzer.types.metric import Window
 from analyzer.types.reading import Fate, Gate, Reading, Standing, WhyNot
@@ -38,16 +41,40 @@ def why_not(app: App, agent: str, at: datetime, *, kind: Kind | None = None) -> 
     findings, blind_spots = with_beginnings(app, *detected(app, window), at)
     own = [finding for finding in findings if finding.subject.agent in {agent, None}]
     known = examined(app, own, window)
-    incidents = triaged(app, known, window, blind_spots)
+    if any(one.suspects for one in known):
+        # What others may be hit by as well is one incident with theirs: whether they are is a question to all.
+        window = fleet
+        findings, blind_spots = with_beginnings(app, *detected(app, window), at)
+        known = examined(app, findings, window)
+    stakes = stakes_of(fleet, app.floors)
+    incidents = triaged(app, known, window, blind_spots, stakes)
     latest = app.trajectories.summaries(agent=agent, end=at, limit=1)
     ended_ns = latest[0].end_ns if latest else None
+    told = {id(one.finding): _trivial(stakes, one.finding, at) for one in known}
     return WhyNot(
         agent=agent,
         at=at,
         last_seen=None if ended_ns is None else datetime.fromtimestamp(ended_ns / 1e9, UTC),
-        standings=tuple(_standing(one, known, incidents, app.incidents.incidents()) for one in readings),
+        standings=tuple(
+            _with_loss(_standing(one, known, incidents, app.incidents.incidents()), told) for one in readings
+        ),
         gaps=(*fleet.gaps, *blind_spots, *app.gaps()),
     )
+
+
+def _trivial(stakes: Stakes, finding: Finding, at: datetime) -> str:
+    """Say that what a finding loses is too little for its ratio to count; "" where it does."""
+    loss = stakes.loss(finding, hours_of(finding, at))
+    if loss is None or not loss.is_trivial:
+        return ""
+    lost, floor = (
+        money(one) if loss.unit == "USD" else f"{number(one)} {loss.unit}" for one in (loss.amount, loss.floor)
+    )
+    return f"; low by itself, for it loses {lost} a day and the least that counts is {floor}"
+
+
+def _with_loss(standing: Standing, told: Mapping[int, str]) -> Standing:
+    return replace(standing, said=standing.said + told.get(id(standing.finding), ""))
 
 
 def _check_known(app: App, agent: str, fleet: Window, at: datetime) -> None:
@@ -91,9 +118,20 @@ def _standing(
         return Standing(reading)
     # What goes on comes before what is over.
     one = max(same, key=lambda entry: (entry.finding.recovered is None, entry.finding.onset))
+    reading = _as_found(reading, one.finding)
     if is_single(one):
         return Standing(reading, one.finding, Fate.SINGLE, None, "found in too few trajectories to speak of the tool")
     return _fate(reading, one.finding, incidents, filed)
+
+
+def _as_found(reading: Reading, finding: Finding) -> Reading:
+    """Return a reading with the figures of its finding: those of the incident, which a reader holds beside it.
+
+    A detector measures what it has not spoken of as its rule sees it, which need not be what a finding reports.
+    """
+    if reading.gate is not Gate.FOUND or finding.recovered is not None:
+        return reading
+    return replace(reading, value=finding.value, baseline=finding.baseline, unit=finding.unit)
 
 
 def _fate(reading: Reading, finding: Finding, incidents: Sequence[Incident], filed: Sequence[Incident]) -> Standing:
@@ -109,7 +147,17 @@ def _fate(reading: Reading, finding: Finding, incidents: Sequence[Incident], fil
         return Standing(reading, finding, Fate.DISMISSED, home, f"dismissed by a human as {home.id}")
     over = "" if home.state is not State.RESOLVED else ", which is resolved"
     if home.fingerprint == key:
-        new = "" if any(one.id == home.id for one in filed) else ", not filed yet"
-        return Standing(reading, finding, Fate.INCIDENT, home, f"incident {home.id}{over}{new}")
+        told = f"incident {home.id}{over}{_as_filed(home, filed)}"
+        return Standing(reading, finding, Fate.INCIDENT, home, told)
     what = f"{home.kind.value} of {home.subject}"
-    return Standing(reading, finding, Fate.PART, home, f"belongs to incident {home.id} ({what}){over}")
+    new = "" if any(one.id == home.id for one in filed) else ", not filed yet"
+    return Standing(reading, finding, Fate.PART, home, f"belongs to incident {home.id} ({what}){over}{new}")
+
+
+def _as_filed(home: Incident, filed: Sequence[Incident]) -> str:
+    """Say what the last run made of an incident, where that is another figure than this moment's, or nothing yet."""
+    known = next((one for one in filed if one.id == home.id), None)
+    if known is None:
+        return ", not filed yet"
+    then, now = (figure(one.observed, one.kind, one.unit) for one in (known, home))
+    return "" if then == now else f", at {then} when a run last saw it at {moment(known.last_seen_at)}"

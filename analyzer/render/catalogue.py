@@ -30,7 +30,7 @@ def detector_outline(entry: Entry) -> tuple[Block, ...]:
         Bullets((
             plain(f"Kind: {entry.kind.value}"),
             plain(f"From: {entry.origin}"),
-            plain(f"Incidents: {entry.verdicts.incidents}, {_precision(entry.verdicts)}"),
+            plain(f"Incidents: {entry.verdicts.incidents}, {_judged(entry.verdicts)}"),
         )),
     ]  # fmt: skip
     if entry.settings:
@@ -76,6 +76,13 @@ def _value(value: Any) -> str:
 
 
 _SMALL = 1e-3
+
+
+def _judged(verdicts: Verdicts) -> str:
+    if verdicts.precision is None:
+        return NO_VERDICTS
+    said = f"{verdicts.confirmed} confirmed and {verdicts.dismissed} dismissed by humans"
+    return f"{said}, precision {percent(verdicts.precision)}"
 
 
 def _set(given: Mapping[str, Any]) -> str:

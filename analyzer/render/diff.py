@@ -1,111 +1,90 @@
 """Two trajectories side by side: which steps they share, and where they part.
 
-A tool call is the same with the same arguments, whatever the order of their keys and the space between them. A model
-never says the same thing twice in the same words, so an inference is the same where it asks for the same calls; one
-that asks for none is an answer, and answers are the same whatever their words.
+What makes two steps the same stands in `pairs`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import SequenceMatcher
-from enum import StrEnum
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from analyzer.render.numbers import count, money, tokens
+from analyzer.render.pairs import Comparison, Match, Pair, compare
 from analyzer.render.text import cut, one_line
+from analyzer.render.wording import around, of_arguments, of_text
 from analyzer.types.steps import Step
 from analyzer.types.trace import Operation, Status
-from analyzer.types.trajectory import Trajectory, TrajectorySummary
+from analyzer.types.trajectory import TrajectorySummary
 
 WIDTH = 120
 WIDTH_MIN = 60
 _STRETCH_LINES_MAX = 12
 """Lines of one differing stretch; `traces show` has them all."""
-_EXACT_PRODUCT_MAX = 4_000_000
-"""Steps of one run times steps of the other up to which every step may be matched with every other: about a second.
-Beyond it, steps that occur in more than 1 % of a run anchor nothing, as difflib does with popular lines."""
-_ARGUMENTS_CHARS_MAX = 100_000
+ID_SHOWN = 12
+"""A beginning of the id is enough for every command, and a whole one leaves no room for the rest."""
+_STRETCHES_MAX = 100
+"""Runs of 10,000 steps that part again and again would fill a thousand screens."""
+_REPLACED_MAX = 5
 _EXCERPT_CHARS = 2000
-
-Key = tuple[str, ...]
-Opcode = tuple[str, int, int, int, int]
-"""difflib's: what happens, and the ranges of both sequences."""
-
-
-class Match(StrEnum):
-    """How two steps compare."""
-
-    SAME = "same"
-    OTHER_RESULT = "other-result"
-    """The same call came back with something else, or failed in only one of the runs."""
-    OTHER_ARGUMENTS = "other-arguments"
-    """The same tool was called with other arguments."""
-    ONLY_A = "only-a"
-    ONLY_B = "only-b"
+_ARGUMENTS_COLUMNS = 80
+_RESULT_COLUMNS = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """Steps that stand beside each other; None where the other run has none."""
+class Walk:
+    """One trajectory as it is compared."""
 
-    match: Match
-    a: Step | None
-    b: Step | None
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether both runs took this step, whatever came back."""
-        return self.match in (Match.SAME, Match.OTHER_RESULT)
+    summary: TrajectorySummary
+    steps: tuple[Step, ...]
 
 
-def align(a: Sequence[Step], b: Sequence[Step]) -> list[Pair]:
-    """Return the steps of both runs in order, shared ones in pairs. Every step occurs once."""
-    keys_a, keys_b = _keys(a), _keys(b)
-    pairs: list[Pair] = []
-    for tag, start_a, end_a, start_b, end_b in _anchored(_opcodes(keys_a, keys_b), keys_a):
-        left, right = a[start_a:end_a], b[start_b:end_b]
-        if tag == "equal":
-            pairs += [Pair(_match(one, other), one, other) for one, other in zip(left, right, strict=True)]
-        else:
-            pairs += _stretch(left, right)
-    return pairs
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """One step on one line; a text that is None is shown from its beginning."""
+
+    step: Step
+    arguments: str | None = None
+    result: str | None = None
 
 
-def parting(pairs: Sequence[Pair]) -> int | None:
-    """Return where the runs part: the index of the first step that they do not share, or None."""
-    return next((index for index, pair in enumerate(pairs) if not pair.is_shared), None)
-
-
-def other_result(pairs: Sequence[Pair]) -> int | None:
-    """Return the index of the first shared step that came back with something else before the runs part, or None."""
-    end = parting(pairs)
-    found = (index for index, pair in enumerate(pairs[:end]) if pair.match is Match.OTHER_RESULT)
-    return next(found, None)
-
-
-def diff_view(a: Trajectory, b: Trajectory, columns: int = WIDTH) -> str:
+def diff_view(a: Walk, b: Walk, columns: int = WIDTH) -> str:
     """Return the comparison as text: both runs, where they part in words, then the stretches, each folded.
 
     Lines are at most `columns` wide; ends with a line end.
     """
     columns = max(columns, WIDTH_MIN)
-    pairs = align(a.steps, b.steps)
-    lines = [_summary("A", a.summary), _summary("B", b.summary), "", *_verdict(pairs), ""]
+    compared = compare(a.steps, b.steps)
+    lines = [_summary("A", a.summary), _summary("B", b.summary), "", *_verdict(compared), ""]
     # What both did stands as one line; what only one did, or did otherwise, is spelt out.
-    for shared, group in groupby(pairs, key=lambda pair: pair.is_shared):
-        stretch = list(group)
-        lines += _shared_lines(stretch) if shared else _parted_lines(stretch)
+    stretches = [(match, list(group)) for match, group in groupby(compared.pairs, key=_kind)]
+    for match, stretch in stretches[:_STRETCHES_MAX]:
+        if match is Match.SAME:
+            lines += _shared_lines(stretch)
+        elif match is Match.OTHER_ARGUMENTS:
+            lines += _other_lines(stretch, compared)
+        else:
+            lines += _alone_lines(stretch)
+    if len(stretches) > _STRETCHES_MAX:
+        lines.append(
+            f"... {count(len(stretches) - _STRETCHES_MAX, 'more stretch', 'more stretches')}: --json has them all"
+        )
     return "\n".join(cut(line, columns) for line in lines).rstrip() + "\n"
 
 
-def diff_document(a: Trajectory, b: Trajectory) -> dict[str, Any]:
+def _kind(pair: Pair) -> Match:
+    """Return under which heading a pair stands."""
+    if pair.is_shared:
+        return Match.SAME
+    return Match.OTHER_ARGUMENTS if pair.a is not None and pair.b is not None else Match.ONLY_A
+
+
+def diff_document(a: Walk, b: Walk) -> dict[str, Any]:
     """Return schema `analyzer.trace-diff/1`; texts are the readable forms that evidence quotes."""
-    pairs = align(a.steps, b.steps)
-    parted, result = parting(pairs), other_result(pairs)
+    compared = compare(a.steps, b.steps)
+    pairs, parted, result = compared.pairs, compared.parting, compared.other_result
     return {
         "schema": "analyzer.trace-diff/1",
         "a": a.summary.trace_id,
@@ -113,6 +92,7 @@ def diff_document(a: Trajectory, b: Trajectory) -> dict[str, Any]:
         "steps": {"a": len(a.steps), "b": len(b.steps), "shared": sum(pair.is_shared for pair in pairs)},
         "parting": None if parted is None else _place_document(pairs, parted),
         "first_other_result": None if result is None else _place_document(pairs, result),
+        "replaced": [{"a": one.a, "b": one.b, "steps": one.steps} for one in compared.replaced],
         "pairs": [
             {"match": pair.match.value, "a": pair.a and pair.a.number, "b": pair.b and pair.b.number} for pair in pairs
         ],
@@ -139,93 +119,6 @@ def _step_document(step: Step | None) -> dict[str, Any] | None:
     }
 
 
-def _keys(steps: Sequence[Step]) -> list[Key]:
-    """Return what a step is compared by; an inference by the calls that follow it.
-
-    Where several agents take turns, it matters which one; the name of the only one (or of the first) does not: a
-    renamed agent may still do the same.
-    """
-    main = steps[0].agent if steps else None
-    keys: list[Key] = []
-    asked: list[str] = []
-    for step in reversed(steps):
-        if step.operation is Operation.TOOL:
-            key: Key = ("tool", step.name, _arguments(step.input))
-            asked += key
-        else:
-            key = ("inference", "" if step.agent == main else step.agent or "", *asked)
-            asked = []
-        keys.append(key)
-    keys.reverse()
-    return keys
-
-
-def _arguments(text: str) -> str:
-    """Return arguments without what says nothing: the order of keys, the space between them."""
-    if len(text) <= _ARGUMENTS_CHARS_MAX and text.lstrip()[:1] in ("{", "["):
-        try:
-            return json.dumps(json.loads(text), sort_keys=True, separators=(",", ":"))
-        except (ValueError, RecursionError):
-            pass
-    return " ".join(text.split())
-
-
-def _opcodes(a: Sequence[Key], b: Sequence[Key]) -> list[Opcode]:
-    """Return difflib's opcodes; what both runs begin and end with is matched first, which is cheap and most of it."""
-    head = 0
-    while head < min(len(a), len(b)) and a[head] == b[head]:
-        head += 1
-    tail = 0
-    while tail < min(len(a), len(b)) - head and a[-1 - tail] == b[-1 - tail]:
-        tail += 1
-    inner_a, inner_b = a[head : len(a) - tail], b[head : len(b) - tail]
-    popular = len(inner_a) * len(inner_b) > _EXACT_PRODUCT_MAX
-    matcher = SequenceMatcher(None, inner_a, inner_b, autojunk=popular)
-    codes: list[Opcode] = [(tag, i + head, j + head, k + head, m + head) for tag, i, j, k, m in matcher.get_opcodes()]
-    if head:
-        codes.insert(0, ("equal", 0, head, 0, head))
-    if tail:
-        codes.append(("equal", len(a) - tail, len(a), len(b) - tail, len(b)))
-    return codes
-
-
-def _anchored(codes: Sequence[Opcode], keys: Sequence[Key]) -> list[Opcode]:
-    """Return the opcodes without shared stretches that share nothing but words between two differing ones.
-
-    Answers count as the same whatever their words, so they lie beside each other by chance.
-    """
-    found: list[Opcode] = []
-    for tag, start_a, end_a, start_b, end_b in codes:
-        only_words = start_a > 0 and all(
-            len(key) == _WORDS_KEY and key[0] == "inference" for key in keys[start_a:end_a]
-        )
-        kind = "replace" if tag != "equal" or only_words else tag
-        if found and found[-1][0] == kind == "replace":
-            found[-1] = (kind, found[-1][1], end_a, found[-1][3], end_b)
-        else:
-            found.append((kind, start_a, end_a, start_b, end_b))
-    return found
-
-
-_WORDS_KEY = 2
-"""Length of the key of an inference that asks for no call."""
-
-
-def _match(a: Step, b: Step) -> Match:
-    if a.status is not b.status:
-        return Match.OTHER_RESULT
-    # The words of a model differ every time; what a tool says is a fact.
-    same = a.operation is not Operation.TOOL or " ".join(a.output.split()) == " ".join(b.output.split())
-    return Match.SAME if same else Match.OTHER_RESULT
-
-
-def _stretch(a: Sequence[Step], b: Sequence[Step]) -> list[Pair]:
-    """Return the steps of a differing stretch; where both take turns with the same tools, those beside each other."""
-    if len(a) == len(b) and all((x.operation, x.name) == (y.operation, y.name) for x, y in zip(a, b, strict=True)):
-        return [Pair(Match.OTHER_ARGUMENTS, one, other) for one, other in zip(a, b, strict=True)]
-    return [*(Pair(Match.ONLY_A, step, None) for step in a), *(Pair(Match.ONLY_B, None, step) for step in b)]
-
-
 def _summary(letter: str, summary: TrajectorySummary) -> str:
     names = [summary.agent, summary.version and f"version {summary.version}", summary.model]
     facts = [
@@ -236,12 +129,12 @@ def _summary(letter: str, summary: TrajectorySummary) -> str:
         count(summary.errors, "error"),
         f"outcome {summary.outcome.value}",
     ]
-    return f"{letter}  {summary.trace_id}  {' · '.join(facts)}"
+    return f"{letter}  {summary.trace_id[:ID_SHOWN]}  {' · '.join(facts)}"
 
 
-def _verdict(pairs: Sequence[Pair]) -> list[str]:
-    """Say where the runs part."""
-    parted, result = parting(pairs), other_result(pairs)
+def _verdict(compared: Comparison) -> list[str]:
+    """Say where the runs part, and what one says throughout where the other says something else."""
+    pairs, parted, result = compared.pairs, compared.parting, compared.other_result
     if not pairs:
         return ["Neither has any steps."]
     lines = []
@@ -252,11 +145,18 @@ def _verdict(pairs: Sequence[Pair]) -> list[str]:
     else:
         lines.append(f"They take the same {count(parted, 'step')}, then part:")
     if parted is not None:
-        lines += _both(pairs, parted)
+        lines += _both(compared, parted)
     if result is not None:
         before = "Before that, the" if parted is not None else "The"
         lines.append(f"{before} same call came back with something else:")
-        lines += _both(pairs, result)
+        lines += _both(compared, result)
+    names = [
+        f"{one_line(one.a, 40)} where B says {one_line(one.b, 40)} ({count(one.steps, 'step')})"
+        for one in compared.replaced[:_REPLACED_MAX]
+    ]
+    if names:
+        rest = len(compared.replaced) - len(names)
+        lines.append(f"Throughout, A says {'; '.join(names)}{f'; and {rest} more' if rest else ''}.")
     return lines
 
 
@@ -266,26 +166,84 @@ def _next(pairs: Sequence[Pair], index: int) -> tuple[Step | None, Step | None]:
     return a, next((pair.b for pair in pairs[index:] if pair.b is not None), None)
 
 
-def _both(pairs: Sequence[Pair], index: int) -> list[str]:
-    """Return a line for each run at an index: its next step, or its end."""
-    one, other = _next(pairs, index)
-    return [f"  A  {_line(one) if one else 'ends here'}", f"  B  {_line(other) if other else 'ends here'}"]
+def _both(compared: Comparison, index: int) -> list[str]:
+    """Return a line for each run at an index: its next step, or its end.
+
+    Of inferences that asked for other calls it is the calls that tell, and they stand right behind.
+    """
+    pairs = compared.pairs
+    pair = pairs[index]
+    if pair.match is Match.OTHER_ARGUMENTS and pair.a is not None and pair.a.operation is not Operation.TOOL:
+        behind = pairs[index + 1] if index + 1 < len(pairs) else pair
+        if behind.match is Match.OTHER_ARGUMENTS:
+            pair = behind
+    if pair.a is not None and pair.b is not None:
+        return [f"  {letter}  {_line(shown)}" for letter, shown in zip("AB", _beside(pair, compared), strict=True)]
+    sides = zip("AB", _next(pairs, index), (_calls(pairs[index:], "a"), _calls(pairs[index:], "b")), strict=True)
+    return [f"  {letter}  {_opening(step, call) if step else 'ends here'}" for letter, step, call in sides]
+
+
+def _calls(pairs: Sequence[Pair], side: str) -> Step | None:
+    """Return the call that stands right behind the next step of a side, or None."""
+    steps = (step for pair in pairs if (step := getattr(pair, side)) is not None)
+    next(steps, None)
+    behind = next(steps, None)
+    return behind if behind is not None and behind.operation is Operation.TOOL else None
+
+
+def _opening(step: Step, call: Step | None) -> str:
+    """Return a step on a line; of an inference that asked for a call, the call."""
+    if step.operation is Operation.TOOL or call is None:
+        return _line(_Shown(step))
+    return f"step {step.number}  inference by {one_line(step.name, 40)}, then {_line(_Shown(call))}"
+
+
+def _beside(pair: Pair, compared: Comparison) -> tuple[_Shown, _Shown]:
+    """Return both steps of a pair, what differs first (arguments, else results) cut around the difference."""
+    a, b = pair.a, pair.b
+    assert a is not None  # noqa: S101 - asked of pairs alone
+    assert b is not None  # noqa: S101
+    if a.operation is not Operation.TOOL:
+        return _Shown(a), _Shown(b)
+    if pair.match is Match.OTHER_ARGUMENTS:
+        texts = around(of_arguments(a.input), of_arguments(b.input), compared.alike, _ARGUMENTS_COLUMNS)
+        return _Shown(a, arguments=texts[0]), _Shown(b, arguments=texts[1])
+    texts = around(of_text(a.output), of_text(b.output), compared.alike, _RESULT_COLUMNS)
+    return _Shown(a, result=texts[0]), _Shown(b, result=texts[1])
 
 
 def _shared_lines(group: Sequence[Pair]) -> list[str]:
     differing = sum(pair.match is Match.OTHER_RESULT for pair in group)
-    where = f"{_range([p.a for p in group if p.a])} of A, {_range([p.b for p in group if p.b])} of B"
-    note = f", {count(differing, 'result')} differ" if differing else ""
-    return [f"=  {where}: {count(len(group), 'step')} shared{note}"]
+    note = f", {count(differing, 'result differs', 'results differ')}" if differing else ""
+    return [f"=  {_where(group)}: {count(len(group), 'step')} shared{note}"]
 
 
-def _parted_lines(group: Sequence[Pair]) -> list[str]:
+def _other_lines(group: Sequence[Pair], compared: Comparison) -> list[str]:
+    """Return the calls of the same tools with other arguments, two lines each; equal ones in a row are one."""
+    calls = [pair for pair in group if pair.a is not None and pair.a.operation is Operation.TOOL]
+    if not calls:
+        return [f"~  {_where(group)}: {count(len(group), 'step')} in other words"]
+    lines = [f"~  {_where(group)}: {count(len(calls), 'call')} with other arguments:"]
+    beside = ((pair, [_line(shown, numbered=False) for shown in _beside(pair, compared)]) for pair in calls)
+    told = 0
+    for texts, same in groupby(beside, key=itemgetter(1)):
+        if len(lines) > _STRETCH_LINES_MAX:
+            lines.append(f"     ... {count(len(calls) - told, 'more call')}")
+            break
+        some = [pair for pair, _ in same]
+        told += len(some)
+        for letter, text, steps in zip("AB", texts, _sides(some), strict=True):
+            again = f": x{len(some)}:" if len(some) > 1 else " "
+            lines.append(f"     {letter}  {_range(steps)}{again} {text}")
+    return lines
+
+
+def _alone_lines(group: Sequence[Pair]) -> list[str]:
     lines = []
-    for letter, steps in (("A", [p.a for p in group if p.a]), ("B", [p.b for p in group if p.b])):
+    for letter, steps in zip("AB", _sides(group), strict=True):
         if not steps:
             continue
-        how = "with other arguments" if group[0].match is Match.OTHER_ARGUMENTS else "that the other has not"
-        lines.append(f"{letter}  {_range(steps)}, {count(len(steps), 'step')} {how}:")
+        lines.append(f"{letter}  {_range(steps)}, {count(len(steps), 'step')} that the other has not:")
         folded = _folded(steps)
         lines += [f"     {line}" for line in folded[:_STRETCH_LINES_MAX]]
         if len(folded) > _STRETCH_LINES_MAX:
@@ -297,28 +255,38 @@ def _folded(steps: Sequence[Step]) -> list[str]:
     """Return a line a step; the same call again and again, with nothing but inferences between, is one line."""
     lines = []
     calls = [step for step in steps if step.operation is Operation.TOOL] or list(steps)
-    for _, group in groupby(calls, key=lambda step: (step.name, _arguments(step.input), step.status)):
+    for _, group in groupby(calls, key=lambda step: (step.name, of_arguments(step.input).text, step.status)):
         same = list(group)
         if len(same) == 1:
-            lines.append(_line(same[0]))
+            lines.append(_line(_Shown(same[0])))
             continue
         results = "same result" if len({step.output for step in same}) == 1 else "results differ"
-        lines.append(f"{_range(same)}: x{len(same)}, {results}: {_line(same[0], numbered=False)}")
+        lines.append(f"{_range(same)}: x{len(same)}, {results}: {_line(_Shown(same[0]), numbered=False)}")
     return lines
+
+
+def _sides(group: Sequence[Pair]) -> tuple[list[Step], list[Step]]:
+    return [pair.a for pair in group if pair.a], [pair.b for pair in group if pair.b]
+
+
+def _where(group: Sequence[Pair]) -> str:
+    a, b = _sides(group)
+    return f"{_range(a)} of A, {_range(b)} of B"
 
 
 def _range(steps: Sequence[Step]) -> str:
     return f"step {steps[0].number}" if len(steps) == 1 else f"steps {steps[0].number}-{steps[-1].number}"
 
 
-def _line(step: Step, *, numbered: bool = True) -> str:
+def _line(shown: _Shown, *, numbered: bool = True) -> str:
     """Return a step on one line, everything from outside made visible."""
+    step = shown.step
     said = step.operation is not Operation.TOOL
     name = one_line(step.name, 40)
     parts = [f"step {step.number}" if numbered else "", f"inference by {name}" if said else name]
     if not said:
-        parts.append(one_line(step.input[:_EXCERPT_CHARS], 80))
-    reply = one_line(step.output[:_EXCERPT_CHARS], 120)
+        parts.append(shown.arguments or one_line(step.input[:_EXCERPT_CHARS], _ARGUMENTS_COLUMNS))
+    reply = shown.result or one_line(step.output[:_EXCERPT_CHARS], _RESULT_COLUMNS)
     if reply:
         parts.append(f"-> {reply}")
     if step.status is Status.ERROR:

@@ -9,7 +9,7 @@ from analyzer.render.blocks import Block, Bullets, Heading, Line, Paragraph, Quo
 from analyzer.render.numbers import clock, figure, number
 from analyzer.render.text import one_line, visible
 from analyzer.types.promql import pinned
-from analyzer.types.report import STORE, Evidence, Incident, MetricEvidence, SpanEvidence
+from analyzer.types.report import STORE, Evidence, Finding, Incident, MetricEvidence, SpanEvidence
 
 QUOTE_CHARACTERS_MAX = 1200
 EVIDENCE_SHOWN_MAX = 12
@@ -29,7 +29,7 @@ def evidence_outline(incident: Incident, at: datetime, level: int) -> Iterable[B
     measured = [entry for entry in shown if isinstance(entry, MetricEvidence)]
     if measured:
         yield Bullets(tuple(_metric(entry, incident, at) for entry in measured))
-    if any(entry.source == STORE for entry in measured):
+    if any(entry.source == STORE and _owner(entry, incident) is not None for entry in measured):
         again = f"analyzer run --at {incident.last_seen_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ} --llm off --json"
         yield Paragraph(line("Computed from the stored trajectories; again by ", code(again), "."))
     for entry in shown:
@@ -49,21 +49,29 @@ def _cited_first(incident: Incident) -> list[Evidence]:
 
 def _metric(entry: MetricEvidence, incident: Incident, at: datetime) -> Line:
     span = f"from {clock(entry.start, at)} to {clock(entry.end, at)}"
+    owner = _owner(entry, incident)
+    if entry.source == STORE and owner is not None:
+        named = f"{owner.kind.value} of {one_line(str(owner.subject))}: {figure(entry.value, owner.kind, owner.unit)}"
+        return line(strong(entry.id), f" {named}, {span}")
     if entry.source == STORE:
-        return line(strong(entry.id), f" {_named(entry, incident)}, {span}")
+        return tabled_evidence(entry, span)
     held = pinned(entry.promql, entry.end)
     when = "" if held else f", evaluated at {entry.end.timestamp():.0f}"
     query = code(one_line(held or entry.promql))
     return line(strong(entry.id), " ", query, f" = {number(entry.value)} {span}{when} ({entry.source})")
 
 
-def _named(entry: MetricEvidence, incident: Incident) -> str:
-    """Return what a number of the store says: the finding that filed it knows its kind, subject and unit."""
-    owner = next((one for one in incident.findings if any(own.id == entry.id for own in one.evidence)), None)
-    kind, subject, unit = (
-        (owner.kind, owner.subject, owner.unit) if owner else (incident.kind, incident.subject, incident.unit)
+def tabled_evidence(entry: MetricEvidence, span: str) -> Line:
+    """Return a number of a computed table: what was asked of the stored trajectories, and what came out."""
+    query = code(one_line(entry.promql))
+    return line(
+        strong(entry.id), " ", query, f" = {number(entry.value)} {span} (computed from the stored trajectories)"
     )
-    return f"{kind.value} of {one_line(str(subject))}: {figure(entry.value, kind, unit)}"
+
+
+def _owner(entry: MetricEvidence, incident: Incident) -> Finding | None:
+    """Return the finding that filed a number: it knows its kind, subject and unit. None for a row of a table."""
+    return next((one for one in incident.findings if any(own.id == entry.id for own in one.evidence)), None)
 
 
 def _quote(entry: SpanEvidence) -> Quote:

@@ -27,6 +27,7 @@ from analyzer.types.sent import Reason, Sent
 
 QUOTES_MAX = 2
 QUOTE_CHARACTERS_MAX = 500
+AGENTS_NAMED_MAX = 5
 TEXT_CHARACTERS_MAX = 900
 ACTIONS_MAX = 3
 TRACES_MAX = 3
@@ -64,6 +65,8 @@ def message_outline(incident: Incident, reason: Reason, at: datetime, last: Sent
 def _facts(incident: Incident, at: datetime, last: Sent | None) -> Block:
     entries = [plain(_rise(incident, last, at))] if last is not None else []
     entries += [plain(f"{figures(incident)}, since {clock(incident.onset, at)}")]
+    if incident.agents:
+        entries.append(plain(_agents(incident)))
     if incident.excess_usd is not None:
         entries.append(plain(f"{money(incident.excess_usd)} beyond what was expected"))
     main = max(incident.account, key=lambda factor: factor.share, default=None)
@@ -73,6 +76,13 @@ def _facts(incident: Incident, at: datetime, last: Sent | None) -> Block:
         entries.append(plain(f"{percent(main.share)} of the change comes from {main.factor}{others}"))
     entries.append(_changes(incident, at))
     return Bullets(tuple(entries))
+
+
+def _agents(incident: Incident) -> str:
+    """Name the agents that share it with their parts, worst first."""
+    named = [f"{one_line(part.agent, 60)} {percent(part.share)}" for part in incident.agents[:AGENTS_NAMED_MAX]]
+    more = len(incident.agents) - len(named)
+    return f"agents: {', '.join(named)}{f' and {more} more' if more else ''}"
 
 
 def _rise(incident: Incident, last: Sent, at: datetime) -> str:

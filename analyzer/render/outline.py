@@ -35,6 +35,7 @@ from analyzer.render.numbers import (
     span_of,
     tokens,
 )
+from analyzer.render.said import said_outline
 from analyzer.render.text import cut, one_line
 from analyzer.types.report import (
     CALLS,
@@ -48,6 +49,7 @@ from analyzer.types.report import (
     Run,
     State,
 )
+from analyzer.types.shared import Part
 
 TRACES_SHOWN_MAX = 5
 NAME_COLUMNS_MAX = 80
@@ -92,6 +94,7 @@ def incident_outline(incident: Incident, at: datetime, *, level: int = 1) -> tup
     return (
         Heading(level, plain(incident.title)),
         Paragraph(status_line(incident)),
+        *said_outline(incident),
         *_explanation(incident),
         *facts(incident, below),
         *_account(incident, below),
@@ -175,6 +178,7 @@ def facts(incident: Incident, level: int) -> Iterable[Block]:
             ("tool", subject.tool),
             ("version", subject.version),
             ("model", subject.model),
+            ("provider", subject.provider),
         )
         if value
     ]
@@ -195,6 +199,8 @@ def facts(incident: Incident, level: int) -> Iterable[Block]:
         entries.append(plain(f"resolved: {moment(incident.resolved_at)}"))
     yield Heading(level, plain("What was measured"))
     yield Bullets(tuple(entries))
+    if incident.agents:
+        yield _agents_table(incident.agents)
     notes = [finding.note for finding in incident.findings if finding.note]
     if len(incident.findings) > 1:
         yield _findings_table(incident)
@@ -238,6 +244,22 @@ def _findings_table(incident: Incident) -> Table:
     )
     header = ("detector", "kind", "observed", "expected", "score", "fires at")
     return Table(header, rows, right=frozenset({2, 3, 4, 5}))
+
+
+def _agents_table(agents: Sequence[Part]) -> Table:
+    """Return what each of several agents has of an incident, worst first."""
+    rows = tuple(
+        (
+            plain(one_line(part.agent, NAME_COLUMNS_MAX)),
+            plain(percent(part.share)),
+            plain(figure(part.observed, Kind(part.kind), part.unit)),
+            plain(figure(part.expected, Kind(part.kind), part.unit)),
+            plain(f"{number(part.affected)} of {number(part.of)}" if part.of else "-"),
+            plain(money(part.excess_usd) if part.excess_usd is not None else "-"),
+        )
+        for part in agents
+    )
+    return Table(("agent", "part", "observed", "expected", "hit", "excess"), rows, right=frozenset({1, 2, 3, 4, 5}))
 
 
 def _account(incident: Incident, level: int) -> Iterable[Block]:

@@ -6,10 +6,12 @@ characters nobody sees. They are shown, not obeyed: every renderer passes every 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 
 ELLIPSIS = "…"
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 
 _LINE_ENDS = str.maketrans(dict.fromkeys(("\r", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"), "\n"))
 _PICTURES = {code: chr(0x2400 + code) for code in range(0x20)} | {0x7F: "\u2421"}
@@ -29,6 +31,8 @@ def visible(text: str) -> str:
     Control characters of ASCII become their pictures, other ones, invisible ones and lone surrogates their number
     (`[U+202E]`). Tabs become four spaces.
     """
+    if text.isascii() and text.isprintable():
+        return text
     folded = text.replace("\r\n", "\n").translate(_LINE_ENDS).replace("\t", "    ")
     if folded.isascii() and folded.replace("\n", " ").isprintable():
         return folded
@@ -58,11 +62,16 @@ def cut(text: str, width_max: int) -> str:
 
 def width(text: str) -> int:
     """Return how many columns a terminal takes for a text without line ends."""
-    return len(text) if text.isascii() else sum(map(_columns, text))
+    if text.isascii():
+        return len(text)
+    # Nearly every character of most lines is ASCII; what ends them, an ellipsis, is not.
+    return len(text) + sum(_columns(char) - 1 for run in _NOT_ASCII.findall(text) for char in run)
 
 
 def padded(text: str, columns: int, *, right: bool = False) -> str:
     """Return the text filled with spaces to a number of columns, on the left where `right` is true."""
+    if text.isascii():
+        return text.rjust(columns) if right else text.ljust(columns)
     filler = " " * max(columns - width(text), 0)
     return filler + text if right else text + filler
 

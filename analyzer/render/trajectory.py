@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 
 from analyzer.render.blocks import Line, Table, code, plain
 from analyzer.render.folding import Repeat, folded, shapes
@@ -151,10 +152,14 @@ _WITHOUT = ((100, 1), (80, 2))
 """Below so many columns a row does without the cell of this number: the start, then the duration."""
 
 
-def _columns(columns: int, *cells: str) -> str:
+@cache
+def _kept(columns: int) -> tuple[int, ...]:
     gone = {index for least, index in _WITHOUT if columns < least}
-    kept = (padded(cell, _SIZES[n], right=True) for n, cell in enumerate(cells) if n not in gone)
-    return " ".join(kept) + "  "
+    return tuple(index for index in range(len(_SIZES)) if index not in gone)
+
+
+def _columns(columns: int, *cells: str) -> str:
+    return " ".join([padded(cells[n], _SIZES[n], right=True) for n in _kept(columns)]) + "  "
 
 
 def _span_lines(span: Span, depth: int, tree: _Tree) -> list[str]:

@@ -12,12 +12,11 @@ from urllib.error import URLError
 
 from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 
-from analyzer.types.report import Gap, Report, State
+from analyzer.types.report import ACTIVE, Gap, Report
 
 JOB = "analyzer"
 TIMEOUT_S = 5.0
 """A gateway that does not answer must not hold up a run for longer."""
-_ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
 
 
 def push(report: Report, url: str) -> tuple[Gap, ...]:
@@ -53,6 +52,6 @@ def figures(report: Report) -> CollectorRegistry:
         gauge("run_llm_cost_usd", "USD spent on the model by the last run.", use.cost_usd)
     active = Gauge("analyzer_incidents_active", "Incidents that are open.", ["kind", "severity"], registry=registry)
     for incident in report.incidents:
-        if incident.state in _ACTIVE:
+        if incident.state in ACTIVE:
             active.labels(incident.kind.value, incident.severity.value).inc()
     return registry

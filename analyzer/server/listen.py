@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from analyzer.errors import UsageError
+from analyzer.ingest.cycles import rarely_sought
 from analyzer.server.app import application
 from analyzer.server.auth import check_exposure
 from analyzer.server.receiver import Receiver
@@ -64,7 +65,8 @@ def listen(
     where the gRPC port is not to be had, or its library is not installed.
     """
     try:
-        asyncio.run(_serve(receiver, listener, grpc, on_ready))
+        with rarely_sought():
+            asyncio.run(_serve(receiver, listener, grpc, on_ready))
     finally:
         listener.close()
         receiver.close()

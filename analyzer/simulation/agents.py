@@ -145,7 +145,7 @@ def starts(
     The bursts that the gamma makes are what real traffic has; without them every detector would look too good.
     Every tick has its own generator, so a rush or a silence changes nothing outside its own time.
     """
-    silences = [fault for fault in faults if fault.kind is FaultKind.SILENCE and fault.agent == agent.name]
+    silences = [fault for fault in faults if fault.kind is FaultKind.SILENCE and agent.name in fault.agents]
     own = [decoy for decoy in decoys if decoy.agent == agent.name]
     tick = start
     while tick < end:

@@ -29,6 +29,7 @@ EXPECTED: Mapping[FaultKind, frozenset[Kind]] = {
     FaultKind.SUCCESS_DROP: frozenset({Kind.SUCCESS}),
     FaultKind.LATENCY: frozenset({Kind.LATENCY}),
     FaultKind.TRUNCATION: frozenset({Kind.TRUNCATION}),
+    FaultKind.PRICE_RISE: frozenset({Kind.COST, Kind.BUDGET}),
 }
 """The kinds of incident that name a fault rightly."""
 
@@ -46,6 +47,7 @@ ECHOES: Mapping[FaultKind, frozenset[Kind]] = {
     FaultKind.SUCCESS_DROP: frozenset(),
     FaultKind.LATENCY: frozenset({Kind.TOOL_LATENCY}),
     FaultKind.TRUNCATION: frozenset({Kind.SUCCESS}),
+    FaultKind.PRICE_RISE: frozenset({Kind.BUDGET, Kind.RUNAWAY}),
 }
 """What a fault also moves: such an incident neither finds the fault nor is false."""
 
@@ -94,7 +96,8 @@ class _Reported:
 
     id: str
     kind: str
-    agent: str | None
+    agents: frozenset[str | None]
+    """The agent that it is about, or those that share it."""
     onset: datetime
     earliest: datetime
     latest: datetime
@@ -109,10 +112,10 @@ class _Reported:
 def evaluate(document: Mapping[str, Any], truths: Sequence[Truth], *, tolerance_s: float = ONSET_TOLERANCE_S) -> Score:
     """Match the incidents of a report or a backtest document with the faults that were done.
 
-    An incident finds a fault where the agent is the same, the kind is one of `EXPECTED` and the onset is at most
-    `tolerance_s` off, or off the interval that the incident's own finding gives for it; each incident finds at most one
-    fault and the other way round, closest onsets first. What a person dismissed does not count, nor does a fault that
-    struck no run. Raises InputError where the document is no report.
+    An incident finds a fault where it is about an agent that was hit, the kind is one of `EXPECTED` and the onset is at
+    most `tolerance_s` off, or off the interval that the incident's own finding gives for it; each incident finds at
+    most one fault and the other way round, closest onsets first. What a person dismissed does not count, nor does a
+    fault that struck no run. Raises InputError where the document is no report.
     """
     incidents = _incidents(document)
     truths = [truth for truth in truths if truth.visible]
@@ -120,7 +123,7 @@ def evaluate(document: Mapping[str, Any], truths: Sequence[Truth], *, tolerance_
         (abs(_off(incident, truth)), number, index)
         for number, incident in enumerate(incidents)
         for index, truth in enumerate(truths)
-        if incident.agent == truth.agent
+        if incident.agents & truth.agents
         and incident.kind in EXPECTED[truth.kind]
         and _dated(incident, truth, tolerance_s)
     )
@@ -167,7 +170,7 @@ def _off(incident: _Reported, truth: Truth) -> float:
 
 def _echoes(incident: _Reported, truth: Truth, tolerance_s: float) -> bool:
     """Say whether an incident is a double or a consequence of a fault: it began while the fault was there."""
-    if incident.agent != truth.agent or incident.kind not in EXPECTED[truth.kind] | ECHOES[truth.kind]:
+    if not incident.agents & truth.agents or incident.kind not in EXPECTED[truth.kind] | ECHOES[truth.kind]:
         return False
     late = truth.end is not None and (incident.onset - truth.end).total_seconds() > tolerance_s
     return _off(incident, truth) >= -tolerance_s and not late
@@ -183,7 +186,7 @@ def _incidents(document: Mapping[str, Any]) -> list[_Reported]:
                 **_interval(incident),
                 id=str(incident["id"]),
                 kind=str(incident["kind"]),
-                agent=incident["subject"]["agent"],
+                agents=frozenset(part["agent"] for part in incident.get("agents") or (incident["subject"],)),
                 opened_at=_moment(incident["opened_at"]) if incident.get("opened_at") else None,
                 said=frozenset(
                     str(name)

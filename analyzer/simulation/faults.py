@@ -43,6 +43,8 @@ class FaultKind(StrEnum):
     """Replies of the model take `factor` times as long."""
     TRUNCATION = "truncation"
     """A share of the final replies is cut at the token limit."""
+    PRICE_RISE = "price-rise"
+    """From the onset on the agents' model costs `factor` times as much; spans carry no prices: `Fleet.price_rises`."""
 
 
 class LoopPattern(StrEnum):
@@ -112,10 +114,15 @@ class Fault:
     message: str | None = None
     """What the failing call says; None: what the role's main tool says when it breaks."""
     error_type: str | None = None
+    also: tuple[str, ...] = ()
+    """Other agents that are hit in the same way at the same time: what they have in common is the cause."""
 
     def __post_init__(self) -> None:
         """Refuse what could not be simulated. Raises UsageError."""
         where = f"fault {self.kind} of {self.agent}"
+        object.__setattr__(self, "also", tuple(self.also))
+        if len(set(self.agents)) <= len(self.also):
+            raise UsageError(f"{where}: also names an agent twice; name each once")
         if self.pattern not in set(LoopPattern):
             raise UsageError(f"{where}: unknown pattern {self.pattern}; known are {', '.join(LoopPattern)}")
         if not 0 < self.share <= 1:
@@ -125,6 +132,11 @@ class Fault:
         for name in ("input_factor", "output_factor", "steps_factor", "factor"):
             if not 0 < getattr(self, name) <= FACTOR_MAX:
                 raise UsageError(f"{where}: {name} is {getattr(self, name)}; give a factor in (0, {FACTOR_MAX:g}]")
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """Every agent that is hit."""
+        return (self.agent, *self.also)
 
     def active(self, at: datetime) -> bool:
         """Say whether a run that starts at this moment can be hit."""
@@ -179,6 +191,13 @@ class Truth:
     """Finished trajectories that show the fault, in order of their start. Silence has none."""
     model: str | None = None
     """The model that brought the fault, None where none did."""
+    also: tuple[str, ...] = ()
+    """Other agents that were hit by it."""
+
+    @property
+    def agents(self) -> frozenset[str]:
+        """Every agent that was hit."""
+        return frozenset((self.agent, *self.also))
 
     @property
     def visible(self) -> bool:

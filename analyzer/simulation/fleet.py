@@ -44,16 +44,20 @@ class Fleet:
         if not names or len(set(names)) < len(names):
             raise UsageError("fleet: it needs at least one agent, and every name only once")
         roles = {agent.name: agent.played for agent in self.agents}
-        named = [(entry.kind, entry.agent) for entry in self.faults] + [
-            (entry.kind, entry.agent) for entry in self.decoys
-        ]
+        named: list[tuple[str, str]] = [(entry.kind, agent) for entry in self.faults for agent in entry.agents]
+        named += [(entry.kind, entry.agent) for entry in self.decoys]
         for kind, agent in named:
             if agent not in roles:
                 raise UsageError(f"{kind}: there is no agent {agent}; the agents are {', '.join(names)}")
         for fault in self.faults:
-            tools = [tool.name for tool in roles[fault.agent].tools]
-            if fault.tool is not None and fault.tool not in tools:
-                raise UsageError(f"fault {fault.kind} of {fault.agent}: it has no tool {fault.tool}, only {tools}")
+            for agent in fault.agents:
+                tools = [tool.name for tool in roles[agent].tools]
+                if fault.tool is not None and fault.tool not in tools:
+                    raise UsageError(f"fault {fault.kind} of {agent}: it has no tool {fault.tool}, only {tools}")
+        models = {agent.name: agent.model for agent in self.agents}
+        for fault in self.faults:
+            if fault.kind is FaultKind.PRICE_RISE and {models[name] for name in fault.agents} != {models[fault.agent]}:
+                raise UsageError(f"fault {fault.kind} of {fault.agent}: the agents run on several models; name one's")
 
     @property
     def start(self) -> datetime:
@@ -66,6 +70,13 @@ class Fleet:
         models = {agent.name: agent.model for agent in self.agents}
         falls = (decoy for decoy in self.decoys if decoy.kind is DecoyKind.PRICE_FALL)
         return tuple((models[fall.agent], fall.onset, fall.factor) for fall in falls)
+
+    @property
+    def price_rises(self) -> tuple[tuple[str, datetime, float], ...]:
+        """(model, from when on it is dearer, by which factor), for whoever prices the tokens."""
+        models = {agent.name: agent.model for agent in self.agents}
+        rises = (fault for fault in self.faults if fault.kind is FaultKind.PRICE_RISE)
+        return tuple((models[rise.agent], rise.onset, rise.factor) for rise in rises)
 
     @property
     def now_ns(self) -> int:
@@ -91,6 +102,7 @@ class Fleet:
                 for index in run.struck:
                     shown[index].append(run.trace_id)
         roles = {agent.name: agent.played for agent in self.agents}
+        models = {agent.name: agent.model for agent in self.agents}
         return tuple(
             Truth(
                 kind=fault.kind,
@@ -102,7 +114,8 @@ class Fleet:
                 onset=fault.onset,
                 end=fault.end,
                 trace_ids=tuple(shown[index]),
-                model=fault.model,
+                model=models[fault.agent] if fault.kind is FaultKind.PRICE_RISE else fault.model,
+                also=fault.also,
             )
             for index, fault in enumerate(self.faults)
         )
@@ -110,7 +123,7 @@ class Fleet:
     def _runs_of(self, agent: Agent) -> Iterator[AgentRun]:
         levels = Levels(agent, self.seed, self.start, int(self.days * 24) + 1)
         by_onset = sorted(enumerate(self.faults), key=lambda pair: pair[1].onset)
-        faults = [(index, fault) for index, fault in by_onset if fault.agent == agent.name]
+        faults = [(index, fault) for index, fault in by_onset if agent.name in fault.agents]
         deploys = sorted(
             (decoy for decoy in self.decoys if decoy.agent == agent.name and decoy.kind is DecoyKind.DEPLOY),
             key=lambda decoy: decoy.onset,

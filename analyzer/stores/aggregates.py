@@ -103,14 +103,16 @@ def unpriced_models(raw: sqlite3.Connection) -> list[tuple[str, int]]:
     return sorted(calls.items(), key=lambda entry: (-entry[1], entry[0]))
 
 
-def unpriced_tools(raw: sqlite3.Connection) -> list[tuple[str, int]]:
-    """Return tools with calls that have no cost, with the number of these calls."""
+def unpriced_tools(raw: sqlite3.Connection, start: datetime | None, end: datetime | None) -> list[tuple[str, int]]:
+    """Return tools with calls that have no cost, with the number of these calls; without a range, of all times."""
+    in_range = "" if start is None or end is None else " AND s.end_ns >= ? AND s.end_ns < ?"
+    bounds = () if start is None or end is None else (nanoseconds(start), nanoseconds(end))
     return [
         (str(tool), int(calls))
         for tool, calls in raw.execute(
-            "SELECT s.tool, COUNT(*) FROM spans s JOIN trajectories t ON t.id = s.trajectory"
+            "SELECT s.tool, COUNT(*) FROM spans s JOIN trajectories t ON t.id = s.trajectory"  # noqa: S608 - own text
             " WHERE s.operation = 'execute_tool' AND s.repeated = 0 AND s.tool IS NOT NULL AND s.cost_usd IS NULL"
-            " AND t.agent <> ? GROUP BY 1 ORDER BY 2 DESC, 1",
-            (OWN_AGENT,),
+            f" AND t.agent <> ?{in_range} GROUP BY 1 ORDER BY 2 DESC, 1",
+            (OWN_AGENT, *bounds),
         )
     ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from analyzer.types.metric import Choices, OpenTrajectory, Series
@@ -13,6 +14,7 @@ from analyzer.types.sent import Sent
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
 from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
+from analyzer.types.word import Word
 
 Order = Literal["recent", "oldest", "cost", "tokens", "errors", "steps", "duration", "repeats", "retries", "truncated"]
 """How a list of summaries is sorted: newest or largest first."""
@@ -78,6 +80,37 @@ class Cohort:
     """Sum of a measure over them."""
     squares: float
     """Sum of its squares."""
+
+
+Grouping = Literal["agent", "version", "model", "prompt", "task", "user", "tool", "outcome", "day", "hour"]
+"""What totals are asked by. Models and tools are counted by the call, the others by the trajectory."""
+
+
+TotalsOrder = Literal["trajectories", "calls", "failed", "tokens", "cost", "seconds", "p95"]
+"""What totals are sorted by, the largest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What trajectories (or calls of a model or tool) with one value of a grouping add up to."""
+
+    value: str | None
+    """None where the spans do not tell."""
+    trajectories: int
+    calls: int
+    """Of a model or tool; else steps."""
+    failed: int
+    """Calls with an error; else trajectories that missed their goal or broke."""
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    """Of what has a price, tools included; None where nothing has."""
+    unpriced: int
+    """Calls without a known price."""
+    seconds: float | None
+    """Over those with both times."""
+    p95_s: float | None
+    """Seconds that 95 % of the calls, or of the trajectories, did not exceed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +189,7 @@ class StoreStats:
 class TrajectoryStore(Protocol):
     """Trajectories in, trajectories and their aggregates out. Times are aware datetimes, ranges are [start, end)."""
 
-    def add(self, spans: Iterable[Span]) -> Added:
+    def add(self, batch: Iterable[Span]) -> Added:
         """Mask and keep spans, in one transaction. The same span twice changes nothing."""
 
     def trajectory(self, trace_id: str) -> Trajectory:
@@ -166,8 +199,20 @@ class TrajectoryStore(Protocol):
         messages of it. `span` gives the whole.
         """
 
+    def outline(self, trace_id: str) -> Trajectory:
+        """Return a trajectory as it is drawn: goals, arguments, results and replies. Raises NotFoundError.
+
+        What inferences were sent, system prompts, tool definitions, attributes, resources and events are left out.
+        """
+
+    def summary(self, trace_id: str) -> TrajectorySummary:
+        """Return what a trajectory comes to, without its spans. Raises NotFoundError."""
+
     def span(self, trace_id: str, span_id: str) -> Span:
-        """Return one span with everything that is known of it. Raises NotFoundError."""
+        """Return one span with everything that is known of it. Raises NotFoundError.
+
+        It has the texts that only a repeated report of the same call carries, as in `trajectory`.
+        """
 
     def resolve(self, prefix: str) -> str:
         """Return the full trace id for a prefix, "latest" or "worst". Raises NotFoundError."""
@@ -228,6 +273,9 @@ class TrajectoryStore(Protocol):
     def unpriced(self, start: datetime, end: datetime) -> list[UnpricedUse]:
         """Return who used models without a known price, by trajectories that ended in the range, most calls first."""
 
+    def unpriced_tools(self, start: datetime | None = None, end: datetime | None = None) -> list[tuple[str, int]]:
+        """Return the tools with calls in the range that have no cost, and these calls, most first."""
+
     def worst_callers(
         self, agent: str, tool: str, start: datetime, end: datetime, *, by: Literal["seconds", "cost"], limit: int
     ) -> list[str]:
@@ -240,6 +288,22 @@ class TrajectoryStore(Protocol):
         """Return calls, seconds and cost per agent and tool, of trajectories that ended in the range.
 
         The costliest first, then the slowest. Without an agent the analyst's own are left out.
+        """
+
+    def totals(
+        self,
+        by: Grouping,
+        start: datetime,
+        end: datetime,
+        *,
+        agents: Collection[str] = (),
+        where: Mapping[str, str] = MappingProxyType({}),
+        order: TotalsOrder = "trajectories",
+    ) -> list[Totals]:
+        """Return sums by a grouping over trajectories that ended in the range, the largest first; days by date.
+
+        Of some agents or of all but the analyst itself; `where` narrows them to one version, model, prompt, task, user
+        or outcome.
         """
 
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
@@ -262,6 +326,15 @@ class IncidentStore(Protocol):
 
     def incident(self, prefix: str) -> Incident:
         """Return one incident by id or a prefix of it. Raises NotFoundError."""
+
+    def say(self, prefix: str, word: Word) -> Incident:
+        """Keep what a human said of an incident; return it as it stands then. The store gives the word its number.
+
+        Raises NotFoundError.
+        """
+
+    def words(self, incident_id: str) -> list[Word]:
+        """Return everything that was said of an incident, oldest first."""
 
     def latest_run_at(self) -> datetime | None:
         """Return the latest now of any run that was kept here, or None before the first."""

@@ -5,17 +5,24 @@ from __future__ import annotations
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-
-import sqlite_utils
 
 from analyzer.errors import StoreBusyError, StoreError
 from analyzer.stores.migrations import MIGRATIONS
 
 BUSY_TIMEOUT_MS = 15_000
 """How long a writer waits for another one. An ingest commits every few hundred milliseconds."""
+
+LOG_BYTES = 64 << 20
+"""The write-ahead log that is left to SQLite. It copies the log into the file as it grows, but begins it anew only in
+a moment in which nobody reads; where readers take turns there is none, and the log grows for as long as they do."""
+LOG_WAIT_MS = 500
+"""How long a writer then waits for those who read: whoever comes later reads the file, and the log begins anew."""
+LOG_REST_S = 5.0
+"""How long it waits for nobody after it has waited in vain: a long read slows a writer by a tenth, and stops none."""
 
 PRAGMAS = (
     # Readers never block the writer, nor it them.
@@ -28,7 +35,7 @@ PRAGMAS = (
     "PRAGMA cache_size = -24576",
     "PRAGMA temp_store = MEMORY",
     # A long read lets the log grow beside a busy writer; once it is over the file need not stay that large.
-    "PRAGMA journal_size_limit = 67108864",
+    f"PRAGMA journal_size_limit = {LOG_BYTES}",
 )
 
 
@@ -61,12 +68,14 @@ class Connection:
         """Open or create the file and bring it up to date. Raises StoreError, StoreBusyError."""
         self.path = Path(path)
         self.lock = threading.RLock()
+        self._log = self.path.with_name(self.path.name + "-wal")
+        self._log_after_s = 0.0
         make_room(self.path)
         try:
             raw = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
         except sqlite3.Error as error:
             raise StoreError(f"cannot open the store {self.path}: {error}; {_WRITABLE}") from None
-        self.db = sqlite_utils.Database(raw, execute_plugins=False)
+        self.raw = raw
         try:
             with translated(self.path):
                 if not raw.execute("PRAGMA page_count").fetchone()[0]:
@@ -81,13 +90,13 @@ class Connection:
             raise
 
     def _migrate(self) -> None:
-        if not MIGRATIONS.pending(self.db):
+        raw = self.raw
+        if not MIGRATIONS.are_pending(raw):
             return
         # Two processes may open a new file at once: the second one waits here and then finds nothing to do.
-        raw = self.db.conn
         raw.execute("BEGIN IMMEDIATE")
         try:
-            MIGRATIONS.apply(self.db)
+            MIGRATIONS.apply(raw)
             raw.execute("COMMIT")
         except BaseException:
             raw.rollback()
@@ -95,13 +104,13 @@ class Connection:
 
     def close(self) -> None:
         """Close the file; closing twice does no harm."""
-        self.db.close()
+        self.raw.close()
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give the connection for queries that all see the store as it is now, whatever is written meanwhile."""
         with self.lock, translated(self.path):
-            raw = self.db.conn
+            raw = self.raw
             if raw.in_transaction:
                 yield raw
                 return
@@ -118,19 +127,32 @@ class Connection:
         IMMEDIATE takes the write lock first: a transaction that began by reading could not wait for another writer.
         """
         with self.lock, translated(self.path):
-            raw = self.db.conn
+            raw = self.raw
             if raw.in_transaction:
-                with self.db.atomic():
+                with _nested(raw):
                     yield raw
                 return
             raw.execute("BEGIN IMMEDIATE")
             try:
-                with self.db.atomic():
-                    yield raw
+                yield raw
                 raw.execute("COMMIT")
             except BaseException:
                 raw.rollback()
                 raise
+            # What was committed stands, whatever becomes of this.
+            with suppress(OSError, sqlite3.Error):
+                self._bound_log(raw)
+
+    def _bound_log(self, raw: sqlite3.Connection) -> None:
+        """Begin the log anew where it has grown beyond `LOG_BYTES`."""
+        if self._log.stat().st_size < LOG_BYTES or time.monotonic() < self._log_after_s:
+            return
+        raw.execute(f"PRAGMA busy_timeout = {LOG_WAIT_MS}").close()
+        try:
+            is_busy, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            raw.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}").close()
+        self._log_after_s = time.monotonic() + LOG_REST_S if is_busy else 0.0
 
     def secret(self, name: str) -> bytes:
         """Return a random key kept in this store, made when it is first asked for."""
@@ -143,6 +165,21 @@ class Connection:
                 raw.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (name, secrets.token_bytes(32)))
                 row = raw.execute(query, (name,)).fetchone()
         return bytes(row[0])
+
+
+@contextmanager
+def _nested(raw: sqlite3.Connection) -> Iterator[None]:
+    """Undo what a block wrote where it fails, and leave the transaction around it as it was."""
+    raw.execute("SAVEPOINT nested")
+    try:
+        yield
+    except BaseException:
+        # What failed may have ended the whole transaction already: a full disk does.
+        if raw.in_transaction:
+            raw.execute("ROLLBACK TO nested")
+            raw.execute("RELEASE nested")
+        raise
+    raw.execute("RELEASE nested")
 
 
 @contextmanager

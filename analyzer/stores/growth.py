@@ -17,6 +17,8 @@ from analyzer.types.trajectory import ordered, summarise
 
 _SPANS_MAX = 25_000
 """Spans remembered over all trajectories: about 25 MB."""
+_ONE_MAX = 75_000
+"""Spans remembered of the one that grew last, alone: read back at every batch it would cost three times as much."""
 _LIGHT = slice(1, 1 + len(rows.PLAIN) + len(rows.DERIVED))
 """Where a whole row holds what SELECT_LIGHT gives."""
 
@@ -67,8 +69,9 @@ class Grown:
 
     def _remember(self, owner: int, spans: dict[str, Span]) -> None:
         self._spans[owner] = spans
-        while sum(map(len, self._spans.values())) > _SPANS_MAX:
-            del self._spans[next(iter(self._spans))]
+        held = sum(map(len, self._spans.values()))
+        while held > _SPANS_MAX and (len(self._spans) > 1 or held > _ONE_MAX):
+            held -= len(self._spans.pop(next(iter(self._spans))))
 
 
 def _moments(spans: Iterable[Span]) -> set[int]:

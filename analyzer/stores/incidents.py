@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from analyzer.errors import NotFoundError
 from analyzer.stores.database import Connection
 from analyzer.types.document import incident_document, incident_from_document
-from analyzer.types.report import Incident, Severity, State
+from analyzer.types.hearing import heard
+from analyzer.types.report import ACTIVE, Incident, Severity, State
 from analyzer.types.sent import Reason, Sent
+from analyzer.types.word import Said, Word
 
-_ACTIVE = (State.OPEN, State.ONGOING, State.REGRESSED)
+_WORD = "id, said, at, who, reason, until"
+_UNHEARD = "SELECT words.* FROM words JOIN incidents ON incidents.id = words.incident WHERE words.id > incidents.heard"
+_STATES = ", ".join(repr(state.value) for state in sorted(ACTIVE))
+_MAYBE_ACTIVE = f"(state IN ({_STATES}) OR id IN (SELECT incident FROM ({_UNHEARD})))"  # noqa: S608 - own text
+"""What goes on, or may after what was said of it."""
 
 
 class SqliteIncidents:
@@ -23,25 +32,34 @@ class SqliteIncidents:
 
     def incidents(self, *, active_only: bool = False) -> list[Incident]:
         """See `IncidentStore.incidents`."""
-        states = _ACTIVE if active_only else tuple(State)
-        marks = ",".join("?" * len(states))
-        query = f"SELECT document FROM incidents WHERE state IN ({marks}) ORDER BY opened_at DESC, id"  # noqa: S608 - only question marks
+        query = f"SELECT document, heard, id FROM incidents WHERE {_MAYBE_ACTIVE if active_only else '1'}"  # noqa: S608 - own text
         with self._connection.reading() as raw:
-            return [incident_from_document(json.loads(row[0])) for row in raw.execute(query, states)]
+            rows = raw.execute(f"{query} ORDER BY opened_at DESC, id").fetchall()
+            unheard = _unheard(raw)
+        found = [_form(document, seen, unheard.get(name, ())) for document, seen, name in rows]
+        return [one for one in found if not active_only or one.state in ACTIVE]
 
     def incident(self, prefix: str) -> Incident:
         """See `IncidentStore.incident`."""
-        wanted = prefix if prefix.startswith("inc-") else f"inc-{prefix}"
         with self._connection.reading() as raw:
-            rows = raw.execute(
-                "SELECT id, document FROM incidents WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT 3",
-                (len(wanted), wanted),
-            ).fetchall()
-        if not rows:
-            raise NotFoundError(f"no incident begins with {wanted}; `analyzer incidents list` shows what is there")
-        if len(rows) > 1 and rows[0][0] != wanted:
-            raise NotFoundError(f"{wanted} is the beginning of several incidents: give more digits")
-        return incident_from_document(json.loads(rows[0][1]))
+            return _one(raw, prefix)
+
+    def say(self, prefix: str, word: Word) -> Incident:
+        """See `IncidentStore.say`."""
+        until = None if word.until is None else word.until.isoformat()
+        with self._connection.writing() as raw:
+            name = _one(raw, prefix).id
+            raw.execute(
+                "INSERT INTO words (incident, said, at, who, reason, until) VALUES (?, ?, ?, ?, ?, ?)",
+                (name, word.said.value, word.at.isoformat(), word.by, word.reason, until),
+            )
+            return _one(raw, name)
+
+    def words(self, incident_id: str) -> list[Word]:
+        """See `IncidentStore.words`."""
+        with self._connection.reading() as raw:
+            rows = raw.execute(f"SELECT {_WORD} FROM words WHERE incident = ? ORDER BY id", (incident_id,)).fetchall()  # noqa: S608 - own text
+        return [_word(row) for row in rows]
 
     def latest_run_at(self) -> datetime | None:
         """See `IncidentStore.latest_run_at`. A run that was killed has kept incidents, but no report."""
@@ -54,10 +72,11 @@ class SqliteIncidents:
         """See `IncidentStore.save_incidents`."""
         with self._connection.writing() as raw:
             raw.executemany(
-                "INSERT INTO incidents (id, fingerprint, state, agent, opened_at, last_seen_at, run, document)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
+                "INSERT INTO incidents (id, fingerprint, state, agent, opened_at, last_seen_at, run, document, heard)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET state = excluded.state,"
                 " fingerprint = excluded.fingerprint, agent = excluded.agent, opened_at = excluded.opened_at,"
-                " last_seen_at = excluded.last_seen_at, run = excluded.run, document = excluded.document",
+                " last_seen_at = excluded.last_seen_at, run = excluded.run, document = excluded.document,"
+                " heard = excluded.heard",
                 [
                     (
                         incident.id,
@@ -68,6 +87,7 @@ class SqliteIncidents:
                         incident.last_seen_at.isoformat(),
                         run_trace_id,
                         json.dumps(incident_document(incident), ensure_ascii=False),
+                        incident.heard,
                     )
                     for incident in incidents
                 ],
@@ -109,3 +129,36 @@ class SqliteIncidents:
         with self._connection.reading() as raw:
             row = raw.execute("SELECT document, markdown FROM reports ORDER BY id DESC LIMIT 1").fetchone()
         return (str(row[0]), str(row[1])) if row is not None else None
+
+
+def _one(raw: sqlite3.Connection, prefix: str) -> Incident:
+    """Return the incident whose id begins so, as it stands. Raises NotFoundError."""
+    wanted = prefix if prefix.startswith("inc-") else f"inc-{prefix}"
+    rows = raw.execute(
+        "SELECT document, heard, id FROM incidents WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT 3",
+        (len(wanted), wanted),
+    ).fetchall()
+    if not rows:
+        raise NotFoundError(f"no incident begins with {wanted}; `analyzer incidents list` shows what is there")
+    if len(rows) > 1 and rows[0][2] != wanted:
+        raise NotFoundError(f"{wanted} is the beginning of several incidents: give more digits")
+    document, seen, name = rows[0]
+    return _form(document, seen, _unheard(raw).get(name, ()))
+
+
+def _unheard(raw: sqlite3.Connection) -> Mapping[str, Sequence[Word]]:
+    """Return the words that no run has taken into account yet, oldest first, by incident."""
+    found: dict[str, list[Word]] = {}
+    for name, *word in raw.execute(f"SELECT incident, {_WORD} FROM ({_UNHEARD}) ORDER BY id"):  # noqa: S608 - own text
+        found.setdefault(name, []).append(_word(word))
+    return found
+
+
+def _word(row: Sequence[Any]) -> Word:
+    number, said, at, who, reason, until = row
+    ends = None if until is None else datetime.fromisoformat(until)
+    return Word(int(number), Said(said), datetime.fromisoformat(at), who, reason, ends)
+
+
+def _form(document: str, seen: int, unheard: Sequence[Word]) -> Incident:
+    return heard(replace(incident_from_document(json.loads(document)), heard=seen), unheard)

@@ -354,8 +354,11 @@ def _content(message: dict[str, Any]) -> str | None:
     """Return the text of a message that holds one text, in the forms of the conventions and of OpenAI."""
     found = message.get("content")
     parts = message.get("parts")
-    if found is None and parts.__class__ is list and len(parts) == 1 and parts[0].__class__ is dict:
-        found = next((parts[0][name] for name in ("content", "response", "result") if name in parts[0]), None)
+    if found is None and parts.__class__ is list and len(parts) == 1 and (part := parts[0]).__class__ is dict:
+        for name in ("content", "response", "result"):
+            if name in part:
+                found = part[name]
+                break
     return found if found.__class__ is str else None
 
 

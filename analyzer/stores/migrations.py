@@ -2,11 +2,54 @@
 
 from __future__ import annotations
 
-from sqlite_utils import Database, Migrations
+import sqlite3
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from analyzer.stores.conversion import convert_payloads
 
-MIGRATIONS = Migrations("analyzer")
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+    Step = Callable[[Database], None]
+
+_SET = "analyzer"
+"""Under this name a store records which steps it has had."""
+
+
+class Steps:
+    """The steps in their order. sqlite-utils runs them, and is imported only then: it brings numpy, half of a start."""
+
+    def __init__(self) -> None:
+        self._steps: list[Step] = []
+
+    def __call__(self) -> Callable[[Step], Step]:
+        """Return a decorator that makes a function the last step."""
+
+        def register(step: Step) -> Step:
+            self._steps.append(step)
+            return step
+
+        return register
+
+    def are_pending(self, raw: sqlite3.Connection) -> bool:
+        """Tell whether a store lacks any step. Only reads."""
+        if not raw.execute("SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'").fetchone():
+            return True
+        found = raw.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", (_SET,))
+        return not {step.__name__ for step in self._steps} <= {name for (name,) in found}
+
+    def apply(self, raw: sqlite3.Connection) -> None:
+        """Run what a store lacks, in the caller's transaction."""
+        from sqlite_utils import Database, Migrations
+
+        migrations = Migrations(_SET)
+        for step in self._steps:
+            migrations()(step)
+        migrations.apply(Database(raw, execute_plugins=False))
+
+
+MIGRATIONS = Steps()
 
 TRAJECTORIES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
@@ -188,6 +231,21 @@ def m006_told(db: Database) -> None:
 
 
 @MIGRATIONS()
-def m007_steered(db: Database) -> None:
+def m008_words(db: Database) -> None:
+    """Keep what humans say of incidents, in order, and with each incident the last word that its form has heard."""
+    _execute(
+        db,
+        "CREATE TABLE words ("
+        "id INTEGER PRIMARY KEY, incident TEXT NOT NULL REFERENCES incidents (id), said TEXT NOT NULL,"
+        " at TEXT NOT NULL, who TEXT NOT NULL, reason TEXT NOT NULL, until TEXT);\n"
+        "CREATE INDEX words_of_incidents ON words (incident, id);\n"
+        "CREATE TRIGGER words_stay BEFORE UPDATE ON words"
+        " BEGIN SELECT RAISE(ABORT, 'words stay as they were said'); END",
+    )
+    db.execute("ALTER TABLE incidents ADD COLUMN heard INTEGER NOT NULL DEFAULT 0")
+
+
+@MIGRATIONS()
+def m009_steered(db: Database) -> None:
     """Add which trajectories hold an order to the model in what a tool returned; of older ones it stays unknown."""
     _execute(db, "CREATE TABLE steered (trajectory INTEGER PRIMARY KEY)")

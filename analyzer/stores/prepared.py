@@ -16,9 +16,11 @@ from analyzer.masking import Masker
 from analyzer.stores import rows
 from analyzer.stores.steering import is_steered
 from analyzer.types.choices import choices_of
+from analyzer.types.quick import quick
 from analyzer.types.trace import Operation, Span
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """One span, and what its row will hold beside its texts."""

@@ -221,7 +221,7 @@ def _shrink(connection: Connection) -> int:
     free = None
     while True:
         with connection.lock:
-            raw = connection.db.conn
+            raw = connection.raw
             page = int(raw.execute("PRAGMA page_size").fetchone()[0])
             left = int(raw.execute("PRAGMA freelist_count").fetchone()[0])
             # A file made by release 0.1.0 keeps its size: its pages are used again, and only a VACUUM would move them.

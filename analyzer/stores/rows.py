@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from hashlib import blake2b
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
 import orjson
@@ -187,14 +188,18 @@ class Extras:
     def __init__(self, masker: Masker) -> None:
         self._masker = masker
         self._clean: set[tuple[str, object]] = set()
+        self._plain_names: dict[str, bool] = {}
+        """Whether a name says nothing of its value: ids are new on every span, and clean as a text is."""
 
     def document(self, span: Span) -> bytes:
         """Return the attributes and events of a span, masked."""
         attributes = span.attributes
-        fresh = {name: value for name, value in attributes.items() if not self._is_clean(name, value)}
-        if fresh:
+        if "value" in attributes:
             # What a value is may be said by a pair beside it: {"name": "password", "value": ...}.
-            fresh = dict(attributes) if "value" in attributes else fresh
+            fresh = dict(attributes)
+        else:
+            fresh = {name: value for name, value in attributes.items() if not self._is_clean(name, value)}
+        if fresh:
             masked = self._masker.value(fresh)
             if masked == fresh:
                 self._keep(fresh)
@@ -212,10 +217,20 @@ class Extras:
     def _is_clean(self, name: str, value: Any) -> bool:
         kind = value.__class__
         if kind is str:
-            return len(value) <= _PAIR_CHARS_MAX and (name, value) in self._clean
+            if len(value) > _PAIR_CHARS_MAX:
+                return False
+            return (name, value) in self._clean or (self._is_plain(name) and self._masker.text(value) == value)
         # No number this small is a card or an account; its name is what may say something.
         small = kind is int and -_SMALL < value < _SMALL
         return (small or kind is float or kind is bool) and (name, kind) in self._clean
+
+    def _is_plain(self, name: str) -> bool:
+        known = self._plain_names.get(name)
+        if known is None:
+            if len(self._plain_names) >= _SHORT_MAX:
+                self._plain_names.clear()
+            known = self._plain_names[name] = self._masker.says_nothing(name)
+        return known
 
     def _keep(self, pairs: Mapping[str, Any]) -> None:
         if len(self._clean) >= _SHORT_MAX:
@@ -265,33 +280,63 @@ def _sound(value: Any, depth: int) -> Any:
 
 def light_span(trace_id: str, row: Sequence[Any]) -> Span:
     """Return a span without payloads from SELECT_LIGHT; `system` and `tool_definitions` are their hashes."""
-    fields = _fields(trace_id, row)
     system, tools, task, choices = row[len(PLAIN) : len(PLAIN) + len(DERIVED)]
-    return Span(**fields, system=system, tool_definitions=tools, task=task, choices=choices)
+    return span_of(trace_id, row[: len(PLAIN)], (None, None, system, tools), {}, {}, task=task, choices=choices)
 
 
 def full_span(trace_id: str, row: Sequence[Any], texts: Mapping[str, Any], resource: str, extra: str) -> Span:
     """Return a span with its payloads from SELECT_FULL and the texts it leads to."""
     document = orjson.loads(extra)
+    events = tuple(Event(event["name"], event["time_ns"], event["attributes"]) for event in document["events"])
+    spelt = tuple(texts[name] for name in TEXTS)
+    return span_of(trace_id, row[: len(PLAIN)], spelt, orjson.loads(resource), document["attributes"], events)
+
+
+def span_of(
+    trace_id: str,
+    plain: Sequence[Any],
+    texts: Sequence[str | None],
+    resource: Mapping[str, Any],
+    attributes: Mapping[str, Any],
+    events: tuple[Event, ...] = (),
+    *,
+    task: str | None = None,
+    choices: str | None = None,
+) -> Span:
+    """Return the span that has these values of the PLAIN columns and these texts, in the order of TEXTS."""
+    error, finish, outcome = plain[_ERROR], plain[_FINISH], plain[_OUTCOME]
+    counts = plain[_COUNTS]
     return Span(
-        **_fields(trace_id, row),
-        **texts,
-        attributes=document["attributes"],
-        resource=orjson.loads(resource),
-        events=tuple(Event(event["name"], event["time_ns"], event["attributes"]) for event in document["events"]),
+        *_IN_ORDER(
+            (
+                trace_id,
+                *plain,
+                _OPERATIONS[plain[_OPERATION]],
+                _STATUSES[plain[_STATUS]],
+                ErrorClass(error) if error else None,
+                FinishReason(finish) if finish else None,
+                Outcome(outcome) if outcome else None,
+                None if counts[0] is None else Tokens(*counts),
+                task,
+                choices,
+                *texts,
+                attributes,
+                resource,
+                events,
+            )
+        )
     )
 
 
-def _fields(trace_id: str, row: Sequence[Any]) -> dict[str, Any]:
-    values = dict(zip(PLAIN, row, strict=False))
-    counts = [values.pop(name) for name in COUNTS]
-    return {
-        **values,
-        "trace_id": trace_id,
-        "operation": Operation(values["operation"]),
-        "status": Status(values["status"]),
-        "error": ErrorClass(values["error"]) if values["error"] else None,
-        "finish": FinishReason(values["finish"]) if values["finish"] else None,
-        "outcome": Outcome(values["outcome"]) if values["outcome"] else None,
-        "tokens": None if counts[0] is None else Tokens(*counts),
-    }
+_OPERATIONS = {one.value: one for one in Operation}
+_STATUSES = {one.value: one for one in Status}
+_OPERATION, _STATUS, _ERROR = map(PLAIN.index, ("operation", "status", "error"))
+_FINISH, _OUTCOME = map(PLAIN.index, ("finish", "outcome"))
+_COUNTS = slice(PLAIN.index(COUNTS[0]), PLAIN.index(COUNTS[0]) + len(COUNTS))
+_GIVEN = (
+    "trace_id", *PLAIN, "operation", "status", "error", "finish", "outcome", "tokens", "task", "choices", *TEXTS,
+    "attributes", "resource", "events",
+)  # fmt: skip
+"""What `span_of` lays in a row; a name that stands twice means the later one."""
+_PLACES = {name: place for place, name in enumerate(_GIVEN)}
+_IN_ORDER = itemgetter(*(_PLACES[entry.name] for entry in fields(Span)))

@@ -54,8 +54,8 @@ QUERIES: Mapping[Signal, str] = {
     Signal.RETRIES: "sum(increase(agent_trajectories_retried_total{AGENT}[$range])) / RUNS",
     Signal.TRUNCATION: "sum(increase(agent_trajectories_truncated_total{AGENT}[$range])) / RUNS",
     Signal.TOOL_ERRORS: (
-        'sum(increase(agent_tool_trajectories_total{AGENT, TOOL, outcome="error"}[$range]))'
-        " / sum(increase(agent_tool_trajectories_total{AGENT, TOOL}[$range]))"
+        "sum(increase(agent_tool_failed_share_sum{AGENT, TOOL}[$range]))"
+        " / sum(increase(agent_tool_failed_share_count{AGENT, TOOL}[$range]))"
     ),
     Signal.VOLUME: "sum(increase(agent_trajectories_started_total{AGENT}[$range]))",
 }

@@ -138,6 +138,23 @@ def resolve(raw: sqlite3.Connection, prefix: str) -> str:
     return str(rows[0][0])
 
 
+def holder(raw: sqlite3.Connection, span_id: str) -> str:
+    """Return the id of the trajectory that holds a span. Raises NotFoundError where none does, or more than one.
+
+    No index leads from spans to trajectories: it would take more room than the few look-ups by hand are worth.
+    """
+    query = (
+        "SELECT t.trace_id FROM spans s JOIN trajectories t ON t.id = s.trajectory WHERE s.span_id = ?"
+        " ORDER BY 1 LIMIT 2"
+    )
+    found = [str(row[0]) for row in raw.execute(query, (span_id,))]
+    if not found:
+        raise NotFoundError(f"no trajectory begins with {span_id} and none has a span of this id")
+    if len(found) > 1:
+        raise NotFoundError(f"several trajectories have a span {span_id}: write {found[0][:12]}/{span_id}")
+    return found[0]
+
+
 def _summary(row: tuple[Any, ...]) -> TrajectorySummary:
     values = dict(zip(_NAMES, row, strict=True))
     values["complete"], values["judged"] = bool(values["complete"]), bool(values["judged"])

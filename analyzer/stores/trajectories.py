@@ -5,48 +5,58 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Self
+from types import MappingProxyType
+from typing import Literal, Self
 
-from analyzer.errors import NotFoundError, StoreError
+from analyzer.errors import StoreError
 from analyzer.stores import (
     aggregates,
     choices,
     cohorts,
     retention,
     rollups,
-    rows,
     running,
     search,
-    series,
     sightings,
+    spans,
     stats,
     steering,
     summaries,
     told,
     tools,
+    totals,
 )
-from analyzer.stores.base import Added, Callers, Cohort, Hit, Measure, Order, Pruned, StoreStats, UnpricedUse, Usage
+from analyzer.stores.base import (
+    Added,
+    Callers,
+    Cohort,
+    Grouping,
+    Hit,
+    Measure,
+    Order,
+    Pruned,
+    StoreStats,
+    Totals,
+    TotalsOrder,
+    UnpricedUse,
+    Usage,
+)
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
-from analyzer.stores.payloads import Payloads, direct
+from analyzer.stores.payloads import Payloads
 from analyzer.stores.prepared import Masking, Prepared
 from analyzer.stores.writer import Writer
 from analyzer.types.metric import Choices, OpenTrajectory, Series
-from analyzer.types.repeats import completed
 from analyzer.types.report import Change
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
-from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary, ordered, steps_of
+from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
 
-TRAJECTORY_CHARACTERS_MAX = 32_000_000
-"""Payload characters `trajectory` returns in all: a run of 10,000 steps repeats its history 10,000 times."""
-SPAN_CHARACTERS_MIN = 4_000
-"""What each span may show of its input even in the longest trajectory."""
 _CHUNK = 500
 
 
@@ -95,10 +105,10 @@ class SqliteTrajectories:
         """Close the file."""
         self.close()
 
-    def add(self, spans: Iterable[Span]) -> Added:
+    def add(self, batch: Iterable[Span]) -> Added:
         """See `TrajectoryStore.add`. Raises StoreBusyError, StoreError; then nothing of the batch was kept."""
         self._counts = Counts()
-        return self._writer.add(spans)
+        return self._writer.add(batch)
 
     def add_prepared(self, batch: Sequence[Prepared]) -> Added:
         """Add spans that another process prepared with the masker of `masking`; otherwise as `add`."""
@@ -109,66 +119,32 @@ class SqliteTrajectories:
         """See `TrajectoryStore.trajectory`."""
         with self.connection.reading() as raw:
             owner, summary = summaries.one(raw, trace_id)
-            found = raw.execute(f"{rows.SELECT_FULL} WHERE trajectory = ?", (owner,)).fetchall()
-            limit = max(SPAN_CHARACTERS_MIN, TRAJECTORY_CHARACTERS_MAX // max(1, len(found)))
-            spans = self._full_spans(raw, trace_id, found, characters_max=limit)
-        return Trajectory(summary, completed(ordered(spans)))
+            return Trajectory(summary, spans.whole(raw, self._payloads, owner, trace_id))
+
+    def outline(self, trace_id: str) -> Trajectory:
+        """See `TrajectoryStore.outline`."""
+        with self.connection.reading() as raw:
+            owner, summary = summaries.one(raw, trace_id)
+            return Trajectory(summary, spans.outline(raw, self._payloads, owner, trace_id))
+
+    def summary(self, trace_id: str) -> TrajectorySummary:
+        """See `TrajectoryStore.summary`."""
+        with self.connection.reading() as raw:
+            return summaries.one(raw, trace_id)[1]
 
     def span(self, trace_id: str, span_id: str) -> Span:
         """See `TrajectoryStore.span`."""
         with self.connection.reading() as raw:
             owner, _ = summaries.one(raw, trace_id)
-            query = f"{rows.SELECT_FULL} WHERE trajectory = ? AND span_id = ?"
-            found = raw.execute(query, (owner, span_id)).fetchall()
-            if not found:
-                raise NotFoundError(f"trajectory {trace_id} has no span {span_id}")
-            return self._full_spans(raw, trace_id, found, characters_max=None)[0]
-
-    def _full_spans(
-        self, raw: sqlite3.Connection, trace_id: str, found: Sequence[Sequence[Any]], *, characters_max: int | None
-    ) -> list[Span]:
-        first = len(rows.PLAIN)
-        references = [reference for row in found for reference in row[first : first + len(rows.TEXTS)]]
-        chains = self._payloads.chains(raw, references)
-        documents = {payload for row in found for payload in row[first + len(rows.TEXTS) :]}
-        bodies = self._payloads.bodies(raw, chains.payloads() | direct(references) | documents)
-        spans = []
-        for row in found:
-            *texts, resource, extra = row[first:]
-            spelt = {
-                name: chains.text(text, bodies, characters_max=characters_max)
-                for name, text in zip(rows.TEXTS, texts, strict=True)
-            }
-            spans.append(rows.full_span(trace_id, row, spelt, bodies[resource], bodies[extra]))
-        return spans
+            return spans.one(raw, self._payloads, owner, trace_id, span_id)
 
     def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
         """See `TrajectoryStore.steps`. Of a conversation only the last message is read."""
         found: dict[str, tuple[Step, ...]] = {}
         with self.connection.reading() as raw:
             for start in range(0, len(trace_ids), _CHUNK):
-                found.update(self._steps(raw, trace_ids[start : start + _CHUNK]))
+                found.update(spans.steps(raw, self._payloads, trace_ids[start : start + _CHUNK]))
         return found
-
-    def _steps(self, raw: sqlite3.Connection, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
-        marks = ",".join("?" * len(trace_ids))
-        columns = ", ".join((*rows.PLAIN, *rows.DERIVED, "input", "output", "trace_id"))
-        query = (
-            f"SELECT {columns} FROM (SELECT id, trace_id FROM trajectories WHERE trace_id IN ({marks})) AS t"  # noqa: S608 - own names and question marks
-            " JOIN spans ON spans.trajectory = t.id"
-        )
-        query = query.replace("SELECT span_id,", "SELECT spans.span_id,", 1)
-        found = raw.execute(query, list(trace_ids)).fetchall()
-        last = self._payloads.last(raw, {row[-3] for row in found if row[-3] is not None})
-        outputs = self._payloads.chains(raw, {row[-2] for row in found})
-        wanted = {payload for payload, _ in last.values()} | direct(row[-2] for row in found)
-        bodies = self._payloads.bodies(raw, wanted | outputs.payloads())
-        by_trace: dict[str, list[Span]] = {}
-        for row in found:
-            span = rows.light_span(row[-1], row)
-            texts = (_spelled(last.get(row[-3]), bodies), outputs.text(row[-2], bodies))
-            by_trace.setdefault(row[-1], []).append(replace(span, input=texts[0], output=texts[1]))
-        return {trace_id: steps_of(spans) for trace_id, spans in by_trace.items()}
 
     def steered(self, start: datetime, end: datetime, *, limit: int) -> list[str]:
         """See `TrajectoryStore.steered`."""
@@ -179,6 +155,11 @@ class SqliteTrajectories:
         """See `TrajectoryStore.resolve`."""
         with self.connection.reading() as raw:
             return summaries.resolve(raw, prefix)
+
+    def holder(self, span_id: str) -> str:
+        """Return the trajectory that holds a span; all are looked through. Raises NotFoundError for none or several."""
+        with self.connection.reading() as raw:
+            return summaries.holder(raw, span_id)
 
     def summaries(
         self,
@@ -218,6 +199,9 @@ class SqliteTrajectories:
 
     def series(self, start: datetime, end: datetime) -> list[Series]:
         """See `TrajectoryStore.series`."""
+        # Brings numpy: half of the start of a command that only lists or shows.
+        from analyzer.stores import series
+
         with self._counted(start, end) as (raw, marked):
             return series.series(raw, start, end, marked=marked)
 
@@ -274,6 +258,20 @@ class SqliteTrajectories:
         with self.connection.reading() as raw:
             return tools.uses(raw, start, end, agent)
 
+    def totals(
+        self,
+        by: Grouping,
+        start: datetime,
+        end: datetime,
+        *,
+        agents: Collection[str] = (),
+        where: Mapping[str, str] = MappingProxyType({}),
+        order: TotalsOrder = "trajectories",
+    ) -> list[Totals]:
+        """See `TrajectoryStore.totals`."""
+        with self.connection.reading() as raw:
+            return totals.totals(raw, by, start, end, agents, where, order)
+
     def changes(self, agent: str, start: datetime, end: datetime) -> list[Change]:
         """See `TrajectoryStore.changes`."""
         with self._counted(start, end) as (raw, marked):
@@ -304,10 +302,10 @@ class SqliteTrajectories:
         with self.connection.reading() as raw:
             return aggregates.unpriced_models(raw)
 
-    def unpriced_tools(self) -> list[tuple[str, int]]:
-        """Return the tools with calls that have no cost, and these calls, most first."""
+    def unpriced_tools(self, start: datetime | None = None, end: datetime | None = None) -> list[tuple[str, int]]:
+        """See `TrajectoryStore.unpriced_tools`."""
         with self.connection.reading() as raw:
-            return aggregates.unpriced_tools(raw)
+            return aggregates.unpriced_tools(raw, start, end)
 
     def search(
         self, text: str, *, trace_ids: Sequence[str] = (), agent: str | None = None, limit: int = 20
@@ -337,10 +335,3 @@ class SqliteTrajectories:
         """Return what the store holds and what it takes; see `StoreStats`. Reads every row once."""
         with self.connection.reading() as raw:
             return stats.stats(raw, self.connection.path)
-
-
-def _spelled(last: tuple[int, bool] | None, bodies: Mapping[int, str]) -> str | None:
-    if last is None:
-        return None
-    payload, in_array = last
-    return f"[{bodies[payload]}]" if in_array else bodies[payload]

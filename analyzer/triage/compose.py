@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeVar
 
+from analyzer.triage.dated import since
 from analyzer.triage.evidence import numbered
+from analyzer.triage.fleetwide import of_several, shared_by
 from analyzer.triage.groups import Group
-from analyzer.triage.rules import EVENTS, Rules, cause_rank, fingerprint, incident_id, is_retry_of, is_turn_of, key_of
+from analyzer.triage.rules import EVENTS, Rules, cause_rank, incident_id, is_retry_of, is_turn_of, key_of
 from analyzer.triage.title import title
-from analyzer.types.report import (
-    CALLS,
-    OF_CALLS,
-    Affected,
-    Change,
-    Examined,
-    Finding,
-    Incident,
-    Kind,
-    Severity,
-    State,
-    Subject,
-)
+from analyzer.triage.told import of_one
+from analyzer.types.report import Diagnosis, Examined, Finding, Incident, Severity, State, Subject
+from analyzer.types.word import Episode
 
-_T = TypeVar("_T")
+PAST_MAX = 20
+"""Earlier lives kept of an incident: one that comes back every night is known by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +63,9 @@ def compose(
     keep = course.keep and base is not None
     seen = {key_of(entry.finding) for entry in members}
     retained = [finding for finding in base.findings if key_of(finding) not in seen] if keep and base else []
-    diagnosis = base.diagnosis if keep and base and base.diagnosis and not base.diagnosis.by_rules else None
+    last_form = base if keep else None
+    shared = shared_by(group, last_form)
+    diagnosis = _kept(last_form, shared)
     fresh, evidence = numbered(members, retained, base, diagnosis, limit=rules.evidence_max)
     mark = base.fingerprint if keep and base else ""
     # Among equals the finding it was opened for stays the foremost, so that an incident does not change its subject.
@@ -79,28 +73,22 @@ def compose(
     findings = sorted(
         together, key=lambda f: (finding_rank(f, together)[:2], key_of(f) != mark, finding_rank(f, together))
     )
-    lead = findings[0]
-    sources = _sources(members)
-    changes = _first(entry.changes for entry in sources) or (base.changes if keep and base else ())
-    named = next((entry.named for entry in sources if entry.named != Subject()), Subject())
-    subject = _subject(lead, named, changes, base if keep else None)
-    mark = fingerprint(lead.kind, lead.subject)
-    excess_usd = max((f.excess_usd for f in findings if f.excess_usd is not None), default=None)
+    told = of_one(members, findings, last_form) if shared is None else of_several(shared, members, findings, last_form)
+    lead = told.lead
     # What is found in single trajectories is only looked for in the window: it began when an earlier run first saw it,
     # or where the history shows it first.
     remembered = base is not None and keep and lead.kind in EVENTS and base.kind is lead.kind
-    first = lead.began or lead.onset
-    onset = min(base.onset, first) if base is not None and remembered else first
+    onset = min(base.onset, told.onset) if base is not None and remembered else told.onset
     last = base.severity if base is not None and keep else None
-    grade = max((severity(finding, last) for finding in findings), key=lambda one: one.rank)
+    grade = max((severity(finding, last) for finding in dict.fromkeys((lead, *findings))), key=lambda one: one.rank)
     return Incident(
-        id=base.id if base is not None else incident_id(mark, lead.onset),
-        fingerprint=mark,
+        id=base.id if base is not None else incident_id(told.mark, lead.onset),
+        fingerprint=told.mark,
         state=course.state,
         severity=grade if course.may_rise or last is None else min(grade, last, key=lambda one: one.rank),
         kind=lead.kind,
-        title=title(lead, subject, excess_usd, at, began=onset),
-        subject=subject,
+        title=title(since(lead, onset), told.subject, told.excess_usd, at, began=onset, agents=len(told.agents)),
+        subject=told.subject,
         onset=onset,
         opened_at=base.opened_at if base is not None else at,
         last_seen_at=course.last_seen_at,
@@ -108,19 +96,37 @@ def compose(
         expected=lead.baseline,
         ratio=lead.value / lead.baseline if lead.baseline > 0 else None,
         unit=lead.unit,
-        affected=_affected(lead, members, base if keep else None),
-        excess_usd=excess_usd,
+        affected=told.affected,
+        excess_usd=told.excess_usd,
         findings=tuple(findings),
-        account=_first(entry.account for entry in sources) or (base.account if keep and base else ()),
-        changes=changes,
-        places=_first(entry.places for entry in sources) or (base.places if keep and base else ()),
-        trace_ids=_trace_ids(members, rules) or (base.trace_ids if keep and base else ()),
-        healthy_trace_ids=_first(e.healthy_trace_ids for e in sources)
-        or (base.healthy_trace_ids if keep and base else ()),
+        account=told.account,
+        changes=told.changes,
+        places=told.places,
+        trace_ids=told.trace_ids[: rules.trace_ids_max],
+        healthy_trace_ids=told.healthy_trace_ids[: rules.trace_ids_max],
         diagnosis=diagnosis,
         evidence=evidence,
         resolved_at=course.resolved_at,
+        word=base.word if keep and base else None,
+        muted_until=base.muted_until if base else None,
+        past=_past(base),
+        heard=base.heard if base else 0,
+        agents=told.agents,
     )
+
+
+def _past(base: Incident | None) -> tuple[Episode, ...]:
+    """Return the earlier lives of an incident, with the one that a resolution ended."""
+    if base is None or base.state is not State.RESOLVED:
+        return base.past if base is not None else ()
+    return (*base.past, Episode(base.onset, base.resolved_at or base.last_seen_at, base.observed))[-PAST_MAX:]
+
+
+def _kept(base: Incident | None, shared: Subject | None) -> Diagnosis | None:
+    """Return what a model said of an incident. It goes when others turn out to share the cause: it was said of one."""
+    if base is None or base.diagnosis is None or base.diagnosis.by_rules:
+        return None
+    return None if shared is not None and not base.agents else base.diagnosis
 
 
 def dismissed(base: Incident, course: Course) -> Incident:
@@ -130,44 +136,3 @@ def dismissed(base: Incident, course: Course) -> Incident:
 
 def _rank(entry: Examined) -> tuple[bool, int, bool, float, str]:
     return finding_rank(entry.finding)
-
-
-def _sources(members: Sequence[Examined]) -> list[Examined]:
-    """Return the members in the order in which their account is believed: cost is what the account is of."""
-    return sorted(members, key=lambda entry: entry.finding.kind is not Kind.COST)
-
-
-def _first(values: Iterable[tuple[_T, ...]]) -> tuple[_T, ...]:
-    return next((value for value in values if value), ())
-
-
-def _subject(lead: Finding, named: Subject, changes: Sequence[Change], base: Incident | None) -> Subject:
-    """Fill in version and model: what was named for a reason, else what changed, the nearest first."""
-    known = base.subject if base is not None else Subject()
-
-    def newest(what: str) -> str | None:
-        return next((change.to_value for change in changes if change.what == what and change.to_value), None)
-
-    return replace(
-        lead.subject,
-        version=lead.subject.version or named.version or newest("version") or known.version,
-        model=lead.subject.model or named.model or newest("model") or known.model,
-    )
-
-
-def _affected(lead: Finding, members: Sequence[Examined], base: Incident | None) -> Affected:
-    """Count trajectories as they were counted for the foremost finding; a number of calls never stands in for them."""
-    key = key_of(lead)
-    counted = next((entry.affected for entry in members if key_of(entry.finding) == key), None)
-    if counted is not None:
-        return counted
-    if base is not None and base.fingerprint == key and all(key_of(entry.finding) != key for entry in members):
-        return base.affected
-    of_calls = lead.unit == CALLS or lead.kind in OF_CALLS
-    return Affected(0, 0) if of_calls else Affected(lead.affected, lead.of)
-
-
-def _trace_ids(members: Sequence[Examined], rules: Rules) -> tuple[str, ...]:
-    """Return the trajectories at fault, the foremost finding's first, each finding's worst first."""
-    ids = dict.fromkeys(trace_id for entry in members for trace_id in (*entry.finding.trace_ids, *entry.trace_ids))
-    return tuple(ids)[: rules.trace_ids_max]

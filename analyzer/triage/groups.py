@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from analyzer.triage.rules import (
-    ACTIVE,
     EVENTS,
     FAILURES,
     FELT,
@@ -19,7 +18,8 @@ from analyzer.triage.rules import (
     key_of,
     keys_of,
 )
-from analyzer.types.report import Examined, Finding, Incident, Kind, State
+from analyzer.types.report import ACTIVE, Examined, Finding, Incident, Kind, State
+from analyzer.types.shared import Cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def grouped(examined: Sequence[Examined], known: Sequence[Incident], run_start: 
     for component in _components(examined, run_start, rules):
         housed = {home.id: home for index in component if (home := homes[index]) is not None}
         open_homes = [home for home in housed.values() if home.state is not State.DISMISSED]
-        adopter = min(open_homes, key=lambda home: (cause_rank(home.kind), home.opened_at, home.id), default=None)
+        adopter = min(open_homes, key=_adopting, default=None)
         homeless = []
         for index in component:
             home = homes[index] or adopter
@@ -69,6 +69,11 @@ def grouped(examined: Sequence[Examined], known: Sequence[Incident], run_start: 
             fresh.append(Group(tuple(homeless)))
     incidents = {incident.id: incident for incident in known}
     return [Group(tuple(members), incidents[name]) for name, members in by_home.items()] + fresh
+
+
+def _adopting(home: Incident) -> tuple[bool, int, datetime, str]:
+    """Return the order in which incidents take in what none covers: what several agents share, then the foremost."""
+    return (not home.agents, cause_rank(home.kind), home.opened_at, home.id)
 
 
 def one_cause(left: Examined, right: Examined, run_start: datetime, rules: Rules) -> bool:
@@ -126,7 +131,10 @@ def _home(entry: Examined, known: Sequence[Incident]) -> Incident | None:
 
 
 def _components(examined: Sequence[Examined], run_start: datetime, rules: Rules) -> list[list[int]]:
-    """Return the connected components of "have one cause", as indexes; only findings of one agent are compared."""
+    """Return the connected components of "have one cause", as indexes.
+
+    Findings of one agent are compared; those of several have one cause where accounting found that they share it.
+    """
     parent = list(range(len(examined)))
 
     def root(index: int) -> int:
@@ -136,7 +144,10 @@ def _components(examined: Sequence[Examined], run_start: datetime, rules: Rules)
         return index
 
     by_agent: dict[str | None, list[int]] = {}
+    by_cause: dict[Cause, int] = {}
     for index, entry in enumerate(examined):
+        if entry.cause is not None:
+            parent[root(index)] = root(by_cause.setdefault(entry.cause, index))
         for other in by_agent.setdefault(entry.finding.subject.agent, []):
             if one_cause(examined[other], entry, run_start, rules):
                 parent[root(index)] = root(other)

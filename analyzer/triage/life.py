@@ -8,18 +8,17 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from analyzer.triage.compose import Course, Judge, compose, dismissed, finding_rank
+from analyzer.triage.fleetwide import mark_of
 from analyzer.triage.groups import Group, grouped, latest_episodes
 from analyzer.triage.rules import (
-    ACTIVE,
     EVENTS,
     Rules,
-    fingerprint,
     incident_id,
     key_of,
     keys_of,
     nothing_new,
 )
-from analyzer.types.report import Examined, Finding, Incident, Kind, State
+from analyzer.types.report import ACTIVE, Examined, Finding, Incident, Kind, State
 from analyzer.types.worse import clearly_worse
 
 _DEFAULT_RULES = Rules()
@@ -93,6 +92,9 @@ def as_of(incidents: Sequence[Incident], at: datetime) -> list[Incident]:
 def _as_of(incident: Incident, at: datetime) -> Incident:
     if incident.state is State.RESOLVED and _resolved_at(incident) > at:
         incident = replace(incident, state=State.ONGOING, resolved_at=None)
+    if incident.word is not None and incident.word.at > at:
+        unsaid = State.ONGOING if incident.state is State.DISMISSED else incident.state
+        incident = replace(incident, word=None, state=unsaid)
     explained_at = incident.diagnosis.as_of if incident.diagnosis is not None else None
     if explained_at is not None and explained_at > at:
         incident = replace(incident, diagnosis=None)
@@ -141,7 +143,7 @@ def _returned(group: Group, closed: Sequence[Incident]) -> Incident | None:
     """Return the resolved incident that a group brings back: the one that its foremost finding is or once opened."""
     findings = [entry.finding for entry in group.members]
     lead = min(findings, key=lambda finding: finding_rank(finding, findings))
-    mark = fingerprint(lead.kind, lead.subject)
+    mark = mark_of(group, lead)
     opened_as = incident_id(mark, lead.onset)
     same = [incident for incident in closed if incident.fingerprint == mark or incident.id == opened_as]
     return max(same, key=lambda incident: (_resolved_at(incident), incident.id), default=None)
@@ -157,14 +159,27 @@ def _next_form(
     *,
     silent: bool,
 ) -> Incident:
-    agent = group.members[0].finding.subject.agent
-    may_rise = agent is None or not (silent or agent in blind)
+    agents = _agents(entry.finding for entry in group.members)
+    may_rise = not agents or not (silent or agents & blind)
     course = replace(_course(group, base, at, blind, rules), may_rise=may_rise)
-    if base is not None and base.state is State.DISMISSED:
-        lead = next((e.finding for e in group.members if key_of(e.finding) == base.fingerprint), None)
-        if lead is None or lead.recovered is not None or not clearly_worse(base.kind, base.observed, lead.value):
-            return dismissed(base, course)
+    if base is not None and base.state is State.DISMISSED and not _is_worse(group, base):
+        return dismissed(base, course)
     return compose(group, base, course, at, severity, rules)
+
+
+def _is_worse(group: Group, base: Incident) -> bool:
+    """Say whether what a human dismissed is clearly worse now, in any agent where several share it."""
+    before = {part.agent: part.observed for part in base.agents if part.kind == base.kind.value}
+    return any(
+        one.recovered is None
+        and clearly_worse(base.kind, before.get(one.subject.agent or "", base.observed), one.value)
+        for one in (entry.finding for entry in group.members)
+        if (one.kind is base.kind if base.agents else key_of(one) == base.fingerprint)
+    )
+
+
+def _agents(findings: Iterable[Finding]) -> frozenset[str]:
+    return frozenset(one.subject.agent for one in findings if one.subject.agent is not None)
 
 
 def _course(group: Group, base: Incident | None, at: datetime, blind: AbstractSet[str], rules: Rules) -> Course:
@@ -203,14 +218,18 @@ def _over(findings: Sequence[Finding], group: Group, last_seen_at: datetime, at:
 
 
 def _is_blind(group: Group, blind: AbstractSet[str]) -> bool:
-    agent = group.members[0].finding.subject.agent
-    return agent in blind if agent is not None else bool(blind)
+    findings = [entry.finding for entry in group.members]
+    return _unseen([*findings, *(group.home.findings if group.home is not None else ())], blind)
+
+
+def _unseen(findings: Iterable[Finding], blind: AbstractSet[str]) -> bool:
+    """Say whether any agent that findings are about cannot be seen; of the whole fleet, whether any agent cannot."""
+    agents = _agents(findings)
+    return bool(agents & blind) if agents else bool(blind)
 
 
 def _carried(incident: Incident, at: datetime, blind: AbstractSet[str], rules: Rules) -> Incident:
     """Return an incident that this run saw nothing of: ongoing until it was quiet for long enough while visible."""
-    agent = incident.subject.agent
-    unseen = agent in blind if agent is not None else bool(blind)
-    if not unseen and at - incident.last_seen_at >= timedelta(seconds=rules.quiet_s):
+    if not _unseen(incident.findings, blind) and at - incident.last_seen_at >= timedelta(seconds=rules.quiet_s):
         return replace(incident, state=State.RESOLVED, resolved_at=at)
     return replace(incident, state=State.ONGOING)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from analyzer.types.report import Finding, Incident, Kind, State, Subject
+from analyzer.types.report import Finding, Incident, Kind, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +78,6 @@ does an agent that goes round in circles until it gives up."""
 EVENTS = frozenset({Kind.LOOP, Kind.RUNAWAY, Kind.INJECTION})
 """Found in single trajectories: such a finding never reports a recovery, there is only nothing new."""
 
-ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
-
 
 def cause_rank(kind: Kind) -> int:
     """Return the place of a kind in CAUSE_ORDER, 0 for the foremost."""
@@ -125,8 +123,11 @@ def key_of(finding: Finding) -> str:
 
 
 def fingerprint(kind: Kind, subject: Subject) -> str:
-    """Return 16 hex digits for a kind, an agent and a tool."""
-    text = json.dumps([kind.value, subject.agent, subject.tool])
+    """Return 16 hex digits for a kind, an agent and a tool; without an agent for what several of them share as well."""
+    parts = [kind.value, subject.agent, subject.tool]
+    if subject.agent is None and (subject.model or subject.provider):
+        parts += [subject.model, subject.provider]
+    text = json.dumps(parts)
     return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
 
 

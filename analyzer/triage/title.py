@@ -40,14 +40,21 @@ _ONSETS_APART = timedelta(hours=1)
 
 
 def title(
-    lead: Finding, subject: Subject, excess_usd: float | None, at: datetime, *, began: datetime | None = None
+    lead: Finding,
+    subject: Subject,
+    excess_usd: float | None,
+    at: datetime,
+    *,
+    began: datetime | None = None,
+    agents: int = 0,
 ) -> str:
     """Return the title as of `at`. Names are cut to 60 columns and made visible; escaping them is the renderer's.
 
     Times stand in full: a title is stored and read on other days, where "since 16:15" would mean another day.
     The figures of a finding count from its own onset; where the incident `began` before that, the title says both.
+    `agents` is how many share it, where several do: `10 agents on claude-opus-5-5`.
     """
-    who = one_line(subject.agent or "fleet", _NAME_COLUMNS_MAX)
+    who = _who(subject, agents)
     since = f"since {moment(lead.onset)}"
     if lead.recovered is not None:
         since = f"from {period(lead.onset, lead.recovered)}"
@@ -56,6 +63,14 @@ def title(
     text = f"{who}: {_what(lead, subject)} {since}"
     loss = _loss(lead, excess_usd, at)
     return f"{text}, {loss}" if loss else text
+
+
+def _who(subject: Subject, agents: int) -> str:
+    if not agents:
+        return one_line(subject.agent or "fleet", _NAME_COLUMNS_MAX)
+    name = one_line(subject.model or subject.provider or "", _NAME_COLUMNS_MAX)
+    calls = f" that call {one_line(subject.tool, _NAME_COLUMNS_MAX)}" if subject.tool else ""
+    return f"{count(agents, 'agent')}{f' on {name}' if name else calls}"
 
 
 def _what(lead: Finding, subject: Subject) -> str:

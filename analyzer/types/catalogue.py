@@ -32,11 +32,13 @@ class Verdicts:
     """Filed with a finding of this detector as the foremost."""
     dismissed: int
     """By a human."""
+    confirmed: int = 0
+    """By a human."""
 
     @property
     def precision(self) -> float | None:
         """The share that no human dismissed; None while nobody has judged any."""
-        return 1 - self.dismissed / self.incidents if self.dismissed else None
+        return 1 - self.dismissed / self.incidents if self.dismissed or self.confirmed else None
 
 
 @dataclass(frozen=True, slots=True)

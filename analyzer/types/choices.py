@@ -141,18 +141,19 @@ def _masked(name: str) -> str:
     return _DIGITS.sub("#", _DATE.sub("#", name))
 
 
-_NOISE = re.compile(
-    r"""
+_NOISE = r"""
       <[a-z]+:[0-9a-f]+>                                # a pseudonym of the masker
     | (?<![a-z0-9+.-])[a-z][a-z0-9+.-]*+://\S+          # URL
     | (?<![\w.+-])[\w.+-]++@\S+                         # address
     | ```.*?(?:```|\Z) | `[^`]*` | "[^"]*" | \u201c[^\u201d]*\u201d | (?<!\w)'[^'\n]*'(?!\w)
     | (?:[~.]{0,2}/|\w:\\)[^\s,;]+ | (?<![\w/])\w++(?:/\w++)*+\.[a-z]{1,4}\b    # path, file
     | (?<!\S)\S*\d\S*                                  # whatever holds a digit
-    """,
+    """
+_PIECE = re.compile(
+    rf"""(?P<noise>{_NOISE}) | [^\W\d_]+(?:['\u2019](?!{_NOISE})[^\W\d_]+)?(?!:\\[^\s,;]) | [#.?!:\n]""",
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
-_WORD = re.compile(r"[^\W\d_]+(?:['\u2019][^\W\d_]+)?|#|[.?!:\n]")
+"""Noise, a word, or the end of a sentence. A word ends where noise begins in it: behind an apostrophe, before `:\\`."""
 _SENTENCE_ENDS = frozenset(".?!:\n")
 _KIND_KEYS = ("type", "kind", "task", "action", "event", "intent")
 
@@ -187,12 +188,8 @@ def task_of(goal: str) -> str:
 
 def _words(goal: str) -> Iterator[str]:
     """Yield words and ends of sentences, `#` for noise, piece by piece: after the twelfth word nobody reads on."""
-    at = 0
-    for noise in _NOISE.finditer(goal):
-        yield from _WORD.findall(goal, at, noise.start())
-        yield "#"
-        at = noise.end()
-    yield from _WORD.findall(goal, at)
+    for piece in _PIECE.finditer(goal):
+        yield "#" if piece.lastgroup else piece.group()
 
 
 def _form(goal: str) -> str:

@@ -28,8 +28,18 @@ from analyzer.types.report import (
     SpanEvidence,
     Subject,
 )
+from analyzer.types.shared import Part
+from analyzer.types.word import Episode, Word
 
-__all__ = ["SCHEMA", "gap_document", "incident_document", "incident_from_document", "report_document", "time_text"]
+__all__ = [
+    "SCHEMA",
+    "gap_document",
+    "incident_document",
+    "incident_from_document",
+    "report_document",
+    "time_text",
+    "word_document",
+]
 
 SCHEMA = "analyzer.report/1"
 """The name of the schema; its number rises when a key changes its meaning or goes away, not when one is added."""
@@ -80,6 +90,22 @@ def incident_document(incident: Incident) -> Document:
         "healthy_trace_ids": list(incident.healthy_trace_ids),
         "resolved_at": _time_or_none(incident.resolved_at),
         "places": [_place(place) for place in incident.places],
+        "word": None if incident.word is None else word_document(incident.word),
+        "muted_until": _time_or_none(incident.muted_until),
+        "past": [_episode(episode) for episode in incident.past],
+        "agents": [_part(part) for part in incident.agents],
+    }
+
+
+def word_document(word: Word) -> Document:
+    """Return what a human said."""
+    return {
+        "number": word.number,
+        "said": word.said.value,
+        "at": time_text(word.at),
+        "by": word.by,
+        "reason": word.reason,
+        "until": _time_or_none(word.until),
     }
 
 
@@ -133,7 +159,9 @@ def _use(use: ModelUse) -> Document:
 
 def subject_document(subject: Subject) -> Document:
     """Return what an anomaly is about; null where a part does not apply."""
-    return {"agent": subject.agent, "version": subject.version, "model": subject.model, "tool": subject.tool}
+    entry = {"agent": subject.agent, "version": subject.version, "model": subject.model, "tool": subject.tool}
+    # Told only where it is so: the contract has four keys.
+    return {**entry, "provider": subject.provider} if subject.provider else entry
 
 
 def _factor(factor: Factor) -> Document:
@@ -163,6 +191,20 @@ def _place(place: Place) -> Document:
     }
 
 
+def _part(part: Part) -> Document:
+    return {
+        "agent": part.agent,
+        "share": finite(part.share),
+        "kind": part.kind,
+        "onset": time_text(part.onset),
+        "observed": finite(part.observed),
+        "expected": finite(part.expected),
+        "unit": part.unit,
+        "affected": {"trajectories": part.affected, "of": part.of},
+        "excess_usd": finite(part.excess_usd),
+    }
+
+
 def finding_document(finding: Finding) -> Document:
     """Return one finding as it stands in an incident; its evidence by id."""
     return {
@@ -185,6 +227,14 @@ def finding_document(finding: Finding) -> Document:
         "trace_ids": list(finding.trace_ids),
         "note": finding.note,
         "shifted": _shifted(finding.shifted),
+    }
+
+
+def _episode(episode: Episode) -> Document:
+    return {
+        "onset": time_text(episode.onset),
+        "resolved_at": time_text(episode.resolved_at),
+        "observed": finite(episode.observed),
     }
 
 

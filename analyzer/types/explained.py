@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyzer.types.report import Claim, Diagnosis, Ending, Evidence, ModelUse, Verdict
+from analyzer.types.report import Claim, Diagnosis, Ending, Evidence, ModelUse, Responsible, Verdict
+from analyzer.types.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer to a question about a trajectory, after the gate."""
+    """The answer to a question, after the gate."""
 
     text: str
     claims: tuple[Claim, ...]
@@ -31,3 +32,7 @@ class Answer:
     struck_out: int
     note: str
     use: ModelUse
+    responsible: Responsible | None = None
+    """The decisive step, where the question asks for one and the model named a step that there is."""
+    tables: tuple[Table, ...] = ()
+    """What was computed for it: of a model's answer those that its claims cite."""

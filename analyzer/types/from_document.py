@@ -30,6 +30,8 @@ from analyzer.types.report import (
     Subject,
     Verdict,
 )
+from analyzer.types.shared import Part
+from analyzer.types.word import Episode, Said, Word
 
 _E = TypeVar("_E", bound=StrEnum)
 
@@ -81,7 +83,26 @@ def _incident(document: Mapping[str, Any]) -> Incident:
         evidence=evidence,
         resolved_at=_read_time_or_none(document.get("resolved_at")),
         places=tuple(_read_place(entry) for entry in document.get("places", [])),
+        agents=tuple(_read_part(entry) for entry in document.get("agents", [])),
+        word=None if document.get("word") is None else _read_word(document["word"]),
+        muted_until=_read_time_or_none(document.get("muted_until")),
+        past=tuple(_read_episode(entry) for entry in document.get("past", [])),
     )
+
+
+def _read_word(entry: Mapping[str, Any]) -> Word:
+    return Word(
+        number=int(entry["number"]),
+        said=_member(Said, entry["said"]),
+        at=_read_time(entry["at"]),
+        by=_text(entry["by"]),
+        reason=_text(entry["reason"]),
+        until=_read_time_or_none(entry["until"]),
+    )
+
+
+def _read_episode(entry: Mapping[str, Any]) -> Episode:
+    return Episode(_read_time(entry["onset"]), _read_time(entry["resolved_at"]), _number(entry["observed"]))
 
 
 def _read_finding(entry: Mapping[str, Any], incident: Mapping[str, Any], by_id: Mapping[str, Evidence]) -> Finding:
@@ -136,7 +157,8 @@ def _read_evidence(entry: Mapping[str, Any]) -> Evidence:
 
 
 def _read_subject(entry: Mapping[str, Any]) -> Subject:
-    return Subject(agent=entry["agent"], version=entry["version"], model=entry["model"], tool=entry["tool"])
+    known = {name: entry[name] for name in ("agent", "version", "model", "tool")}
+    return Subject(**known, provider=entry.get("provider"))
 
 
 def _read_factor(entry: Mapping[str, Any]) -> Factor:
@@ -162,6 +184,21 @@ def _read_place(entry: Mapping[str, Any]) -> Place:
         expected=_number(entry["expected"]),
         observed=_number(entry["observed"]),
         new=entry["new"] is True,
+    )
+
+
+def _read_part(entry: Mapping[str, Any]) -> Part:
+    return Part(
+        agent=_text(entry["agent"]),
+        kind=_text(entry["kind"]),
+        onset=_read_time(entry["onset"]),
+        observed=_number(entry["observed"]),
+        expected=_number(entry["expected"]),
+        unit=_text(entry["unit"]),
+        affected=int(entry["affected"]["trajectories"]),
+        of=int(entry["affected"]["of"]),
+        excess_usd=_number_or_none(entry["excess_usd"]),
+        share=_number(entry["share"]),
     )
 
 

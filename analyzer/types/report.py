@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from analyzer.types.choices import Shifted
 from analyzer.types.place import Place
+from analyzer.types.shared import Cause, Part, Shared
+from analyzer.types.word import Episode, Word
 
 
 class Kind(StrEnum):
@@ -58,6 +60,10 @@ class State(StrEnum):
     RESOLVED = "resolved"
     REGRESSED = "regressed"
     DISMISSED = "dismissed"
+
+
+ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
+"""States of what goes on."""
 
 
 class Verdict(StrEnum):
@@ -112,10 +118,13 @@ class Subject:
     version: str | None = None
     model: str | None = None
     tool: str | None = None
+    provider: str | None = None
+    """Only where several agents share a cause, and no single model is it."""
 
     def __str__(self) -> str:
-        """Read as in a title: `support-triage`, `support-triage / lookup_order`."""
-        return " / ".join(part for part in (self.agent, self.tool) if part) or "fleet"
+        """Read as in a title: `support-triage`, `support-triage / lookup_order`; without an agent what they share."""
+        shared = None if self.agent else self.model or self.provider
+        return " / ".join(part for part in (self.agent, self.tool) if part) or shared or "fleet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +322,16 @@ class Incident:
     evidence: tuple[Evidence, ...] = ()
     resolved_at: datetime | None = None
     places: tuple[Place, ...] = ()
+    word: Word | None = None
+    """What a human last said of what it is; not whether it is muted. Gone when it comes back, or gets clearly worse."""
+    muted_until: datetime | None = None
+    """No messages before this time, because a human said so."""
+    past: tuple[Episode, ...] = ()
+    """Its earlier lives, oldest first: when it had been resolved and came back."""
+    heard: int = 0
+    """The number of the last word that this form takes into account; kept by the store, in no document."""
+    agents: tuple[Part, ...] = ()
+    """Of a cause that several agents share, what each has of it, worst first; empty where one agent is concerned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,6 +352,12 @@ class Examined:
     """Where the rise is, the foremost first; empty where it is everywhere, or nowhere for sure."""
     named: Subject = Subject()
     """Version and model that the account, the place or a comparison point to."""
+    change: float = 0.0
+    """What the account is of: the finding's unit per hour, since the onset against before."""
+    suspects: tuple[Shared, ...] = ()
+    """What the rise comes from in this agent that other agents may use as well."""
+    cause: Cause | None = None
+    """The suspect that others have at the same time, where that makes it one cause."""
 
 
 @dataclass(frozen=True, slots=True)

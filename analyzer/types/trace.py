@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from analyzer.types.quick import quick
+
 
 class Operation(StrEnum):
     """What a span did; `gen_ai.operation.name` folded to the values that matter to an analyst."""
@@ -81,6 +83,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Tokens:
     """Token counts of one inference. `input` includes what was read from and written to the cache."""
@@ -100,6 +103,7 @@ class Tokens:
         return self.input + self.output
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Event:
     """A span event, such as an exception."""
@@ -109,6 +113,7 @@ class Event:
     attributes: Mapping[str, Any]
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Span:
     """One span in canonical form. Times are Unix nanoseconds, None where the source gave none."""

@@ -17,6 +17,7 @@ from analyzer.agent.limits import Limits
 from analyzer.config import Settings
 from analyzer.errors import DeliveryError
 from analyzer.ingest.pricing import Pricer
+from analyzer.ingest.toolcosts import ToolCosts
 from analyzer.metrics.base import MetricSource
 from analyzer.metrics.evidence import value_of
 from analyzer.notify.base import Route
@@ -28,6 +29,7 @@ from analyzer.render.markdown import markdown
 from analyzer.render.outline import report_outline
 from analyzer.retry import retrying
 from analyzer.selfwatch.recorder import Recorder
+from analyzer.selfwatch.told import Told
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.trajectories import SqliteTrajectories
@@ -40,8 +42,13 @@ from analyzer.wiring.opening import open_existing, open_model, open_prometheus, 
 
 
 @contextmanager
-def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
-    """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given."""
+def build(
+    settings: Settings, *, out: TextIO | None, on_step: Callable[[str, str], None] | None = None
+) -> Iterator[App]:
+    """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given.
+
+    `on_step` hears of each call of the model and of a tool when it begins: what it is, and what it is asked.
+    """
     there = detectors_of(settings)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(settings))
@@ -49,7 +56,8 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
         failures: list[Gap] = []
         recorder = Recorder(store.add, version=version("analyzer"), on_failure=partial(_not_kept, failures))
         metrics = open_prometheus(settings)
-        means = _means(settings, store, metrics, recorder)
+        heard = recorder if on_step is None else Told(recorder, on_step)
+        means = replace(_means(settings, store, metrics, heard), past=memory.incidents)
         folder = ReportFolder(reports_folder(settings))
         routes = _routes(settings, out)
         send = partial(_send, settings=settings, memory=memory, folder=folder, routes=routes, watch=recorder)
@@ -65,11 +73,13 @@ def build(settings: Settings, *, out: TextIO | None) -> Iterator[App]:
             watch=recorder,
             run_trace_id=recorder.trace_id,
             queries=settings.queries,
+            floors=settings.floors,
             lookback=settings.lookback,
             history=settings.history,
             budget_usd=settings.budget_usd,
             investigations_max=settings.investigations_max,
             gaps=lambda: (*there.gaps, *failures),
+            has_tool_rule=_tool_rule(settings),
         )
 
 
@@ -84,10 +94,11 @@ def build_reader(settings: Settings) -> Iterator[App]:
         store = stack.enter_context(open_existing(settings, RecallingTrajectories))
         metrics = open_prometheus(settings)
         watch = Unwatched()
-        means = _means(replace(settings, llm="off"), store, metrics, watch)
+        memory = SqliteIncidents(store.connection)
+        means = replace(_means(replace(settings, llm="off"), store, metrics, watch), past=memory.incidents)
         yield App(
             trajectories=store,
-            incidents=SqliteIncidents(store.connection),
+            incidents=memory,
             metrics=metrics,
             detectors=there.configured,
             explainer=Explainer(means, settings.case_tokens),
@@ -97,12 +108,18 @@ def build_reader(settings: Settings) -> Iterator[App]:
             watch=watch,
             run_trace_id="",
             queries=settings.queries,
+            floors=settings.floors,
             lookback=settings.lookback,
             history=settings.history,
             budget_usd=0.0,
             investigations_max=0,
             gaps=lambda: there.gaps,
+            has_tool_rule=_tool_rule(settings),
         )
+
+
+def _tool_rule(settings: Settings) -> Callable[[str], bool] | None:
+    return ToolCosts(settings.tool_costs).covers if settings.tool_costs else None
 
 
 def _document(report: Report) -> str:

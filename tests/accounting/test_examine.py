@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from support.incidents import finding
-from support.spans import EPOCH, chat, root, tool
+from support.spans import EPOCH, chat, root, tool, trace_id
 
 from analyzer.accounting.examine import examine, is_single, with_extent
+from analyzer.accounting.peers import peers_of
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.metric import Series, Signal, Window
 from analyzer.types.report import Affected, Examined, Finding, Kind, Subject
@@ -125,3 +126,25 @@ def test_a_loop_of_an_agent_that_no_series_counts_is_of_its_suspects() -> None:
     """Where nobody counted the agent's runs, those that were looked through are what is known."""
     found = finding(Kind.LOOP, "other", onset=ONSET, affected=3, of=9)
     assert with_extent(found, hours_of(5, 5)).of == 9
+
+
+def test_peers_have_the_same_kind_of_task_where_there_are_any(tmp_path: Path) -> None:
+    """A run is compared with others that were asked for the same; with any that did well where none was."""
+
+    def run(number: int, goal: str, outcome: Outcome = Outcome.SUCCESS) -> list[Span]:
+        spans = [root(number, at_s=60 * number, input=goal, outcome=outcome)]
+        return [*spans, chat(number, 10, at_s=60 * number, tokens=Tokens(100 * number, 10))]
+
+    refunds = [run(number, f"refund order {number}") for number in (2, 3)]
+    others = [run(number, f"translate page {number} into French") for number in (4, 5, 6)]
+    with SqliteTrajectories(tmp_path / "tasks.db") as store:
+        failed = [run(1, "refund order 1", Outcome.FAILURE), run(7, "count the stock", Outcome.FAILURE)]
+        store.add([span for spans in (*refunds, *others, *failed) for span in spans])
+        refund, stock = (store.trajectory(trace_id(number)).summary for number in (1, 7))
+        assert set(peers_of(store, refund)) == {trace_id(2), trace_id(3)}
+        assert len(peers_of(store, stock)) == 3
+        store.add(run(600, "translate page 8 into French", Outcome.FAILURE))
+        found = finding(Kind.COST, "shop", onset=EPOCH + timedelta(hours=9), onset_low=EPOCH + timedelta(hours=8))
+        since = examine(store, found, at=EPOCH + timedelta(hours=11), history_start=EPOCH)
+        assert since.trace_ids == (trace_id(600),)
+        assert set(since.healthy_trace_ids) == {trace_id(4), trace_id(5), trace_id(6)}

@@ -308,8 +308,8 @@ def test_the_order_of_rows_changes_nothing(before, after, turn):
 def test_shares_of_tokens_and_of_steps_sum_to_one(before, after):
     """The accounts of tokens and of steps are exact as that of spend is."""
     for factors in (
-        token_account(before, after, hours_before=1, hours_after=2),
-        step_account(before, after, hours_before=1, hours_after=2),
+        token_account(before, after, hours_before=1, hours_after=2).factors,
+        step_account(before, after, hours_before=1, hours_after=2).factors,
     ):
         if factors:
             tolerance = 1e-9 * (1 + max(abs(one.share) for one in factors))

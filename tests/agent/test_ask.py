@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from agent.cases import ERROR, HEALTHY, WORST, claim, looping, means, quote, well
+from agent.cases import ERROR, HEALTHY, WORST, claim, looping, means, quote, span_id, well
 from support.messages_api import calls, fails, messages_api, refuses, says
 
 from analyzer.agent.ask import ask
@@ -35,6 +35,29 @@ def test_an_honest_answer_stands():
     assert (found.verdict, found.ending, found.by, found.struck_out) == (Verdict.LIKELY, Ending.ANSWERED, "scripted", 0)
     assert found.evidence[0].quote == ERROR
     assert WHY in model.requests[0].messages[0].blocks[1].text
+
+
+@pytest.mark.parametrize(
+    ("named", "shown"),
+    [
+        ({"trace_id": WORST, "span_id": span_id(2), "step": 2}, "Decisive step: step 2 of support-triage, span"),
+        ({"trace_id": WORST, "span_id": span_id(2), "step": 3}, None),
+        ({"trace_id": HEALTHY, "span_id": span_id(99), "step": 2}, None),
+        (None, None),
+    ],
+)
+def test_the_decisive_step_is_one_that_there_is(named: dict[str, object] | None, shown: str | None):
+    """The step that the model holds responsible stands with its agent; one that does not exist is left out."""
+    payload = {"summary": "The order service answered 503 in step 27.", "claims": [TRUE], "responsible": named}
+    model = ScriptedModel([ModelReply(tool_calls=(ToolCall("s", "submit_answer", payload),))])
+    found = ask(looping(), WHY, means(model), peers=[well()])
+    text = terminal(answer_outline(found, WORST), 200)
+    if shown is None:
+        assert found.responsible is None
+        assert "Decisive" not in text
+    else:
+        assert (found.responsible.span_id, found.responsible.step) == (span_id(2), 2)
+        assert shown in text
 
 
 def test_a_lie_is_replaced_by_what_was_computed():

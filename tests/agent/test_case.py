@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 import time
+from dataclasses import replace
 
 from agent.cases import ERROR, HEALTHY, SECOND, WORST, chat, incident, looping, the_case, tool, trajectory, well
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analyzer.agent.case import build_case, first_difference
-from analyzer.agent.outline import fit, rows_of
+from analyzer.agent.case import build_case
+from analyzer.agent.notable import first_difference, notable
+from analyzer.agent.outline import chosen_lines, left_out, rows_of
+from analyzer.agent.passages import CUT, excerpt
+from analyzer.agent.portions import portions
 from analyzer.agent.text import Markers, estimate_tokens
 from analyzer.types.messages import readable
 from analyzer.types.report import Subject
@@ -51,7 +55,7 @@ def test_the_budget_holds_and_the_error_is_in_sight(count: int, error: float, di
     case = build_case(incident(), trajectories=[run], healthy=[well()], tokens_max=tokens_max)
     assert estimate_tokens(case.text) <= tokens_max
     span = run.steps[error_at - 1].span_id
-    assert re.search(rf"(?m)^{error_at} {span} .*ERROR", case.text)
+    assert re.search(rf'id="{span}" field="status_message" note="step {error_at}, [^"]*ERROR', case.text)
     assert case.shown.holds(WORST, span, "status_message", ERROR)
 
 
@@ -73,13 +77,15 @@ def test_whatever_stands_between_markers_can_be_quoted(texts: list[str]):
     run = trajectory([tool(number, text, text[::-1]) for number, text in enumerate(texts, 1)])
     case = build_case(incident(), trajectories=[run], healthy=[], tokens_max=4_000)
     mark = case.markers.mark
-    pattern = rf'<span:{mark} trace="(\w+)" id="(\w+)" field="(\w+)"[^>]*>\n(.*?)\n</span:{mark}>'
-    for trace_id, span, field, body in re.findall(pattern, case.text, re.DOTALL):
+    pattern = rf'<span:{mark} id="(\w+)" field="(\w+)"[^>]*>\n(.*?)\n</span:{mark}>'
+    found = re.findall(pattern, case.text, re.DOTALL)
+    assert found
+    for span, field, body in found:
         held = readable(getattr(run.span(span), field))
         for line in body.splitlines():
             if line.strip() and "⟨" not in line:
                 assert line in held
-                assert case.shown.holds(trace_id, span, field, line)
+                assert case.shown.holds(WORST, span, field, line)
 
 
 def test_the_same_case_gives_the_same_bytes():
@@ -102,8 +108,8 @@ def test_repeats_are_folded_and_errors_are_not():
     """Twenty-five identical calls take one line; the failing one after them has its own."""
     text = the_case().text
     assert "steps 2-26: lookup_order x25, same arguments, same result" in text
-    assert text.count("lookup_order ok") <= 4
-    assert re.search(r"27 \w+ tool lookup_order ERROR", text)
+    assert text.count("lookup_order ok") <= 6
+    assert re.search(r'field="status_message" note="step 27, tool lookup_order ERROR', text)
 
 
 def test_groups_of_steps_that_repeat_are_folded():
@@ -134,10 +140,15 @@ def test_every_step_is_in_the_outline():
 def test_what_an_outline_leaves_out_is_counted():
     """Where not every line fits, the hole says how many steps it has and names its errors."""
     run = long_run(400, error_at=200)
-    lines = fit(rows_of(run.steps, Markers([])), run.steps, 900)
-    assert any("are not shown here" in line for line in lines)
-    assert any(ERROR in line for line in lines)
-    assert lines[0].startswith("1 ")
+    rows = rows_of(run.steps, Markers([]))
+    lines = chosen_lines(rows, frozenset(), 900)
+    assert lines[0].first == 1
+    assert lines[-1].last == 400
+    assert any(row.first == 200 and ERROR in row.line for row in lines)
+    assert left_out(rows[197:202], run.steps) == (
+        "  … steps 198-202 are not shown here (support-triage x2, tool_2 x1, lookup_order x1, tool_6 x1; "
+        f"ERROR x1: {ERROR})"
+    )
 
 
 def test_long_fields_show_their_beginning_and_their_end():
@@ -163,22 +174,28 @@ def test_the_first_difference_from_a_peer():
 def test_a_loop_is_shown_where_it_starts():
     """Four identical calls with identical answers are a loop, shown at the first; three are not."""
     case = build_case(incident(), trajectories=[looping(times=4)], healthy=[])
-    assert re.search(r'id="a{8}0{7}2" field="input"[^>]*step 2, a loop starts here, 4 times to step 5', case.text)
+    assert re.search(
+        r'id="a{8}0{7}2" field="input"[^>]*"step 2, [^>]*; a loop starts here, 4 times to step 5', case.text
+    )
     assert "loop starts" not in build_case(incident(), trajectories=[looping(times=3)], healthy=[]).text
 
 
-def test_the_failure_of_the_incidents_tool_is_shown_first():
-    """With little room the error of the tool the incident is about is shown, and not an earlier one of another."""
+def test_the_failure_of_the_incidents_tool_comes_before_others():
+    """Where there is room for few steps, the error of the tool the incident is about is shown, wherever it stands."""
+    words = ["pool", "lock", "disk", "quota", "route"]
     spans = [
-        tool(1, "{}", "", name="fetch", error="404 page not found"),
-        tool(2, "{}", "", name="run_sql", error=ERROR),
+        tool(number, "{}", "", name="fetch", error=f"{words[number % 5]} {'x' * number} is not there, " * 20)
+        for number in range(1, 60)
     ]
-    one = incident(subject=Subject(agent="support-triage", tool="run_sql"))
+    spans[29] = tool(30, "{}", "", name="run_sql", error=ERROR)
     run = trajectory(spans)
-    case = build_case(one, trajectories=[run], healthy=[])
-    assert case.text.index('field="status_message"') == case.text.index(f'id="{run.steps[1].span_id}" field') + len(
-        f'id="{run.steps[1].span_id}" '
-    )
+
+    def shows_it(subject: Subject) -> bool:
+        case = build_case(incident(subject=subject), trajectories=[run], healthy=[], tokens_max=1_200)
+        return case.shown.holds(WORST, run.steps[29].span_id, "status_message", ERROR)
+
+    assert shows_it(Subject(agent="support-triage", tool="run_sql"))
+    assert not shows_it(Subject(agent="support-triage", tool="fetch"))
 
 
 def test_a_case_without_trajectories_still_has_its_facts():
@@ -191,3 +208,77 @@ def test_a_case_without_trajectories_still_has_its_facts():
 def test_scope_is_the_incident_and_its_peers():
     """Only the incident's trajectories and healthy peers may be opened."""
     assert the_case().trace_ids == {WORST, SECOND, HEALTHY}
+
+
+def two_agents():
+    """Return a run of a planner and a worker whose prompts repeat what the other said."""
+    plan = replace(chat(1, "Plan: the worker reads the file.", heard="What does the file say?"), agent="planner")
+    work = replace(chat(2, "The file says nothing useful."), agent="worker")
+    work = replace(work, input=plan.output)
+    said = "The file is empty, I think, so the answer is 42."
+    last = replace(chat(3, said), agent="planner", input=work.output)
+    return trajectory([plan, work, last])
+
+
+def test_a_run_that_fits_is_shown_whole_in_its_order():
+    """Every text of a short run stands in the case file once, in order, with its step, its agent and its place."""
+    case = build_case(incident(), trajectories=[two_agents()], healthy=[])
+    text = case.text[case.text.index("<trajectory:") :].replace(case.markers.mark, "MARK")
+    ids = [span.span_id for span in two_agents().spans if span.operation.is_step]
+
+    def tag(number: int, field: str, agent: str, why: str) -> str:
+        what = f"step {number}, chat claude-haiku-5-5 {agent} ok, 1250 tok, 1500 ms, 0.0012 USD; {why}"
+        return f'<span:MARK id="{ids[number - 1]}" field="{field}" note="{what}">\n'
+
+    assert text == (
+        f'<trajectory:MARK id="{WORST}" role="affected">\n'
+        "3 steps; every step is shown whole; lines outside of span tags are summaries, not quotable\n"
+        f'<span:MARK id="{ids[0]}" field="system" note="system prompt">\n'
+        "You triage support tickets. Never promise refunds.\n</span:MARK>\n"
+        + tag(1, "input", "planner", "the first step")
+        + "user: What does the file say?\n</span:MARK>\n"
+        + tag(1, "output", "planner", "the first step")
+        + "assistant: Plan: the worker reads the file.\n</span:MARK>\n"
+        + tag(2, "output", "worker", "one of the last steps")
+        + "assistant: The file says nothing useful.\n</span:MARK>\n"
+        + tag(3, "output", "planner", "the last step")
+        + "assistant: The file is empty, I think, so the answer is 42.\n</span:MARK>\n"
+        "</trajectory:MARK>"
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    needs=st.lists(st.integers(0, 3_000), max_size=40),
+    weights=st.lists(st.floats(0.1, 20), min_size=40, max_size=40),
+    room=st.integers(0, 20_000),
+    floor=st.integers(0, 100),
+)
+def test_portions_fill_a_room_and_never_more(needs: list[int], weights: list[float], room: int, floor: int):
+    """Nobody gets more than it needs, all together no more than there is, and nobody less than the floor if all can."""
+    got = portions(needs, weights[: len(needs)], room, floor)
+    assert sum(got) <= room
+    assert all(one <= need for one, need in zip(got, needs, strict=True))
+    if sum(min(need, floor) for need in needs) <= room:
+        assert all(one >= min(need, floor) for one, need in zip(got, needs, strict=True))
+    if sum(needs) <= room:
+        assert got == needs
+
+
+@given(text=st.text(alphabet="ab \nü語", max_size=2_000), tokens_max=st.integers(12, 400))
+def test_an_excerpt_stands_in_its_text_and_fits(text: str, tokens_max: int):
+    """The pieces of an excerpt are a beginning and an end of the text, and they and the mark between them fit."""
+    pieces = excerpt(text, tokens_max)
+    assert text.startswith(pieces[0])
+    assert text.endswith(pieces[-1]) or len(pieces) == 1
+    assert estimate_tokens(CUT.join(pieces)) <= tokens_max
+
+
+def test_the_source_of_what_the_answer_says_is_notable():
+    """The step that first said a value of the final answer outweighs one that said nothing of it."""
+    spans = [chat(number, f"Nothing of note happens here, as ever ({'x' * number}).") for number in range(1, 12)]
+    spans[4] = tool(5, "{}", "The invoice 7731-B was paid twice.", name="run_sql")
+    spans.append(chat(12, "I have checked: the invoice 7731-B was paid twice by the customer."))
+    found = notable(trajectory(spans).steps)
+    assert found[5].why == "first to say what the answer says"
+    assert found[5].points > max(found[number].points for number in (3, 4, 6, 7))

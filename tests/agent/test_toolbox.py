@@ -61,7 +61,7 @@ def test_a_span_is_named_by_step_or_id():
     by_step = ask("span", box, trace_id=WORST, span="9", field="output", page=1)
     by_id = ask("span", box, trace_id=WORST[:8], span=span_id(9), field="output", page=1)
     assert by_step == by_id
-    assert box._shown.holds(WORST, span_id(9), "output", "order 81723 not found")
+    assert box.desk.shown.holds(WORST, span_id(9), "output", "order 81723 not found")
 
 
 def test_long_fields_come_by_page():
@@ -90,7 +90,7 @@ def test_search_finds_what_can_be_quoted():
     text, failed = ask("search", box, text="pool exhausted")
     assert not failed
     assert 'field="status_message"' in text
-    assert box._shown.holds(WORST, span_id(27), "status_message", "connection pool exhausted")
+    assert box.desk.shown.holds(WORST, span_id(27), "status_message", "connection pool exhausted")
     assert "nothing in the trajectories" in ask("search", text="zebra crossing")[0]
 
 

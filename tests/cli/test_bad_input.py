@@ -28,7 +28,8 @@ NO_TRACE = (
 
 def took(spans: int, form: str = "otlp-json") -> str:
     """Return the line that counts."""
-    return f"took {spans} spans of 1 trajectories from 1 files ({form}): {spans} new, 0 known already\n"
+    noun = "span" if spans == 1 else "spans"
+    return f"took {spans} {noun} of 1 trajectory from 1 file ({form}): {spans} new, 0 known already\n"
 
 
 def refused(count: int) -> str:
@@ -86,7 +87,7 @@ def refused(count: int) -> str:
             line(1, startTimeUnixNano="0", endTimeUnixNano="0"),
             0,
             [f"line 1 {AT}[0]: taken, but start time is zero or missing; end time is zero or missing"],
-            took(1) + "1 remarks on what was taken with gaps or put right (--json lists them)\n",
+            took(1) + "1 remark on what was taken with gaps or put right (--json lists them)\n",
         ),
         ("table.csv", b"time,value\n1,2\n", 4, [f"is no trace: {NO_TRACE}"], ""),
         ("picture.png", b"\x89PNG\r\n\x1a\n\x00\x00\xff", 4, [f"is no trace: {NO_TRACE}"], ""),

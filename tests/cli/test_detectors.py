@@ -26,7 +26,7 @@ def test_every_detector_and_every_setting_is_there(tmp_path: Path) -> None:
         assert [one["name"] for one in entry["settings"]] == ([spec.name for spec in fields(own)] if own else [])
         assert entry["looks_at"].endswith(".")
         assert entry["enabled"]
-        assert entry["verdicts"] == {"incidents": 0, "dismissed": 0, "precision": None}
+        assert entry["verdicts"] == {"incidents": 0, "dismissed": 0, "confirmed": 0, "precision": None}
     cost = document["detectors"][0]
     ratio = next(one for one in cost["settings"] if one["name"] == "ratio_min")
     assert (ratio["value"], ratio["source"]) == (1.6, "default")

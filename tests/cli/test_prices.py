@@ -7,12 +7,15 @@ import json
 from support.cli import analyzer
 from support.otlp_requests import request, span
 
+LATER = "2026-11-23T00:00:00Z"
+"""Soon after the runs of `prices`."""
 
-def prices(tmp_path, rule: str) -> str:
+
+def prices(tmp_path, rule: str, model: str = "gpt-4o") -> str:
     """Ingest one run with a priced model and two calls of Trino; return what doctor says of prices."""
     parent = f"{1:016x}"
     tool = {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "trino_query"}
-    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 9}
+    chat = {"gen_ai.operation.name": "chat", "gen_ai.request.model": model, "gen_ai.usage.input_tokens": 9}
     spans = [
         span(1, attributes={"gen_ai.operation.name": "invoke_agent"}),
         span(2, attributes=chat, parentSpanId=parent),
@@ -34,6 +37,35 @@ def test_a_tool_whose_rule_cannot_be_followed_is_listed(tmp_path):
     assert prices(tmp_path, rule) == (
         "the rule of trino_query (1 calls) could not be followed, or is newer: their cost is not counted"
     )
+
+
+def test_the_report_lists_tools_whose_rule_cannot_be_followed(tmp_path):
+    """What `doctor` says of tools, a run says as a gap: whoever reads only reports learns that costs are missing."""
+    prices(tmp_path, '[tool_costs."trino_*"]\nusd_per_unit = 5.0\nunit_attribute = "trino.bytes"\n')
+    options = ("--store", str(tmp_path / "s.db"), "--reports", str(tmp_path / "reports"), "--llm", "off")
+    env = {"ANALYZER_CONFIG": str(tmp_path / "analyzer.toml")}
+    ended = analyzer("run", "--at", LATER, "--json", *options, env=env)
+    [gap] = [gap for gap in json.loads(ended.stdout)["gaps"] if gap["what"] == "cost of tools"]
+    assert gap["why"] == "the rule of trino_query (1 calls) could not be followed, or is newer than the calls"
+    assert ended.code == 3
+    (tmp_path / "analyzer.toml").write_text("")
+    silent = analyzer("run", "--at", LATER, "--json", *options, env=env)
+    assert [gap["what"] for gap in json.loads(silent.stdout)["gaps"]] == []
+
+
+def test_models_and_tools_are_listed_together(tmp_path):
+    """A model without a price does not hide the tool whose cost is not known either."""
+    said = prices(tmp_path, '[tool_costs."trino_*"]\nusd_per_unit = 5.0\nunit_attribute = "x"\n', model="mystery-1")
+    assert "no price known for mystery-1 (1 calls)" in said
+    assert "the rule of trino_query (2 calls)" in said
+
+
+def test_looking_makes_nothing(tmp_path):
+    """`doctor` before the first ingest says that there is no store yet, makes none, and is content."""
+    ended = analyzer("doctor", "--json", "--store", str(tmp_path / "x" / "s.db"), env={"ANALYZER_LLM": "off"})
+    states = {check["name"]: check["state"] for check in json.loads(ended.stdout)["checks"]}
+    assert (ended.code, states["store"], states["prices"], states["reports"]) == (0, "off", "off", "ok")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_tool_without_a_rule_is_no_gap(tmp_path):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 from support.cli import analyzer
@@ -41,6 +43,17 @@ def test_auto_says_what_it_chose(tmp_path):
     wrong = analyzer("ingest", str(path), "--format", "swe-agent", *options)
     assert (wrong.code, "is no trajectory of SWE-agent" in wrong.stderr) == (4, True)
     assert analyzer("ingest", str(path), "--format", "nonsense", *options).code == 2
+
+
+@pytest.mark.parametrize("command", [("list",), ("show", "latest"), ("diff", "latest", "worst")])
+def test_whoever_looks_does_not_wait_for_numpy(store, command):
+    """Listing and showing load nothing that only detection or a new store needs: half of their start went there."""
+    arguments = repr(["traces", *command, *store])
+    code = f"import sys; from analyzer.cli.app import run; run({arguments}); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    loaded = {name.split(".")[0] for name in done.stderr.split()}
+    assert "sqlite3" in loaded
+    assert not loaded & {"numpy", "scipy", "sqlite_utils", "anthropic", "requests"}
 
 
 def test_two_runs_are_compared(store):

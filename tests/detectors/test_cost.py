@@ -17,6 +17,7 @@ from analyzer.detectors.kernels.grid import grid_of
 from analyzer.detectors.kernels.walk import Walk
 from analyzer.detectors.recompute import recompute
 from analyzer.types.metric import Unpriced, bin_of
+from analyzer.types.reading import Gate
 from analyzer.types.report import Kind
 
 DETECTOR = CostDetector()
@@ -121,6 +122,35 @@ def test_weekly_job():
     weekly = costs(lambda ticks: np.where((ticks % WEEK >= 6 * DAY) & (ticks % WEEK < 6 * DAY + 12), 2.5, 1.0), days=28)
     episodes = amount_episodes(weekly, time_of(28 * DAY), AmountSettings())
     assert all(episode.onset < 7 * DAY for episode in episodes)
+
+
+@pytest.mark.parametrize("day", [5, 6])
+def test_a_job_of_two_hours_in_the_first_week_is_no_anomaly(day):
+    """Before a week is known, two hours at 1.8 times the cost may be a weekly job's; why-not says what they lack."""
+    begun = day * DAY + 2 * HOUR
+    job = costs(step(begun, 1.0, 1.8, begun + 2 * HOUR), per_hour=500, days=day + 1, sigma=0.6)
+    assert amount_episodes(job, time_of((day + 1) * DAY), AmountSettings()) == []
+    (reading,) = DETECTOR.explain(window(job, end=begun + 2 * HOUR), "a")
+    assert reading.gate is Gate.EFFECT
+    assert "times over the last four hours, as much needed until a week is known" in reading.why
+
+
+def test_a_doubling_in_the_first_week_is_found_within_hours():
+    """What lasts is told before a week is known: it takes three hours where it took one."""
+    onset = 4 * DAY + 2 * HOUR
+    lasting = costs(step(onset, 1.0, 2.0), per_hour=500, days=6, sigma=0.6)
+    (episode,) = amount_episodes(lasting, time_of(6 * DAY), AmountSettings())
+    assert abs(episode.onset - onset) <= 1
+    assert episode.alarmed - onset <= 4 * HOUR
+
+
+@pytest.mark.parametrize(("days", "gate"), [(4, 1.64), (10, 1.6), (18, 1.6)])
+def test_an_agent_that_is_not_known_for_long_may_drift_as_others_do(days, gate):
+    """Of a steady agent little is asked once it is known to be steady; before, the drift of others counts."""
+    model = Amounts(grid_of(costs(flat(1.0), per_hour=100, days=days)), AmountSettings())
+    known = model.baseline(days - 1, np.zeros(days * DAY, dtype=bool))
+    assert known is not None
+    assert known.gate == pytest.approx(gate, abs=0.01)
 
 
 def test_one_runaway_is_no_shift():

@@ -3,12 +3,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from detectors.fleets import time_of
+from detectors.fleets import failures, flat, time_of
 from detectors.loop_cases import NEGATIVE, POSITIVE, START_NS, Tape
 
 from analyzer.detectors.loop import LoopDetector, dated
 from analyzer.types.metric import Window
-from analyzer.types.report import Kind
+from analyzer.types.reading import Gate
+from analyzer.types.report import Kind, Subject
 from analyzer.types.trace import Status
 from analyzer.types.trajectory import summarise
 
@@ -82,6 +83,43 @@ def test_silence():
     assert DETECTOR.detect(_window(**NEGATIVE)) == ()
 
 
+def test_one_of_a_hundred_that_stops_at_the_limit_is_an_anecdote():
+    """One run of a hundred that repeats itself and lets it be as soon as that is plain has lost nothing.
+
+    A step more, a second run that does so, or fewer runs to hold it against: then it is told.
+    """
+    barely = _repeating(4)
+
+    def affected(runs, **suspects):
+        counted = failures(flat(0.0), days=1, subject=Subject(agent="billing"))
+        there = replace(_window(**suspects), series=(replace(counted, count=[float(runs), *[0.0] * 95]),))
+        found = DETECTOR.detect(there)
+        (reading,) = DETECTOR.explain(there, "billing")
+        assert (reading.gate is Gate.FOUND) == bool(found), reading.why
+        return [one.affected for one in found]
+
+    assert affected(100, t1=barely) == []
+    assert affected(99, t1=barely) == [1]
+    assert affected(100, t1=_repeating(5)) == [1]
+    assert affected(100, t1=barely, t2=barely) == [2]
+
+
+@pytest.mark.parametrize(("hours", "before_h"), [((0, 1, 2, 4), 4.0), ((0, 9), 0.0), ((0, 9, 18), 12.0)])
+def test_a_loop_may_have_been_there_before_it_showed(hours, before_h):
+    """Where trajectories loop an hour or two apart, three such gaps may have passed before the first that did."""
+    late = {
+        f"t{hour}": tuple(
+            replace(step, start_ns=step.start_ns + hour * 3600 * 10**9, end_ns=step.end_ns + hour * 3600 * 10**9)
+            for step in _repeating(6)
+        )
+        for hour in hours
+    }
+    (found,) = DETECTOR.detect(_window(**late))
+    assert found.onset.timestamp() == pytest.approx(START_NS / 1e9, abs=10)
+    assert (found.onset - found.onset_low).total_seconds() / 3600 == pytest.approx(before_h, abs=0.01)
+    assert found.onset_high == found.onset
+
+
 def test_order_of_suspects_does_not_matter():
     """The same suspects in another order give the same findings."""
     there = _window(t1=_repeating(6), t2=_repeating(9), t3=POSITIVE["P05"])
@@ -98,9 +136,10 @@ def test_without_summary():
 def test_a_loop_that_is_older_than_the_window_keeps_its_figures_and_gets_its_beginning():
     """Its figures count from the window on; when the history shows it first is said beside them."""
     old = replace(_window(t0=_repeating(5)), start=time_of(-960), end=time_of(0))
-    earlier = [replace(one, onset=time_of(-900)) for one in DETECTOR.detect(old)]
+    earlier = [replace(one, onset=time_of(-900), onset_low=time_of(-908)) for one in DETECTOR.detect(old)]
     now = DETECTOR.detect(_window(t1=_repeating(6)))
     (found,) = dated(now, earlier)
     assert (found.began, found.onset, found.affected) == (time_of(-900), now[0].onset, 1)
+    assert found.onset_low == time_of(-908)
     assert "It began before the window" in found.note
     assert dated(now, [replace(earlier[0], subject=replace(earlier[0].subject, tool="other"))]) == list(now)

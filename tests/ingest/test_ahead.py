@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import signal
+import threading
 from contextlib import closing
 from dataclasses import replace
 
@@ -134,3 +135,26 @@ def test_the_reading_process_ends_by_itself_when_the_other_is_gone(file):
     ours.close()
     process.join(60)
     assert process.exitcode == 0
+
+
+def test_what_waits_is_bounded_in_bytes():
+    """Batches of a long conversation are large: beside the first that waits, only as much is read as there is room."""
+    waiting = ahead._Waiting()
+    third = b"x" * (ahead._QUEUE_BYTES_MAX // 3)
+    put: list[int] = []
+
+    def read():
+        for number in range(6):
+            waiting.put(third)
+            put.append(number)
+        waiting.put(b"y" * (2 * ahead._QUEUE_BYTES_MAX))
+        waiting.put(None)
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    reader.join(0.2)
+    assert put == [0, 1, 2]
+    sizes = []
+    while (packed := waiting.get()) is not None:
+        sizes.append(len(packed))
+    assert sizes == [len(third)] * 6 + [2 * ahead._QUEUE_BYTES_MAX]

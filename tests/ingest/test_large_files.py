@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from analyzer.ingest import documents, large_json, large_proto, messages
+from analyzer.ingest import containers, documents, large_json, large_proto, messages
 from analyzer.ingest.files import Parsed, Refused, read_stream
 
 
@@ -34,8 +34,10 @@ class Dribble(io.RawIOBase):
 
 
 def _shrink(patch):
-    for module in (large_proto, messages, documents):
+    for module in (large_proto, messages, documents, containers):
         patch.setattr(module, "WHOLE_BYTES_MAX", 300)
+    # What is looked at to tell lines from documents is read at once, whatever stands in it.
+    patch.setattr(containers, "_HEAD_BYTES", 100)
     for module in (large_json, large_proto):
         patch.setattr(module, "PIECE_BYTES", 400)
 
@@ -117,6 +119,32 @@ def test_a_large_document_may_be_indented_and_followed_by_another(small, monkeyp
     found, remarks = _read(data + b"\n" + data, "otlp-json")
     monkeypatch.undo()
     assert (found, remarks) == (_read(data, "otlp-json")[0] * 2, [])
+
+
+@pytest.mark.parametrize("size", [1, 64, 1 << 18])
+@pytest.mark.parametrize("order", ["slsl", "lsl", "ll", "sls\n"])
+def test_long_lines_stand_among_short_ones(small, size, order):
+    """A line that is too long to be read whole is read in pieces, wherever it stands, and the next ones as they are."""
+    requests = [
+        _request(1, 1, 40 if kind == "l" else 1, text=f"of line {n}") for n, kind in enumerate(order.strip(), start=1)
+    ]
+    data = b"\n".join(_data("otlp-json", request) for request in requests) + order[3:].encode()[1:]
+    found, remarks = _read(data, "otlp-json", size)
+    assert remarks == []
+    assert len(found) == sum(40 if kind == "l" else 1 for kind in order.strip())
+    assert list(dict.fromkeys(span.attributes["note"] for span in found)) == [
+        f"of line {n}" for n in range(1, len(requests) + 1)
+    ]
+
+
+def test_damage_in_a_long_line_costs_no_other_line(small):
+    """What is wrong with a long line is said with its line and byte; the lines behind it are read."""
+    long, short = _data("otlp-json", _request(1, 1, 40)), _data("otlp-json", _request(1, 1, 1))
+    damaged = long[: len(long) // 2] + b"\x00" + long[len(long) // 2 + 1 :].replace(b'"spanId"', b"spanId", 3)
+    found, remarks = _read(b"\n".join((short, damaged, short, b"{", short)), "otlp-json", 64)
+    assert [(type(remark), remark.position.split(",")[0]) for remark in remarks][-1] == (Refused, "line 4")
+    assert {remark.position.split(",")[0] for remark in remarks} == {"line 2", "line 4"}
+    assert len(found) > 10
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -43,22 +43,22 @@ def test_reason_follows_from_the_incident_and_what_was_said(
     state: State, last: Sent | None, expected: Reason | None
 ) -> None:
     """Each change is worth one message; nothing unchanged, milder or dismissed is worth any."""
-    assert reason(incident(state=state), last) is expected
+    assert reason(incident(state=state), last, at=NOW) is expected
 
 
 def test_no_agent_gets_worse_while_the_fleet_is_silent() -> None:
     """Nothing is seen of an agent then; what is about the fleet itself may get worse, and what is new is told."""
     worse = incident(state=State.ONGOING)
-    assert reason(worse, sent(severity=Severity.MEDIUM, observed=0.1), silent=True) is None
-    assert reason(worse, None, silent=True) is Reason.FIRST_SEEN
+    assert reason(worse, sent(severity=Severity.MEDIUM, observed=0.1), at=NOW, silent=True) is None
+    assert reason(worse, None, at=NOW, silent=True) is Reason.FIRST_SEEN
     fleet = incident(state=State.ONGOING, subject=Subject())
-    assert reason(fleet, sent(severity=Severity.MEDIUM), silent=True) is Reason.GOT_WORSE
+    assert reason(fleet, sent(severity=Severity.MEDIUM), at=NOW, silent=True) is Reason.GOT_WORSE
 
 
 def test_what_came_back_and_went_unsaid_is_told() -> None:
     """A resolved incident that returned and was over again between two messages is said to have been back."""
     between = incident(state=State.RESOLVED, onset=NOW - HOUR / 2)
-    assert reason(between, sent(State.RESOLVED)) is Reason.REGRESSED
+    assert reason(between, sent(State.RESOLVED), at=NOW) is Reason.REGRESSED
 
 
 @pytest.mark.parametrize(
@@ -78,3 +78,11 @@ def test_what_came_back_and_went_unsaid_is_told() -> None:
 def test_worse_goes_the_way_of_the_kind(kind: Kind, before: float, now: float, worse: bool) -> None:
     """Half as much again is worse; of volume it is less that is worse. Success counts the goals missed."""
     assert clearly_worse(kind, before, now) is worse
+
+
+def test_nothing_is_sent_before_the_end_of_a_mute_and_what_is_due_then_is() -> None:
+    """A muted incident that got worse is told of at the end of the mute, not before."""
+    muted = incident(state=State.ONGOING, muted_until=NOW + HOUR)
+    last = sent(severity=Severity.LOW, observed=0.1)
+    assert reason(muted, last, at=NOW) is None
+    assert reason(muted, last, at=NOW + HOUR) is Reason.GOT_WORSE

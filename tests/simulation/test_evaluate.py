@@ -41,6 +41,20 @@ def test_a_fault_is_found_with_its_onset_and_delay(now):
     assert (score.missed, score.false, score.recall, score.precision) == ((), (), 1.0, 1.0)
 
 
+def test_a_fault_of_several_agents_is_one_incident_or_one_and_its_doubles(now):
+    """One incident that lists the agents finds it; an incident an agent finds it once, and the others are doubles."""
+    truth = replace(_truth(now), also=("b", "c"))
+    parts = [{"agent": name} for name in "abc"]
+    shared = evaluate(_report(_incident(now, "I1", agent=None, agents=parts)), [truth])
+    assert ([match.incident_id for match in shared.matched], shared.echoes, shared.false) == (["I1"], (), ())
+    apart = evaluate(_report(*(_incident(now, f"I{name}", agent=name) for name in "abcd")), [truth])
+    assert ([match.incident_id for match in apart.matched], apart.echoes, apart.false) == (
+        ["Ia"],
+        ("Ib", "Ic"),
+        ("Id",),
+    )
+
+
 @pytest.mark.parametrize(
     ("said", "named"),
     [

@@ -8,8 +8,9 @@ from itertools import pairwise
 import pytest
 
 from analyzer.errors import UsageError
+from analyzer.simulation.agents import Agent
 from analyzer.simulation.faults import Decoy, DecoyKind, Fault, FaultKind
-from analyzer.simulation.fleet import unix_ns
+from analyzer.simulation.fleet import Fleet, unix_ns
 
 
 def _split(fleet):
@@ -94,6 +95,38 @@ def test_a_price_that_falls_changes_no_run(struck, now):
     cheaper = replace(usual, decoys=(Decoy(DecoyKind.PRICE_FALL, "a", onset, factor=2.5),))
     assert list(cheaper.runs()) == list(usual.runs())
     assert cheaper.price_falls == ((usual.agents[0].model, onset, 2.5),)
+
+
+def test_a_fault_of_several_agents_strikes_each_of_them(now):
+    """What `also` names is hit in the same way, at the same time, and counts as one fault; the rest is left alone."""
+    agents = tuple(Agent(name, "sql", runs_per_hour=20, error_share=0.0) for name in "abc")
+    fault = Fault(FaultKind.ERROR_BURST, "a", now - timedelta(hours=3), also=("b",))
+    fleet = Fleet(agents, (fault,), days=0.25, now=now)
+    failed = {run.agent.name for run in fleet.runs() if run.failure is not None}
+    assert failed == {"a", "b"}
+    [truth] = fleet.truths
+    assert truth.agents == {"a", "b"}
+    assert {run.agent.name for run in fleet.runs() if run.trace_id in truth.trace_ids} == {"a", "b"}
+
+
+def test_a_price_that_rises_changes_no_run_and_is_of_one_model(struck, now):
+    """The fleet says whose model became dearer, when and by how much, and that every run since shows it."""
+    usual = replace(struck("latency"), faults=())
+    onset = now - timedelta(hours=3)
+    dearer = replace(usual, faults=(Fault(FaultKind.PRICE_RISE, "a", onset, factor=2.5),))
+    assert [run.steps for run in dearer.runs()] == [run.steps for run in usual.runs()]
+    assert dearer.price_rises == ((usual.agents[0].model, onset, 2.5),)
+    assert dearer.truths[0].model == usual.agents[0].model
+    other = replace(usual.agents[0], name="b", model="claude-opus-5-5")
+    fault = Fault(FaultKind.PRICE_RISE, "a", onset, also=("b",))
+    with pytest.raises(UsageError, match="the agents run on several models"):
+        replace(usual, agents=(*usual.agents, other), faults=(fault,))
+
+
+def test_an_agent_is_hit_once_by_a_fault(now):
+    """`also` is for others."""
+    with pytest.raises(UsageError, match="also names an agent twice"):
+        Fault(FaultKind.LATENCY, "a", now, also=("b", "a"))
 
 
 def test_loops_repeat_one_call_with_one_result_and_give_up(struck):

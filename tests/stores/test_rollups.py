@@ -115,12 +115,12 @@ def test_a_store_that_cannot_be_written_counts_all_the_same(store: SqliteTraject
     """While another process holds the store, series are counted for this once and nothing is missing."""
     store.add(run_of(1, 0))
     other = SqliteTrajectories(store.connection.path)
-    other.connection.db.conn.execute("PRAGMA busy_timeout = 1")
+    other.connection.raw.execute("PRAGMA busy_timeout = 1")
     with store.connection.writing():
         assert named(other.series(EPOCH, END), Signal.TOKENS).count[0] == 1
-    assert store.connection.db.conn.execute("SELECT COUNT(*) FROM stale_hours").fetchone()[0] == 1
+    assert store.connection.raw.execute("SELECT COUNT(*) FROM stale_hours").fetchone()[0] == 1
     other.series(EPOCH, END)
-    assert store.connection.db.conn.execute("SELECT COUNT(*) FROM stale_hours").fetchone()[0] == 0
+    assert store.connection.raw.execute("SELECT COUNT(*) FROM stale_hours").fetchone()[0] == 0
 
 
 def test_choices_are_counted_by_task_and_hour(store: SqliteTrajectories) -> None:

@@ -142,11 +142,11 @@ def test_a_failed_batch_leaves_nothing(store: SqliteTrajectories) -> None:
             "CREATE TRIGGER broken BEFORE INSERT ON spans WHEN NEW.span_id = '0000000000000005'"
             " BEGIN SELECT RAISE(ABORT, 'no'); END"
         )
-    before = [row for row in store.connection.db.conn.iterdump() if row.startswith("INSERT")]
+    before = [row for row in store.connection.raw.iterdump() if row.startswith("INSERT")]
     with pytest.raises(StoreError, match="refused"):
         store.add([*run_of_three(), chat(1, 5)])
     assert store.summaries() == []
-    assert [row for row in store.connection.db.conn.iterdump() if row.startswith("INSERT")] == before
+    assert [row for row in store.connection.raw.iterdump() if row.startswith("INSERT")] == before
     store.add(run_of_three())
     assert store.trajectory(trace_id(1)).summary.spans == 4
 
@@ -391,12 +391,12 @@ def test_a_second_writer_waits_and_a_stuck_one_is_named(tmp_path: Path, monkeypa
     """While another process writes, a write waits; when it takes too long the error says so and nothing is lost."""
     path = tmp_path / "busy.db"
     store = SqliteTrajectories(path)
-    store.connection.db.conn.execute("PRAGMA busy_timeout = 50")
+    store.connection.raw.execute("PRAGMA busy_timeout = 50")
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreBusyError, match="held by another process"):
         store.add(run_of_three())
-    store.connection.db.conn.execute("PRAGMA busy_timeout = 5000")
+    store.connection.raw.execute("PRAGMA busy_timeout = 5000")
     release = threading.Timer(0.2, other.execute, ["ROLLBACK"])
     release.start()
     store.add(run_of_three())

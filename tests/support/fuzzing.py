@@ -228,7 +228,7 @@ class Targets:
         self._stored = 0
         store = SqliteTrajectories(self._folder / f"{self._number}.db")
         # What is written here is thrown away.
-        store.connection.db.conn.execute("PRAGMA synchronous = OFF").close()
+        store.connection.raw.execute("PRAGMA synchronous = OFF").close()
         return store
 
     def _auto(self, data: bytes) -> None:

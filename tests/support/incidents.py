@@ -29,6 +29,7 @@ from analyzer.types.report import (
     Subject,
     Verdict,
 )
+from analyzer.types.word import Episode, Said, Word
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 ONSET = datetime(2026, 11, 23, 8, 10, tzinfo=UTC)
@@ -212,6 +213,8 @@ def full_report() -> Report:
     looping = loop_incident()
     shifted = Shifted("tables", "orders", "orders_archive")
     looping = replace(looping, findings=(replace(looping.findings[0], shifted=shifted), *looping.findings[1:]))
+    word = Word(3, Said.CONFIRMED, NOW, "jo", "the deploy is rolled back")
+    looping = replace(looping, word=word, past=(Episode(ONSET - timedelta(days=9), ONSET - timedelta(days=8), 17.0),))
     gap = Gap(
         "metrics of Prometheus", "http://127.0.0.1:9090 did not answer", "start it, or check ANALYZER_PROMETHEUS_URL"
     )

@@ -20,7 +20,8 @@ from analyzer.agent.text import find_verbatim, text_of
 from analyzer.types.report import Kind, MetricEvidence, Verdict
 from analyzer.types.trace import TEXT_FIELDS
 
-_BLOCK = r'<span:{mark} trace="([0-9a-f]+)" id="([0-9a-f]+)" field="(\w+)"([^>]*)>\n(.*?)\n</span:{mark}>'
+_SECTION = r'<trajectory:{mark} id="([0-9a-f]+)"[^>]*>\n(.*?)\n</trajectory:{mark}>'
+_BLOCK = r'<span:{mark} id="([0-9a-f]+)" field="(\w+)"[^\n]*>\n(.*?)\n</span:{mark}>'
 LOOKALIKES = str.maketrans("aeopcxi", "аеорсхі")  # noqa: RUF001 - letters of another script are the point
 WIDE = {ord("0") + digit: chr(0xFF10 + digit) for digit in range(10)}
 
@@ -34,6 +35,7 @@ class Stretch:
     field: str
     text: str
     step: int
+    """0: what stands before the first one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +51,18 @@ class Lie:
 
 
 def stretches(one: Simulated) -> list[Stretch]:
-    """Return what the case file shows verbatim, of affected trajectories first."""
+    """Return what the case file shows verbatim: of affected trajectories first, and of them what steps did."""
     found = []
     steps = {step.span_id: step.number for each in one.held.values() for step in each.steps}
-    pattern = re.compile(_BLOCK.format(mark=one.case.markers.mark), re.DOTALL)
-    for trace_id, span_id, name, _, body in pattern.findall(one.case.text):
+    section, block = (re.compile(form.format(mark=one.case.markers.mark), re.DOTALL) for form in (_SECTION, _BLOCK))
+    told = [(trace_id, *part) for trace_id, inside in section.findall(one.case.text) for part in block.findall(inside)]
+    for trace_id, span_id, name, body in told:
         lines = [line.strip()[:90] for line in body.splitlines() if len("".join(line.split())) >= 16]
         lines = [line for line in lines if "⟨" not in line and re.search(r"[A-Za-z]{4}", line)]
         # A clipped line may end inside a word: whole words are what a model would copy.
-        found += [Stretch(trace_id, span_id, name, _whole(line), steps[span_id]) for line in lines[:2]]
+        found += [Stretch(trace_id, span_id, name, _whole(line), steps.get(span_id, 0)) for line in lines[:2]]
     affected = {each.summary.trace_id for each in one.case.trajectories}
-    return sorted(found, key=lambda each: each.trace_id not in affected)
+    return sorted(found, key=lambda each: (each.trace_id not in affected, each.step == 0 or each.field == "system"))
 
 
 def quote(place: Stretch, text: str | None = None, **changes: str) -> dict[str, Any]:
@@ -167,8 +170,9 @@ def _of_quotes(one: Simulated, rng: random.Random) -> Iterator[Lie]:
         if not _stands(one, place, text) or len("".join(text.split())) < 8:
             said = f"Too short, it says so ({len(text)})."
             yield Lie("too short a quote", "Too short, it says so", (claim(said, quote(place, text)),))
-    outline = next(line for line in one.case.text.splitlines() if re.match(r"^\d+ [0-9a-f]{16} ", line))
-    ours = {"outline": outline, "fact": one.case.facts[0].text[:80], "marker": f"<span:{one.case.markers.mark}"}
+    outline = re.search(r"^(?:\d+ [0-9a-f]{16} |(?:trajectory|\d+ steps; )).*$", one.case.text, re.MULTILINE)
+    assert outline is not None
+    ours = {"outline": outline.group(), "fact": one.case.facts[0].text[:80], "marker": f"<span:{one.case.markers.mark}"}
     for sort, text in ours.items():
         said = f"Ours, from the {sort}, it says so."
         yield Lie(f"quote of our own {sort}", said, (claim(said, quote(place, text)),))
@@ -253,8 +257,12 @@ def _of_numbers(one: Simulated) -> Iterator[Lie]:
             if not _near_part(incident, part)
         ],
         "of strangers": [
-            f"{incident.affected.trajectories} users are affected.",
-            f"{incident.affected.of} customers saw it.",
+            *(
+                f"{count} users are affected."
+                for count in (incident.affected.trajectories, incident.affected.of)
+                if count > 9
+            ),
+            *(f"{digits} customers saw it." for digits in _counted(one)),
         ],
     }
     if incident.ratio is not None:
@@ -451,6 +459,14 @@ def _of_the_responsible(one: Simulated) -> Iterator[Lie]:
 _SHARES = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES, Kind.TRUNCATION})
 
 
+def _counted(one: Simulated) -> list[str]:
+    """Return numbers of the detectors' notes that no quote on file holds: they count steps and trajectories."""
+    quoted = " ".join(getattr(entry, "quote", "") for entry in one.incident.evidence) + stretches(one)[0].text
+    notes = " ".join(finding.note for finding in one.incident.findings)
+    numbers = re.findall(r"(?<![\w.,:-])\d{2,6}(?![\w.,:%-])", notes)
+    return [digits for digits in dict.fromkeys(numbers) if digits not in quoted]
+
+
 def _noun(kind: Kind) -> str:
     return {
         Kind.TOOL_ERRORS: "Errors",
@@ -545,12 +561,15 @@ def _true_quotes(one: Simulated) -> Iterator[dict[str, Any]]:
         assert span is not None
         texts = [
             f'It says "{place.text}".',
-            f"Step {place.step} speaks of {word}.",
             f"The agent goes on although it is told of {word}.",
-            f"In step {place.step} there is {word}, which is not what a healthy peer sees.",
             f"{agent} reads about {word} here.",
-            f"Trajectory {place.trace_id[:12]} has {word} in step {place.step}.",
         ]
+        if place.step:
+            texts += [
+                f"Step {place.step} speaks of {word}.",
+                f"In step {place.step} there is {word}, which is not what a healthy peer sees.",
+                f"Trajectory {place.trace_id[:12]} has {word} in step {place.step}.",
+            ]
         if span.duration_ms is not None and span.duration_ms >= 1:
             texts += [
                 f"This step takes {span.duration_ms:.0f} ms.",

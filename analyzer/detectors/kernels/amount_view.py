@@ -15,13 +15,17 @@ from analyzer.detectors.kernels.amount_baseline import (
 )
 from analyzer.detectors.kernels.blocks import PERSISTENCE_TICKS, WINDOWS_H, Sums, block_scores, persistent
 from analyzer.detectors.kernels.episode import level_gain
-from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Floats, settled_ticks
+from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Floats, settled_ticks
 from analyzer.detectors.kernels.proportion import Proportion
 from analyzer.detectors.kernels.walk import Block, Cusum
 
+WEEK_TICKS = 7 * TICKS_PER_DAY
 WEEK_PRIOR_UNITS = 15.0
 WEEKLY_RISE_MIN = math.log(1.25)
 """What the same hour one or two weeks ago lay above its centre is expected again, if it was this much."""
+LASTING_TICKS = 4 * TICKS_PER_HOUR
+"""Until an agent's week is known a rise may be a weekly job's: then the mean of the last four hours must lie above the
+gate as well. A doubling needs 2.4 of them for that, and a job of two hours must take 2.2 times as much to be told."""
 TAIL_RISE = 2.5
 """Kernel C looks for 12.5 % of the units above what used to be the 95th percentile."""
 WEEKLY_TAIL_MIN = 1.5
@@ -90,17 +94,27 @@ class AmountView:
     def blocks(self) -> tuple[Block, ...]:
         """Kernel B over one, four and twenty-four hours."""
         features, base = self._features, self._baseline
-        sums = Sums(features.count, features.w, features.w2 if self._has_tail else None)
-        history = Sums(self._history.count, self._history.w, None)
+        sums = Sums.of(features.count, features.w, features.w2 if self._has_tail else None)
+        history = Sums.of(self._history.count, self._history.w)
         lead = max(self._lead - PERSISTENCE_TICKS, 0)
         threshold = -math.log(self._settings.block_p_max)
         found = []
         for hours, units_min in WINDOWS_H:
             score = block_scores(sums, history, lead, hours, units_min, base.cv2, base.deff, base.gate)
             fires = persistent(score >= threshold, PERSISTENCE_TICKS)[self._lead - lead :]
+            for at in np.flatnonzero(fires).tolist():
+                fires[at] = self._lasts(self._start + at)
             width = hours * TICKS_PER_HOUR
             found.append(Block("B", threshold, score[self._lead - lead :], fires, width))
         return tuple(found)
+
+    def _lasts(self, tick: int) -> bool:
+        """Tell whether a rise up to a tick could be no weekly job: the same hour a week ago is known, or it lasts."""
+        if tick - WEEK_TICKS >= self._baseline.start:
+            return True
+        gate = self._baseline.gate
+        goes_on = self.ratio(tick - TICKS_PER_HOUR + 1, tick) >= math.sqrt(gate)
+        return goes_on and self.ratio(tick - LASTING_TICKS + 1, tick) >= gate
 
     def ratio(self, first: int, last: int) -> float:
         """Return the winsorised mean over ticks [first, last] over what is expected, the hour of the day aside."""
@@ -120,11 +134,15 @@ class AmountView:
 
     def effect(self, first: int, last: int) -> str:
         """Say how many times as much it is, and how many times it must be."""
-        return f"{self.ratio(first, last):.2f} times as much, {self._baseline.gate:.2f} needed"
+        said = f"{self.ratio(first, last):.2f} times as much, {self._baseline.gate:.2f} needed"
+        if self._lasts(last):
+            return said
+        lately = self.ratio(last - LASTING_TICKS + 1, last)
+        return f"{said}; {lately:.2f} times over the last four hours, as much needed until a week is known"
 
     def rises(self, first: int, last: int) -> bool:
-        """Tell whether the mean has risen by the ratio that matters."""
-        return self.ratio(first, last) >= self._baseline.gate
+        """Tell whether the mean has risen by the ratio that matters, for as long as tells it from a weekly job."""
+        return self.ratio(first, last) >= self._baseline.gate and self._lasts(last)
 
     def back(self, index: int, size: float) -> Floats:
         """Return the evidence for "as usual" against "off by half of `size`, at least the shift looked for"."""

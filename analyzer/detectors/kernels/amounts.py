@@ -18,8 +18,16 @@ import numpy as np
 
 from analyzer.detectors.kernels.amount_baseline import TAIL_SHARE, AmountBaseline, AmountSettings, Features
 from analyzer.detectors.kernels.amount_view import AmountView
-from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid, weighted_quantile
-from analyzer.detectors.kernels.learning import HELD_OUT_DAYS, learning_ticks, limit, shortage
+from analyzer.detectors.kernels.grid import (
+    TICKS_PER_DAY,
+    TICKS_PER_HOUR,
+    Bools,
+    Floats,
+    Grid,
+    weighted_quantile,
+    weighted_quantiles,
+)
+from analyzer.detectors.kernels.learning import BASELINE_DAYS, HELD_OUT_DAYS, learning_ticks, limit, shortage
 from analyzer.detectors.kernels.proportion import overdispersion
 from analyzer.detectors.kernels.spread import SIGMA_MIN, TAU_DEFAULT, between_hours, centres, level_drift, within_hours
 from analyzer.detectors.kernels.walk import Masks
@@ -36,6 +44,10 @@ CAP_MIN = 4.0
 GATE_DEVIATIONS = 4.5
 GATE_MAX = 1.8
 """... but a doubling is never within the drift."""
+DRIFT_PRIOR = 0.12
+"""Deviation of ln(level) over six hours of an agent that is not known yet: hours of 5 to 15 % and days of 6 % together,
+as the reference's fleets have them. It counts for the part of a whole baseline that is not there."""
+LEARNT_DAYS = BASELINE_DAYS - HELD_OUT_DAYS
 _HOUR = np.arange(TICKS_PER_DAY) // TICKS_PER_HOUR
 
 
@@ -67,6 +79,8 @@ class Amounts:
         self._valued = (
             grid.hist.sum(axis=1) if grid.hist is not None else np.where(np.isfinite(self._means), grid.n, 0.0)
         )
+        self._before = np.empty(0) if grid.hist is None else _cumulated(grid.hist)
+        """Units by hour of the day and bin before each day, shape (days + 1, 24, bins): baselines differ by a day."""
 
     def baseline(self, day: int, masked: Bools) -> AmountBaseline | None:
         """Learn from the trailing 14 days less the last one; None with fewer than 50 units in them."""
@@ -87,7 +101,7 @@ class Amounts:
         clipped = np.clip(residuals, -clip, clip)
         offset = float(np.average(clipped, weights=weights))
         sigma2 = max(float(np.average((clipped - offset) ** 2, weights=weights)), SIGMA_MIN**2)
-        cap = max(WINSOR_FACTOR * math.exp(weighted_quantile(residuals, weights, 0.99)), CAP_MIN)
+        highest, tail = weighted_quantiles(residuals, weights, (0.99, 1 - TAIL_SHARE))
         draft = AmountBaseline(
             start=max(start, grid.first),
             stop=stop,
@@ -97,9 +111,9 @@ class Amounts:
             sigma2=sigma2,
             deff=1.0,
             tau2=TAU_DEFAULT**2,
-            tail=weighted_quantile(residuals, weights, 1 - TAIL_SHARE),
+            tail=tail,
             tail_tau2=0.0,
-            cap=cap,
+            cap=max(WINSOR_FACTOR * math.exp(highest), CAP_MIN),
             mean=1.0,
             cv2=0.0,
             high=weighted_quantile(values, weights, 0.9) if grid.hist is not None else -math.inf,
@@ -129,16 +143,16 @@ class Amounts:
         return limit(baseline.units_per_hour, what, baseline.hours_to_confirm(self.settings))
 
     def _samples(self, start: int, stop: int, keep: Bools) -> tuple[Floats, Floats, np.ndarray]:
-        """Return ln(values), weights and hours of the day: bins by hour, or the ticks' means."""
+        """Return ln(values), weights and hours of the day of whole days: bins by hour, or the ticks' means."""
         hours = np.tile(_HOUR, (stop - start) // TICKS_PER_DAY)
         if self.grid.hist is None:
             seen = keep & np.isfinite(self._means[start:stop])
             return self._means[start:stop][seen], self.grid.n[start:stop][seen], hours[seen]
-        hist = self.grid.hist[start:stop]
+        by_hour = self._before[stop // TICKS_PER_DAY] - self._before[start // TICKS_PER_DAY]
         if not keep.all():
-            hist = hist * keep[:, None]
-        by_hour = hist.reshape(-1, 24, TICKS_PER_HOUR, hist.shape[1]).sum(axis=(0, 2))
-        return np.tile(self.grid.x, 24), by_hour.ravel(), np.repeat(np.arange(24), hist.shape[1])
+            np.subtract.at(by_hour, hours[~keep], self.grid.hist[start:stop][~keep])
+        hours, bins = np.nonzero(by_hour)
+        return self.grid.x[bins], by_hour[hours, bins], hours
 
     def _calibrated(self, draft: AmountBaseline, start: int, stop: int, keep: Bools) -> AmountBaseline:
         """Fill in what needs the residuals of each tick: design effect, drift, winsorised mean."""
@@ -157,14 +171,19 @@ class Amounts:
             sigma2=sigma2,
             deff=deff,
             tau2=between_hours(seen.units, seen.residuals, sigma2 * deff),
-            gate=self._gate(level_drift(seen.units, seen.residuals, sigma2 * deff)),
+            gate=self._gate(level_drift(seen.units, seen.residuals, sigma2 * deff), stop - draft.start),
             tail_tau2=overdispersion(seen.tails, seen.units, np.full(len(seen.units), TAIL_SHARE)),
             mean=mean,
             cv2=unit_variance / mean**2,
         )
 
-    def _gate(self, drift: float) -> float:
-        """Return the rise that must be exceeded: so many deviations of what the level does by itself."""
+    def _gate(self, drift: float, ticks: int) -> float:
+        """Return the rise that must be exceeded: so many deviations of what the level does by itself.
+
+        A baseline of few ticks has seen few of the days that it will see: it may drift as much as others do.
+        """
+        known = min(ticks / (LEARNT_DAYS * TICKS_PER_DAY), 1.0)
+        drift = math.sqrt(known * drift**2 + (1 - known) * max(drift, DRIFT_PRIOR) ** 2)
         return max(self.settings.ratio_min, min(math.exp(GATE_DEVIATIONS * drift), GATE_MAX))
 
     def moved(self, baseline: AmountBaseline, start: int, stop: int) -> AmountBaseline:
@@ -229,3 +248,8 @@ class Amounts:
         features = every.without(masks.episodes[context:stop])
         has_tail = self.grid.hist is not None
         return AmountView(baseline, self.settings, features, history, start - context, start, has_tail=has_tail)
+
+
+def _cumulated(hist: Floats) -> Floats:
+    by_hour = hist.reshape(-1, 24, TICKS_PER_HOUR, hist.shape[1]).sum(axis=2)
+    return np.concatenate((np.zeros((1, *by_hour.shape[1:])), np.cumsum(by_hour, axis=0)))

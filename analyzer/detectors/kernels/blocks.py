@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from analyzer.detectors.kernels.grid import TICKS_PER_DAY, Bools, Floats, running_sum
+from analyzer.detectors.kernels.grid import TICKS_PER_DAY, Bools, Floats, windowed
 
 WINDOWS_H: tuple[tuple[int, int], ...] = ((1, 60), (4, 60), (24, 30))
 """Length of each window in hours and the fewest units it must hold."""
@@ -34,12 +34,21 @@ _NO_BLOCK = -1.0
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """Sums per tick over the context [0, ticks) of kernel B: units, winsorised values, and their squares."""
+    """What kernel B adds up over the context [0, ticks): units, winsorised values, and their squares."""
 
     n: Floats
     w: Floats
     w2: Floats | None
     """None where the values themselves are not known, only their mean."""
+
+    @staticmethod
+    def of(n: Floats, w: Floats, w2: Floats | None = None) -> Sums:
+        """Return the sums of values per tick. They are cumulated once, for windows of every length."""
+        return Sums(np.cumsum(n), np.cumsum(w), None if w2 is None else np.cumsum(w2))
+
+    def over(self, width: int) -> tuple[Floats, Floats]:
+        """Return units and values of the `width` ticks that end with each tick."""
+        return windowed(self.n, width), windowed(self.w, width)
 
 
 def block_scores(
@@ -50,7 +59,9 @@ def block_scores(
     `history` is `sums` with the short episodes left in: what came back at the same hour of the week is a schedule.
     """
     width = hours * TICKS_PER_DAY // 24
-    n, w = running_sum(sums.n, width), running_sum(sums.w, width)
+    n, w = sums.over(width)
+    if not (n[start:] >= units_min).any():
+        return np.full(len(n) - start, _NO_BLOCK)
     with np.errstate(divide="ignore", invalid="ignore"):
         log_mean = np.where((n > 0) & (w > 0), np.log(w / n), np.nan)
     now_n, now = n[start:], log_mean[start:]
@@ -78,7 +89,7 @@ def block_scores(
     inverse = median(1 / np.maximum(past_n[:, ticks_high], 1e-9), use)
     own = np.full(len(rise), cv2)
     if sums.w2 is not None:
-        w_high, w2_high = w[start:][ticks_high], running_sum(sums.w2, width)[start:][ticks_high]
+        w_high, w2_high = w[start:][ticks_high], windowed(sums.w2, width)[start:][ticks_high]
         own = np.maximum(own, n_high * w2_high / np.maximum(w_high, 1e-300) ** 2 - 1)
     tau2 = np.maximum(spread**2 - cv2 * deff * inverse, TAU_MIN**2)
     variance = tau2 + own * deff / n_high + spread**2 / k
@@ -104,7 +115,7 @@ def _recurs(now: Floats, usual: Floats, history: Sums, at: np.ndarray, width: in
     Where that window stood out itself, the rise over it must be one that would be reported: a weekly job that takes a
     third more this week is as much within the drift as any other hour.
     """
-    n, w = running_sum(history.n, width), running_sum(history.w, width)
+    n, w = history.over(width)
     recurring = np.zeros(len(at), dtype=np.bool_)
     for weeks in (1, 2):
         past = at - weeks * 7 * TICKS_PER_DAY
@@ -119,4 +130,8 @@ def _recurs(now: Floats, usual: Floats, history: Sums, at: np.ndarray, width: in
 
 def persistent(high: Bools, ticks: int) -> Bools:
     """Return where the last `ticks` ticks are all high."""
-    return np.asarray(running_sum(high.astype(np.float64), ticks) >= ticks)
+    lasting = high.copy()
+    for back in range(1, ticks):
+        lasting[back:] &= high[:-back]
+    lasting[: ticks - 1] = False
+    return lasting

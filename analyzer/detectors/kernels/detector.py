@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from analyzer.detectors.base import Replay
 from analyzer.detectors.kernels.amount_baseline import AmountSettings
@@ -19,39 +20,12 @@ from analyzer.types.reading import Reading
 from analyzer.types.report import Finding, Kind, Subject
 
 
-class SeriesDetector(Protocol):
-    """A detector that judges each series of one signal by itself."""
-
-    @property
-    def name(self) -> str:
-        """See `Detector.name`."""
-
-    @property
-    def kind(self) -> Kind:
-        """See `Detector.kind`."""
-
-    @property
-    def signal(self) -> Signal:
-        """The signal of the series it judges."""
-
-    def model(self, grid: Grid) -> Any:
-        """Return the model of a series, as the walk wants it."""
-
-    def findings(self, past: Past[Any], model: Any, series: Series, window: Window) -> list[Finding]:
-        """Report the episodes that concern a window."""
-
-
 @dataclass(frozen=True, slots=True)
-class AmountDetector:
-    """Kernels A, B and C over one signal with a value per unit. Only rises are anomalies.
-
-    `value` and `baseline` are winsorised means per unit, the baseline for the same hours of the day; the evidence holds
-    the plain means. `of` counts the units since the onset, `affected` those above the baseline's 90th percentile;
-    `excess_usd` is (value - baseline) x `of` where the value is money.
-    """
+class SeriesDetector(ABC):
+    """A detector that judges each series of one signal by itself. A subclass has the kernels."""
 
     signal: Signal
-    settings: AmountSettings = field(default_factory=AmountSettings)
+    """The signal of the series it judges."""
 
     @property
     def name(self) -> str:
@@ -62,6 +36,14 @@ class AmountDetector:
     def kind(self) -> Kind:
         """The kind of the same name."""
         return Kind(self.signal.value)
+
+    @abstractmethod
+    def model(self, grid: Grid) -> Any:
+        """Return the model of a series, as the walk wants it."""
+
+    @abstractmethod
+    def findings(self, past: Past[Any], model: Any, series: Series, window: Window) -> list[Finding]:
+        """Report the episodes that concern a window."""
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return one finding per episode that is open, or was seen to end inside the window."""
@@ -74,6 +56,18 @@ class AmountDetector:
     def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
         """Return where the detector stands with each series of an agent."""
         return _readings(self, window, agent)
+
+
+@dataclass(frozen=True, slots=True)
+class AmountDetector(SeriesDetector):
+    """Kernels A, B and C over one signal with a value per unit. Only rises are anomalies.
+
+    `value` and `baseline` are winsorised means per unit, the baseline for the same hours of the day; the evidence holds
+    the plain means. `of` counts the units since the onset, `affected` those above the baseline's 90th percentile;
+    `excess_usd` is (value - baseline) x `of` where the value is money.
+    """
+
+    settings: AmountSettings = field(default_factory=AmountSettings)
 
     def model(self, grid: Grid) -> Amounts:
         """See `SeriesDetector.model`."""
@@ -85,38 +79,15 @@ class AmountDetector:
 
 
 @dataclass(frozen=True, slots=True)
-class EventDetector:
+class EventDetector(SeriesDetector):
     """Kernels A' and D and the burst rule over one signal that counts events among units. Only rises are anomalies.
 
     `value` and `baseline` are rates; `of` counts the units since the onset, `affected` those with the event.
     """
 
-    signal: Signal
     settings: EventSettings = field(default_factory=EventSettings)
     said: str = "failed"
     """What happened to a unit with the event, for the note."""
-
-    @property
-    def name(self) -> str:
-        """The signal's name: one signal has one detector."""
-        return self.signal.value
-
-    @property
-    def kind(self) -> Kind:
-        """The kind of the same name."""
-        return Kind(self.signal.value)
-
-    def detect(self, window: Window) -> tuple[Finding, ...]:
-        """Return one finding per episode that is open, or was seen to end inside the window."""
-        return _Walked(self).detect(window)
-
-    def replay(self, whole: Window) -> Replay:
-        """See `base.Replaying`."""
-        return _Walked(self, whole.series)
-
-    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
-        """Return where the detector stands with each series of an agent."""
-        return _readings(self, window, agent)
 
     def model(self, grid: Grid) -> Events:
         """See `SeriesDetector.model`."""

@@ -20,8 +20,8 @@ from analyzer.detectors.kernels.grid import (
     Bools,
     Floats,
     Grid,
-    running_sum,
     settled_ticks,
+    windowed,
 )
 from analyzer.detectors.kernels.learning import learning_ticks, limit, shortage
 from analyzer.detectors.kernels.proportion import Proportion, discount, overdispersion
@@ -194,9 +194,10 @@ class EventView:
         """Kernel D over one, four and twenty-four hours, and the burst rule over one tick."""
         lead = max(self._lead - PERSISTENCE_TICKS, 0)
         found = [self._burst()]
+        cumulated = [np.cumsum(part) for part in (self._n, self._y, self._n * self._rate)]
         for hours, units_min, left in WINDOWS_H:
             width = hours * TICKS_PER_HOUR
-            n, y, expected = (running_sum(part, width) for part in (self._n, self._y, self._n * self._rate))
+            n, y, expected = (windowed(part, width) for part in cumulated)
             notable = self._notable(n, y, expected) & (n >= units_min)
             threshold = -math.log(self._settings.tail_p_max * hours)
             score = self._surprise(np.flatnonzero(notable[lead:]) + lead, n, y, expected, left)[lead:]

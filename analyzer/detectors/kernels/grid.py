@@ -111,29 +111,40 @@ def _dense(sketches: FlatSketches, offset: int, ticks: int) -> tuple[Floats, Flo
     bins = np.asarray(sketches.bins, dtype=np.int64)
     high = int(bins.max())
     low = max(int(bins.min()), high - BINS_MAX + 1)
-    width = high - low + 1
+    used, column = np.unique(np.maximum(bins, low), return_inverse=True)
     rows = np.asarray(sketches.ticks, dtype=np.int64) + offset
     counts = np.asarray(sketches.units, dtype=np.float64)
-    flat = np.bincount(rows * width + np.maximum(bins - low, 0), weights=counts, minlength=ticks * width)
-    x = (np.arange(low, high + 1, dtype=np.float64) + 0.5) * BIN_WIDTH
-    return flat.astype(np.float64).reshape(ticks, width), x
+    flat = np.bincount(rows * len(used) + column, weights=counts, minlength=ticks * len(used))
+    return flat.astype(np.float64).reshape(ticks, len(used)), (used + 0.5) * BIN_WIDTH
 
 
 def weighted_quantile(values: Floats, weights: Floats, share: float) -> float:
     """Return the smallest value below or at which at least `share` of the weight lies. Raises nothing; 0 if empty."""
+    return weighted_quantiles(values, weights, (share,))[0]
+
+
+def weighted_quantiles(values: Floats, weights: Floats, shares: Sequence[float]) -> list[float]:
+    """Return the same for several shares, each above 0: most of it is the sorting."""
+    held = weights > 0
+    values, weights = values[held], weights[held]
+    if not len(values):
+        return [0.0] * len(shares)
     order = np.argsort(values, kind="stable")
     cumulated = np.cumsum(weights[order])
-    if not len(cumulated) or cumulated[-1] <= 0:
-        return 0.0
-    index = int(np.searchsorted(cumulated, share * cumulated[-1]))
-    return float(values[order[min(index, len(order) - 1)]])
+    found = np.minimum(np.searchsorted(cumulated, np.asarray(shares) * cumulated[-1]), len(order) - 1)
+    return [float(value) for value in values[order[found]]]
 
 
 def running_sum(values: Floats, width: int) -> Floats:
     """Return the sum over the `width` ticks that end with each tick (fewer at the beginning), along the last axis."""
-    cumulated = np.concatenate((np.zeros((*values.shape[:-1], 1)), np.cumsum(values, axis=-1)), axis=-1)
-    starts = np.maximum(np.arange(1, values.shape[-1] + 1) - width, 0)
-    return np.asarray(cumulated[..., 1:] - cumulated[..., starts])
+    return windowed(np.cumsum(values, axis=-1), width)
+
+
+def windowed(cumulated: Floats, width: int) -> Floats:
+    """Return the same as `running_sum` of what `cumulated` is the cumulated sum of: several widths share one sum."""
+    sums = cumulated.copy()
+    sums[..., width:] -= cumulated[..., :-width]
+    return sums
 
 
 def settled_ticks(units: Floats, last: int) -> slice:

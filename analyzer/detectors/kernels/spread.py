@@ -22,18 +22,16 @@ SIGMA_MIN = 0.05
 
 
 def centres(values: Floats, weights: Floats, hours: np.ndarray) -> Floats:
-    """Return the median by hour of the day, shrunk to the median of all, shape (24,)."""
-    order = np.argsort(values, kind="stable")
-    values, weights, hours = values[order], weights[order], hours[order]
+    """Return the median by hour of the day, shrunk to the median of all, shape (24,). No weight is 0."""
     overall = weighted_quantile(values, weights, 0.5)
-    found = np.empty(24)
-    for hour in range(24):
-        own = np.flatnonzero(hours == hour)
-        cumulated = np.cumsum(weights[own])
-        n = float(cumulated[-1]) if len(own) else 0.0
-        median = float(values[own[np.searchsorted(cumulated, 0.5 * n)]]) if n > 0 else overall
-        found[hour] = overall + (median - overall) * n / (n + CENTRE_PRIOR_UNITS)
-    return found
+    order = np.lexsort((values, hours))
+    cumulated = np.concatenate(([0.0], np.cumsum(weights[order])))
+    first, stop = (np.searchsorted(hours[order], np.arange(24), side=side) for side in ("left", "right"))
+    n = cumulated[stop] - cumulated[first]
+    middle = np.searchsorted(cumulated[1:], cumulated[first] + 0.5 * n)
+    own = values[order[np.clip(middle, first, np.maximum(stop - 1, 0))]] if len(order) else np.zeros(24)
+    median = np.where(stop > first, own, overall)
+    return np.asarray(overall + (median - overall) * n / (n + CENTRE_PRIOR_UNITS))
 
 
 def within_hours(units: Floats, residuals: Floats, sigma2: float, *, averaged: bool) -> tuple[float, float]:

@@ -131,6 +131,14 @@ class _Running:
             self.level, self.zero = 0.0, tick + 1
         return self.level
 
+    def ahead(self, increments: Floats, tick: int) -> tuple[Floats, np.ndarray]:
+        """Return where it would stand after each of the increments from `tick` on: its levels and its zeros."""
+        sums = self.level + np.cumsum(increments)
+        lowest = np.minimum(np.minimum.accumulate(sums), 0.0)
+        ticks = np.arange(tick + 1, tick + 1 + len(sums))
+        zeros = np.maximum.accumulate(np.where(sums <= lowest, ticks, self.zero))
+        return sums - lowest, zeros
+
 
 @dataclass(slots=True)
 class _Return:
@@ -248,20 +256,20 @@ class Walk(Generic[BaselineT]):
         cusums, blocks = view.cusums, view.blocks()
         if not self._rising:
             self._rising = [_Running(zero=start) for _ in cusums]
-        increments = [cusum.up.tolist() for cusum in cusums]
-        alarms = np.flatnonzero(np.any([block.fires for block in blocks], axis=0)) if blocks else np.empty(0, np.int64)
-        fixed = set(alarms.tolist())
-        for tick in range(start, stop):
-            for index, cusum in enumerate(cusums):
-                running = self._rising[index]
-                level = running.step(increments[index][tick - start], tick)
-                if level >= cusum.threshold and view.rises(max(running.zero, tick - TICKS_PER_DAY), tick):
-                    self._alarm(baseline, index, cusum.kernel, level, cusum.threshold, running.zero, tick)
+        courses = [running.ahead(cusum.up, start) for running, cusum in zip(self._rising, cusums, strict=True)]
+        high = [level >= cusum.threshold for (level, _), cusum in zip(courses, cusums, strict=True)]
+        for at in np.flatnonzero(np.any([*high, *(block.fires for block in blocks)], axis=0)).tolist():
+            tick = start + at
+            self._rising = [_Running(int(zeros[at]), float(level[at])) for level, zeros in courses]
+            for index, (cusum, running) in enumerate(zip(cusums, self._rising, strict=True)):
+                if high[index][at] and view.rises(max(running.zero, tick - TICKS_PER_DAY), tick):
+                    self._alarm(baseline, index, cusum.kernel, running.level, cusum.threshold, running.zero, tick)
                     return tick + 1
-            if tick - start in fixed:
-                block = next(block for block in blocks if block.fires[tick - start])
-                self._block_alarm(baseline, block, float(block.score[tick - start]), tick)
+            block = next((block for block in blocks if block.fires[at]), None)
+            if block is not None:
+                self._block_alarm(baseline, block, float(block.score[at]), tick)
                 return tick + 1
+        self._rising = [_Running(int(zeros[-1]), float(level[-1])) for level, zeros in courses]
         return stop
 
     def _block_alarm(self, baseline: BaselineT, block: Block, score: float, tick: int) -> None:

@@ -17,39 +17,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from analyzer.types.noise import NOISE, cleaned, parsed
 
-def _names(text: str) -> frozenset[str]:
-    """Return the words of a list, which reads better in a paragraph than one a line."""
-    return frozenset(re.findall(r"\w+", text))
-
-
-VOLATILE_KEYS = _names(
-    """request_id requestid req_id trace_id traceid span_id session_id sessionid correlation_id idempotency_key
-    idempotencykey nonce timestamp ts time now seed attempt retry retry_count thought thoughts thinking
-    reasoning explanation rationale task_progress call_id tool_call_id x_request_id description_of_step"""
-)
-"""Argument names that say nothing about what is asked for."""
 MASKED_CHARS_MAX = 16_000
 """Longer texts are masked at both ends; the middle counts as it is."""
 WORDS_MAX = 400
 """Words at either end of a text that enter its shingles: bounds the work per step."""
 _ERROR_CHARS = 160
 
-_NOISE = re.compile(
-    r"""
-    [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}                # UUID
-    | \d{4}-\d\d-\d\d(?:t\d\d:?\d\d(?::?\d\d)?(?:[.,]\d+)?(?:z|[+-]\d\d:?\d\d)?)?   # ISO 8601
-    | \b\d{1,2}:\d\d(?::\d\d(?:[.,]\d+)?)?(?:z|am|pm)?\b                        # clock
-    | \b1[5-9]\d{8}(?:\d{3}){0,3}(?:\.\d+)?\b                                   # Unix time in s to ns
-    | \b0x[0-9a-f]{6,}\b                                                        # address
-    | \b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{8,}\b                         # long mixed hex
-    | \b(?:call|run|req|request|msg|chatcmpl|resp|session|sess|trace|span|toolu|thread|task|evt)
-      [_-][0-9a-z]*\d[0-9a-z]*\b
-    | /(?:tmp|var/folders)/[^\s"',;:)]*                                          # temporary path
-    | \b\d+(?:\.\d+)?\s?(?:ns|us|\u00b5s|ms|s|sec|secs|seconds|min|minutes)\b     # duration
-    """,
-    re.VERBOSE,
-)
 _PRESENCE = re.compile(
     r"""
     [(\[]?\b(?:took|elapsed|duration|in)[\s:=]*<\*>(?:\s?(?:s|ms|sec|seconds))?[)\]]?
@@ -88,7 +63,7 @@ class Call:
 
 @lru_cache(maxsize=65_536)
 def _mask_word(word: str) -> str:
-    return _NOISE.sub("<*>", word) if _DIGIT.search(word) else word
+    return NOISE.sub("<*>", word) if _DIGIT.search(word) else word
 
 
 def mask(text: str) -> str:
@@ -136,7 +111,7 @@ def error_signature(text: str) -> str:
 def ids_in(text: str) -> frozenset[str]:
     """Return the ids, times and the like that stand in a text: what a later call may be about."""
     folded = text.lower()
-    return frozenset(found[0] for word in folded.split() if _DIGIT.search(word) for found in _NOISE.finditer(word))
+    return frozenset(found[0] for word in folded.split() if _DIGIT.search(word) for found in NOISE.finditer(word))
 
 
 def call_of(tool: str, arguments: str, given: AbstractSet[str] = frozenset(), *, unseen: bool = False) -> Call:
@@ -147,12 +122,12 @@ def call_of(tool: str, arguments: str, given: AbstractSet[str] = frozenset(), *,
     answer gave (a cursor, a customer) is what the call is about; one that nobody gave is noise. A date without a clock
     is a choice, a time of day is when it was made.
     """
-    value = _parsed(arguments)
-    cleaned = _clean(value, given)
-    text = cleaned if isinstance(cleaned, str) else json.dumps(cleaned, sort_keys=True, ensure_ascii=False, default=str)
+    value = parsed(arguments)
+    kept = cleaned(value, lambda leaf: _clean_text(leaf, given))
+    text = kept if isinstance(kept, str) else json.dumps(kept, sort_keys=True, ensure_ascii=False, default=str)
     lower = text.lower()
     numbers = tuple(float(found) for found in _NUMBER.findall(lower)[:16])
-    parts = cleaned if isinstance(cleaned, dict) else {"": cleaned}
+    parts = kept if isinstance(kept, dict) else {"": kept}
     identity = json.dumps(value, sort_keys=True, default=str) if unseen else text
     return Call(
         exact=digest(f"{tool}\0{identity}"),
@@ -176,39 +151,6 @@ def rewording(left: Call, right: Call) -> float:
     return jaccard(before, after) if differing else 0.0
 
 
-def _parsed(arguments: str) -> Any:
-    """Parse JSON arguments, also JSON inside a JSON string; return the text where it is neither."""
-    value: Any = arguments.strip()
-    for _ in range(2):
-        if not isinstance(value, str) or value[:1] not in '{["':
-            break
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            break
-    return value
-
-
-def _clean(value: Any, given: AbstractSet[str], depth: int = 0) -> Any:
-    """Drop nulls and volatile keys, mask noise, collapse white space, at every level."""
-    if depth > 16:  # noqa: PLR2004 - no tool nests arguments deeper; hostile input may
-        return ""
-    if isinstance(value, dict):
-        kept = {
-            str(key): _clean(part, given, depth + 1)
-            for key, part in value.items()
-            if part is not None and str(key).lower().replace("-", "_") not in VOLATILE_KEYS
-        }
-        return dict(sorted(kept.items()))
-    if isinstance(value, list):
-        return [_clean(part, given, depth + 1) for part in value]
-    if isinstance(value, str):
-        return _clean_text(value, given)
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return _clean_text(repr(int(value) if float(value).is_integer() and abs(value) < 1e18 else value), given)  # noqa: PLR2004 - exact as float
-    return value
-
-
 def _clean_text(text: str, given: AbstractSet[str]) -> str:
     """Mask noise but keep the case: `Get` and `get` may be two things to a tool."""
     folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
@@ -219,7 +161,7 @@ def _clean_word(word: str, given: AbstractSet[str]) -> str:
     lower = word.lower()
     if "<*>" not in _mask_word(lower):
         return word
-    return _NOISE.sub(lambda found: found[0] if found[0] in given or _DATE.fullmatch(found[0]) else "<*>", lower)
+    return NOISE.sub(lambda found: found[0] if found[0] in given or _DATE.fullmatch(found[0]) else "<*>", lower)
 
 
 def _leaves(value: Any) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from analyzer.ingest.dialects.base import Dialect, named_sources, narrowed
 from analyzer.ingest.dialects.claude_code import CLAUDE_CODE
 from analyzer.ingest.dialects.langfuse import LANGFUSE
@@ -65,8 +67,9 @@ def _told(raw: RawSpan) -> Dialect:
     for mark, dialect in _MARKS:
         if mark in attributes:
             return dialect
-    if raw.scope:
-        for scope, dialect in _SCOPES:
-            if raw.scope.startswith(scope):
-                return dialect
-    return DIALECTS[-1]
+    return _scoped(raw.scope)
+
+
+@lru_cache(maxsize=_NARROWED_MAX)
+def _scoped(scope: str) -> Dialect:
+    return next((dialect for beginning, dialect in _SCOPES if scope.startswith(beginning)), DIALECTS[-1])

@@ -205,6 +205,8 @@ def event_field(event: str, attribute: str) -> Source:
 
 def count(value: Any) -> int | None:
     """Return a token count, or None for what is none. Counts may come as text and as floating point numbers."""
+    if value is None:
+        return None
     if value.__class__ is int:
         number = value
     elif isinstance(value, bool) or not isinstance(value, str | int | float):

@@ -20,6 +20,7 @@ from analyzer.ingest.importers.turns import (
     Turn,
     is_message,
     is_talk_of_agents,
+    named,
     turn_of,
 )
 from analyzer.ingest.importers.usage import cost_of, tokens_of
@@ -201,7 +202,7 @@ def turns_of(messages: Sequence[Any], note: Callable[[str, str], None], position
             note(place, "is no message: left out")
         else:
             turns.append(turn)
-    return turns
+    return named(turns)
 
 
 def first_time(turns: Sequence[Turn], *others: int | None) -> int | None:

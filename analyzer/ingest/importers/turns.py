@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from analyzer.ingest.folds import finish_reason
@@ -155,6 +155,24 @@ def turn_of(value: Any, position: str = "") -> Turn | None:
         at_ns=next((time for value in times if (time := time_of(value)) is not None), None),
         extra=extra,
     )
+
+
+def named(turns: Sequence[Turn]) -> list[Turn]:
+    """Return turns where an agent that is called `Assistant` has its name: where other roles are names, so is this.
+
+    No API writes its own role with a capital letter.
+    """
+    roles = [text_of(turn.message.get("role")).strip() for turn in turns]
+    if all(role.lower() in _ROLES for role in roles):
+        return list(turns)
+    return [
+        replace(turn, speaker=name_of(role)) if _is_name(turn, role) else turn
+        for turn, role in zip(turns, roles, strict=True)
+    ]
+
+
+def _is_name(turn: Turn, role: str) -> bool:
+    return turn.role == ASSISTANT and turn.speaker is None and role != role.lower()
 
 
 def is_talk_of_agents(turns: Sequence[Turn]) -> bool:

@@ -51,8 +51,9 @@ def test_a_doubling_stands_out_of_any_drift():
 def test_a_weekly_job_that_takes_a_third_more(now, before, recurs):
     """What stood out last week is expected up to the gate of this week; what did not, within a quarter."""
     ticks = 8 * DAY
-    history = Sums(np.full(ticks, 50.0), np.full(ticks, 50.0), None)
-    history.w[ticks - 7 * DAY - 1 - 3 : ticks - 7 * DAY] *= before
+    w = np.full(ticks, 50.0)
+    w[ticks - 7 * DAY - 1 - 3 : ticks - 7 * DAY] *= before
+    history = Sums.of(np.full(ticks, 50.0), w)
     at = np.array([ticks - 1])
     found = _recurs(np.log([now]), np.zeros(1), history, at, 4, 1.6)
     assert found.tolist() == [recurs]

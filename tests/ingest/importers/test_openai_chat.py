@@ -166,6 +166,15 @@ def test_agents_that_talk_to_each_other_each_take_steps():
     assert names.root.input == "Who?"
 
 
+def test_among_agents_by_name_assistant_is_a_name_too():
+    """Where roles are the names of agents, one that is called `Assistant` has its name; in a plain chat nobody has."""
+    said = (("human", "Who?"), ("Boss (-> Assistant)", "Go."), ("Assistant", "Gone."))
+    team = imported({"history": [{"role": role, "content": content} for role, content in said]})
+    assert [span.agent for span in team.steps] == ["Boss", "Assistant"]
+    plain = imported([{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "I."}])
+    assert [span.agent for span in plain.steps] == [None]
+
+
 def test_recorded_times_are_used_and_order_is_kept():
     """Messages with times start there; what has none stands with the last recorded one; nothing is invented."""
     messages = [

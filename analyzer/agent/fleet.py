@@ -1,0 +1,213 @@
+"""What is asked about the fleet: facts about a range, tools that compute tables, and tables by the question's words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from analyzer.agent.case import TOKENS_MAX, build_case
+from analyzer.agent.facts import Fact, moment, number, short
+from analyzer.agent.investigate import Means
+from analyzer.agent.numbers import COUNT, TOKENS, USD, Quantity
+from analyzer.agent.rules import explain
+from analyzer.agent.session import Topic
+from analyzer.agent.tables import runs_table, totals_table
+from analyzer.agent.tools.catalogue import FLEET
+from analyzer.agent.tools.past import incidents_table
+from analyzer.agent.wanted import Wanted, range_in, wanted
+from analyzer.prompts import load
+from analyzer.stores.base import Totals
+from analyzer.types.explained import Answer
+from analyzer.types.promql import quoted
+from analyzer.types.report import (
+    STORE,
+    Affected,
+    Ending,
+    Incident,
+    Kind,
+    MetricEvidence,
+    ModelUse,
+    Severity,
+    State,
+    Subject,
+    Verdict,
+)
+from analyzer.types.table import Table
+
+ROWS_MAX = 15
+"""Of a table that is printed: what matters stands at its top."""
+NAMED_MAX = 30
+NO_MODEL = (
+    "no model is set up, so tables were chosen by the words of the question: `analyzer doctor` says what is missing"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """When a question about the fleet is asked, and of which time."""
+
+    start: datetime
+    end: datetime
+    reach: datetime
+    """How far back tools may look, for comparisons; not after `start`."""
+    now: datetime
+    fixed: bool = True
+    """False where each question may name a range of its own, as in a session that began without one."""
+
+    def of(self, question: str) -> Range:
+        """Return the range of one question."""
+        said = None if self.fixed else range_in(question, self.now)
+        return self if said is None else replace(self, start=said[0], end=said[1])
+
+
+def fleet_topic(span: Range, means: Means, *, agent: str | None = None, tokens_max: int = TOKENS_MAX) -> Topic:
+    """Return the fleet, or one agent of it, to ask about. Raises StoreError."""
+    incident = _as_incident(span, agent)
+    agents = [agent] if agent is not None else means.store.agents(span.reach, span.end)
+    case = build_case(
+        incident,
+        trajectories=(),
+        healthy=(),
+        tokens_max=tokens_max,
+        mask=means.mask,
+        window=(span.reach, span.end),
+        facts=_facts(span, means, agent, agents),
+    )
+    opening = load("ask_fleet").render(
+        mark=case.markers.mark,
+        now=span.now.isoformat(timespec="minutes"),
+        start=span.start.isoformat(timespec="minutes"),
+        end=span.end.isoformat(timespec="minutes"),
+        reach=span.reach.isoformat(timespec="minutes"),
+        agents=case.markers.clean(means.mask(", ".join(short(name) for name in agents[:NAMED_MAX]) or "none")),
+    )
+    return Topic(
+        case=case,
+        system=load("ask_fleet_system").text,
+        opening=opening,
+        tools=FLEET,
+        fallback=explain(incident, (), (), mask=means.mask).diagnosis,
+        by_rules=_by_rules(span, means, agents, agent),
+    )
+
+
+def _by_rules(span: Range, means: Means, agents: Sequence[str], only: str | None) -> Callable[[str], Answer]:
+    def answer(question: str) -> Answer:
+        own = span.of(question)
+        asked = wanted(question, agents)
+        if only is not None:
+            asked = replace(asked, agents=frozenset({only}))
+        tables = _tables(asked, own, means)
+        text = _facts(own, means, only, agents)[0].text
+        return Answer(
+            text=means.mask(text),
+            claims=(),
+            evidence=(),
+            verdict=Verdict.INCONCLUSIVE,
+            by="rules",
+            ending=Ending.OFF,
+            struck_out=0,
+            note=NO_MODEL,
+            use=ModelUse(),
+            tables=tuple(tables),
+        )
+
+    return answer
+
+
+def _tables(asked: Wanted, span: Range, means: Means) -> list[Table]:
+    """Return the tables that a question asks for. Where nothing has a price, what it took stands for what it cost."""
+    store, tables = means.store, []
+    for by in asked.tables:
+        table = totals_table(store, by, asked.order, span.start, span.end, agents=asked.agents, rows_max=ROWS_MAX)
+        tables.append(table)
+        if asked.order == "cost" and table.lines and all(line.cells[table.leading] is None for line in table.lines):
+            note = f"{table.note} None of these has a price (docs/prices.md), so here is what they took."
+            tables[-1] = replace(table, note=note.strip())
+            took = totals_table(store, by, "seconds", span.start, span.end, agents=asked.agents, rows_max=ROWS_MAX)
+            tables.append(replace(took, note=""))
+    if asked.runs is not None:
+        each: tuple[str | None, ...] = tuple(sorted(asked.agents)) or (None,)
+        found = [
+            one
+            for agent in each
+            for one in store.summaries(agent=agent, start=span.start, end=span.end, order=asked.runs, limit=ROWS_MAX)
+        ]
+        tables.append(runs_table(f"Runs, {asked.runs} first", found[:ROWS_MAX], span.start, span.end, asked.runs))
+    if asked.incidents:
+        tables.append(incidents_table(means.past(), asked.agents, span.start, span.end))
+    return tables
+
+
+def _facts(span: Range, means: Means, agent: str | None, agents: Sequence[str]) -> tuple[Fact, ...]:
+    """Return what is true of the range as a whole."""
+    of = () if agent is None else (agent,)
+    totals = means.store.totals("outcome", span.start, span.end, agents=of)
+    times = frozenset({span.start, span.end, span.reach})
+    if not totals:
+        return (Fact("F1", _nothing(span, means, agent), frozenset(), (), times),)
+    runs, failed = (sum(getattr(one, name) for one in totals) for name in ("trajectories", "failed"))
+    cost, tokens, unpriced = _sums(totals)
+    known = {Quantity(float(runs), COUNT), Quantity(float(failed), COUNT), Quantity(float(len(agents)), COUNT)}
+    known |= {Quantity(tokens, TOKENS), Quantity(float(unpriced), COUNT)}
+    paid = "no known cost"
+    if cost is not None:
+        known.add(Quantity(cost, USD))
+        paid = f"{number(cost)} USD"
+    who = f"agent {short(agent)}" if agent is not None else "the fleet"
+    text = (
+        f"From {moment(span.start)} to {moment(span.end)}, {runs:,} trajectories of {who} ended, {failed:,} of them in "
+        f"an error or short of their goal: {paid}, {number(tokens)} tokens."
+    )
+    if unpriced:
+        text += f" {unpriced:,} calls of models have no known price."
+    seconds = max((span.end - span.start).total_seconds(), 1.0)
+    labels = f"{{agent={quoted(agent)}}}" if agent is not None else ""
+    query = f"sum(increase(agent_trajectories_total{labels}[{seconds:.0f}s]))"
+    basis = MetricEvidence("", query, span.start, span.end, seconds, float(runs), STORE)
+    facts = [Fact("F1", text, frozenset(known), (), times, basis)]
+    names = ", ".join(short(name) for name in agents[:NAMED_MAX])
+    rest = ", ..." if len(agents) > NAMED_MAX else ""
+    count = frozenset({Quantity(float(len(agents)), COUNT)})
+    facts.append(Fact("F2", f"{len(agents)} agents since {moment(span.reach)}: {names}{rest}.", count, (), times))
+    return tuple(facts)
+
+
+def _sums(totals: Sequence[Totals]) -> tuple[float | None, float, int]:
+    costs = [one.cost_usd for one in totals if one.cost_usd is not None]
+    tokens = float(sum((one.input_tokens or 0) + (one.output_tokens or 0) for one in totals))
+    return sum(costs) if costs else None, tokens, sum(one.unpriced for one in totals)
+
+
+def _nothing(span: Range, means: Means, agent: str | None) -> str:
+    """Say that nothing ended in a range, and when anything did: the range is what to change then."""
+    latest = means.store.summaries(agent=agent, limit=1)
+    text = f"From {moment(span.start)} to {moment(span.end)} no trajectory ended."
+    if latest and latest[0].end_ns:
+        ended = datetime.fromtimestamp(latest[0].end_ns / 1e9, UTC)
+        text += f" The latest ended {moment(ended)}: --to or --last name another range."
+    return text
+
+
+def _as_incident(span: Range, agent: str | None) -> Incident:
+    """Return the range in the form the case file and the gate work on. It is never filed."""
+    return Incident(
+        id="question-fleet",
+        fingerprint="fleet",
+        state=State.OPEN,
+        severity=Severity.LOW,
+        kind=Kind.COST,
+        title="Question about the fleet",
+        subject=Subject(agent=agent),
+        onset=span.start,
+        opened_at=span.end,
+        last_seen_at=span.end,
+        observed=0.0,
+        expected=0.0,
+        ratio=None,
+        unit="USD",
+        affected=Affected(0, 0),
+        excess_usd=None,
+        findings=(),
+    )

@@ -1,0 +1,219 @@
+"""Tables over the stored trajectories of some agents or of the fleet: for tools of the model, and for the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import get_args
+
+from analyzer.agent.facts import NAME_CHARS, short
+from analyzer.stores.base import Grouping, Order, Totals, TotalsOrder, TrajectoryStore
+from analyzer.stores.totals import TOTALS_MAX
+from analyzer.types.promql import quoted
+from analyzer.types.table import Cell, Column, Line, Table, Unit
+from analyzer.types.trajectory import TrajectorySummary
+
+GROUPINGS: tuple[Grouping, ...] = get_args(Grouping)
+ORDERS: tuple[TotalsOrder, ...] = get_args(TotalsOrder)
+RUN_ORDERS: tuple[Order, ...] = ("recent", "cost", "tokens", "errors", "steps", "duration", "repeats", "retries")
+OF_CALLS = frozenset({"model", "tool"})
+"""Groupings that are counted by the call."""
+UNPRICED = "unpriced calls"
+NOT_TOLD = "(not told)"
+"""Stands for what the spans do not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Measure:
+    """What a table can be sorted by: its column, and its name in the contract (of trajectories, of calls)."""
+
+    column: Column
+    metric: str
+    of_calls: str
+
+
+_MEASURES: Mapping[TotalsOrder, _Measure] = {
+    "trajectories": _Measure(Column("runs", Unit.COUNT), "agent_trajectories_total", "agent_trajectories_total"),
+    "calls": _Measure(Column("calls", Unit.COUNT), "agent_steps_sum", "agent_tool_seconds_count"),
+    "failed": _Measure(Column("failed", Unit.COUNT), "agent_trajectories_total", "agent_tool_seconds_count"),
+    "tokens": _Measure(Column("tokens", Unit.TOKENS), "agent_tokens_total", "agent_tokens_total"),
+    "cost": _Measure(Column("cost", Unit.USD), "agent_cost_usd_total", "agent_tool_cost_usd_total"),
+    "seconds": _Measure(Column("time", Unit.SECONDS), "agent_trajectory_seconds_sum", "agent_tool_seconds_sum"),
+    "p95": _Measure(Column("p95 time", Unit.SECONDS), "agent_trajectory_seconds", "agent_tool_seconds"),
+}
+
+
+def totals_table(
+    store: TrajectoryStore,
+    by: Grouping,
+    order: TotalsOrder,
+    start: datetime,
+    end: datetime,
+    *,
+    agents: Collection[str] = (),
+    where: Mapping[str, str] | None = None,
+    rows_max: int = 40,
+    page: int = 1,
+) -> Table:
+    """Return sums by a grouping, the largest of a measure first, with each row's share of it."""
+    narrowed = dict(where or {})
+    found = store.totals(by, start, end, agents=agents, where=narrowed, order=order)
+    cut = len(found) >= TOTALS_MAX and by not in OF_CALLS
+    whole = store.totals("outcome", start, end, agents=agents, where=narrowed) if cut else found
+    of = None if order == "p95" else sum(_amount(one, order) or 0.0 for one in whole)
+    calls = by in OF_CALLS
+    labels = {**({"agent": "|".join(sorted(agents))} if agents else {}), **narrowed}
+    lines = [
+        Line(_cells(one, order, of, calls=calls), _query(by, order, {**labels, by: one.value}, start, end))
+        for one in found[(page - 1) * rows_max : page * rows_max]
+    ]
+    notes = []
+    if any(one.unpriced for one in found):
+        notes.append(f"Cost is of what has a price: {sum(one.unpriced for one in found):,} calls have none.")
+    if len(found) > rows_max:
+        notes.append(f"Rows {(page - 1) * rows_max + 1} to {(page - 1) * rows_max + len(lines)} of {len(found)}.")
+    if not found:
+        # What was asked for may be the model's invention: only what is there is repeated.
+        return Table(f"{_heading(order)} by {by}", _columns(by, order, calls=calls), (), start, end)
+    who = f" of {', '.join(sorted(agents))}" if agents else ""
+    only = "".join(f", {name} {value}" for name, value in narrowed.items())
+    title = f"{_heading(order)} by {by}{who}{only}"
+    columns = _columns(by, order, calls=calls)
+    return _told(Table(title, columns, tuple(lines), start, end, leading=1, note=" ".join(notes)))
+
+
+def _told(table: Table) -> Table:
+    """Leave out the columns behind the leading one in which nothing is known, or nothing is unpriced."""
+    empty: tuple[Cell, ...] = (None, 0.0)
+    kept = [
+        place
+        for place, column in enumerate(table.columns)
+        if place <= table.leading
+        or any(line.cells[place] not in (empty if column.name == UNPRICED else empty[:1]) for line in table.lines)
+    ]
+    lines = (replace(line, cells=tuple(line.cells[place] for place in kept)) for line in table.lines)
+    return replace(table, columns=tuple(table.columns[place] for place in kept), lines=tuple(lines))
+
+
+def _heading(order: TotalsOrder) -> str:
+    return {"trajectories": "Runs", "calls": "Calls", "failed": "Failures", "p95": "95th percentile of time"}.get(
+        order, _MEASURES[order].column.name.capitalize()
+    )
+
+
+def _columns(by: Grouping, order: TotalsOrder, *, calls: bool) -> tuple[Column, ...]:
+    lead = _MEASURES[order].column
+    rest = [_MEASURES[name].column for name in ORDERS if name != order and (calls or name != "calls")]
+    per = "call" if calls else "run"
+    more = [
+        Column(f"cost per {per}", Unit.USD),
+        Column(f"tokens per {per}", Unit.TOKENS),
+        Column(f"time per {per}", Unit.SECONDS),
+        Column("failed share", Unit.SHARE),
+        Column(UNPRICED, Unit.COUNT),
+    ]
+    return (Column(by), lead, Column(f"share of {lead.name}", Unit.SHARE), *rest, *more)
+
+
+def _cells(one: Totals, order: TotalsOrder, of: float | None, *, calls: bool) -> tuple[Cell, ...]:
+    lead = _amount(one, order)
+    share = lead / of if of and lead is not None else None
+    rest = [_amount(one, name) for name in ORDERS if name != order and (calls or name != "calls")]
+    units = one.calls if calls else one.trajectories
+    priced = units - one.unpriced if calls else units
+    cost, tokens = _amount(one, "cost"), _amount(one, "tokens")
+    more: list[Cell] = [
+        cost / priced if cost is not None and priced > 0 and (calls or not one.unpriced) else None,
+        tokens / units if tokens is not None and units else None,
+        one.seconds / units if one.seconds is not None and units else None,
+        one.failed / units if units else None,
+        float(one.unpriced),
+    ]
+    return (one.value if one.value is not None else NOT_TOLD, lead, share, *rest, *more)
+
+
+def _amount(one: Totals, order: TotalsOrder) -> float | None:
+    if order == "tokens":
+        used = (one.input_tokens, one.output_tokens)
+        return None if used == (None, None) else float(sum(count or 0 for count in used))
+    found = {
+        "trajectories": one.trajectories,
+        "calls": one.calls,
+        "failed": one.failed,
+        "cost": one.cost_usd,
+        "seconds": one.seconds,
+        "p95": one.p95_s,
+    }[order]
+    return None if found is None else float(found)
+
+
+def _query(by: Grouping, order: TotalsOrder, labels: Mapping[str, str | None], start: datetime, end: datetime) -> str:
+    measure = _MEASURES[order]
+    metric = measure.of_calls if by == "tool" else measure.metric
+    inner = ", ".join(f"{name}={quoted(short(value or '', NAME_CHARS))}" for name, value in labels.items())
+    if order == "failed":
+        inner += ', status="error"' if by in OF_CALLS else ', outcome=~"failure|error"'
+    span = f"{max((end - start).total_seconds(), 1):.0f}s"
+    if order == "p95":
+        return f"quantile_over_time(0.95, {metric}{{{inner}}}[{span}])"
+    return f"sum(increase({metric}{{{inner}}}[{span}]))"
+
+
+RUN_COLUMNS = (
+    Column("trajectory"),
+    Column("cost", Unit.USD),
+    Column("tokens", Unit.TOKENS),
+    Column("steps", Unit.COUNT),
+    Column("errors", Unit.COUNT),
+    Column("time", Unit.SECONDS),
+    Column("agent"),
+    Column("outcome"),
+    Column("version"),
+    Column("model"),
+    Column("began"),
+)
+_LEADING: Mapping[str, int] = {"tokens": 2, "steps": 3, "errors": 4, "duration": 5}
+
+
+def runs_table(
+    title: str, summaries: Sequence[TrajectorySummary], start: datetime, end: datetime, order: str, note: str = ""
+) -> Table:
+    """Return trajectories, one a row, with what they took."""
+    leading = _LEADING.get(order, 1)
+    metrics = {
+        1: "agent_cost_usd_total",
+        2: "agent_tokens_total",
+        3: "agent_steps_sum",
+        5: "agent_trajectory_seconds_sum",
+    }
+    lines = [
+        Line(_run_cells(one), f"{metrics.get(leading, 'agent_errors_total')}{{trace_id={quoted(one.trace_id)}}}")
+        for one in summaries
+    ]
+    return Table(title, RUN_COLUMNS, tuple(lines), start, end, leading, note)
+
+
+def _run_cells(one: TrajectorySummary) -> tuple[Cell, ...]:
+    known = [cost for cost in (one.cost_usd, one.tool_cost_usd) if cost is not None]
+    return (
+        one.trace_id,
+        sum(known) if known else None,
+        float(one.tokens),
+        float(one.steps),
+        float(one.errors),
+        one.duration_s,
+        one.agent,
+        one.outcome.value,
+        one.version or NOT_TOLD,
+        one.model or NOT_TOLD,
+        clock(one.start_ns),
+    )
+
+
+def clock(at_ns: int | None) -> str:
+    """Return Unix nanoseconds as a time to the minute, UTC."""
+    try:
+        return "unknown" if at_ns is None else f"{datetime.fromtimestamp(at_ns / 1e9, UTC):%Y-%m-%dT%H:%MZ}"
+    except (OverflowError, OSError, ValueError):
+        return "unknown"

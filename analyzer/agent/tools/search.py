@@ -1,0 +1,49 @@
+"""The tool that finds a text in the trajectories that may be opened."""
+
+from __future__ import annotations
+
+from analyzer.agent.desk import Desk, ToolError
+from analyzer.agent.model import ToolSpec
+from analyzer.agent.text import find_verbatim, visible
+from analyzer.agent.text import text_of as field_of
+from analyzer.agent.tools.base import Arguments, Tool, closed_schema
+from analyzer.types.trace import TEXT_FIELDS
+
+HITS_MAX = 15
+CHARS_MIN, CHARS_MAX = 3, 200
+EXCERPT_CHARS = 1_000
+
+
+def search(desk: Desk, arguments: Arguments) -> str:
+    """Return where a text stands, as excerpts that can be quoted."""
+    text = arguments.get("text")
+    if not isinstance(text, str) or not CHARS_MIN <= len(text.strip()) <= CHARS_MAX:
+        raise ToolError(f"text must have {CHARS_MIN} to {CHARS_MAX} characters")
+    known = desk.trace_ids
+    if not known:
+        raise ToolError("no trajectory is open yet: ask for a table of runs first")
+    with desk.reading() as store:
+        hits = store.search(text.strip(), trace_ids=known, limit=HITS_MAX)
+    blocks = []
+    for hit in hits[:HITS_MAX]:
+        if hit.trace_id not in known or hit.field not in TEXT_FIELDS:
+            continue
+        excerpt = visible(desk.mask(hit.excerpt[:EXCERPT_CHARS]))
+        span = desk.lookup(hit.trace_id, hit.span_id)
+        if span is None or find_verbatim(excerpt, visible(field_of(span, hit.field, desk.mask))) is None:
+            continue
+        desk.shown.add(hit.trace_id, hit.span_id, hit.field, excerpt)
+        blocks.append(desk.case.markers.wrap(hit.trace_id, hit.span_id, hit.field, excerpt, "an excerpt"))
+    # The text itself is not repeated: what stands in an answer of a tool counts as shown.
+    return "\n".join(blocks) or "nothing in the trajectories of the case holds this text"
+
+
+SEARCH = Tool(
+    ToolSpec(
+        "search",
+        "Finds a text (ignoring case) in the payloads of the trajectories that may be opened. Hits stand between span "
+        "markers and can be quoted.",
+        closed_schema(text={"type": "string", "description": "3 to 200 characters that stand together in the payload"}),
+    ),
+    search,
+)

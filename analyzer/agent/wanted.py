@@ -1,0 +1,138 @@
+"""What the words of a question about the fleet ask for, without a model: which tables, of whom, over which range.
+
+A table of words, no more: it says which of the computed tables fits, and answers nothing itself. docs/investigator.md
+lists the words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from analyzer.stores.base import Grouping, Order, TotalsOrder
+
+GROUPED_BY: Mapping[str, Grouping] = {
+    r"tools?": "tool",
+    r"models?|llms?": "model",
+    r"users?|customers?|tenants?": "user",
+    r"versions?|releases?|deploys?|deployments?|builds?": "version",
+    r"prompts?": "prompt",
+    r"tasks?|goals?": "task",
+    r"outcomes?": "outcome",
+    r"days?|daily": "day",
+    r"hours?|hourly": "hour",
+    r"agents?|fleet|bots?": "agent",
+}
+"""Words -> what the table has a row for. The first that is in the question, in this order, beside a second one."""
+SORTED_BY: Mapping[str, TotalsOrder] = {
+    r"costs?|costly|costliest|expensive|dear|dearest|money|usd|dollars?|spen[dt]s?|spending|price|bill|budget": "cost",
+    r"tokens?": "tokens",
+    r"errors?|fail|fails|failed|failing|failures?|broke|broken|breaks|wrong|crash\w*|unreliable|success\w*": "failed",
+    r"slow|slower|slowest|latency|latencies|p95|p99|percentile": "p95",
+    r"time|long|longest|seconds|duration|takes": "seconds",
+    r"calls?|called|used|uses|usage|often|popular": "calls",
+    r"runs?|trajector\w+|traffic|volume|busy|busiest|many": "trajectories",
+}
+"""Words -> what the table is about. The first that is in the question, in this order; else the cost."""
+SINGLE = re.compile(
+    r"\b(?:which|what|list|show|top|worst|single)\b[^.?!]*\b(?:runs?|trajector\w+|traces?)\b", re.IGNORECASE
+)
+INCIDENTS = re.compile(r"\b(?:incidents?|alerts?|happened|went wrong|anything wrong)\b", re.IGNORECASE)
+_RUN_ORDERS: Mapping[TotalsOrder, Order] = {
+    "cost": "cost",
+    "tokens": "tokens",
+    "failed": "errors",
+    "p95": "duration",
+    "seconds": "duration",
+    "calls": "steps",
+    "trajectories": "recent",
+}
+_TABLES_MAX = 2
+_LAST = re.compile(r"\b(?:last|past|previous)\s+(\d{1,4})\s*(minutes?|hours?|days?|weeks?|months?)\b", re.IGNORECASE)
+_NAMED_RANGES = re.compile(
+    r"\b(today|yesterday|this week|last week|past week|this month|last month|past month|last hour|last day|past day)\b",
+    re.IGNORECASE,
+)
+_UNITS = {
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+    "month": timedelta(days=30),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be computed."""
+
+    tables: tuple[Grouping, ...]
+    order: TotalsOrder
+    agents: frozenset[str]
+    """Agents that the question names; empty for all."""
+    runs: Order | None
+    """What the single runs are sorted by, where they are asked for."""
+    incidents: bool
+
+
+def wanted(question: str, agents: Collection[str]) -> Wanted:
+    """Return the tables that fit a question; `agents` are those that there are."""
+    named = frozenset(agent for agent in agents if _names(question, agent))
+    # An agent's name may hold any of the words: what names somebody asks for nothing.
+    rest = question
+    for agent in sorted(named, key=len, reverse=True):
+        rest = re.sub(re.escape(agent), " ", rest, flags=re.IGNORECASE)
+    rest = _NAMED_RANGES.sub(" ", _LAST.sub(" ", rest))
+    order = next((order for words, order in SORTED_BY.items() if _holds(rest, words)), None)
+    by = [grouping for words, grouping in GROUPED_BY.items() if _holds(rest, words)]
+    incidents = INCIDENTS.search(rest) is not None
+    runs = SINGLE.search(rest) is not None
+    if not by and not (incidents or runs):
+        by = ["agent"]
+    return Wanted(
+        tables=tuple(by[:_TABLES_MAX]),
+        order=order or "cost",
+        agents=named,
+        runs=_RUN_ORDERS[order or "cost"] if runs else None,
+        incidents=incidents,
+    )
+
+
+def range_in(question: str, now: datetime) -> tuple[datetime, datetime] | None:
+    """Return the range that a question names, or None. Days are of UTC, weeks begin on Monday."""
+    last = _LAST.search(question)
+    if last is not None:
+        return now - int(last.group(1)) * _UNITS[last.group(2).lower().removesuffix("s")], now
+    named = _NAMED_RANGES.search(question)
+    if named is None:
+        return None
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    week = day - timedelta(days=day.weekday())
+    month = day.replace(day=1)
+    before = (month - timedelta(days=1)).replace(day=1)
+    ranges: Mapping[str, tuple[datetime, datetime]] = {
+        "today": (day, now),
+        "yesterday": (day - timedelta(days=1), day),
+        "this week": (week, now),
+        "last week": (week - timedelta(days=7), week),
+        "past week": (now - timedelta(days=7), now),
+        "this month": (month, now),
+        "last month": (before, month),
+        "past month": (now - timedelta(days=30), now),
+        "last hour": (now - timedelta(hours=1), now),
+        "last day": (now - timedelta(days=1), now),
+        "past day": (now - timedelta(days=1), now),
+    }
+    start, end = ranges[named.group(1).lower()]
+    # On the stroke of midnight a day has just begun, and there is nothing of it yet.
+    return (start, end) if start < end else (end - timedelta(days=1), end)
+
+
+def _holds(text: str, words: str) -> bool:
+    return re.search(rf"\b(?:{words})\b", text, re.IGNORECASE) is not None
+
+
+def _names(question: str, agent: str) -> bool:
+    return re.search(rf"(?<![\w-]){re.escape(agent)}(?![\w-])", question, re.IGNORECASE) is not None

@@ -1,0 +1,74 @@
+"""`ask`: questions about one trajectory, about an incident, or about the fleet.
+
+A trajectory makes a Window, the same detectors run, the same loop answers with the same gate. The agent loop is never
+written twice: all three end in one session of the explainer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from analyzer.accounting.peers import peers_of
+from analyzer.metrics.window import of_one
+from analyzer.pipeline.app import Answering, App
+from analyzer.pipeline.phases import detected
+from analyzer.types.explained import Answer
+from analyzer.types.report import Incident
+from analyzer.types.trace import Operation
+
+
+class Questions:
+    """Questions about one thing, one after the other. What is asked about is looked up with the first."""
+
+    def __init__(self, app: App, prepare: Callable[[], Answering]) -> None:
+        self._app = app
+        self._prepare = prepare
+        self._answering: Answering | None = None
+
+    def ask(self, question: str) -> Answer:
+        """Answer a question. Raises NotFoundError, StoreError."""
+        with self._app.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer", input=question) as own:
+            if self._answering is None:
+                self._answering = self._prepare()
+            answer = self._answering.ask(question)
+            own.set(output=answer.text)
+        return answer
+
+
+def about_trajectory(app: App, trace_id: str) -> Questions:
+    """Return the questions about one trajectory."""
+
+    def prepare() -> Answering:
+        with app.watch.span("collect"):
+            summary = app.trajectories.summary(trace_id)
+            window = of_one(app.trajectories, summary)
+        with app.watch.span("detect"):
+            findings, _ = detected(app, window)
+        with app.watch.span("account"):
+            peers = peers_of(app.trajectories, summary)
+        return app.explainer.about_trajectory(trace_id, healthy_trace_ids=peers, findings=findings)
+
+    return Questions(app, prepare)
+
+
+def about_incident(app: App, incident: Incident) -> Questions:
+    """Return the questions about an incident: the case is the one that it was explained from."""
+    history_start = incident.last_seen_at - app.history
+    return Questions(app, lambda: app.explainer.about_incident(incident, history_start=history_start))
+
+
+def about_fleet(
+    app: App, start: datetime, end: datetime, *, now: datetime, agent: str | None = None, fixed: bool = True
+) -> Questions:
+    """Return the questions about what ended in [start, end), of all agents or of one.
+
+    Without `fixed` a later question may name another range.
+    """
+    reach = end - max(app.history, timedelta(days=1))
+    return Questions(app, lambda: app.explainer.about_fleet(start, end, reach=reach, now=now, agent=agent, fixed=fixed))
+
+
+def ask(app: App, trace_id: str, question: str) -> Answer:
+    """Answer one question about one trajectory. Raises NotFoundError, StoreError."""
+    return about_trajectory(app, trace_id).ask(question)

@@ -1,0 +1,224 @@
+"""Questions about the fleet: which tables fit the words, over which range, and what a model may say of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from agent.cases import claim
+from hypothesis import given
+from hypothesis import strategies as st
+from support.docs import DOCS
+from support.filed import DEAR, LOOPING, NOW, VERSION, WELL
+
+from analyzer.agent.fleet import Range, fleet_topic
+from analyzer.agent.investigate import Means
+from analyzer.agent.model import ModelReply, ModelRequest, Stop, ToolCall, ToolReturn
+from analyzer.agent.scripted import ScriptedModel
+from analyzer.agent.session import Session
+from analyzer.agent.wanted import GROUPED_BY, SORTED_BY, range_in, wanted
+from analyzer.stores.incidents import SqliteIncidents
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.explained import Answer
+from analyzer.types.report import Ending, Verdict
+
+WEEK = Range(NOW - timedelta(days=6), NOW, NOW - timedelta(days=28), NOW)
+AGENTS = [DEAR, LOOPING, WELL]
+
+
+@pytest.fixture
+def opened(filed_store: Path) -> Iterator[SqliteTrajectories]:
+    """Give the filed store."""
+    with SqliteTrajectories(filed_store) as store:
+        yield store
+
+
+def session(store: SqliteTrajectories, model: Any = None, span: Range = WEEK, agent: str | None = None) -> Session:
+    """Return a session about the fleet."""
+    means = Means(model, store, mask=store.masker.text, past=SqliteIncidents(store.connection).incidents)
+    return Session(fleet_topic(span, means, agent=agent), means)
+
+
+def ask(store: SqliteTrajectories, question: str, **options: Any) -> Answer:
+    """Return the answer without a model."""
+    return session(store, **options).ask(question)
+
+
+WORDED = [
+    ("which tool costs us most this week?", ("tool",), "cost"),
+    ("what does each model cost?", ("model",), "cost"),
+    ("which agent fails most often?", ("agent",), "failed"),
+    ("tokens per user", ("user",), "tokens"),
+    ("is version 2.0.0 slower?", ("version",), "p95"),
+    ("cost per day", ("day",), "cost"),
+    ("which customers spend the most?", ("user",), "cost"),
+    ("how often is each tool called?", ("tool",), "calls"),
+    ("errors by hour and tool", ("tool", "hour"), "failed"),
+    ("how much did we spend?", ("agent",), "cost"),
+    ("how many runs were there per day?", ("day",), "trajectories"),
+]
+
+
+@pytest.mark.parametrize(("question", "tables", "order"), WORDED)
+def test_words_choose_the_table(question: str, tables: tuple[str, ...], order: str):
+    """What the question names is what the table has a row for and is sorted by."""
+    found = wanted(question, AGENTS)
+    assert (found.tables, found.order, found.runs) == (tables, order, None)
+
+
+def test_an_agent_that_is_named_is_the_only_one():
+    """An agent's name narrows the tables, whole and whatever its case; words inside it ask for nothing."""
+    found = wanted("What did Tool-Runner cost?", ["tool-runner", "tool"])
+    assert (found.agents, found.tables) == (frozenset({"tool-runner"}), ("agent",))
+
+
+def test_single_runs_and_incidents_are_asked_for_by_name():
+    """`which runs` lists runs, `incidents` what is on file."""
+    assert wanted("which runs were the most expensive?", AGENTS).runs == "cost"
+    assert wanted("show the slowest trajectories", AGENTS).runs == "duration"
+    assert wanted("any incidents this week?", AGENTS).incidents
+    assert wanted("any incidents this week?", AGENTS).tables == ()
+
+
+MONDAY = datetime(2026, 11, 16, tzinfo=UTC)
+RANGES = [
+    ("today", NOW.replace(hour=0), NOW),
+    ("yesterday", NOW.replace(hour=0) - timedelta(days=1), NOW.replace(hour=0)),
+    ("this week", MONDAY, NOW),
+    ("last week", MONDAY - timedelta(days=7), MONDAY),
+    ("last 3 days", NOW - timedelta(days=3), NOW),
+    ("past 36 hours", NOW - timedelta(hours=36), NOW),
+    ("last month", datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)),
+]
+
+
+@pytest.mark.parametrize(("words", "start", "end"), RANGES)
+def test_words_choose_the_range(words: str, start: datetime, end: datetime):
+    """Days are of UTC, weeks begin on Monday; "last" and a number count back from now."""
+    assert range_in(f"what did it cost {words}?", NOW) == (start, end)
+
+
+def test_a_question_without_a_range_has_none():
+    """Then flags or the default say it."""
+    assert range_in("what does the last step cost?", NOW) is None
+
+
+@given(st.text(max_size=200), st.integers(0, 7_000_000_000))
+def test_any_words_choose_something(question: str, at_s: int):
+    """Whatever is asked there is a table, a list of runs or of incidents, and a range that is one."""
+    found = wanted(question, AGENTS)
+    assert found.tables or found.runs or found.incidents
+    at = datetime.fromtimestamp(at_s, UTC)
+    said = range_in(question, at)
+    assert said is None or said[0] < said[1] <= at
+
+
+def test_without_a_model_the_tables_answer(opened: SqliteTrajectories):
+    """The sum over the range, the table by agent, and that no model is set up."""
+    found = ask(opened, "which agent costs most?")
+    assert "trajectories of the fleet ended" in found.text
+    [table] = found.tables
+    costs = [line.cells[1] for line in table.lines]
+    assert {line.cells[0] for line in table.lines} == set(AGENTS)
+    assert costs == sorted(costs, reverse=True)
+    assert found.note.startswith("no model is set up")
+    whole = sum(one.cost_usd or 0 for one in opened.summaries(start=WEEK.start, end=WEEK.end, limit=5000))
+    assert sum(costs) == pytest.approx(whole)
+
+
+def test_tools_without_a_price_are_told_by_their_time(opened: SqliteTrajectories):
+    """No price is not 0: the first table says that none is known, the second what they took."""
+    cost, took = ask(opened, "which tool costs us most?").tables
+    assert all(line.cells[1] is None for line in cost.lines)
+    assert "have none" in cost.note
+    assert took.title.startswith("Time by tool")
+
+
+def test_an_empty_range_says_when_anything_ended(opened: SqliteTrajectories):
+    """Nobody has to guess which range holds the data."""
+    later = Range(NOW + timedelta(days=9), NOW + timedelta(days=10), NOW, NOW + timedelta(days=10))
+    found = ask(opened, "what did it cost?", span=later)
+    assert "no trajectory ended. The latest ended 2026-11-20 " in found.text
+
+
+def test_a_question_about_one_agent_keeps_to_it(opened: SqliteTrajectories):
+    """`--agent` holds for every table, whoever the question names."""
+    found = ask(opened, f"what did {LOOPING} cost by version?", agent=DEAR)
+    assert {line.cells[0] for line in found.tables[0].lines} == {"1.0.0", VERSION}
+    assert "agent support" in found.text
+
+
+def reply(summary: str, *claims: dict[str, object]) -> ModelReply:
+    """Return a reply that hands in an answer."""
+    payload = {"summary": summary, "claims": list(claims)}
+    return ModelReply(tool_calls=(ToolCall("s", "submit_answer", payload),), stop=Stop.TOOLS)
+
+
+BY_AGENT = ToolCall(
+    "a", "totals", {"by": "agent", "order": "cost", "agent": "", "only": "", "start": "", "end": "", "page": 1}
+)
+
+
+def row(request: ModelRequest, name: str) -> str:
+    """Return a row as the model reads it."""
+    told = "\n".join(block.text for block in request.messages[-1].blocks if isinstance(block, ToolReturn))
+    return re.findall(rf"^{re.escape(name)}: (.*)$", told, re.MULTILINE)[0]
+
+
+def test_an_answer_from_a_table_stands_and_brings_the_table(opened: SqliteTrajectories):
+    """The row's number is proven by the row; the table is shown with the answer, evidence names what was computed."""
+
+    def honest(request: ModelRequest) -> ModelReply:
+        found = re.match(r"agent (\S+); cost ([\d.]+) USD; share of cost ([\d.]+) %", row(request, "T1.1"))
+        assert found
+        text = f"{found.group(1)} costs most: {found.group(2)} USD, {found.group(3)} % of all."
+        return reply(text, claim(text, {"kind": "fact", "id": "T1.1"}))
+
+    model = ScriptedModel([ModelReply(tool_calls=(BY_AGENT,), stop=Stop.TOOLS), honest])
+    found = session(opened, model).ask("which agent costs us most?")
+    assert (found.ending, found.struck_out, found.verdict) == (Ending.ANSWERED, 0, Verdict.LIKELY)
+    assert "costs most" in found.text
+    assert [table.title for table in found.tables] == ["Cost by agent"]
+    [evidence] = found.evidence
+    assert evidence.promql.startswith('sum(increase(agent_cost_usd_total{agent="')
+    assert "It is 2026-11-20T12:00+00:00 now" in model.requests[0].messages[0].blocks[1].text
+
+
+def test_an_answer_with_arithmetic_of_its_own_is_struck_out(opened: SqliteTrajectories):
+    """A sum that no row holds is not known, and the tables by the words of the question answer instead."""
+    text = "The three agents together cost 987.65 USD."
+    lie = reply(text, claim(text, {"kind": "fact", "id": "T1.1"}, {"kind": "fact", "id": "T1.2"}))
+    model = ScriptedModel([ModelReply(tool_calls=(BY_AGENT,), stop=Stop.TOOLS), lie, lie])
+    found = session(opened, model).ask("which agent costs us most?")
+    assert "987" not in found.text
+    assert found.claims == ()
+    assert found.struck_out
+
+
+def test_whatever_fails_the_tables_answer(opened: SqliteTrajectories):
+    """A model that never answers leaves the answer by rules, under the name of its ending."""
+    found = session(opened, ScriptedModel([])).ask("which agent costs us most?")
+    assert (found.by, found.ending) == ("rules", Ending.UNAVAILABLE)
+    assert [table.title for table in found.tables] == ["Cost by agent"]
+
+
+def documented(heading: str) -> list[tuple[str, str]]:
+    """Return (word, what it asks for) of a table of words in the docs."""
+    page = (DOCS / "ask.md").read_text("utf-8")
+    table = page.partition(f"| {heading} |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ([^|;]+)[^|]*\| `(\w+)` \|$", table, re.MULTILINE)
+    return [(word.strip(), name) for words, name in rows for word in words.split(",")]
+
+
+def test_the_words_of_the_docs_ask_for_what_the_docs_say():
+    """Every documented word chooses its table, and every table that there is has a word."""
+    rows = documented("words of a question")
+    assert {name for _, name in rows} == set(GROUPED_BY.values())
+    assert [name for word, name in rows if wanted(f"what about {word}", AGENTS).tables != (name,)] == []
+    orders = documented("words for an amount")
+    assert {name for _, name in orders} == set(SORTED_BY.values())
+    assert [name for word, name in orders if wanted(f"what about {word}", AGENTS).order != name] == []
