@@ -171,6 +171,9 @@ class Settings:
     investigation_steps: int = _setting(8, _parse_count, "model calls one investigation may make")
     investigation_tokens: int = _setting(150_000, _parse_count, "tokens one investigation may use")
     investigation_s: float = _setting(120.0, _parse_positive, "seconds one investigation may take")
+    second_reader: str = _setting(
+        "off", _parse_choice("off", "on"), "on: another short call sees claims and evidence and may lower the verdict"
+    )
     investigations_max: int = _setting(3, _parse_count, "incidents a run investigates, worst first")
     case_tokens: int = _setting(12_000, _parse_count, "tokens of evidence the model is shown at the start")
     serve_host: str = _setting("127.0.0.1", str, "address the receiver listens on; beyond loopback it needs a token")

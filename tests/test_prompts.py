@@ -27,6 +27,7 @@ SHIPPED = {
     "follow_up": set(),
     "repair": {"complaint"},
     "last_step": set(),
+    "second_reader": {"mark", "claims"},
 }
 
 

@@ -79,7 +79,7 @@ def with_extent(finding: Finding, window: Window) -> Finding:
     Such a detector sees only the suspects; "14 of 17" would be right of those, and wrong of the agent. Where no series
     counts the agent's trajectories, the suspects stay.
     """
-    if finding.kind is not Kind.LOOP:
+    if finding.kind not in {Kind.LOOP, Kind.INJECTION}:
         return finding
     onset_s = finding.onset.timestamp()
     seen = sum(

@@ -38,7 +38,8 @@ def severity(finding: Finding, hours: float, last: Severity | None = None, stake
     threshold, and falls only where it is clearly below. None where it is new.
 
     Money decides for every kind; besides, errors are judged by the share that fails, missed goals by how many more miss
-    them than used to, loops by how many trajectories loop and how long, choices by how the runs end that made them,
+    them than used to, loops by how many trajectories loop and how long, orders in data by
+    whether an agent acted on them, choices by how the runs end that made them,
     silences by what should have begun, and everything else by its ratio to what was expected. A tool's errors and
     retries count one step less than a failed trajectory: the agent may recover from them.
 
@@ -64,6 +65,8 @@ def _graded(finding: Finding, hours: float, scale: float, loss: Loss | None) -> 
         found.append(_share(finding, scale))
     elif finding.kind is Kind.LOOP:
         found.append(_loop(finding, scale))
+    elif finding.kind is Kind.INJECTION:
+        found.append(_injection(finding, scale))
     elif finding.kind is Kind.TOOL_CHOICE:
         found.append(_choice(finding))
     elif finding.kind is Kind.SILENCE:
@@ -94,6 +97,13 @@ def _loop(finding: Finding, scale: float) -> Severity:
     by_count = _step(tuple((float(count), level) for count, level in LOOP_TRAJECTORIES), finding.affected / scale)
     endless = finding.baseline > 0 and finding.value >= LOOP_EXCESS * finding.baseline * scale
     return max(by_count, Severity.MEDIUM if endless else Severity.LOW, key=_rank)
+
+
+def _injection(finding: Finding, scale: float) -> Severity:
+    """Judge an order in data by whether an agent acted on it: one that is only there is for the record."""
+    if finding.value > 0:
+        return Severity.HIGH
+    return Severity.MEDIUM if finding.affected >= FEW_UNITS * scale else Severity.LOW
 
 
 def _choice(finding: Finding) -> Severity:

@@ -90,6 +90,8 @@ class DraftResponsible:
     trace_id: str
     span_id: str
     step: int | None
+    agent: str = ""
+    """As the model names it; "" where it names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ class Draft:
     responsible: DraftResponsible | None
     actions: tuple[str, ...]
     check: str
+    missing: str = ""
+    """What evidence would decide it, where this does not."""
 
 
 def _object(**properties: Any) -> dict[str, Any]:
@@ -152,7 +156,8 @@ _RESPONSIBLE = {
         _object(
             trace_id=_string("32 hex digits"),
             span_id=_string("16 hex digits"),
-            step={"type": "integer", "description": "1-based, as in the outline"},
+            step={"type": "integer", "description": "1-based, as in the case file"},
+            agent=_string("the agent whose step it is, as the span names it"),
         ),
         {"type": "null"},
     ],
@@ -161,11 +166,12 @@ _RESPONSIBLE = {
 
 DIAGNOSIS_SCHEMA: Mapping[str, Any] = _object(
     summary=_string("two or three short sentences for a person woken at night: what happened, since when, how bad"),
-    cause=_string("the likely cause in one or two sentences, or what is missing to name it"),
+    cause=_string("the likely cause in one sentence, two at most"),
     category={"type": "string", "enum": list(CATEGORIES)},
     refutation=_string("what one would see if this cause were wrong"),
     claims=_CLAIMS,
     responsible=_RESPONSIBLE,
+    missing=_string("where the evidence does not decide it: what evidence would; else empty"),
     actions={"type": "array", "items": {"type": "string"}, "description": f"at most {ACTIONS_MAX}, most useful first"},
     check=_string(
         "`analyzer traces show <trace id>`, `analyzer traces diff <trace id> <trace id>`, or, where the metric tool "
@@ -211,6 +217,7 @@ def read_diagnosis(payload: Mapping[str, Any]) -> Draft:
         responsible=_responsible(payload.get("responsible")),
         actions=_actions(payload.get("actions")),
         check=_text(payload, "check", TEXT_CHARS, required=False),
+        missing=_text(payload, "missing", TEXT_CHARS, required=False),
     )
 
 
@@ -291,7 +298,8 @@ def _responsible(value: Any) -> DraftResponsible | None:
         return None
     step = value.get("step")
     whole = step if isinstance(step, int) and not isinstance(step, bool) else None
-    return DraftResponsible(str(value.get("trace_id", ""))[:64], str(value.get("span_id", ""))[:64], whole)
+    texts = [str(value.get(name) or "") for name in ("trace_id", "span_id", "agent")]
+    return DraftResponsible(texts[0][:64], texts[1][:64], whole, texts[2][:200])
 
 
 def _actions(value: Any) -> tuple[str, ...]:

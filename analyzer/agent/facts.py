@@ -7,12 +7,13 @@ are for the model; where a fact rests on filed evidence (E ids), citing the fact
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from analyzer.agent.numbers import COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Quantity, quantities_in
+from analyzer.agent.binding import about_factor, about_kind, about_trajectory
+from analyzer.agent.numbers import ANY, COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Quantity, quantities_of
 from analyzer.types.place import Place
-from analyzer.types.report import STORE, Change, Evidence, Factor, Incident, Kind, MetricEvidence
+from analyzer.types.report import CALLS, OF_CALLS, STORE, Change, Evidence, Factor, Incident, Kind, MetricEvidence
 from analyzer.types.trajectory import Trajectory, TrajectorySummary
 
 FACTS_MAX = 60
@@ -22,6 +23,8 @@ _NS_MAX = 4e18
 """Unix nanoseconds in the year 2096: later times are broken clocks."""
 _EVENT_KINDS = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES, Kind.TRUNCATION})
 """Kinds whose values are shares: how many of the units had the event."""
+_NAMED_UNITS = ((("usd", "cost"), USD), (("_seconds", "duration", "latency"), SECONDS), (("token",), TOKENS))
+"""Parts of a metric's name, and the unit they stand for."""
 NAME_CHARS = 120
 """Names and values from telemetry are cut to this in facts: they come from outside."""
 
@@ -71,19 +74,19 @@ def moment(when: datetime) -> str:
 
 
 def quantity(value: float, unit: str, kind: Kind) -> set[Quantity]:
-    """Return a value as known quantities: in the unit its name says."""
-    low = unit.lower()
+    """Return a value as known quantities: in the unit its name says, and of what the kind measures."""
+    low, about = unit.lower(), about_kind(kind)
     if is_share(unit, kind):
-        return {Quantity(value * 100, SHARE), Quantity(value)}
+        return {Quantity(value * 100, SHARE, about=about), Quantity(value, about=about)}
     if "usd" in low:
-        return {Quantity(value, USD)}
+        return {Quantity(value, USD, about=about)}
     if low.startswith("token"):
-        return {Quantity(value, TOKENS)}
+        return {Quantity(value, TOKENS, about=about)}
     if low in {"s", "seconds"} or low.startswith(("s ", "seconds ")):
-        return {Quantity(value, SECONDS)}
+        return {Quantity(value, SECONDS, about=about)}
     if low in {"ms", "milliseconds"} or low.startswith(("ms ", "milliseconds ")):
-        return {Quantity(value / 1000, SECONDS)}
-    return {Quantity(value, COUNT)}
+        return {Quantity(value / 1000, SECONDS, about=about)}
+    return {Quantity(value, COUNT, "repeats" if low == "repeats" else "", about)}
 
 
 def facts_of(
@@ -167,12 +170,12 @@ def _headline(incident: Incident) -> Fact:
     )
     if incident.ratio is not None:
         text += f", ratio {number(incident.ratio)}"
-        known.add(Quantity(incident.ratio, RATIO))
+        known.add(Quantity(incident.ratio, RATIO, about=about_kind(incident.kind)))
     hit = incident.affected
     text += f". Affected {hit.trajectories} of {hit.of}."
-    known |= {Quantity(hit.trajectories, COUNT), Quantity(hit.of, COUNT)}
+    known |= {Quantity(hit.trajectories, COUNT, "trajectories"), Quantity(hit.of, COUNT, "trajectories")}
     if hit.of:
-        known.add(Quantity(100 * hit.trajectories / hit.of, SHARE))
+        known.add(Quantity(100 * hit.trajectories / hit.of, SHARE, "trajectories"))
     if incident.excess_usd is not None:
         text += f" Money beyond what was expected: {number(incident.excess_usd)} USD."
         known.add(Quantity(incident.excess_usd, USD))
@@ -184,11 +187,12 @@ def _finding(index: int, incident: Incident) -> Fact:
     finding = incident.findings[index]
     known = quantity(finding.value, finding.unit, finding.kind) | quantity(finding.baseline, finding.unit, finding.kind)
     known |= {Quantity(finding.score), Quantity(finding.threshold)}
-    known |= {Quantity(finding.affected, COUNT), Quantity(finding.of, COUNT)}
+    of = "" if finding.kind in OF_CALLS or finding.unit == CALLS else "trajectories"
+    known |= {Quantity(finding.affected, COUNT, of), Quantity(finding.of, COUNT, of)}
     if finding.of:
-        known.add(Quantity(100 * finding.affected / finding.of, SHARE))
+        known.add(Quantity(100 * finding.affected / finding.of, SHARE, of))
     if finding.baseline:
-        known.add(Quantity(finding.value / finding.baseline, RATIO))
+        known.add(Quantity(finding.value / finding.baseline, RATIO, about=about_kind(finding.kind)))
     observed = amount(finding.value, finding.unit, finding.kind)
     expected = amount(finding.baseline, finding.unit, finding.kind)
     text = (
@@ -200,24 +204,26 @@ def _finding(index: int, incident: Incident) -> Fact:
         known.add(Quantity(finding.excess_usd, USD))
     if finding.note:
         text += f" {short(finding.note, 300)}"
-        known |= quantities_in(finding.note)
+        about = about_kind(finding.kind)
+        known |= {replace(one, about=about) if one.unit == RATIO else one for one in quantities_of(finding.note)}
     times = {finding.onset, finding.onset_low, finding.onset_high, *([finding.recovered] if finding.recovered else [])}
     own = tuple(entry.id for entry in finding.evidence) or _ids(incident)
     return Fact("", text, frozenset(known), own, frozenset(times))
 
 
 def _factor(factor: Factor, incident: Incident) -> Fact:
-    known = {Quantity(factor.share * 100, SHARE), Quantity(factor.share)}
+    about = about_factor(factor.factor)
+    known = {Quantity(factor.share * 100, SHARE, "change", about), Quantity(factor.share, about=about)}
     ends: list[str] = []
     for value in (factor.from_value, factor.to_value):
         if value is None:
             ends.append("unknown")
             continue
         ends.append(number(value))
-        known.add(Quantity(value))
-        known.add(Quantity(value, _factor_unit(factor.factor)))
+        known.add(Quantity(value, about=about))
+        known.add(Quantity(value, _factor_unit(factor.factor), about=about))
     if factor.from_value and factor.to_value:
-        known.add(Quantity(factor.to_value / factor.from_value, RATIO))
+        known.add(Quantity(factor.to_value / factor.from_value, RATIO, about=about))
     text = (
         f"Account: {short(factor.factor)} went from {ends[0]} to {ends[1]} and makes "
         f"{number(factor.share * 100)} % of the change."
@@ -226,7 +232,7 @@ def _factor(factor: Factor, incident: Incident) -> Fact:
 
 
 def _place(place: Place, incident: Incident) -> Fact:
-    known = {Quantity(place.share * 100, SHARE), Quantity(place.trajectories, COUNT)}
+    known = {Quantity(place.share * 100, SHARE, "change"), Quantity(place.trajectories, COUNT, "trajectories")}
     known |= quantity(place.observed, incident.unit, incident.kind)
     known |= quantity(place.expected, incident.unit, incident.kind)
     where = " and ".join(f"{short(name)} {short(value)}" for name, value in place.where)
@@ -254,32 +260,47 @@ def _change(change: Change, incident: Incident) -> Fact:
 
 
 def _evidence(entry: MetricEvidence) -> Fact:
-    known = {Quantity(entry.value, unit) for unit in ("", USD, COUNT, SECONDS, TOKENS, RATIO)}
-    known.add(Quantity(entry.value * 100, SHARE))
+    known = metric_quantities(entry)
     query = f"{short(entry.promql, 400)} at {moment(entry.end)}"
     source = entry.source if entry.source != STORE else "computed from the stored trajectories; no server has it"
     text = f"Evidence {entry.id}: {query} = {number(entry.value)} ({source})."
     return Fact("", text, frozenset(known), (entry.id,), frozenset({entry.start, entry.end}))
 
 
+def metric_quantities(entry: MetricEvidence) -> set[Quantity]:
+    """Return a metric's value in the unit that its query names (Prometheus' naming rules), else in those of numbers."""
+    query, value = entry.promql.lower(), entry.value
+    unit = next((unit for words, unit in _NAMED_UNITS if any(word in query for word in words)), None)
+    known = {Quantity(value, ANY)}
+    if unit is not None and "_count" not in query:
+        known.add(Quantity(value, unit))
+    else:
+        known |= {Quantity(value, COUNT), Quantity(value * 100, SHARE)}
+    if "offset" in query:
+        # Now against then: the value is a factor.
+        known.add(Quantity(value, RATIO))
+    return known
+
+
 def _trajectory(summary: TrajectorySummary, role: str) -> Fact:
-    counts = (
-        summary.steps,
-        summary.inferences,
-        summary.tool_calls,
-        summary.errors,
-        summary.tool_errors,
-        summary.retries,
-    )
-    known = {Quantity(float(count), COUNT) for count in counts}
-    used = (
-        summary.input_tokens,
-        summary.output_tokens,
-        summary.tokens,
-        summary.cache_read_tokens,
-        summary.cache_write_tokens,
-    )
-    known |= {Quantity(float(count), TOKENS) for count in used}
+    about = about_trajectory(summary.trace_id, healthy=role == "healthy peer")
+    counts = {
+        "steps": summary.steps,
+        "inferences": summary.inferences,
+        "calls": summary.tool_calls,
+        "errors": summary.errors,
+        "retries": summary.retries,
+    }
+    known = {Quantity(float(count), COUNT, of, about) for of, count in counts.items()}
+    known.add(Quantity(float(summary.tool_errors), COUNT, "errors", about))
+    used = {
+        "input tokens": summary.input_tokens,
+        "output tokens": summary.output_tokens,
+        "all tokens": summary.tokens,
+        "cached tokens": summary.cache_read_tokens,
+        "": summary.cache_write_tokens,
+    }
+    known |= {Quantity(float(count), TOKENS, of, about) for of, count in used.items()}
     text = (
         f"Trajectory {summary.trace_id} ({role}): agent {short(summary.agent)}, "
         f"version {short(summary.version or 'unknown')}, model {short(summary.model or 'unknown')}, "
@@ -290,10 +311,10 @@ def _trajectory(summary: TrajectorySummary, role: str) -> Fact:
     text += f", {summary.input_tokens} input and {summary.output_tokens} output tokens" if summary.tokens else ""
     if summary.duration_s is not None:
         text += f", {number(summary.duration_s)} s"
-        known.add(Quantity(summary.duration_s, SECONDS))
+        known.add(Quantity(summary.duration_s, SECONDS, about=about))
     if summary.cost_usd is not None:
         text += f", {number(summary.cost_usd)} USD"
-        known.add(Quantity(summary.cost_usd, USD))
+        known.add(Quantity(summary.cost_usd, USD, about=about))
     times = {
         datetime.fromtimestamp(ns / 1e9, UTC) for ns in (summary.start_ns, summary.end_ns) if ns and 0 < ns < _NS_MAX
     }

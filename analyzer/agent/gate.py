@@ -4,6 +4,14 @@ A claim stands when every piece of its evidence holds and every number and quote
 at least 8 characters (or the whole field), stand verbatim (white space folded, nothing else) in the masked text of a
 span in the case, and in something the model was shown. A metric value is computed again. Ids must exist. What fails
 is struck out with a reason; a summary or cause with anything unproven in it is replaced by the one made by rules.
+
+    grounds     what a claim rests on
+    statements  one text against what it may rest on
+    wording     text as a reader takes it in
+    numbers     numbers, times and names, and what proves them
+    binding     what a number is said of
+    relations   directions, ends, main factors and changes against the computed facts
+    subjects    whether a sentence speaks of what its evidence speaks of
 """
 
 from __future__ import annotations
@@ -16,19 +24,20 @@ from datetime import UTC, datetime
 
 from analyzer.agent.answer import CLAIM_CHARS, QUOTE_CHARS, TEXT_CHARS, Draft, DraftClaim, FactRef, MetricValue, Quote
 from analyzer.agent.case import CaseFile
-from analyzer.agent.facts import Fact, evidence_of
-from analyzer.agent.numbers import COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Known, Quantity, quantities_in, unproven
+from analyzer.agent.facts import Fact, evidence_of, metric_quantities
+from analyzer.agent.grounds import Ground, known_from_start, span_quantities
 from analyzer.agent.promql import objection
 from analyzer.agent.shown import Shown
+from analyzer.agent.statements import Grounds, steps_in, why_not
+from analyzer.agent.subjects import stems
 from analyzer.agent.text import Mask, defuse, find_verbatim, has_hidden, text_of
-from analyzer.agent.verdict import Standing, contradicts, verdict_of
+from analyzer.agent.verdict import Standing, contradicts, lacking, verdict_of
 from analyzer.types.report import (
     PROMETHEUS,
     Claim,
     Diagnosis,
     Ending,
     Evidence,
-    Kind,
     MetricEvidence,
     Responsible,
     SpanEvidence,
@@ -39,15 +48,6 @@ from analyzer.types.trace import TEXT_FIELDS, Span
 QUOTE_MIN = 8
 """Characters other than white space. Shorter ones ("error", "null") stand everywhere and prove nothing."""
 VALUE_TOLERANCE = 0.01
-_QUOTED = re.compile(r"\"([^\"\n]*)\"|[“„«]([^“”„«»\n]*)[”“»]|`([^`\n]*)`|(?<!\w)'([^'\n]{8,400})'(?!\w)")
-"""Words in quotation marks, pair by pair."""
-_WORDS_MIN = 3
-"""Shorter quoted words are signs and letters that stand everywhere."""
-_IDS = re.compile(r"(?<![0-9a-fA-F])(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{16})(?![0-9a-fA-F])")
-_FALLS = re.compile(
-    r"\b(fell|fallen|falls|dropped|drops|decreased?s?|declined?s?|went down|improved?s?|shrank)\b", re.IGNORECASE
-)
-
 Recompute = Callable[[MetricEvidence], float | None]
 Lookup = Callable[[str, str], Span | None]
 """Trace id and span id -> the span with all its text, or None where it is not in the case."""
@@ -120,39 +120,43 @@ class Gate:
             one.summary.trace_id: {step.span_id: step for step in one.steps}
             for one in (*case.trajectories, *case.healthy)
         }
-        self._repeats = {Quantity(float(times), COUNT) for times in case.repeats}
+        self._affected = {one.summary.trace_id for one in case.trajectories} | set(case.incident.trace_ids)
+        subject = case.incident.subject
+        self._names = stems(" ".join(part for part in (subject.agent, subject.tool, subject.model) if part))
+        self._base = known_from_start(case, self._filed.values(), shown)
 
     def judge(self, draft: Draft, fallback: Diagnosis, by: str) -> Gated:
         """Return what stands of a draft; `fallback` is the explanation by rules, `by` the model's id."""
         ids = _Ids(set(self._filed), {})
         claims: list[Claim] = []
         struck: list[Struck] = []
-        cited: set[Fact] = set()
-        quoted = decisive = False
+        grounds: list[Ground] = []
+        decisive = False
         for one in draft.claims:
             try:
-                claim, from_span, rows = self._claim(one, ids)
+                claim, ground = self._claim(one, ids)
             except _StruckError as reason:
                 struck.append(Struck(one.text, str(reason)))
                 continue
             claims.append(claim)
-            cited |= rows
-            quoted = quoted or from_span
-            decisive = decisive or (from_span and one.decisive)
-        known = self._known(ids, cited)
-        summary = self._prose(draft.summary, known, bool(claims), struck, "summary")
-        cause = self._prose(draft.cause, known, bool(claims), struck, "cause")
-        used = {name for claim in claims for name in claim.evidence}
+            grounds.append(ground)
+            decisive = decisive or (ground.affected and one.decisive)
+        responsible = self._responsible(draft, struck)
+        whole = self._together(claims, grounds, responsible)
+        summary = self._prose(draft.summary, whole, struck, "summary")
+        cause = self._prose(draft.cause, whole, struck, "cause")
         standing = Standing(
             claims=len(claims),
             struck=len(struck),
-            quoted=quoted,
+            quoted=any(one.affected for one in grounds),
             decisive=decisive,
             contradicted=bool(claims) and contradicts(draft.category, self._case.incident),
             undecided=draft.category == "unknown",
         )
         verdict = verdict_of(standing, self._case.incident)
-        responsible = self._responsible(draft)
+        inconclusive = verdict is Verdict.INCONCLUSIVE
+        missing = self._prose(draft.missing, whole, [], "missing", stated=False) if inconclusive else ""
+        used = {name for claim in claims for name in claim.evidence}
         diagnosis = Diagnosis(
             verdict=verdict,
             by=by,
@@ -161,46 +165,76 @@ class Gate:
             cause=cause or fallback.cause,
             claims=tuple(claims),
             responsible=responsible or fallback.responsible,
-            actions=self._actions(draft, known) or fallback.actions,
+            actions=self._actions(draft, whole) or fallback.actions,
             check=self._check(draft.check) or fallback.check,
             struck_out=len(struck),
             note=_note(struck, summary, cause),
-            category=draft.category if cause and verdict is not Verdict.INCONCLUSIVE else "unknown",
-            refutation=self._prose(draft.refutation, known, bool(claims), [], "refutation") or fallback.refutation,
+            category=draft.category if cause and not inconclusive else "unknown",
+            refutation=self._prose(draft.refutation, whole, [], "refutation", stated=False) or fallback.refutation,
+            missing=missing or lacking(standing, self._case.incident),
         )
         new = tuple(replace(entry, id=name) for entry, name in ids.new.items() if name in used)
         return Gated(diagnosis, new, tuple(struck))
 
-    def _claim(self, claim: DraftClaim, ids: _Ids) -> tuple[Claim, bool, set[Fact]]:
+    def _claim(self, claim: DraftClaim, ids: _Ids) -> tuple[Claim, Ground]:
         if not claim.evidence:
             raise _StruckError("it has no evidence")
         names: list[str] = []
-        quantities: set[Quantity] = set()
-        texts: list[str] = []
-        rows: set[Fact] = set()
-        from_span = False
+        ground = Ground()
         for entry in claim.evidence:
             if isinstance(entry, Quote):
                 span, stretch = self._quote(entry)
                 names.append(ids.of(SpanEvidence("", entry.trace_id, entry.span_id, entry.field, stretch)))
-                quantities |= quantities_in(stretch) | self._span_quantities(span)
-                texts.append(stretch)
-                affected = {one.summary.trace_id for one in self._case.trajectories} | set(
-                    self._case.incident.trace_ids
-                )
-                from_span = from_span or entry.trace_id in affected
+                ground.quote(span, stretch, text_of(span, entry.field, self._mask))
+                ground.affected = ground.affected or entry.trace_id in self._affected
+                step = self._steps.get(entry.trace_id, {}).get(entry.span_id)
+                ground.steps |= {step.number} if step is not None else set()
+                ground.traces.add(entry.trace_id)
             elif isinstance(entry, MetricValue):
                 metric = self._metric(entry)
                 names.append(ids.of(metric))
-                quantities |= _any_unit(metric.value)
+                ground.quantities |= metric_quantities(metric)
+                ground.texts.append(metric.promql)
             else:
-                names += self._fact(entry, ids, rows)
+                names += self._fact(entry, ids, ground)
         if not names:
             raise _StruckError("it rests on facts without filed evidence; add a quote or a metric")
-        known = self._known(ids, rows).with_more(quantities)
-        self._text_holds(claim.text, known, texts)
         text = self._mask(defuse(claim.text, CLAIM_CHARS))
-        return Claim(text, tuple(dict.fromkeys(names))), from_span, rows
+        reason = why_not(text, claim.text, self._grounds(ground))
+        if reason is not None:
+            raise _StruckError(reason)
+        return Claim(text, tuple(dict.fromkeys(names))), ground
+
+    def _grounds(self, ground: Ground, *, stated: bool = True) -> Grounds:
+        known = self._base.with_more(ground.quantities, ground.times)
+        lengths = [len(self._steps[trace_id]) for trace_id in ground.traces if trace_id in self._steps]
+        if lengths and len(lengths) == len(ground.traces):
+            known = replace(known, steps_max=max(lengths))
+        return Grounds(
+            known=known,
+            shown=self._shown,
+            incident=self._case.incident,
+            quotes=ground.quotes,
+            texts=ground.texts if stated else None,
+            names=self._names | ground.names,
+            trace_ids=self._case.trace_ids,
+            steps=frozenset(ground.steps),
+        )
+
+    def _together(self, claims: list[Claim], grounds: list[Ground], responsible: Responsible | None) -> Ground | None:
+        """Return what prose may rest on: what the standing claims do, and the facts. None where no claim stands."""
+        if not claims:
+            return None
+        whole = Ground()
+        for claim, own in zip(claims, grounds, strict=True):
+            whole.take(claim.text, [own])
+            whole.steps |= steps_in(claim.text)
+        facts = [fact.text for fact in self._case.facts]
+        whole.texts += facts
+        if whole.steps:
+            whole.steps |= {step for text in facts for step in steps_in(text)}
+            whole.steps |= {responsible.step} if responsible is not None and responsible.step else set()
+        return whole
 
     def _quote(self, entry: Quote) -> tuple[Span, str]:
         if entry.field not in TEXT_FIELDS:
@@ -241,90 +275,58 @@ class Gate:
             raise _StruckError(f"the query gives {value:.6g}, not {entry.value:.6g}")
         return replace(evidence, value=value)
 
-    def _fact(self, entry: FactRef, ids: _Ids, rows: set[Fact]) -> list[str]:
-        if entry.id in self._filed:
+    def _fact(self, entry: FactRef, ids: _Ids, ground: Ground) -> list[str]:
+        filed = self._filed.get(entry.id)
+        if filed is not None:
+            ground.texts.append(filed.quote if isinstance(filed, SpanEvidence) else filed.promql)
+            span = self._lookup(filed.trace_id, filed.span_id) if isinstance(filed, SpanEvidence) else None
+            ground.quantities |= span_quantities(span) if span is not None else set()
+            ground.texts += [fact.text for fact in self._case.facts if entry.id in fact.evidence]
             return [entry.id]
         fact = self._facts.get(entry.id) or next((one for one in self._found() if one.id == entry.id), None)
         if fact is None:
             raise _StruckError(f"there is no fact or evidence {entry.id!r}")
+        ground.texts.append(fact.text)
         if fact.basis is not None:
-            rows.add(fact)
+            ground.row(fact)
             return [ids.of(fact.basis)]
         return [name for name in fact.evidence if name in self._filed][:3]
 
-    def _known(self, ids: _Ids, rows: set[Fact]) -> Known:
-        quantities: set[Quantity] = set()
-        times: set[datetime] = set()
-        for fact in (*self._case.facts, *rows):
-            quantities |= fact.quantities
-            times |= fact.times
-        for entry in (*self._filed.values(), *ids.new):
-            if isinstance(entry, MetricEvidence):
-                quantities |= _any_unit(entry.value)
-                times |= {entry.start, entry.end}
-            else:
-                quantities |= quantities_in(entry.quote)
-                span = self._lookup(entry.trace_id, entry.span_id)
-                quantities |= self._span_quantities(span) if span is not None else set()
-        quantities |= self._repeats
-        quantities |= {Quantity(float(time.year)) for time in times}
-        steps_max = max((len(steps) for steps in self._steps.values()), default=0)
-        return Known(frozenset(quantities), steps_max, frozenset(times), self._shown.names)
-
-    def _span_quantities(self, span: Span) -> set[Quantity]:
-        found: set[Quantity] = set()
-        if span.tokens is not None:
-            used = (span.tokens.input, span.tokens.output, span.tokens.total, span.tokens.cache_read)
-            found |= {Quantity(float(count), TOKENS) for count in used}
-        if span.duration_ms is not None:
-            found.add(Quantity(span.duration_ms / 1000, SECONDS))
-        if span.cost_usd is not None:
-            found.add(Quantity(span.cost_usd, USD))
-        return found
-
-    def _text_holds(self, text: str, known: Known, quotes: list[str]) -> None:
-        """Raise where a text holds a number, an id or quoted words that nothing bears out, or a false direction."""
-        for match in _IDS.finditer(text):
-            if not self._shown.names(match.group()):
-                raise _StruckError(f"id {match.group()} is not in the case")
-        for match in _QUOTED.finditer(text):
-            words = next((group for group in match.groups() if group), "")
-            if len("".join(words.split())) < _WORDS_MIN:
-                continue
-            if not self._shown.contains(words) and not any(find_verbatim(words, quote) for quote in quotes):
-                raise _StruckError(f"{words!r} stands in quotation marks but was not shown")
-        wrong = unproven(_IDS.sub(" ", text), known)
-        if wrong:
-            raise _StruckError(f"{', '.join(wrong[:4])}: not borne out by facts or by its evidence")
-        incident = self._case.incident
-        # Of success the missed goals are measured: that it fell is what their rise means.
-        rises = incident.kind is not Kind.SUCCESS and incident.ratio is not None and incident.ratio > 1
-        noun = incident.kind.value.replace("-", " ").rstrip("s")
-        if rises and re.search(rf"\b{noun}\w*\b[^.;]{{0,40}}{_FALLS.pattern}", text, re.IGNORECASE):
-            raise _StruckError(f"it says that {noun} fell; computed facts say that it rose")
-
-    def _prose(self, text: str, known: Known, has_claims: bool, struck: list[Struck], what: str) -> str:
+    def _prose(self, text: str, ground: Ground | None, struck: list[Struck], what: str, *, stated: bool = True) -> str:
         """Return text that holds, masked and defused; "" where anything in it is unproven or no claim stands."""
-        if not text or not has_claims:
+        if not text or ground is None:
             return ""
-        try:
-            self._text_holds(text, known, [])
-        except _StruckError as reason:
-            struck.append(Struck(f"{what}: {text}", str(reason)))
+        printed = self._mask(defuse(text, TEXT_CHARS))
+        reason = why_not(printed, text, self._grounds(ground, stated=stated))
+        if reason is not None:
+            struck.append(Struck(f"{what}: {text}", reason))
             return ""
-        return self._mask(defuse(text, TEXT_CHARS))
+        return printed
 
-    def _responsible(self, draft: Draft) -> Responsible | None:
+    def _responsible(self, draft: Draft, struck: list[Struck]) -> Responsible | None:
+        """Return the step held responsible, where its parts belong together and it is of an affected trajectory."""
         named = draft.responsible
-        steps = self._steps.get(named.trace_id) if named else None
-        step = steps.get(named.span_id) if named and steps else None
-        if named is None or step is None or (named.step is not None and named.step != step.number):
+        if named is None:
             return None
-        return Responsible(step.agent or self._case.incident.subject.agent, named.trace_id, step.span_id, step.number)
+        step = self._steps.get(named.trace_id, {}).get(named.span_id)
+        agent = (step.agent if step is not None else None) or self._case.incident.subject.agent
+        why = ""
+        if step is None:
+            why = f"span {named.span_id!r} is no step of trajectory {named.trace_id!r} of the case file"
+        elif named.step is not None and named.step != step.number:
+            why = f"span {named.span_id} is step {step.number}, not step {named.step}"
+        elif named.trace_id not in self._affected:
+            why = "a healthy peer cannot hold the step that went wrong"
+        elif named.agent and agent and named.agent != agent:
+            why = f"step {step.number} is of agent {agent}, not of {named.agent}"
+        if step is None or why:
+            struck.append(Struck("responsible", why))
+            return None
+        return Responsible(agent, named.trace_id, step.span_id, step.number)
 
-    def _actions(self, draft: Draft, known: Known) -> tuple[str, ...]:
+    def _actions(self, draft: Draft, ground: Ground | None) -> tuple[str, ...]:
         """Return the actions whose numbers hold; advice may be wrong, but it may not carry invented figures."""
-        kept = (self._prose(action, known, True, [], "action") for action in draft.actions)  # noqa: FBT003 - internal
+        kept = (self._prose(action, ground or Ground(), [], "action", stated=False) for action in draft.actions)
         return tuple(action for action in kept if action)
 
     def _check(self, check: str) -> str:
@@ -343,10 +345,6 @@ class Gate:
 
 class _StruckError(Exception):
     """Why a claim does not stand. Never leaves this module."""
-
-
-def _any_unit(value: float) -> set[Quantity]:
-    return {Quantity(value, unit) for unit in ("", USD, COUNT, SECONDS, TOKENS, RATIO)} | {Quantity(value * 100, SHARE)}
 
 
 def _same(given: float, value: float) -> bool:

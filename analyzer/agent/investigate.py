@@ -16,7 +16,9 @@ from analyzer.agent.gate import Gate, Gated, Recompute
 from analyzer.agent.investigator import Conversation, Investigator, Judge, Judged
 from analyzer.agent.limits import Limits, Meter, Price
 from analyzer.agent.model import Model, ToolSpec, Turn
+from analyzer.agent.obedience import Obedience
 from analyzer.agent.rules import ENDINGS, explain
+from analyzer.agent.second_reader import read_again
 from analyzer.agent.text import Mask, defuse, plain
 from analyzer.agent.toolbox import Toolbox
 from analyzer.agent.tools import SUBMIT_DIAGNOSIS_SPEC
@@ -66,6 +68,8 @@ class Means:
     journal: Journal = field(default_factory=Unwritten)
     """Is told every call of the model and of a tool."""
     clock: Callable[[], float] = time.monotonic
+    second_reader: bool = False
+    """Whether a second, blind call may lower the verdict."""
 
     def meter(self, about: str) -> Meter:
         """Return a meter for one conversation; `about` is the incident's id, or a question's."""
@@ -114,7 +118,19 @@ def investigate(incident: Incident, case: CaseFile, means: Means) -> Investigati
     ended = converse(case, means, meter, SUBMIT_DIAGNOSIS_SPEC, judge, system, opening)
     if ended.judged is not None and ended.judged.standing:
         gated: Gated = ended.judged.outcome
-        return Investigation(gated.diagnosis, gated.evidence, meter.use, ended.history, complaints(gated))
+        diagnosis = gated.diagnosis
+        if means.second_reader:
+            diagnosis = read_again(
+                diagnosis,
+                gated.evidence,
+                incident,
+                means.model,
+                meter,
+                means.watch,
+                journal=means.journal,
+                mask=means.mask,
+            )
+        return Investigation(diagnosis, gated.evidence, meter.use, ended.history, complaints(gated))
     spoken = explain(
         incident,
         case.trajectories,
@@ -162,6 +178,8 @@ def converse(
     box = toolbox if toolbox is not None else toolbox_of(case, means)
     metered = means.metrics is not None
     gate = Gate(case, box.desk.shown, box.lookup, means.recompute, means.mask, metered=metered, found=lambda: box.facts)
+    names = {*(spec.name for spec in box.specs), submit.name}
+    obedience = Obedience(box.desk.shown, names, lambda: box.desk.trace_ids, case.markers.mark, system)
     turns = history if history is not None else []
     investigator = Investigator(
         means.model,
@@ -172,6 +190,7 @@ def converse(
         meter,
         means.watch,
         means.mask,
+        obedience,
         journal=means.journal,
         about=case.incident.id,
         history=turns,

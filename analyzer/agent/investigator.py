@@ -22,6 +22,7 @@ from analyzer.agent.model import (
     ToolSpec,
     Turn,
 )
+from analyzer.agent.obedience import Obedience
 from analyzer.agent.text import Mask
 from analyzer.agent.toolbox import Toolbox
 from analyzer.agent.wire import masked_arguments, masked_turns, news_document, reply_document, request_document
@@ -82,6 +83,8 @@ class Investigator:
     meter: Meter
     watch: Watch
     mask: Mask
+    obedience: Obedience | None = None
+    """Watches whether it follows orders in the data."""
     journal: Journal = field(default_factory=Unwritten)
     about: str = ""
     """The id of what is investigated."""
@@ -202,11 +205,16 @@ class Investigator:
         """Take in a reply: run its tools, or judge its answer. Return an ending when there is nothing more to do."""
         self.history.append(_turn(reply))
         submitted = next((call for call in reply.tool_calls if call.name == self.submit.name), None)
+        if self.obedience is not None and self.obedience.follows(reply.tool_calls):
+            return Ending.INJECTED
         if submitted is None and reply.tool_calls and not must_answer:
             self.history.append(Turn("user", self._run(reply.tool_calls)))
             return None
         try:
-            judged = self.judge(submitted.arguments if submitted is not None else payload_in(reply.text))
+            payload = submitted.arguments if submitted is not None else payload_in(reply.text)
+            if self.obedience is not None and self.obedience.leaks(payload):
+                return Ending.INJECTED
+            judged = self.judge(payload)
         except AnswerError as error:
             asks_on = submitted is None and bool(reply.tool_calls) and self.pressed is not None
             return self._repair(reply, str(error), Ending.INVALID if not asks_on else self.pressed)
@@ -239,6 +247,8 @@ class Investigator:
 
     def _end(self, ending: Ending, note: str) -> Conversation:
         """Close the conversation. An answer that already stood stands, whatever happened to its repair."""
+        if ending is Ending.INJECTED:
+            self.best = None
         if self.best is not None and self.best.standing:
             ending = Ending.ANSWERED
         elif self.best is not None and self.best.struck and ending is Ending.ANSWERED:

@@ -166,17 +166,19 @@ class Narrative:
         allowed = portions([cost_of(text) for text in texts], weights, left, FLOOR_TOKENS)
         blocks = [(number, 1, line) for number, line in self._lines(shown, lines)]
         stretches: list[tuple[Place, str]] = []
+        said: list[str] = []
         trace_id = self.trajectory.summary.trace_id
         for one, text, tokens in zip(passages, texts, allowed, strict=True):
             pieces = excerpt(text, tokens - 1)
             if not any(piece.strip() for piece in pieces):
                 continue
             blocks.append((one.step, 0, self._tag(one, part=pieces[0] != text, text=CUT.join(pieces))))
+            said.append(self._note(one, part=False))
             stretches += [((trace_id, one.span_id, one.field), piece) for piece in pieces]
         blocks.sort(key=lambda block: block[:2])
-        said = "\n".join(line for _, ours, line in blocks if ours)
+        said += [line for _, ours, line in blocks if ours]
         text = self._section("\n".join(block for _, _, block in blocks), head)
-        return Told(text, said, tuple(stretches))
+        return Told(text, "\n".join(said), tuple(stretches))
 
     def _points(self, passage: Passage) -> float:
         if passage.step == OPENING:

@@ -2,23 +2,31 @@
 
 What is checked: every number of two digits or more, every number with decimals, currency, per cent, factor (`x`,
 "times") or unit of time, words such as "doubled", clock times and dates, "step 7", and names with digits (versions,
-models, ids). A single digit without a unit ("two tools", "3 calls") is not: prose is full of them.
+models, ids). A single digit without a unit ("two tools", "3 calls") is not: prose is full of them. Texts are read as
+`wording.plainly` writes them.
 
-What counts as proven: a known value of the same unit, within 1 % or within the rounding of the digits given
-(`2.2` proves 2.17; `about 12,000` proves 12,345). Names must stand literally in what was shown.
+What counts as proven: a known value of the same unit, of the same thing (`binding`) and with the same sign, within 1 %
+or within the rounding of the digits given (`2.2` proves 2.17; `about 12,000` proves 12,345). Names must stand literally
+in what was shown.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from analyzer.agent.binding import STRANGERS, clause_around, counted_after, fits, shared_after
 
 REL_TOLERANCE = 0.01
 """A number within 1 % of a known one agrees with it."""
 
 USD, SHARE, RATIO, SECONDS, TOKENS, COUNT, ANY = "usd", "share", "ratio", "s", "tokens", "count", ""
+STRANGE = "strange"
+"""Units in which nothing is computed: other currencies, bytes. Only a quote can prove such a number."""
+ROUGH_MIN, ROUGH_MAX = 0.05, 0.1
+"""A number after "about" may be this far from what it stands for, and however round it is no further than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,12 @@ class Quantity:
 
     value: float
     unit: str = ANY
+    of: str = ""
+    """What is counted, or what a share is a part of, as `binding` names it; "": not said."""
+    about: str = ""
+    """What it is a measure of, as `binding` writes it; "": anything."""
+    said: bool = False
+    """It stands in a quote, and counts whatever the quote says. Nothing that is computed counts users or servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,11 @@ class Written:
     unit: str
     slack: float
     """Half a unit of the last digit given."""
+    of: str = ""
+    """What it counts, where the text says so."""
+    start: int = 0
+    """Where it stands in the text."""
+    negative: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +69,14 @@ class Known:
     times: frozenset[datetime] = frozenset()
     named: Callable[[str], bool] = lambda _name: False
     """Tells whether a name with digits was shown."""
+    factors: frozenset[str] = frozenset()
+    """Names of the factors of the account."""
 
-    def with_more(self, quantities: Iterable[Quantity]) -> Known:
-        """Return these with further quantities."""
-        return Known(self.quantities | frozenset(quantities), self.steps_max, self.times, self.named)
+    def with_more(self, quantities: Iterable[Quantity], times: Iterable[datetime] = ()) -> Known:
+        """Return these with further quantities and times."""
+        more = frozenset(times)
+        years = {Quantity(float(time.year)) for time in more}
+        return replace(self, quantities=self.quantities | years | frozenset(quantities), times=self.times | more)
 
 
 _SCALES = {"k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "bn": 1e9, "billion": 1e9}
@@ -61,17 +84,20 @@ _UNITS = (
     (re.compile(r"%|per ?cent\b|percentage points?\b|pp\b", re.IGNORECASE), SHARE, 1.0),
     (re.compile(r"x\b|\u00d7|times\b|-?fold\b", re.IGNORECASE), RATIO, 1.0),
     (re.compile(r"usd\b|dollars?\b|us\$", re.IGNORECASE), USD, 1.0),
+    (re.compile(r"(?:eur|euros?|gbp|pounds?|yen|jpy|chf|cny|inr)\b|[€£¥]", re.IGNORECASE), STRANGE, 1.0),
+    (re.compile(r"(?:[kmgt]i?b|bytes?|kilobytes?|megabytes?|gigabytes?)\b", re.IGNORECASE), STRANGE, 1.0),
     (re.compile(r"cents?\b|¢", re.IGNORECASE), USD, 0.01),
     (re.compile(r"ms\b|milliseconds?\b|msec\b", re.IGNORECASE), SECONDS, 0.001),
     (re.compile(r"s\b|secs?\b|seconds?\b", re.IGNORECASE), SECONDS, 1.0),
     (re.compile(r"min\b|mins\b|minutes?\b", re.IGNORECASE), SECONDS, 60.0),
     (re.compile(r"h\b|hrs?\b|hours?\b", re.IGNORECASE), SECONDS, 3600.0),
     (re.compile(r"days?\b|d\b", re.IGNORECASE), SECONDS, 86400.0),
+    (re.compile(r"weeks?\b", re.IGNORECASE), SECONDS, 7 * 86400.0),
     (re.compile(r"(?:input |output )?tokens?\b", re.IGNORECASE), TOKENS, 1.0),
 )
 _NUMBER = re.compile(
     r"(?P<lead>(?:about|around|roughly|nearly|almost|over|approximately|some|~|≈|c\.)\s*)?"
-    r"(?P<money>(?:us)?\$|€|£)?\s?(?P<times>x|×)?"  # noqa: RUF001 - both signs are used for a factor
+    r"(?P<sign>(?<![\w.)%])[-−](?=[\d$€£¥.]))?(?P<money>(?:us)?\$|€|£|¥)?\s?(?P<times>x|×)?"  # noqa: RUF001 - both signs are used for a factor
     r"(?P<digits>\d{1,3}(?:[,\u202f']\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)(?P<exponent>e[+-]?\d{1,3})?"
     r"(?:\s?(?P<scale>k|thousand|m|million|bn|billion)\b)?",
     re.IGNORECASE,
@@ -81,23 +107,43 @@ _TIME = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})(?:[T ](?P<clock>\d{1,2}:\d{2})(?::\d{2}(?:\.\d+)?)?)?(?:\s?(?:Z|UTC)\b|\+00:?00)?"
     r"|(?<![\d:])(?P<alone>\d{1,2}:\d{2})(?::\d{2})?(?![\d:])(?:\s?(?:Z|UTC)\b)?"
 )
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_MONTH = rf"(?:{'|'.join(name.capitalize() for name in _MONTHS)})[a-z]{{0,6}}\.?"
+_DAY = re.compile(
+    rf"(?P<before>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<month>{_MONTH})(?:,?\s\d{{4}})?"
+    rf"|(?P<late_month>{_MONTH})\s(?P<after>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s\d{{4}})?"
+    r"|(?P<hour>\d{1,2})\s?(?P<noon>[ap]\.?m\b\.?|o'clock)"
+    rf"|\b(?P<weekday>{'|'.join(name.capitalize() for name in _WEEKDAYS)})s?\b"
+    r"|\b(?P<word>yesterday|midnight|noon|last (?:week|night|month))\b"
+)
+"""Days and hours as people write them."""
 _STEPS = re.compile(
     r"\bsteps?\s+(?:number\s+|no\.?\s*)?#?\d+(?:\s*(?:-|–|—|to|and|or|through|,)\s*#?\d+)*",  # noqa: RUF001 - dashes
     re.IGNORECASE,
 )
+_RANGE_END = re.compile(r"\s?(?:-|–|—|to|or|and)\s?\d+(?:\.\d+)?", re.IGNORECASE)  # noqa: RUF001 - dashes
+_PART_OF = re.compile(r"[\d,.]+ of [\d,]+")
+_AGAINST = re.compile(
+    r"\b(?:against|less|lower\w*|fewer|fell|falls?|took back|takes back|offset\w*|reduc\w+|sav\w+|minus|negative\w*|"
+    r"cheaper|decreas\w+|dropp?\w*|declin\w+|compensat\w+)\b",
+    re.IGNORECASE,
+)
 _FACTOR_WORDS = {
-    "doubled": 2.0, "doubling": 2.0, "doubles": 2.0, "twice": 2.0, "tripled": 3.0, "trebled": 3.0, "thrice": 3.0,
-    "quadrupled": 4.0, "quintupled": 5.0, "halved": 0.5,
+    "doubled": 2.0, "doubling": 2.0, "doubles": 2.0, "double": 2.0, "twice": 2.0, "tripled": 3.0, "triples": 3.0,
+    "trebled": 3.0, "triple": 3.0, "thrice": 3.0, "quadrupled": 4.0, "quintupled": 5.0, "halved": 0.5,
 }  # fmt: skip
-_FACTOR_SLACK = 0.25
-"""A "doubling" is a factor within a quarter of 2."""
-_COUNT_WORDS = {
-    "ten": 10, "eleven": 11, "twelve": 12, "dozen": 12, "thirteen": 13, "fourteen": 14, "fifteen": 15, "sixteen": 16,
-    "seventeen": 17, "eighteen": 18, "nineteen": 19, "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60,
-    "seventy": 70, "eighty": 80, "ninety": 90, "hundred": 100, "thousand": 1000, "million": 1_000_000,
-    "hundreds": 100, "thousands": 1000, "millions": 1_000_000, "dozens": 12, "tenfold": 10,
-}  # fmt: skip
-_WORD = re.compile(r"\b(?:" + "|".join([*_FACTOR_WORDS, *_COUNT_WORDS]) + r")\b", re.IGNORECASE)
+_FACTOR_SLACK = 0.2
+"""A "doubling" is a factor within a fifth of 2."""
+_COUNT_WORDS = {"dozen": 12, "hundreds": 100, "thousands": 1000, "millions": 1_000_000, "dozens": 12}
+"""Plurals say "at least so many"; every other number in words is a number in digits by now."""
+_WORD = re.compile(
+    r"\b(?P<word>twice|thrice|double|triple)(?=\s+(?:as|the|its|what|that)\b)|\b(?P<other>"
+    + "|".join(word for word in [*_FACTOR_WORDS, *_COUNT_WORDS] if word not in {"twice", "thrice", "double", "triple"})
+    + r")\b",
+    re.IGNORECASE,
+)
+"""A call that is made twice is a small count; one that costs twice as much is a factor."""
 _TRIVIAL_NAMES = re.compile(r"(?:p|P)\d{2,3}|HTTP/\d(?:\.\d)?|(?![vV]\d)[A-Za-z]+\d", re.ASCII)
 """Percentile names and words with one closing digit say nothing that a number would."""
 
@@ -109,13 +155,28 @@ def written(text: str) -> list[Written]:
 
 def quantities_in(text: str) -> set[Quantity]:
     """Return the numbers that stand in a quote, as known values of their own unit."""
-    return {Quantity(number.value, number.unit) for number in written(text)} | {
-        Quantity(float(digits)) for digits in re.findall(r"(?<![\w.])\d{2,15}(?![\w.])", text)
+    return {Quantity(number.value, number.unit, said=True) for number in written(text)} | {
+        Quantity(float(digits), said=True) for digits in re.findall(r"(?<![\w.])\d{2,15}(?![\w.])", text)
     }
 
 
-def unproven(text: str, known: Known) -> list[str]:
-    """Return the numbers, times, steps and names with digits in a text that nothing known bears out."""
+def quantities_of(text: str) -> set[Quantity]:
+    """Return the numbers of a sentence that was computed, each of what it counts there."""
+    return {Quantity(one.value, one.unit, one.of or _of_how_many(text, one)) for one in written(text)}
+
+
+def _of_how_many(text: str, number: Written) -> str:
+    """Return what the whole counts where a number is a part of it: `12 of 40 trajectories`."""
+    match = _PART_OF.match(text, number.start)
+    return counted_after(text[match.end() :]) if match is not None else ""
+
+
+def unproven(text: str, known: Known, context: str = "") -> list[str]:
+    """Return the numbers, times, steps and names with digits in a text that nothing known bears out.
+
+    `context` is the same text, as long, with what was blanked out in it: it says what the numbers are said of.
+    """
+    context = context or text
     wrong: list[str] = []
 
     def take(pattern: re.Pattern[str], check: Callable[[re.Match[str]], bool], rest: str) -> str:
@@ -127,21 +188,22 @@ def unproven(text: str, known: Known) -> list[str]:
         return pattern.sub(replace, rest)
 
     rest = take(_TIME, lambda match: _time_known(match, known), text)
+    rest = take(_DAY, lambda match: _day_known(match, known), rest)
     rest = take(_STEPS, lambda match: _steps_known(match.group(), known), rest)
-    rest = take(_WORD, lambda match: _word_known(match.group().lower(), known), rest)
+    rest = take(_WORD, lambda match: _word_known(match, known, context), rest)
 
     def name(match: re.Match[str]) -> str:
         word = match.group()
         if not any(char.isdigit() for char in word) or re.fullmatch(r"[x×]?\d+(?:\.\d+)?[A-Za-z%]{1,8}", word):  # noqa: RUF001 - both signs
             return word
-        if re.fullmatch(r"x\d+", word):
+        if re.fullmatch(r"x\d+|\d+(?:\.\d+)?-fold", word):
             return word
         if not _TRIVIAL_NAMES.fullmatch(word) and not known.named(word):
             wrong.append(word)
         return " " * len(word)
 
     rest = _NAME.sub(name, rest)
-    wrong.extend(number.raw for number in written(rest) if not _number_known(number, known))
+    wrong.extend(number.raw for number in written(rest) if not _number_known(number, known, context))
     return wrong
 
 
@@ -152,38 +214,77 @@ def _read(match: re.Match[str], text: str) -> Written | None:
         return None
     digits = re.sub(r"[,\u202f']", "", match.group("digits"))
     value = float(digits + (match.group("exponent") or ""))
-    unit, factor = _unit(match, text[match.end() :])
+    after = text[match.end() :]
+    unit, factor, length = _unit(match, after)
     scale = _SCALES.get((match.group("scale") or "").lower(), 1.0)
     decimals = len(digits.partition(".")[2])
     if decimals == 0 and len(digits) == 1 and unit == ANY and scale == 1.0:
         return None
-    slack = 0.5 * 10.0**-decimals * scale * factor
+    slack = plain = 0.5 * 10.0**-decimals * scale * factor
     if match.group("lead") and decimals == 0:
         slack *= 10.0 ** (len(digits) - len(digits.rstrip("0")))
     if match.group("exponent"):
         slack *= 10.0 ** float(match.group("exponent")[1:])
-    return Written(match.group().strip(), value * scale * factor, unit, slack)
+    if match.group("lead") and value:
+        amount = value * scale * factor
+        slack = max(plain, min(max(slack, ROUGH_MIN * amount), ROUGH_MAX * amount))
+    of = shared_after(after) if unit == SHARE else counted_after(after) if unit in {ANY, TOKENS} else ""
+    return Written(
+        raw=match.group().strip() + after[:length],
+        value=value * scale * factor,
+        unit=unit,
+        slack=slack,
+        of=of,
+        start=match.start("digits"),
+        negative=match.group("sign") is not None,
+    )
 
 
-def _unit(match: re.Match[str], after: str) -> tuple[str, float]:
-    if match.group("money"):
-        return USD, 1.0
+def _unit(match: re.Match[str], after: str) -> tuple[str, float, int]:
+    """Return the unit of a number, what it is worth in ours, and how many characters of the text after it say so."""
+    money = match.group("money")
+    if money:
+        return (USD if "$" in money else STRANGE), 1.0, 0
     if match.group("times"):
-        return RATIO, 1.0
+        return RATIO, 1.0, 0
     tail = after.lstrip(" -\u00a0\u202f")
-    if len(after) - len(tail) <= 1:
+    gap = len(after) - len(tail)
+    if gap <= 1:
         for pattern, unit, factor in _UNITS:
-            if pattern.match(tail):
-                return unit, factor
-    return ANY, 1.0
+            found = pattern.match(tail)
+            if found is not None:
+                return unit, factor, gap + found.end()
+    span = _RANGE_END.match(after)
+    if span is not None:
+        # "5 to 9 %": the first number has the unit of the second.
+        for pattern, unit, factor in _UNITS:
+            if pattern.match(after[span.end() :].lstrip(" ")):
+                return unit, factor, 0
+    return ANY, 1.0, 0
 
 
-def _number_known(number: Written, known: Known) -> bool:
-    return any(_agrees(number, quantity) for quantity in known.quantities)
+def _number_known(number: Written, known: Known, text: str) -> bool:
+    clause = clause_around(text, number.start)
+    return any(_agrees(number, quantity, clause, known.factors) for quantity in known.quantities)
 
 
-def _agrees(number: Written, quantity: Quantity) -> bool:
+def _agrees(number: Written, quantity: Quantity, clause: str, factors: frozenset[str]) -> bool:
+    if not _counts(number.of, quantity) or not fits(quantity.about, clause, factors):
+        return False
+    # What worked against the change has a negative share: to write it without its sign needs a word that says so.
+    if (quantity.value < 0) != number.negative and not (quantity.value < 0 and _AGAINST.search(clause)):
+        return False
+    if number.of and number.unit == SHARE and quantity.unit == RATIO:
+        # A factor of 1.8 is "up 80 %", and never "80 % of the runs".
+        return False
     return any(_close(number.value, value, number.slack) for value in _as_unit(quantity, number.unit))
+
+
+def _counts(of: str, quantity: Quantity) -> bool:
+    """Tell whether a quantity may be one of what a number counts."""
+    if of and quantity.of and of != quantity.of:
+        return False
+    return of != STRANGERS or quantity.said or quantity.of == STRANGERS
 
 
 def _as_unit(quantity: Quantity, unit: str) -> tuple[float, ...]:
@@ -194,11 +295,9 @@ def _as_unit(quantity: Quantity, unit: str) -> tuple[float, ...]:
     if unit == ANY:
         return (value, value * 1000) if own == SECONDS else (value,)
     if unit == RATIO:
-        return (value,) if own == COUNT else ()
+        return (value,) if own == COUNT and quantity.of != "trajectories" else ()
     if unit == SHARE and own == RATIO:
         return (value * 100, abs(value - 1) * 100)
-    if unit == TOKENS and own == COUNT:
-        return ()
     return ()
 
 
@@ -217,15 +316,39 @@ def _time_known(match: re.Match[str], known: Known) -> bool:
     )
 
 
+def _day_known(match: re.Match[str], known: Known) -> bool:
+    """Tell whether one of the known times lies on the day, or in the hour, that the words name."""
+    times = [time.astimezone(UTC) for time in known.times]
+    found = match.groupdict()
+    if found["weekday"]:
+        return any(_WEEKDAYS[time.weekday()] == found["weekday"].lower() for time in times)
+    if found["hour"]:
+        hour, half = int(found["hour"]), (found["noon"] or "").lower()[:1]
+        hours = {hour % 12 + 12 * (half == "p")} if half in {"a", "p"} else {hour % 24, (hour + 12) % 24}
+        return any(time.hour in hours for time in times)
+    if found["word"]:
+        hours = {"midnight": {23, 0}, "noon": {11, 12}}.get(found["word"], set())
+        days = {max(time.date() for time in times) - timedelta(days=1)} if times else set()
+        past = found["word"] == "yesterday"
+        return any(time.hour in hours or (past and time.date() in days) for time in times)
+    day, month = found["before"] or found["after"], found["month"] or found["late_month"]
+    number = _MONTHS.index(month[:3].lower()) + 1
+    return any((time.day, time.month) == (int(day), number) for time in times)
+
+
 def _steps_known(text: str, known: Known) -> bool:
     return all(1 <= int(digits[:9]) <= known.steps_max for digits in re.findall(r"\d+", text))
 
 
-def _word_known(word: str, known: Known) -> bool:
+def _word_known(match: re.Match[str], known: Known, text: str) -> bool:
+    word = (match.group("word") or match.group("other")).lower()
     factor = _FACTOR_WORDS.get(word)
+    clause = clause_around(text, match.start())
+    of = counted_after(text[match.end() :])
+    fitting = [one for one in known.quantities if _counts(of, one) and fits(one.about, clause, known.factors)]
     if factor is not None:
-        return any(q.unit == RATIO and abs(q.value - factor) <= _FACTOR_SLACK * factor for q in known.quantities)
+        return any(q.unit == RATIO and abs(q.value - factor) <= _FACTOR_SLACK * factor for q in fitting)
     value = float(_COUNT_WORDS[word])
     if word.endswith("s"):
-        return any(q.unit in {ANY, COUNT, TOKENS, RATIO} and q.value >= value for q in known.quantities)
-    return any(_close(value, abs(q.value), 0.5) for q in known.quantities)
+        return any(q.unit in {ANY, COUNT, TOKENS, RATIO} and q.value >= value for q in fitting)
+    return any(_close(value, abs(q.value), 0.5) for q in fitting)

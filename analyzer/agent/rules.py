@@ -29,13 +29,14 @@ from analyzer.agent.sentences import (
     telling_changes,
 )
 from analyzer.agent.text import Mask, plain
-from analyzer.agent.verdict import MAIN_SHARE, Standing, verdict_of
+from analyzer.agent.verdict import MAIN_SHARE, Standing, lacking, verdict_of
 from analyzer.types.report import (
     Claim,
     Diagnosis,
     Ending,
     Evidence,
     Incident,
+    Kind,
     MetricEvidence,
     Responsible,
     SpanEvidence,
@@ -50,6 +51,7 @@ ENDINGS: dict[Ending, str] = {
     Ending.USD: "the budget for the model was used up",
     Ending.REFUSED: "the model refused to answer",
     Ending.INVALID: "the model gave no answer that could be checked",
+    Ending.INJECTED: "the model followed an order that stood in the data",
     Ending.UNAVAILABLE: "the model could not be reached",
     Ending.OFF: "no model was asked",
 }
@@ -109,6 +111,7 @@ def explain(
             note=note or ENDINGS[ending],
             category=_category(incident, first),
             refutation=refutation_of(incident),
+            missing=lacking(standing, incident),
         ),
         tuple(new),
     )
@@ -136,7 +139,13 @@ def _quoted_claims(incident: Incident, seen: Sequence[Seen]) -> tuple[list[Claim
 
 
 def _filed_claim(incident: Incident, row: Row) -> list[Claim]:
-    """Return the error that was filed when the incident was found, for when its trajectories can no longer be read."""
+    """Return the error, or the order to the model, that was filed when the incident was found.
+
+    Of errors for when its trajectories can no longer be read; an order is only ever quoted from what is on file.
+    """
+    if incident.kind is Kind.INJECTION:
+        orders = [e for e in evidence_of(incident) if isinstance(e, SpanEvidence) and e.field == "output"]
+        return [Claim(f'A tool returned: "{short(orders[0].quote, 240)}".', (orders[0].id,))] if orders else []
     if not any(look.reading is failed and not look.kinds for look in row.looks):
         return []
     errors = [e for e in evidence_of(incident) if isinstance(e, SpanEvidence) and e.field == "status_message"]
@@ -178,6 +187,8 @@ def _category(incident: Incident, seen: Seen | None) -> str:
     moved = mover_of(incident)
     if moved is not None:
         return f"{moved.what}_change"
+    if incident.kind is Kind.INJECTION:
+        return "injection"
     failures = FAILURES & {incident.kind, *(finding.kind for finding in incident.findings)}
     read_off = seen.category if seen is not None else "unknown"
     if read_off == "loop" or (failures and read_off != "unknown"):

@@ -32,6 +32,9 @@ def summary_of(incident: Incident) -> str:
     expected = amount(incident.expected, incident.unit, incident.kind)
     if incident.kind in LOOP_KINDS:
         text = f"{subject}: {incident.kind.value} of up to {observed}, where {number(incident.expected)} are the limit"
+    elif incident.kind is Kind.INJECTION:
+        acted = f"; the agent acts on it in {number(incident.observed)}" if incident.observed else ""
+        text = f"{subject}: what a tool returned speaks to the model as if it gave orders{acted}"
     else:
         what = _MEASURED.get(incident.kind, incident.kind.value)
         text = f"{subject}: {what} at {observed}, expected {expected}"

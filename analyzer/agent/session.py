@@ -22,7 +22,7 @@ from analyzer.agent.tools import SUBMIT_ANSWER_SPEC
 from analyzer.agent.tools.base import Tool
 from analyzer.prompts import load
 from analyzer.types.explained import Answer
-from analyzer.types.report import Diagnosis, Verdict
+from analyzer.types.report import Diagnosis, Ending, Verdict
 from analyzer.types.spending import ModelUse
 from analyzer.types.table import Table
 
@@ -87,8 +87,9 @@ class Session:
             toolbox=self._toolbox,
             history=turns,
         )
-        if turns[-1].role == "assistant":
+        if turns[-1].role == "assistant" and ended.ending is not Ending.INJECTED:
             # A question that nobody answered is no part of the conversation: the next one follows the last answer.
+            # Nor is one where the model did what the data told it: it would read on from its own obedience.
             self._history = turns
         self._left = _left(self._left, meter)
         if ended.judged is None:

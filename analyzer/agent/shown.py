@@ -56,10 +56,11 @@ class Shown:
         with self._lock:
             return frozenset(self._stretches)
 
-    def stretches(self, trace_id: str) -> tuple[str, ...]:
-        """Return the stretches of a trajectory that were shown, in no particular order."""
+    def stretches(self, trace_id: str | None = None) -> tuple[str, ...]:
+        """Return the stretches that were shown, of one trajectory or of all, in no particular order."""
         with self._lock:
-            return tuple(text for place, held in self._stretches.items() if place[0] == trace_id for text in held)
+            wanted = [held for place, held in self._stretches.items() if trace_id in {None, place[0]}]
+            return tuple(text for held in wanted for text in held)
 
     def copy(self) -> Shown:
         """Return an independent copy: each investigation of a case adds to its own."""

@@ -41,6 +41,21 @@ def verdict_of(standing: Standing, incident: Incident) -> Verdict:
     return Verdict.LIKELY if standing.quoted or corroborated(incident) else Verdict.INCONCLUSIVE
 
 
+def lacking(standing: Standing, incident: Incident) -> str:
+    """Return what would decide an explanation that is inconclusive, in one sentence; "" for one that is not."""
+    if verdict_of(standing, incident) is not Verdict.INCONCLUSIVE:
+        return ""
+    if not standing.claims:
+        return "A quote from an affected trajectory that shows the cause."
+    if standing.contradicted:
+        return "A cause that agrees with the account and with the changes that were seen."
+    if standing.undecided and not standing.quoted:
+        return "A step of an affected trajectory that a healthy peer takes differently."
+    if standing.undecided:
+        return "A change near the onset, or a healthy peer without what is quoted here."
+    return "A quote from an affected trajectory, or a change near the onset that goes with it."
+
+
 def corroborated(incident: Incident) -> bool:
     """Tell whether computed facts single something out: a change at the onset, a main factor, or a loop."""
     factor = main_factor(incident)

@@ -9,6 +9,7 @@ from analyzer.detectors.base import Detector
 from analyzer.detectors.budget import BudgetDetector
 from analyzer.detectors.cost import CostDetector
 from analyzer.detectors.errors import ErrorsDetector
+from analyzer.detectors.injection import InjectionDetector
 from analyzer.detectors.latency import LatencyDetector
 from analyzer.detectors.loop import LoopDetector
 from analyzer.detectors.retries import RetriesDetector
@@ -38,6 +39,7 @@ DETECTORS: tuple[Detector, ...] = (
     ToolChoiceDetector(),
     SilenceDetector(),
     LoopDetector(),
+    InjectionDetector(),
     RunawayDetector(),
     BudgetDetector(),
 )

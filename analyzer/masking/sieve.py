@@ -8,7 +8,7 @@ without, and no more: where there is one, or where the text cannot be looked at 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import re2
 
@@ -54,3 +54,16 @@ def has_sign(text: str) -> bool:
         return _SIGN.search(text.encode()) is not None
     except UnicodeEncodeError:
         return True
+
+
+def looking_for(signs: Sequence[str]) -> Callable[[str], bool]:
+    """Return a look for any of these signs, letter case aside, as fast as the one for secrets; for other sieves."""
+    sign = re2.compile("(?i)" + "|".join(f"(?:{one})" for one in signs))
+
+    def found(text: str) -> bool:
+        try:
+            return sign.search(text.encode()) is not None
+        except UnicodeEncodeError:
+            return True
+
+    return found

@@ -24,6 +24,8 @@ REPEATS_MIN = 3
 SUSPECTS_MAX = 5_000
 CHARACTERS_MAX = 100_000_000
 """Text of suspects held in memory at once: about 200 MB of a 512 MiB process."""
+STEERED_MAX = 200
+"""Trajectories with an order in them that are looked at in one run: more tell no more."""
 EARLIER_MAX = 200
 """Trajectories of one agent looked through for the beginning of a loop: those that repeat most, as loops do."""
 _CHUNK = 100
@@ -84,6 +86,7 @@ def window_of(store: TrajectoryStore, loaded: Loaded, reach: Reach) -> Window:
         end=reach.at,
         series=tuple(series),
         suspects=suspects,
+        steered=store.steps(store.steered(start, reach.at, limit=STEERED_MAX)),
         summaries=_largest(store, reach.at) | {one.trace_id: one for one in summaries if one.trace_id in suspects},
         choices=tuple(loaded.choices),
         running=tuple(store.running(reach.at)),
@@ -194,7 +197,7 @@ def of_one(store: TrajectoryStore, summary: TrajectorySummary) -> Window:
     """Return the window of a single trajectory: its steps, judged whatever its age."""
     steps = store.steps([summary.trace_id])
     start, end = _moment(summary.start_ns), _moment(summary.end_ns) + timedelta(seconds=1)
-    return Window(start=min(start, end), end=end, suspects=steps, summaries={summary.trace_id: summary})
+    return Window(start=min(start, end), end=end, suspects=steps, steered=steps, summaries={summary.trace_id: summary})
 
 
 def before(store: TrajectoryStore, agents: Iterable[str], reach: Reach) -> Window:

@@ -63,6 +63,7 @@ _ENDINGS = {
     Ending.USD: "the budget was reached before there was an answer",
     Ending.REFUSED: "the model refused to answer",
     Ending.INVALID: "the model's reply was no usable answer",
+    Ending.INJECTED: "the model followed an order that stood in the data",
     Ending.UNAVAILABLE: "the model could not be reached",
     Ending.OFF: "no model was asked",
 }
@@ -329,6 +330,8 @@ def _advice(incident: Incident, level: int) -> Iterable[Block]:
     if diagnosis.check:
         yield Heading(level, plain("How to check"))
         yield Code(diagnosis.check.strip())
+    if diagnosis.missing:
+        yield Paragraph(line(strong("This would decide it: "), *prose(one_line(diagnosis.missing))))
     if diagnosis.refutation:
         yield Paragraph(line(strong("This would be wrong if: "), *prose(one_line(diagnosis.refutation))))
 

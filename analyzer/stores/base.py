@@ -233,6 +233,9 @@ class TrajectoryStore(Protocol):
     def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
         """Return the steps of several trajectories, by trace id."""
 
+    def steered(self, start: datetime, end: datetime, *, limit: int) -> list[str]:
+        """Return trajectories of the range in which a tool returned an order to the model, the latest first."""
+
     def agents(self, start: datetime, end: datetime) -> list[str]:
         """Return the agents with a trajectory that ended in the range, sorted. The analyst itself is left out."""
 

@@ -282,3 +282,9 @@ def m008_words(db: Database) -> None:
         " BEGIN SELECT RAISE(ABORT, 'words stay as they were said'); END",
     )
     db.execute("ALTER TABLE incidents ADD COLUMN heard INTEGER NOT NULL DEFAULT 0")
+
+
+@MIGRATIONS()
+def m009_steered(db: Database) -> None:
+    """Add which trajectories hold an order to the model in what a tool returned; of older ones it stays unknown."""
+    _execute(db, "CREATE TABLE steered (trajectory INTEGER PRIMARY KEY)")

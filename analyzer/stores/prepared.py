@@ -14,6 +14,7 @@ import orjson
 
 from analyzer.masking import Masker
 from analyzer.stores import rows
+from analyzer.stores.steering import is_steered
 from analyzer.types.choices import choices_of
 from analyzer.types.quick import quick
 from analyzer.types.trace import Operation, Span
@@ -34,6 +35,8 @@ class Prepared:
     extra: bytes
     """Attributes and events as JSON, masked."""
     digest: int
+    steered: bool = False
+    """Whether what came back from outside holds an order to a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,7 @@ class Preparer:
         for span in batch:
             plain, unchanged = rows.plain_values(span, short)
             extra, digest = self._extras.document(span), rows.digest_of(plain, span)
-            made.append(Prepared(span, plain, unchanged, short[_choices(span)], extra, digest))
+            made.append(Prepared(span, plain, unchanged, short[_choices(span)], extra, digest, is_steered(span)))
         return made
 
     def name(self, text: str | None) -> str | None:

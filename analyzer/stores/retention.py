@@ -133,6 +133,7 @@ def _delete_trajectories(connection: Connection, before_ns: int, kept: set[str])
                     chosen.append((owner,))
                     size += count
             raw.executemany("DELETE FROM spans WHERE trajectory = ?", chosen)
+            raw.executemany("DELETE FROM steered WHERE trajectory = ?", chosen)
             raw.executemany("DELETE FROM trajectories WHERE id = ?", chosen)
         trajectories += len(chosen)
         spans += size

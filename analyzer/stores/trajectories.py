@@ -25,6 +25,7 @@ from analyzer.stores import (
     sightings,
     spans,
     stats,
+    steering,
     summaries,
     told,
     tools,
@@ -152,6 +153,11 @@ class SqliteTrajectories:
             for start in range(0, len(trace_ids), _CHUNK):
                 found.update(spans.steps(raw, self._payloads, trace_ids[start : start + _CHUNK]))
         return found
+
+    def steered(self, start: datetime, end: datetime, *, limit: int) -> list[str]:
+        """See `TrajectoryStore.steered`."""
+        with self.connection.reading() as raw:
+            return steering.steered(raw, start, end, limit)
 
     def resolve(self, prefix: str) -> str:
         """See `TrajectoryStore.resolve`."""

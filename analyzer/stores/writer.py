@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analyzer.masking import Masker
-from analyzer.stores import offers, rollups, rows, summaries
+from analyzer.stores import offers, rollups, rows, steering, summaries
 from analyzer.stores.base import Added
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
@@ -157,6 +157,7 @@ class Writer:
                     summaries.insert(raw, [(arrival.owner, summarise(trace_id, ()))])
                 new += self._grown.merge(raw, trace_id, arrival.owner, own)
         raw.executemany(rows.UPSERT, fresh_rows)
+        steering.note(raw, (one.owner for one in arrivals.values() if any(two.made.steered for two in one.staged)))
         summaries.insert(raw, fresh)
         offers.keep(raw, self._offers(staged))
         rollups.mark(raw, _moments(staged, (summary for _, summary in fresh)))

@@ -90,7 +90,8 @@ def one_cause(left: Examined, right: Examined, run_start: datetime, rules: Rules
     a, b = left.finding, right.finding
     if is_retry_of(a, b) or is_retry_of(b, a):
         return True
-    if a.subject.agent != b.subject.agent:
+    if a.subject.agent != b.subject.agent or (a.kind is Kind.INJECTION) != (b.kind is Kind.INJECTION):
+        # Somebody wrote the text of an injection: it must not decide what another incident is called, or who is told.
         return False
     if a.kind in EVENTS and b.kind in EVENTS and _same_trajectories(left, right, rules):
         return True

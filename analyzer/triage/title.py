@@ -124,11 +124,18 @@ def _choice(lead: Finding, tool: str) -> str:
     return f"{verb} {what}{picked}{f' instead of {usual}' if usual else ''}{place}{_hit(lead)}"
 
 
+def _injection(lead: Finding, tool: str) -> str:
+    """Say whose results hold orders, and whether the agent acts: `read_page returns orders to the model in 3 of 40`."""
+    acted = f", and it acts on them in {number(lead.value)}" if lead.value else ""
+    return f"{tool or 'a tool'} returns orders to the model{_hit(lead)}{acted}"
+
+
 _SAID: Mapping[Kind, Callable[[Finding, str], str]] = {
     Kind.LOOP: _loop,
     Kind.TOOL_ERRORS: _tool_errors,
     Kind.TOOL_CHOICE: _choice,
     Kind.RUNAWAY: _runaway,
+    Kind.INJECTION: _injection,
     Kind.BUDGET: _budget,
 }
 """Kinds with a sentence of their own."""

@@ -270,6 +270,7 @@ def _diagnosis(diagnosis: Diagnosis) -> Document:
         "note": diagnosis.note,
         "category": diagnosis.category,
         "refutation": diagnosis.refutation,
+        "missing": diagnosis.missing,
         "as_of": _time_or_none(diagnosis.as_of),
         "observed": finite(diagnosis.observed),
         "basis": list(diagnosis.basis),

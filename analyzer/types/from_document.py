@@ -220,6 +220,7 @@ def _read_diagnosis(entry: Mapping[str, Any]) -> Diagnosis:
         note=_text(entry.get("note", "")),
         category=_text(entry.get("category", "unknown")),
         refutation=_text(entry.get("refutation", "")),
+        missing=_text(entry.get("missing", "")),
         as_of=_read_time_or_none(entry.get("as_of")),
         observed=_number_or_none(entry.get("observed")),
         basis=_texts(entry.get("basis", [])),

@@ -299,6 +299,8 @@ class Window:
     """Each reaches back over the history that the detectors learn from."""
     suspects: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     """Steps of the trajectories in [start, end) that repeat enough to be worth a closer look, by trace id."""
+    steered: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
+    """Steps of the trajectories in [start, end) in which a tool returned an order to the model, by trace id."""
     summaries: Mapping[str, TrajectorySummary] = field(default_factory=dict)
     """The summaries of the suspects and of the largest trajectories of the last day, by trace id."""
     choices: tuple[Choices, ...] = ()
@@ -316,13 +318,14 @@ class Window:
         summary = self.summaries.get(trace_id)
         if summary is not None:
             return summary.agent
-        return next((step.agent for step in self.suspects[trace_id] if step.agent), UNKNOWN_AGENT)
+        steps = self.suspects.get(trace_id) or self.steered.get(trace_id, ())
+        return next((step.agent for step in steps if step.agent), UNKNOWN_AGENT)
 
     def agents(self) -> list[str]:
         """Return every agent that anything in the window is about, sorted."""
         named = {one.subject.agent for one in self.series} | {one.subject.agent for one in self.choices}
         named |= set(self.usual)
-        named |= {self.agent_of(trace_id) for trace_id in self.suspects}
+        named |= {self.agent_of(trace_id) for trace_id in (*self.suspects, *self.steered)}
         return sorted(agent for agent in named | {one.summary.agent for one in self.running} if agent is not None)
 
     def narrowed(self, keep: Callable[[str | None], bool]) -> Window:
@@ -331,11 +334,13 @@ class Window:
         The volume of all stays: whether an agent is silent by itself shows only beside the others.
         """
         suspects = {trace_id: steps for trace_id, steps in self.suspects.items() if keep(self.agent_of(trace_id))}
+        steered = {trace_id: steps for trace_id, steps in self.steered.items() if keep(self.agent_of(trace_id))}
         return replace(
             self,
             series=tuple(one for one in self.series if one.signal is Signal.VOLUME or keep(one.subject.agent)),
             suspects=suspects,
-            summaries={trace_id: one for trace_id, one in self.summaries.items() if trace_id in suspects},
+            steered=steered,
+            summaries={trace_id: one for trace_id, one in self.summaries.items() if trace_id in {*suspects, *steered}},
             choices=tuple(one for one in self.choices if keep(one.subject.agent)),
             running=tuple(one for one in self.running if keep(one.summary.agent)),
             usual={agent: one for agent, one in self.usual.items() if keep(agent)},

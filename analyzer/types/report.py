@@ -89,6 +89,8 @@ class Ending(StrEnum):
     REFUSED = "refused"
     INVALID = "invalid"
     """The reply was no answer in the required form, also after one repair."""
+    INJECTED = "injected"
+    """The model followed an order that stood in the data: nothing it said is used."""
     UNAVAILABLE = "unavailable"
     OFF = "off"
     """No model was asked: no credentials, or switched off."""
@@ -274,6 +276,8 @@ class Diagnosis:
     """What was observed then, in the incident's unit: figures in the explanation are of that time."""
     basis: tuple[str, ...] = ()
     """The facts that a model has been asked about, see `types.basis`; empty while none was asked."""
+    missing: str = ""
+    """Of an inconclusive one: what evidence would decide it."""
 
     @property
     def by_rules(self) -> bool:

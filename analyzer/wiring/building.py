@@ -177,6 +177,7 @@ def _means(
         price=price,
         mask=store.masker.text,
         watch=watch,
+        second_reader=settings.second_reader == "on",
         limits=Limits(
             steps=settings.investigation_steps,
             tokens=settings.investigation_tokens,

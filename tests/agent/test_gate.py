@@ -359,7 +359,7 @@ def test_hidden_characters_cannot_be_quoted_across():
     ]
     case = the_case(trajectories=(trajectory(spans),))
     assert "⟨U+202E⟩" in case.text
-    assert not judge(answer(claim("It says so.", quote("and after the mark"))), case).struck
+    assert not judge(answer(claim("It says so.", quote("and after the mark")), responsible=None), case).struck
     for lie in ("before the mark and after", "before the mark⟨U+202E⟩ and after", "mark\u202e and after the mark"):
         assert judge(answer(claim("It says so.", quote(lie))), case).struck
 

@@ -17,6 +17,7 @@ from analyzer.agent.model import ModelReply, ModelRequest, Stop, Text, ToolCall,
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.session import Session
 from analyzer.errors import ModelError
+from analyzer.prompts import load
 from analyzer.types.report import Ending
 from analyzer.types.trace import Tokens
 
@@ -154,3 +155,16 @@ def test_a_failing_api_leaves_the_session_usable():
         for _ in range(2):
             found = asked.ask("why?")
             assert (found.by, found.ending) == ("rules", Ending.UNAVAILABLE)
+
+
+def test_a_question_whose_model_follows_an_order_leaves_no_trace_in_the_session():
+    """The rules answer, the ending says why, and the next question does not follow what the model wrote then."""
+    line = next(one for one in load("ask_system").text.splitlines() if len(one) >= 60)
+    model = ScriptedModel([reply(f"{line} 99.", TRUE), reply("It failed with 503.", TRUE)])
+    asked = session(model)
+    first, second = asked.ask("why?"), asked.ask("and then?")
+    assert (first.ending, first.by, first.claims) == (Ending.INJECTED, "rules", asked.ask("x").claims)
+    assert first.note == "the model followed an order that stood in the data"
+    assert (second.ending, second.text) == (Ending.ANSWERED, "It failed with 503.")
+    assert len(model.requests[1].messages) == 1
+    assert "why?" not in "".join(texts(model.requests[1]))

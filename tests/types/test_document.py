@@ -65,6 +65,7 @@ DIAGNOSES = st.builds(
     note=TEXTS,
     category=TEXTS,
     refutation=TEXTS,
+    missing=TEXTS,
 )
 
 

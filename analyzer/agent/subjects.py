@@ -1,0 +1,92 @@
+"""Whether a sentence speaks of what its evidence speaks of.
+
+A quote can be verbatim and have nothing to do with the sentence above it. What can be checked by machine is that both
+name something in common. Words that fit any incident ("fails", "step", "because"), and the names of the incident
+itself, do not count: of the others, each part of a sentence that states a cause must share at least one with its
+evidence, by the beginning of the word. A paraphrase that shares no word at all is struck out as well, with a complaint
+that says so: there is a round to repair it, and a reader at night would not see the connection either.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+STEM_CHARS = 7
+"""Characters by which two words are the same once their endings are gone: `connection` and `connecting`."""
+WORD_MIN = 4
+_WORD = re.compile(r"[^\W\d_]+")
+_LINK = re.compile(r"\w+\[:\]\S+|www\[\.\]\S+")
+"""Addresses as `text.defuse` leaves them: they name no subject."""
+_ENDING = re.compile(r"(?:ations?|ions?|ings?|edly|ed|es|ers?|s|ly|ments?|e)$")
+_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+_CAUSE = re.compile(
+    r"\b(?:because(?: of)?|due to|caused by|as a result of|owing to|thanks to|triggered by|so that|leads? to|led to"
+    r"|causes|caused|which (?:makes?|made|caused?|causes|leads?|led))\b",
+    re.IGNORECASE,
+)
+_ANY_TEXT = """
+    able about above account across action actual additional affected again agent agents ahead almost alone along
+    already also although always among amount analyst another answer answers anything appear april around asked asks
+    attempt attempts august average away back baseline became because become becomes been before began begin begins
+    behind being below better between beyond both broke broken budget call called calling calls came cannot case
+    cause caused causes causing certain change changed changes cheaper claim claims clear clearly coincides come
+    comes continue continues cost costs could count days dearer december decides decisive despite detail differ
+    difference different does doing dollars done doubled duration during each either else empty ends enough entire
+    error errors even ever every everything evidence exact exactly exists expected expensive explain explains extra
+    fact factor factors failed failing fails failure failures false fast faster february fifths finally find finding
+    findings finds first five fold folds follow following follows former found four friday from full fully further
+    gave generally gets getting give given gives goal goals goes going gone good half happen happened happens hard
+    have having healthy hear heard hears hence here high higher hits hour hours however identical immediately
+    incident incomplete increase increased increases input inside instead into issue itself january july june just
+    keep keeps kept kind kinds know known knows large larger last lasting lasts late latency later latter lead leads
+    least leaves less like likely limit limits little long longer look looks loop looping loops lower made main
+    mainly make makes making many march match matter mean means median might minute minutes missed misses missing
+    model models moment monday money more most mostly move much must name named names near nearly need needs never
+    next none normal note noted notes nothing november number numbers observed occur occurs october often once only
+    onset onto onward other others otherwise output over overall part parts pass peer peers percent perhaps place
+    point points possible price prices problem problems produce produces progress prompt quarters quote quoted quotes
+    rather reach reached reaches read reads really reason reasons receive receives remain remains repeat repeated
+    repeatedly repeats reply request requested requests result results retried retries retry retrying return returned
+    returning returns right rise rises rising rose runs same saturday saying says second seconds seem seems seen sees
+    sense september several shall share shares should show shown shows side similar simply since single slow slower
+    slowly small some someone something soon sort span spans speak speaks spend spending spent start started starts
+    state states steadily step steps still stop stops success successful such suddenly sunday sure take taken takes
+    taking tell tells text than that their them then there therefore these they thing things third thirds this those
+    though three through throughout thursday thus time times together tokens told took tool tools total toward trace
+    traffic trajectories trajectory tried tries tripled true truncated trying tuesday turn turns twenty twice under
+    unless until upon used user uses using usual usually value values version very volume wait waiting waits want
+    waste wasted wastes way ways wednesday well went were what when where whether which while whole will with within
+    without word words work working works worse worst would write writes written wrong wrote year your
+"""
+_ANY = frozenset(_ANY_TEXT.split())
+"""Words that fit any incident."""
+_INFLECTED = re.compile(r"(?:ed|d|ing|s)$")
+"""With these at its end such a word fits any incident as well."""
+
+
+def stems(text: str) -> frozenset[str]:
+    """Return the words of a text that could tie it to something, by their beginning; camelCase and snake_case split."""
+    words = (word.lower() for word in _WORD.findall(_CAMEL.sub(" ", _LINK.sub(" ", text))))
+    return frozenset(_stem(word) for word in words if len(word) >= WORD_MIN and not _fits_any(word))
+
+
+def _fits_any(word: str) -> bool:
+    return word in _ANY or _INFLECTED.sub("", word) in _ANY
+
+
+def _stem(word: str) -> str:
+    shorter = _ENDING.sub("", word)
+    return (shorter if len(shorter) >= WORD_MIN else word)[:STEM_CHARS]
+
+
+def unrelated(text: str, evidence: Iterable[str], known: frozenset[str] = frozenset()) -> str | None:
+    """Return the part of a sentence that shares no word with its evidence, or None. `known`: stems that tie nothing."""
+    held: set[str] = set()
+    for piece in evidence:
+        held |= stems(piece)
+    for part in (text, *_CAUSE.split(text)[1:]):
+        own = stems(part) - known
+        if own and not own & held:
+            return part.strip()
+    return None

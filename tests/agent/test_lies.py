@@ -1,0 +1,89 @@
+"""The gate on real incidents of nine kinds: nothing false gets through, and an honest model loses nothing.
+
+`bench/gate.py` says the same of every lie there is, and prints the counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
+
+import pytest
+from support.lies import answer, got_through, lies, truths
+from support.simulated import Simulated, simulated
+
+from analyzer.types.report import Kind, Verdict
+
+EACH_MAX = 2
+"""Lies of one sort tried on one incident: some sorts have hundreds that differ in an id."""
+
+
+@pytest.fixture(scope="module")
+def incidents(tmp_path_factory: pytest.TempPathFactory) -> list[Simulated]:
+    """Return the incidents of a small fleet."""
+    return simulated(tmp_path_factory.mktemp("lies"))
+
+
+def test_the_incidents_are_of_many_kinds(incidents: list[Simulated]) -> None:
+    """What follows is tried on nine different kinds of incident, each with affected runs and healthy peers."""
+    kinds = {one.incident.kind for one in incidents}
+    assert kinds >= {Kind.COST, Kind.LOOP, Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.LATENCY, Kind.RETRIES}
+    assert all(one.case.trajectories and one.case.healthy for one in incidents)
+
+
+def test_no_generated_lie_gets_through(incidents: list[Simulated]) -> None:
+    """Of at least 200 ways to lie, each generated from the case, none leaves a trace in the report but its count."""
+    through: list[str] = []
+    tried = 0
+    for one in incidents:
+        seen: Counter[str] = Counter()
+        for lie in lies(one):
+            seen[lie.sort] += 1
+            if seen[lie.sort] > EACH_MAX:
+                continue
+            tried += 1
+            if got_through(one, lie):
+                through.append(f"{one.incident.kind.value}: {lie.sort}: {lie.text} {lie.claims[:1]} {lie.changes}")
+    assert through == []
+    assert tried >= 200
+
+
+def test_an_honest_model_loses_nothing(incidents: list[Simulated]) -> None:
+    """True claims in many phrasings, with numbers rounded and units converted as people do, all stand."""
+    lost = []
+    for one in incidents:
+        for claim in truths(one):
+            gated = one.judge(answer([claim]))
+            if gated.struck or len(gated.diagnosis.claims) != 1:
+                lost.append(f"{one.incident.kind.value}: {claim['text']}: {[each.why for each in gated.struck]}")
+    assert lost == []
+
+
+def test_an_inconclusive_answer_says_what_is_missing(incidents: list[Simulated]) -> None:
+    """Where the verdict is inconclusive the report names the evidence that would decide it; else it names none."""
+    for one in incidents:
+        claims = list(truths(one))[:2]
+        unsure = one.judge(answer(claims, category="unknown", missing="The logs of the tool would decide it."))
+        assert unsure.diagnosis.verdict is Verdict.INCONCLUSIVE
+        assert unsure.diagnosis.missing == "The logs of the tool would decide it."
+        nothing = one.judge(answer([], missing="An oracle.")).diagnosis
+        assert nothing.missing == "A quote from an affected trajectory that shows the cause."
+        sure = one.judge(answer(claims, category="tool_failure", missing="Nothing."))
+        assert sure.diagnosis.missing == "" or sure.diagnosis.verdict is Verdict.INCONCLUSIVE
+
+
+def test_there_are_lies_of_every_sort(incidents: list[Simulated]) -> None:
+    """The generator has not silently run dry: quotes, places, numbers, names, relations, steps, subjects and signs."""
+    sorts = {lie.sort for lie in chain.from_iterable(lies(one) for one in incidents)}
+    for word in (
+        "altered quote",
+        "right quote",
+        "number",
+        "invented",
+        "account",
+        "step",
+        "unrelated",
+        "signs",
+        "metric",
+    ):
+        assert any(word in sort for sort in sorts), word
