@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
 
 from analyzer.stores.base import DIMENSIONS, Cohort
 
@@ -15,6 +18,7 @@ VALUES_MAX = 200
 """Values of one dimension that are told apart, the most frequent ones: together with pairs under 300,000 slices."""
 AGENT, MODEL = DIMENSIONS.index("agent"), DIMENSIONS.index("model")
 
+Codes = npt.NDArray[np.int64]
 Key = tuple[tuple[int, str], ...]
 """(dimension, value) pairs, sorted."""
 
@@ -61,26 +65,15 @@ def told_apart(before: Sequence[Cohort], after: Sequence[Cohort]) -> tuple[list[
         common.append({value for value, _ in counts.most_common(VALUES_MAX)})
 
     def known(rows: Sequence[Cohort]) -> list[Cohort]:
-        return [
-            Cohort(
-                tuple(value if value in kept else None for value, kept in zip(one.values, common, strict=True)),
-                one.trajectories,
-                one.total,
-                one.squares,
-            )
-            for one in rows
-        ]
+        found = []
+        for one in rows:
+            pairs = zip(one.values, common, strict=True)
+            values = tuple([value if value in kept else None for value, kept in pairs])
+            same = values == one.values
+            found.append(one if same else Cohort(values, one.trajectories, one.total, one.squares))
+        return found
 
     return known(before), known(after)
-
-
-def _keys(one: Cohort) -> Iterable[Key]:
-    """Yield the slices that a cohort is in: none, one or two values, and the agent's own with their agent."""
-    pairs = [(dimension, value) for dimension, value in enumerate(one.values) if value is not None]
-    yield ()
-    for pair in pairs:
-        yield (pair,)
-    yield from combinations(pairs, 2)
 
 
 def norms_of(before: Iterable[Cohort]) -> Mapping[tuple[str | None, ...], tuple[float, float]]:
@@ -102,13 +95,63 @@ def norms_of(before: Iterable[Cohort]) -> Mapping[tuple[str | None, ...], tuple[
     return found
 
 
-def cube_of(rows: Iterable[Cohort], norms: Mapping[tuple[str | None, ...], tuple[float, float]]) -> dict[Key, Sums]:
-    """Return the sums of all slices; norms are those of `norms_of`."""
-    cube: dict[Key, Sums] = defaultdict(Sums)
-    cube[()] = Sums()
-    for one in rows:
-        agent, model = one.values[AGENT], one.values[MODEL]
-        mean, variance = norms.get((agent, model)) or norms.get((agent,)) or norms[()]
-        for key in _keys(one):
-            cube[key].add(one, mean, variance)
-    return dict(cube)
+def cube_of(
+    rows: Sequence[Cohort],
+    norms: Mapping[tuple[str | None, ...], tuple[float, float]],
+    *,
+    trajectories_min: float = 0.0,
+    among: Container[Key] | None = None,
+) -> dict[Key, Sums]:
+    """Return the sums of slices: of all rows, of those with one value and with two; norms are those of `norms_of`.
+
+    Left out are slices of fewer trajectories, and those that are not `among` some; never that of all rows. Users make
+    ten thousands of pairs that nothing can be said of. All slices of one pair of dimensions are added up at once, each
+    row by row; they come in the order in which the rows first have them.
+    """
+    if not rows:
+        return {(): Sums()}
+    usual = [
+        norms.get((one.values[AGENT], one.values[MODEL])) or norms.get((one.values[AGENT],)) or norms[()]
+        for one in rows
+    ]
+    of = np.array([one.trajectories for one in rows], dtype=np.float64)
+    of_usual = np.array(usual, dtype=np.float64).reshape(-1, 2)
+    parts = [
+        of,
+        np.array([one.total for one in rows], dtype=np.float64),
+        np.array([one.squares for one in rows], dtype=np.float64),
+        of * of_usual[:, 0],
+        of * of_usual[:, 1],
+    ]
+    columns = [_Column.of([one.values[dimension] for one in rows]) for dimension in range(len(DIMENSIONS))]
+    patterns = [(), *((one,) for one in range(len(columns))), *combinations(range(len(columns)), 2)]
+    found: list[tuple[int, int, Key, Sums]] = []
+    for rank, pattern in enumerate(patterns):
+        seen, codes = np.arange(len(rows)), np.zeros(len(rows), dtype=np.int64)
+        for dimension in pattern:
+            column = columns[dimension]
+            codes = codes * (len(column.values) + 1) + column.codes
+            seen = seen[column.codes[seen] >= 0]
+        _, first, slot = np.unique(codes[seen], return_index=True, return_inverse=True)
+        sums = np.stack([np.bincount(slot, weights=part[seen], minlength=len(first)) for part in parts], axis=1)
+        enough = np.flatnonzero((sums[:, 0] >= trajectories_min) | (not pattern))
+        for row, added in zip(seen[first[enough]].tolist(), sums[enough].tolist(), strict=True):
+            key = tuple((dimension, str(rows[row].values[dimension])) for dimension in pattern)
+            if among is None or not pattern or key in among:
+                found.append((row, rank, key, Sums(*added)))
+    return {key: sums for _, _, key, sums in sorted(found, key=lambda one: one[:2])}
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """The values of one dimension, row by row."""
+
+    values: dict[str, int]
+    codes: Codes
+    """The number of each row's value, shape (rows,); -1 where it has none."""
+
+    @staticmethod
+    def of(values: Sequence[str | None]) -> _Column:
+        known: dict[str, int] = {}
+        codes = [-1 if value is None else known.setdefault(value, len(known)) for value in values]
+        return _Column(known, np.array(codes, dtype=np.int64))

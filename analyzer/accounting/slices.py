@@ -100,8 +100,10 @@ class _Scan:
     def __init__(self, before: Sequence[Cohort], after: Sequence[Cohort], traffic: float, *, spend: bool) -> None:
         self.traffic, self.spend = traffic, spend
         norms = norms_of(before)
-        self.before, self.after = cube_of(before, norms), cube_of(after, norms)
+        # What is looked at has so many trajectories now, and what shares most of them with it nearly as many.
+        self.after = cube_of(after, norms, trajectories_min=PREFERRED_SHARE * TRAJECTORIES_MIN)
         self.agents = self._agents_of_own((*before, *after))
+        self.before = cube_of(before, norms, among=self._looked_up(after))
         whole = self.after[()]
         self.expected_whole = self.before[()].total * traffic if spend else self._expected_sum(after)
         self.rise = whole.total - self.expected_whole
@@ -270,6 +272,16 @@ class _Scan:
             return tuple(pair for pair in key if pair[0] == AGENT and len(key) > 1)
         rest = {pair for pair in key if pair[0] not in OWN}
         return tuple(sorted(rest | set(self._agent_of(key))))
+
+    def _looked_up(self, after: Iterable[Cohort]) -> set[Key]:
+        """Return the slices whose past is asked for: those that there are now, all around them, and the agents."""
+        found: set[Key] = {((AGENT, agent),) for one in after if (agent := one.values[AGENT]) is not None}
+        for key in self.after:
+            around = key
+            while around not in found:
+                found.add(around)
+                around = self._parent(around)
+        return found
 
     def _agent_of(self, key: Key) -> Key:
         """Return the only agent that a version or prompt belongs to, or nothing."""

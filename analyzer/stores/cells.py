@@ -9,7 +9,9 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from itertools import compress
 
 import orjson
 
@@ -36,15 +38,13 @@ class Cells:
         """Return the arrays in the order in which they are stored."""
         return (self.ticks, self.count, self.total, self.at, self.bins, self.units)
 
-    def without(self, ticks: range) -> Cells:
+    def without(self, ticks: AbstractSet[int]) -> Cells:
         """Return the cells of all other ticks."""
         kept = Cells()
-        for tick, count, total in zip(self.ticks, self.count, self.total, strict=True):
-            if tick not in ticks:
-                kept.add(tick, count, total)
-        for tick, bin_, units in zip(self.at, self.bins, self.units, strict=True):
-            if tick not in ticks:
-                kept.add_bin(tick, bin_, units)
+        for which, parts in ((self.ticks, slice(0, 3)), (self.at, slice(3, 6))):
+            wanted = [tick not in ticks for tick in which]
+            for part, own in zip(kept.parts()[parts], self.parts()[parts], strict=True):
+                part.extend(compress(own, wanted))  # type: ignore[arg-type]
         return kept
 
     def add(self, tick: int, count: float, total: float) -> None:
@@ -130,12 +130,15 @@ class Tally:
         return cells
 
 
-def replaced(day: Day, ticks: range, fresh: Mapping[str, Tally]) -> Day:
-    """Return a day with the cells of some ticks replaced."""
-    after = {name: cells.without(ticks) for name, cells in day.items()}
+def left_of(day: Day, ticks: AbstractSet[int]) -> Day:
+    """Return a day without the cells of some ticks."""
+    return {name: cells.without(ticks) for name, cells in day.items()}
+
+
+def lay(day: Day, fresh: Mapping[str, Tally]) -> None:
+    """Append to a day what was counted of ticks that it does not have."""
     for name, tally in fresh.items():
-        after.setdefault(name, Cells()).extend(tally.cells())
-    return after
+        day.setdefault(name, Cells()).extend(tally.cells())
 
 
 def ticks_of(hour: int) -> range:

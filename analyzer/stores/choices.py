@@ -7,6 +7,7 @@ once for each choice it made.
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ Place = tuple[str, str, str]
 """Tool (empty for the choice of the tool itself), what, task."""
 Count = tuple[int, str, str, str, str, int, int]
 """Hour since 1970, tool, what, task, value (empty: all of them), trajectories, failed ones."""
+_Hourly = tuple[int, int, int]
+"""Hour of the range, trajectories, failed ones."""
 
 _CALLS = (
     "SELECT t.id, t.agent, t.task, t.outcome, s.tool, s.choices FROM trajectories t JOIN spans s ON s.trajectory = t.id"
@@ -109,20 +112,13 @@ def choices(raw: sqlite3.Connection, start: datetime, end: datetime, *, marked: 
     start_s, end_s = int(start.timestamp()) // HOUR_S * HOUR_S, int(end.timestamp()) // HOUR_S * HOUR_S
     hours = max(0, (end_s - start_s) // HOUR_S)
     first = start_s // HOUR_S
-    picked: dict[tuple[str, Place], dict[str, list[Count]]] = defaultdict(lambda: defaultdict(list))
-    for agent, one in _read(raw, start_s, end_s, nanoseconds(end), marked=marked):
-        if not first <= one[0] < first + hours:
-            continue
-        _, tool, what, task, value, _, _ = one
-        picked[agent, (tool, what, "*")][value].append(one)
-        if task != OTHER_TASKS:
-            picked[agent, (tool, what, task)][value].append(one)
+    picked = _by_choice(_read(raw, start_s, end_s, nanoseconds(end), marked=marked), first, first + hours)
     found = []
     offered = offers.first_offered(raw, sightings.first_sent(raw, start, end, marked=marked))
     for (agent, (tool, what, task)), values in sorted(picked.items()):
-        if sum(one[5] for one in values.get("", ())) < TRAJECTORIES_MIN:
+        if sum(trajectories for _, trajectories, _ in values.get("", ())) < TRAJECTORIES_MIN:
             continue
-        laid = {value: _laid(counts, first, hours) for value, counts in values.items()}
+        laid = {value: _laid(counts, hours) for value, counts in values.items()}
         found.append(
             Choices(
                 subject=Subject(agent=agent, tool=tool or None),
@@ -138,22 +134,42 @@ def choices(raw: sqlite3.Connection, start: datetime, end: datetime, *, marked: 
     return found
 
 
+def _by_choice(
+    read: Iterable[tuple[str, Iterable[Count]]], first: int, stop: int
+) -> dict[tuple[str, Place], dict[str, list[_Hourly]]]:
+    """Return the counts of hours [first, stop) by agent, place (task by task and over all of them, "*") and value."""
+    by_task: dict[str, dict[tuple[str, str, str, str], list[_Hourly]]] = defaultdict(lambda: defaultdict(list))
+    for agent, counts in read:
+        known = by_task[agent]
+        for hour, tool, what, task, value, trajectories, failed in counts:
+            if first <= hour < stop:
+                known[tool, what, task, value].append((hour - first, trajectories, failed))
+    picked: dict[tuple[str, Place], dict[str, list[_Hourly]]] = defaultdict(lambda: defaultdict(list))
+    for agent, known in by_task.items():
+        for (tool, what, task, value), hourly in known.items():
+            picked[agent, (tool, what, "*")][value] += hourly
+            if task != OTHER_TASKS:
+                picked[agent, (tool, what, task)][value] += hourly
+    return picked
+
+
 def _read(
     raw: sqlite3.Connection, start_s: int, end_s: int, at_ns: int, *, marked: bool
-) -> Iterator[tuple[str, Count]]:
+) -> Iterator[tuple[str, list[Count]]]:
     now = unsettled(raw, start_s, end_s, at_ns, marked=marked)
-    query = "SELECT agent, body FROM choices WHERE day >= ? AND day <= ? ORDER BY day, agent"
-    for agent, body in raw.execute(query, (start_s // 86_400, end_s // 86_400)):
-        yield from ((agent, one) for one in orjson.loads(body) if one[0] not in now)
+    days_now = {hour // 24 for hour in now}
+    query = "SELECT day, agent, body FROM choices WHERE day >= ? AND day <= ? ORDER BY day, agent"
+    for day, agent, body in raw.execute(query, (start_s // 86_400, end_s // 86_400)):
+        counts: list[Count] = orjson.loads(body)
+        yield agent, counts if day not in days_now else [one for one in counts if one[0] not in now]
     for hour in sorted(now):
-        for agent, counts in counted(raw, hour, at_ns).items():
-            yield from ((agent, one) for one in counts)
+        yield from counted(raw, hour, at_ns).items()
 
 
-def _laid(counts: Iterable[Count], first: int, hours: int) -> tuple[list[float], list[float]]:
+def _laid(counts: Iterable[_Hourly], hours: int) -> tuple[array[float], array[float]]:
     """Return trajectories and failed ones by hour."""
-    picked, failed = [0.0] * hours, [0.0] * hours
-    for hour, _, _, _, _, trajectories, broken in counts:
-        picked[hour - first] += trajectories
-        failed[hour - first] += broken
+    picked, failed = array("d", bytes(8 * hours)), array("d", bytes(8 * hours))
+    for hour, trajectories, broken in counts:
+        picked[hour] += trajectories
+        failed[hour] += broken
     return picked, failed

@@ -14,7 +14,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from analyzer.stores.cells import DAY_S, Day, Tally, replaced, ticks_of, unpacked
+from analyzer.stores.cells import DAY_S, Day, Tally, lay, left_of, ticks_of, unpacked
 from analyzer.stores.cells import packed as packed_day
 from analyzer.stores.summaries import OWN_AGENT
 from analyzer.types.metric import TICK_S, Signal
@@ -77,14 +77,14 @@ def refresh(raw: sqlite3.Connection, start_ns: int, end_ns: int, more: Sequence[
 
 
 def _recount(raw: sqlite3.Connection, day: int, hours: list[int]) -> None:
-    kept = {(agent, tool): unpacked(body) for agent, tool, body in raw.execute(
-        "SELECT agent, tool, body FROM rollups WHERE day = ?", (day,)
-    )}  # fmt: skip
+    # All hours of the day at once: for each of them alone every subject of the day would be unpacked and laid anew.
+    again = {tick for hour in hours for tick in ticks_of(hour % 24)}
+    kept: dict[Key, Day] = defaultdict(dict)
+    for agent, tool, body in raw.execute("SELECT agent, tool, body FROM rollups WHERE day = ?", (day,)):
+        kept[agent, tool] = left_of(unpacked(body), again)
     for hour in hours:
-        fresh = tallied(raw, hour)
-        ticks = ticks_of(hour % 24)
-        for key in kept.keys() | fresh.keys():
-            kept[key] = replaced(kept.get(key, {}), ticks, fresh.get(key, {}))
+        for key, tallies in tallied(raw, hour).items():
+            lay(kept[key], tallies)
     raw.execute("DELETE FROM rollups WHERE day = ?", (day,))
     raw.executemany(
         "INSERT INTO rollups VALUES (?, ?, ?, ?)",

@@ -278,10 +278,10 @@ def _sound(value: Any, depth: int) -> Any:
     return _sound(type(value).__name__ if isinstance(value, Mapping | list | tuple) else str(value)[:_SHOWN], depth)
 
 
-def light_span(trace_id: str, row: Sequence[Any]) -> Span:
-    """Return a span without payloads from SELECT_LIGHT; `system` and `tool_definitions` are their hashes."""
+def light_span(trace_id: str, row: Sequence[Any], sent: str | None = None, got: str | None = None) -> Span:
+    """Return a span without payloads but these from SELECT_LIGHT; `system` and `tool_definitions` are their hashes."""
     system, tools, task, choices = row[len(PLAIN) : len(PLAIN) + len(DERIVED)]
-    return span_of(trace_id, row[: len(PLAIN)], (None, None, system, tools), {}, {}, task=task, choices=choices)
+    return span_of(trace_id, row[: len(PLAIN)], (sent, got, system, tools), {}, {}, task=task, choices=choices)
 
 
 def full_span(trace_id: str, row: Sequence[Any], texts: Mapping[str, Any], resource: str, extra: str) -> Span:

@@ -8,8 +8,10 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 
 import numpy as np
+import numpy.typing as npt
 
 from analyzer.stores import rollups
 from analyzer.stores.cells import TICKS_PER_DAY, Cells
@@ -63,6 +65,7 @@ QUERIES: Mapping[Signal, str] = {
 _RUNS = "sum(increase(agent_trajectories_total{AGENT}[$range]))"
 
 
+Floats = npt.NDArray[np.float64]
 _Key = tuple[str, str, str]
 """Signal or another name, agent, tool."""
 _SIGNALS = frozenset(signal.value for signal in Signal)
@@ -73,22 +76,25 @@ class _Growing:
     """One series while its days are laid one after the other."""
 
     ticks: int
-    count: list[float] = field(default_factory=list)
-    total: list[float] = field(default_factory=list)
+    count: Floats = field(init=False)
+    total: Floats = field(init=False)
     at: array[int] = field(default_factory=lambda: array("i"))
     bins: array[int] = field(default_factory=lambda: array("h"))
     units: array[int] = field(default_factory=lambda: array("I"))
 
     def __post_init__(self) -> None:
         """Begin with ticks that saw nothing."""
-        self.count, self.total = [0.0] * self.ticks, [0.0] * self.ticks
+        self.count, self.total = np.zeros(self.ticks), np.zeros(self.ticks)
 
     def lay(self, cells: Cells, offset: int, keep: np.ndarray) -> None:
         """Add the cells of a day whose first tick is `offset`; `keep` says which ticks of the day are wanted."""
-        for tick, count, total in zip(cells.ticks, cells.count, cells.total, strict=True):
-            if keep[tick]:
-                self.count[offset + tick] = count
-                self.total[offset + tick] = total
+        ticks = np.frombuffer(cells.ticks, np.uint8)
+        wanted = keep[ticks]
+        places = ticks[wanted].astype(np.int64) + offset
+        self.count[places] = np.frombuffer(cells.count, np.float64)[wanted]
+        self.total[places] = np.frombuffer(cells.total, np.float64)[wanted]
+        if not cells.at:
+            return
         at = np.frombuffer(cells.at, np.uint8)
         wanted = keep[at]
         self.at.frombytes((at[wanted].astype(np.int32) + offset).tobytes())
@@ -118,8 +124,9 @@ def series(raw: sqlite3.Connection, start: datetime, end: datetime, *, marked: b
     at_ns = nanoseconds(end)
     growing: dict[_Key, _Growing] = {}
     hours = rollups.unsettled(raw, start_s, end_s, at_ns, marked=marked)
+    wanted = cache(lambda day_s: _wanted(day_s, start_s, end_s, hours, fresh=False))
     for day_s, (agent, tool), day in rollups.days(raw, start_s, end_s):
-        keep = _wanted(day_s, start_s, end_s, hours, fresh=False)
+        keep = wanted(day_s)
         for name, cells in day.items():
             one = growing.setdefault((name, agent, tool), _Growing(ticks))
             one.lay(cells, (day_s - start_s) // TICK_S, keep)
@@ -131,7 +138,7 @@ def series(raw: sqlite3.Connection, start: datetime, end: datetime, *, marked: b
     return [
         _series((name, agent, tool), start_s, growing)
         for name, agent, tool in sorted(growing)
-        if name in _SIGNALS and any(growing[name, agent, tool].count)
+        if name in _SIGNALS and growing[name, agent, tool].count.any()
     ]
 
 
@@ -145,7 +152,8 @@ def _wanted(day_s: int, start_s: int, end_s: int, hours: frozenset[int], *, fres
 def _series(key: _Key, start_s: int, growing: Mapping[_Key, _Growing]) -> Series:
     name, agent, tool = key
     signal, grown = Signal(name), growing[key]
-    hit = growing[rollups.HIT, agent, tool].total if signal is Signal.TOOL_ERRORS else None
+    total = grown.total.tolist()
+    hit = growing[rollups.HIT, agent, tool].total.tolist() if signal is Signal.TOOL_ERRORS else None
     return Series(
         signal=signal,
         subject=Subject(agent=agent, tool=tool or None),
@@ -153,10 +161,10 @@ def _series(key: _Key, start_s: int, growing: Mapping[_Key, _Growing]) -> Series
         source="store",
         query=_query(signal, agent, tool),
         start_s=start_s,
-        count=grown.count,
-        total=grown.total,
+        count=grown.count.tolist(),
+        total=total,
         sketches=grown.sketches() if signal in AMOUNTS else None,
-        hit=hit if hit != grown.total else None,
+        hit=hit if hit != total else None,
         unpriced=_unpriced(growing, agent) if signal is Signal.COST else None,
     )
 
@@ -164,9 +172,10 @@ def _series(key: _Key, start_s: int, growing: Mapping[_Key, _Growing]) -> Series
 def _unpriced(growing: Mapping[_Key, _Growing], agent: str) -> Unpriced | None:
     """Return how much of an agent's cost is not known, where some of it is not."""
     calls = growing[rollups.UNPRICED, agent, ""]
-    if not any(calls.total):
+    if not calls.total.any():
         return None
-    return Unpriced(growing[rollups.UNKNOWN, agent, ""].total, calls.total, calls.count)
+    unknown = growing[rollups.UNKNOWN, agent, ""]
+    return Unpriced(unknown.total.tolist(), calls.total.tolist(), calls.count.tolist())
 
 
 def _query(signal: Signal, agent: str, tool: str) -> str:

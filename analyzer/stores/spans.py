@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from analyzer.errors import NotFoundError
@@ -117,10 +116,10 @@ def steps(raw: sqlite3.Connection, payloads: Payloads, trace_ids: Sequence[str])
     bodies = payloads.bodies(raw, {payload for payload, _ in last.values()} | direct(whole_ones) | chains.payloads())
     by_trace: dict[str, list[Span]] = {}
     for row in found:
-        span = rows.light_span(row[-1], row)
-        is_tool = span.operation is Operation.TOOL
+        is_tool = row[_OPERATION] == Operation.TOOL
         sent = chains.text(row[-3], bodies) if is_tool else _spelled(last.get(row[-3]), bodies)
-        by_trace.setdefault(row[-1], []).append(replace(span, input=sent, output=chains.text(row[-2], bodies)))
+        span = rows.light_span(row[-1], row, sent, chains.text(row[-2], bodies))
+        by_trace.setdefault(row[-1], []).append(span)
     return {trace_id: steps_of(spans) for trace_id, spans in by_trace.items()}
 
 

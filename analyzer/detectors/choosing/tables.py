@@ -132,6 +132,10 @@ def _table(parts: Sequence[Choices], end: datetime) -> Table:
     return Table(subject.agent, subject.tool, parts[0].what, start_s, hours, values, tasks, of, picked, failed, offered)
 
 
+_ROWS = 256
+"""Values whose counts are added up at once: ids make thousands of values, and a row has an entry per hour."""
+
+
 def commonest(parts: Sequence[Choices], hours: int | None = None) -> tuple[str, ...]:
     """Return the values of one choice that were picked most, as many as a table has room for, sorted by name.
 
@@ -141,10 +145,15 @@ def commonest(parts: Sequence[Choices], hours: int | None = None) -> tuple[str, 
     if len(known) <= VALUES_MAX:
         return tuple(sorted(known))
     totals: dict[str, float] = defaultdict(float)
+    stop = None if hours is None else max(hours, 0)
     for part in parts:
-        for value, counts in part.picked.items():
-            taken = np.asarray(counts if hours is None else counts[: max(hours, 0)], dtype=np.float64)
-            totals[value] += float(taken[(taken > 0) & (taken < math.inf)].sum())
+        values = list(part.picked)
+        for start in range(0, len(values), _ROWS):
+            rows = values[start : start + _ROWS]
+            taken = np.array([part.picked[value][:stop] for value in rows], dtype=np.float64)
+            sums = np.where((taken > 0) & (taken < math.inf), taken, 0.0).sum(axis=1)
+            for value, total in zip(rows, sums.tolist(), strict=True):
+                totals[value] += total
     return tuple(sorted(sorted(totals, key=lambda value: (-totals[value], value))[:VALUES_MAX]))
 
 

@@ -15,11 +15,11 @@ from analyzer.detectors.kernels.amount_baseline import (
 )
 from analyzer.detectors.kernels.blocks import PERSISTENCE_TICKS, WINDOWS_H, Sums, block_scores, persistent
 from analyzer.detectors.kernels.episode import level_gain
-from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Floats, settled_ticks
+from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Floats, by_hour, settled_ticks
 from analyzer.detectors.kernels.proportion import Proportion
 from analyzer.detectors.kernels.walk import Block, Cusum
 
-WEEK_TICKS = 7 * TICKS_PER_DAY
+WEEK_TICKS, WEEK_HOURS = 7 * TICKS_PER_DAY, 7 * 24
 WEEK_PRIOR_UNITS = 15.0
 WEEKLY_RISE_MIN = math.log(1.25)
 """What the same hour one or two weeks ago lay above its centre is expected again, if it was this much."""
@@ -59,15 +59,17 @@ class AmountView:
     def _a_week_ago(self, sums: Floats, usual: float) -> Floats:
         """Return a mean per unit in the same hour of the week one or two weeks ago, the higher, shrunk to `usual`."""
         # The context is a whole number of days before the tick's own day, so that hours align.
-        hour = np.arange(self._lead, len(sums)) // TICKS_PER_HOUR
-        starts = np.arange(0, len(sums), TICKS_PER_HOUR)
-        units = np.add.reduceat(self._history.units, starts)
-        shrunk = (np.add.reduceat(sums, starts) + usual * WEEK_PRIOR_UNITS) / (units + WEEK_PRIOR_UNITS)
-        expected = np.full(len(hour), usual)
+        first, last = self._lead // TICKS_PER_HOUR, (len(sums) - 1) // TICKS_PER_HOUR
+        expected = np.full(last + 1 - first, usual)
         for weeks in (1, 2):
-            past = hour - weeks * 7 * 24
-            expected = np.maximum(expected, np.where(past >= 0, shrunk[np.maximum(past, 0)], usual))
-        return expected
+            past = max(first - weeks * WEEK_HOURS, 0)
+            hours = slice(past * TICKS_PER_HOUR, (last + 1 - weeks * WEEK_HOURS) * TICKS_PER_HOUR)
+            if hours.stop > hours.start:
+                units = by_hour(self._history.units[hours])
+                shrunk = (by_hour(sums[hours]) + usual * WEEK_PRIOR_UNITS) / (units + WEEK_PRIOR_UNITS)
+                known = expected[past + weeks * WEEK_HOURS - first :]
+                np.maximum(known, shrunk, out=known)
+        return expected[np.arange(self._lead, len(sums)) // TICKS_PER_HOUR - first]
 
     def _usual_level(self) -> Floats:
         """Return what the level lay above its centre at this hour of the week: 0 unless there is a weekly job."""
@@ -95,7 +97,8 @@ class AmountView:
         """Kernel B over one, four and twenty-four hours."""
         features, base = self._features, self._baseline
         sums = Sums.of(features.count, features.w, features.w2 if self._has_tail else None)
-        history = Sums.of(self._history.count, self._history.w)
+        # On most days no tick is masked: then the two are one.
+        history = sums if self._history is features else Sums.of(self._history.count, self._history.w)
         lead = max(self._lead - PERSISTENCE_TICKS, 0)
         threshold = -math.log(self._settings.block_p_max)
         found = []

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -51,6 +52,12 @@ LEARNT_DAYS = BASELINE_DAYS - HELD_OUT_DAYS
 _HOUR = np.arange(TICKS_PER_DAY) // TICKS_PER_HOUR
 
 
+@lru_cache(maxsize=8)
+def _hours(ticks: int) -> np.ndarray:
+    """Return the hour of the day of each tick of whole days."""
+    return np.tile(_HOUR, ticks // TICKS_PER_DAY)
+
+
 @dataclass(frozen=True, slots=True)
 class _Memo:
     """The last sums over bins, for days [first, last) under one centre and cap."""
@@ -79,7 +86,9 @@ class Amounts:
         self._valued = (
             grid.hist.sum(axis=1) if grid.hist is not None else np.where(np.isfinite(self._means), grid.n, 0.0)
         )
-        self._before = np.empty(0) if grid.hist is None else _cumulated(grid.hist)
+        self._by_hour = None if grid.hist is None else _by_hour(grid.hist)
+        """Units by hour of the day, day and quarter of the hour, shape (24, days, 4, bins): laid once for all days."""
+        self._before = np.empty(0) if self._by_hour is None else _cumulated(self._by_hour)
         """Units by hour of the day and bin before each day, shape (days + 1, 24, bins): baselines differ by a day."""
 
     def baseline(self, day: int, masked: Bools) -> AmountBaseline | None:
@@ -98,9 +107,9 @@ class Amounts:
         residuals = values - centre[hours]
         scale = 1.4826 * weighted_quantile(np.abs(residuals), weights, 0.5)
         clip = max(CLIP_SIGMAS * scale, 2 * self.settings.shift)
-        clipped = np.clip(residuals, -clip, clip)
-        offset = float(np.average(clipped, weights=weights))
-        sigma2 = max(float(np.average((clipped - offset) ** 2, weights=weights)), SIGMA_MIN**2)
+        clipped, weight = np.clip(residuals, -clip, clip), weights.sum()
+        offset = float((clipped * weights).sum() / weight)
+        sigma2 = max(float(((clipped - offset) ** 2 * weights).sum() / weight), SIGMA_MIN**2)
         highest, tail = weighted_quantiles(residuals, weights, (0.99, 1 - TAIL_SHARE))
         draft = AmountBaseline(
             start=max(start, grid.first),
@@ -144,7 +153,7 @@ class Amounts:
 
     def _samples(self, start: int, stop: int, keep: Bools) -> tuple[Floats, Floats, np.ndarray]:
         """Return ln(values), weights and hours of the day of whole days: bins by hour, or the ticks' means."""
-        hours = np.tile(_HOUR, (stop - start) // TICKS_PER_DAY)
+        hours = _hours(stop - start)
         if self.grid.hist is None:
             seen = keep & np.isfinite(self._means[start:stop])
             return self._means[start:stop][seen], self.grid.n[start:stop][seen], hours[seen]
@@ -219,16 +228,18 @@ class Amounts:
 
     def _summed(self, baseline: AmountBaseline, days: slice) -> tuple[Floats, ...]:
         """Sum over the bins: one small matrix product per hour of the day."""
-        assert self.grid.hist is not None  # noqa: S101 - the caller asked
+        assert self._by_hour is not None  # noqa: S101 - the caller asked
         x = self.grid.x
         residual = x[None, :] - baseline.centre[:, None]
         w = np.minimum(np.exp(np.minimum(residual, 700.0)), baseline.cap)
         clipped = np.clip(residual, -baseline.clip, baseline.clip) - baseline.offset
         usd = w * np.exp(baseline.centre)[:, None]
-        weights = np.stack([np.ones_like(residual), clipped, residual > baseline.tail, w, w * w, usd], axis=-1)
-        hist = self.grid.hist[days]
-        by_hour = hist.reshape(-1, 24, TICKS_PER_HOUR, len(x)).transpose(1, 0, 2, 3).reshape(24, -1, len(x))
-        sums = (by_hour @ weights).reshape(24, -1, TICKS_PER_HOUR, weights.shape[-1]).transpose(1, 0, 2, 3)
+        weights = np.empty((*residual.shape, 6))
+        for at, part in enumerate((1.0, clipped, residual > baseline.tail, w, w * w, usd)):
+            weights[..., at] = part
+        whole = slice(days.start // TICKS_PER_DAY, days.stop // TICKS_PER_DAY)
+        sums = self._by_hour[:, whole].reshape(24, -1, len(x)) @ weights
+        sums = sums.reshape(24, -1, TICKS_PER_HOUR, weights.shape[-1]).transpose(1, 0, 2, 3)
         return tuple(sums.reshape(-1, weights.shape[-1]).T)
 
     def _averaged(self, baseline: AmountBaseline, days: slice) -> tuple[Floats, ...]:
@@ -250,6 +261,10 @@ class Amounts:
         return AmountView(baseline, self.settings, features, history, start - context, start, has_tail=has_tail)
 
 
-def _cumulated(hist: Floats) -> Floats:
-    by_hour = hist.reshape(-1, 24, TICKS_PER_HOUR, hist.shape[1]).sum(axis=2)
-    return np.concatenate((np.zeros((1, *by_hour.shape[1:])), np.cumsum(by_hour, axis=0)))
+def _by_hour(hist: Floats) -> Floats:
+    return np.ascontiguousarray(hist.reshape(-1, 24, TICKS_PER_HOUR, hist.shape[1]).transpose(1, 0, 2, 3))
+
+
+def _cumulated(by_hour: Floats) -> Floats:
+    hours = by_hour.sum(axis=2).transpose(1, 0, 2)
+    return np.concatenate((np.zeros((1, *hours.shape[1:])), np.cumsum(hours, axis=0)))

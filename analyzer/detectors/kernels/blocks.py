@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from scipy import special
@@ -30,6 +31,8 @@ RECURRENCE_RATIO_MIN = 1.25
 TAU_MIN = 0.05
 """Least spread between days in ln(mean): no fleet is steadier than 5 %."""
 _NO_BLOCK = -1.0
+_ROUNDED = 1e-9
+"""More than a logarithm and a difference are rounded by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +68,26 @@ def block_scores(
     with np.errstate(divide="ignore", invalid="ignore"):
         log_mean = np.where((n > 0) & (w > 0), np.log(w / n), np.nan)
     now_n, now = n[start:], log_mean[start:]
-    ticks = np.arange(start, len(n))
-    past = ticks[None, :] - TICKS_PER_DAY * np.arange(1, EARLIER_DAYS + 1)[:, None]
-    # A window that would begin before the context has seen only part of its hours: it is no block.
-    known = past >= width - 1
-    past_n = np.where(known, n[np.maximum(past, 0)], 0.0)
-    past_mean = np.where(known, log_mean[np.maximum(past, 0)], np.nan)
+    past, known = _earlier(start, len(n), width)
+    past_n = np.where(known, n[past], 0.0)
+    past_mean = np.where(known, log_mean[past], np.nan)
     usable = (past_n >= np.maximum(BLOCK_UNITS_MIN, now_n / 4)) & np.isfinite(past_mean)
     count = usable.sum(axis=0)
-    out = np.full(len(ticks), _NO_BLOCK)
-    open_ = (count >= BLOCKS_MIN) & (now_n >= units_min) & np.isfinite(now)
+    out = np.full(len(now), _NO_BLOCK)
+    least = math.log(ratio_min)
+    # A median lies below a level only where half of what it is of does: most days are done with a count.
+    below = (usable & (past_mean <= now - least + _ROUNDED)).sum(axis=0)
+    open_ = (count >= BLOCKS_MIN) & (now_n >= units_min) & np.isfinite(now) & (2 * below >= count)
     if not open_.any():
         return out
     centre = median(past_mean[:, open_], usable[:, open_])
     rise_all = now[open_] - centre
-    ticks_high = np.flatnonzero(open_)[rise_all >= math.log(ratio_min)]
+    ticks_high = np.flatnonzero(open_)[rise_all >= least]
     if not len(ticks_high):
         return out
     means, use = past_mean[:, ticks_high], usable[:, ticks_high]
     k, n_high = count[ticks_high], now_n[ticks_high]
-    rise = rise_all[rise_all >= math.log(ratio_min)]
+    rise = rise_all[rise_all >= least]
     spread = 1.4826 * median(np.abs(means - median(means, use)), use)
     inverse = median(1 / np.maximum(past_n[:, ticks_high], 1e-9), use)
     own = np.full(len(rise), cv2)
@@ -95,10 +98,21 @@ def block_scores(
     variance = tau2 + own * deff / n_high + spread**2 / k
     p = special.stdtr(k - 1, -rise / np.sqrt(variance))
     score = -np.log(np.maximum(p, 1e-300))
-    usual = centre[rise_all >= math.log(ratio_min)]
+    usual = centre[rise_all >= least]
     recurring = _recurs(now[ticks_high], usual, history, start + ticks_high, width, ratio_min)
     out[ticks_high] = np.where(recurring, _NO_BLOCK, score)
     return out
+
+
+@lru_cache(maxsize=64)
+def _earlier(start: int, stop: int, width: int) -> tuple[np.ndarray, Bools]:
+    """Return for ticks [start, stop) the same tick of each earlier day, 0 where there is none, and where one is known.
+
+    Nearly every day asks for the same; both have shape (days, ticks).
+    """
+    past = np.arange(start, stop)[None, :] - TICKS_PER_DAY * np.arange(1, EARLIER_DAYS + 1)[:, None]
+    # A window that would begin before the context has seen only part of its hours: it is no block.
+    return np.maximum(past, 0), past >= width - 1
 
 
 def median(values: Floats, usable: Bools) -> Floats:

@@ -147,6 +147,15 @@ def windowed(cumulated: Floats, width: int) -> Floats:
     return sums
 
 
+def by_hour(values: Floats) -> Floats:
+    """Return the sums of whole hours: four columns are added up in a third of the time of a sum along four entries."""
+    quarters = values.reshape(-1, TICKS_PER_HOUR)
+    sums = quarters[:, 0]
+    for quarter in range(1, TICKS_PER_HOUR):
+        sums = sums + quarters[:, quarter]
+    return sums
+
+
 def settled_ticks(units: Floats, last: int) -> slice:
     """Return the ticks up to `last` that "the last hours" are: six hours, or more where they hold too few units.
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from analyzer.detectors.kernels.episode import rate_gain
-from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Floats
+from analyzer.detectors.kernels.grid import Floats, by_hour
 from analyzer.detectors.kernels.walk import Cusum
 
 _T = TypeVar("_T", float, Floats)
@@ -31,10 +31,7 @@ def overdispersion(events: Floats, units: Floats, rate: Floats) -> float:
     All arrays have shape (ticks,), whole hours. By moments over the hours, pooled: the sum of (y - n p)^2 - n p q over
     the sum of n (n - 1) p^2, shrunk to the prior where few events were seen. 0 where nothing was seen.
     """
-    y, n, expected, variance = (
-        part.reshape(-1, TICKS_PER_HOUR).sum(axis=1)
-        for part in (events, units, units * rate, units * rate * (1 - rate))
-    )
+    y, n, expected, variance = (by_hour(part) for part in (events, units, units * rate, units * rate * (1 - rate)))
     # Hours differ in volume a hundredfold; a pooled sum lets the busiest hours speak, with one weight for each pair.
     pairs = float(
         (np.maximum(expected**2 - expected * np.divide(expected, n, where=n > 0, out=np.zeros_like(n)), 0)).sum()

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Floats, weighted_quantile
+from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Floats, by_hour, weighted_quantile
 
 CENTRE_PRIOR_UNITS = 30.0
 """An hour's own centre weighs n / (n + 30) against the centre of all hours."""
@@ -24,7 +24,9 @@ SIGMA_MIN = 0.05
 def centres(values: Floats, weights: Floats, hours: np.ndarray) -> Floats:
     """Return the median by hour of the day, shrunk to the median of all, shape (24,). No weight is 0."""
     overall = weighted_quantile(values, weights, 0.5)
-    order = np.lexsort((values, hours))
+    # Bins come hour by hour and in order already: only the means of ticks must be sorted.
+    in_order = bool((np.diff(hours) >= 0).all()) and bool((np.diff(values)[np.diff(hours) == 0] >= 0).all())
+    order = np.arange(len(values)) if in_order else np.lexsort((values, hours))
     cumulated = np.concatenate(([0.0], np.cumsum(weights[order])))
     first, stop = (np.searchsorted(hours[order], np.arange(24), side=side) for side in ("left", "right"))
     n = cumulated[stop] - cumulated[first]
@@ -41,10 +43,11 @@ def within_hours(units: Floats, residuals: Floats, sigma2: float, *, averaged: b
     means are known, that scatter is the spread, and the design effect is in it.
     """
     n, r = units.reshape(-1, TICKS_PER_HOUR), residuals.reshape(-1, TICKS_PER_HOUR)
-    hour_n = n.sum(axis=1, keepdims=True)
+    seen = n > 0
     with np.errstate(divide="ignore", invalid="ignore"):
-        scatter = np.where(n > 0, n * (r / n - r.sum(axis=1, keepdims=True) / hour_n) ** 2, 0.0)
-    freedom = float(np.maximum((n > 0).sum(axis=1) - 1, 0).sum())
+        means = by_hour(residuals) / by_hour(units)
+        scatter = np.where(seen, n * (r / n - means[:, None]) ** 2, 0.0)
+    freedom = float(np.maximum(by_hour(seen.astype(np.float64)) - 1, 0).sum())
     if freedom < TAU_HOURS_MIN:
         return sigma2, 1.0
     scattered = float(scatter.sum()) / freedom
@@ -55,8 +58,7 @@ def within_hours(units: Floats, residuals: Floats, sigma2: float, *, averaged: b
 
 def between_hours(units: Floats, residuals: Floats, unit_variance: float) -> float:
     """Return the variance of the hours' levels after removing that of sampling (DerSimonian and Laird 1986)."""
-    n = units.reshape(-1, TICKS_PER_HOUR).sum(axis=1)
-    r = residuals.reshape(-1, TICKS_PER_HOUR).sum(axis=1)
+    n, r = by_hour(units), by_hour(residuals)
     full = n >= HOUR_UNITS_MIN
     if int(full.sum()) < TAU_HOURS_MIN:
         return TAU_DEFAULT**2

@@ -117,8 +117,9 @@ def is_onward(tool: str) -> bool:
 
 def is_unseen(step: Step) -> bool:
     """Tell whether nothing was recorded of what a call brought: an empty text looks the same and shows as little."""
+    # Whether a text announces a failure is only worth looking for where there is none: rules ask this of every step.
     return (
-        step.operation is Operation.TOOL and not is_failure(step) and not (step.output or step.status_message).strip()
+        step.operation is Operation.TOOL and not (step.output or step.status_message).strip() and not is_failure(step)
     )
 
 
