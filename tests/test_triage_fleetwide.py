@@ -215,3 +215,62 @@ def test_parts_sum_to_the_whole(drawn: list[tuple[float, int, float]]) -> None:
     assert min(value for _, _, value in drawn) <= one.observed * (1 + 1e-9)
     assert one.observed <= max(value for _, _, value in drawn) * (1 + 1e-9)
     assert math.fsum(factor.share for factor in one.account) == pytest.approx(1)
+
+
+def test_who_shares_a_cause_joins_the_incident_that_holds_it() -> None:
+    """A loop of the same agent, open by itself, takes in nobody: not even where it now runs through what became dear.
+
+    The incident of the cause becomes the shared one, names all agents, and shares out the money.
+    """
+    dear = dearer("a", usd=20)
+    loop = Examined(finding(Kind.LOOP, "a", tool="lookup", trace_ids=(trace(50), trace(51)), affected=2, of=90))
+    apart = run([replace(dear, cause=None), loop])
+    assert sorted(one.kind for one in apart) == [Kind.COST, Kind.LOOP]
+    ids = {one.kind: one.id for one in apart}
+    through = replace(loop, finding=replace(loop.finding, trace_ids=dear.trace_ids, affected=3))
+    for others in ({"b": 900.0}, {"b": 900.0, "c": 500.0}):
+        # What the others feel of it has no cause of its own, and goes where theirs goes.
+        felt = [Examined(finding(Kind.TOKENS, name)) for name in others]
+        joined = [dearer(name, usd=usd) for name, usd in others.items()]
+        found = run([dear, through, *felt, *joined], apart, NOW + HOUR)
+        assert {one.kind: one.id for one in found} == ids
+        shared = next(one for one in found if one.kind is Kind.COST)
+        alone = next(one for one in found if one.kind is Kind.LOOP)
+        assert (shared.subject, shared.excess_usd) == (Subject(model="opus"), 20 + sum(others.values()))
+        assert [part.agent for part in shared.agents] == [*others, "a"]
+        assert (alone.subject.agent, alone.agents, alone.excess_usd) == ("a", (), None)
+        assert {one.subject.agent for one in alone.findings} == {"a"}
+
+
+def test_each_of_two_causes_of_one_agent_goes_to_its_own_incident() -> None:
+    """One agent's price rose as its tool began to fail: who shares the price joins that, who shares the tool this."""
+    down = Cause(Shared("tool", "fetch", "timed out"), ONSET)
+    failing = [Examined(finding(Kind.TOOL_ERRORS, name, tool="fetch", affected=9, of=20)) for name in "ac"]
+    first = run([dearer("a", cause=None)]) + run([failing[0]])
+    own = [replace(one, cause=down) for one in failing]
+    found = run([dearer("a"), own[0], dearer("b"), own[1]], first, NOW + HOUR)
+    assert {(one.id, one.subject, frozenset(part.agent for part in one.agents)) for one in found} == {
+        (first[0].id, Subject(model="opus"), frozenset("ab")),
+        (first[1].id, Subject(tool="fetch"), frozenset("ac")),
+    }
+
+
+def test_what_was_dismissed_comes_back_as_the_incident_of_all() -> None:
+    """Clearly worse, in a run that could not prove the cause anew: it still names every agent that it covers."""
+    [first] = run([dearer("a"), dearer("b")])
+    away = replace(first, state=State.DISMISSED)
+    [worse] = run([dearer("a", cause=None), dearer("b", cause=None, value=0.5)], [away], NOW + HOUR)
+    assert (worse.state, worse.subject) == (State.ONGOING, Subject(model="opus"))
+    assert {part.agent for part in worse.agents} == {"a", "b"}
+
+
+def test_an_agent_whose_money_is_unknown_takes_none_of_the_others_shares() -> None:
+    """It is put at what a trajectory hit costs the others; with none hit it has no part, and all sum to 1."""
+    known = [dearer("a", usd=900, of=100), dearer("b", usd=100, of=100)]
+    unpriced = dearer("c", of=20)
+    unknown = replace(unpriced, finding=replace(unpriced.finding, excess_usd=None))
+    (one,) = run([*known, unknown])
+    assert {part.agent: part.share for part in one.agents} == pytest.approx({"a": 9 / 11, "b": 1 / 11, "c": 1 / 11})
+    none = replace(unknown, finding=replace(unknown.finding, affected=0, of=0))
+    (other,) = run([*known, none])
+    assert {part.agent: part.share for part in other.agents} == pytest.approx({"a": 0.9, "b": 0.1, "c": 0.0})

@@ -24,12 +24,15 @@ AGENTS_MIN = 2
 def shared_by(group: Group, base: Incident | None) -> Subject | None:
     """Return what several agents share in a group, as a subject without an agent; None where one agent is concerned.
 
-    What an incident was shared by once it stays, also when all agents but one have recovered.
+    What an incident was shared by once it stays, also when all agents but one have recovered; and where it begins anew
+    (`base` is None then) as long as it covers several agents, whether or not this run could prove the cause again.
     """
     causes = Counter(entry.cause.shared for entry in group.members if entry.cause is not None)
     agents = {entry.finding.subject.agent for entry in group.members if entry.cause is not None}
-    if base is not None and base.agents:
-        return replace(base.subject, agent=None, version=None)
+    covered = {entry.finding.subject.agent for entry in group.members}
+    last = base or (group.home if len(covered) >= AGENTS_MIN else None)
+    if last is not None and last.agents:
+        return replace(last.subject, agent=None, version=None)
     if len(agents) < AGENTS_MIN:
         return None
     # Findings of one agent may have different causes that began together: the one of most is told.
@@ -156,13 +159,18 @@ def _parts(
 
 
 def _shared_out(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """Return the parts with their shares, which sum to 1, the largest first."""
-    money = [part.excess_usd for part in parts if part.excess_usd is not None]
-    weights = (
-        [max(usd, 0.0) for usd in money]
-        if len(money) == len(parts) and max(money, default=0.0) > 0
-        else [float(part.affected) for part in parts]
-    )
+    """Return the parts with their shares, which sum to 1, the largest first.
+
+    An agent whose money is not known is put at what a trajectory hit costs the others: one unknown figure is no reason
+    to drop those that are known.
+    """
+    known = [part for part in parts if part.excess_usd is not None]
+    lost = math.fsum(max(part.excess_usd or 0.0, 0.0) for part in known)
+    hit = sum(part.affected for part in known)
+    each = lost / hit if hit else 0.0
+    weights = [max(part.excess_usd, 0.0) if part.excess_usd is not None else each * part.affected for part in parts]
+    if lost <= 0:
+        weights = [float(part.affected) for part in parts]
     if sum(weights) <= 0:
         weights = [1.0] * len(parts)
     total = math.fsum(weights)

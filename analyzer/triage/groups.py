@@ -55,20 +55,53 @@ def grouped(examined: Sequence[Examined], known: Sequence[Incident], run_start: 
     by_home: dict[str, list[Examined]] = {}
     fresh: list[Group] = []
     for component in _components(examined, run_start, rules):
-        housed = {home.id: home for index in component if (home := homes[index]) is not None}
-        open_homes = [home for home in housed.values() if home.state is not State.DISMISSED]
-        adopter = min(open_homes, key=_adopting, default=None)
         homeless = []
-        for index in component:
-            home = homes[index] or adopter
+        for entry, home in _adopted([(examined[index], homes[index]) for index in component]):
             if home is None:
-                homeless.append(examined[index])
+                homeless.append(entry)
             else:
-                by_home.setdefault(home.id, []).append(examined[index])
+                by_home.setdefault(home.id, []).append(entry)
         if homeless:
             fresh.append(Group(tuple(homeless)))
     incidents = {incident.id: incident for incident in known}
     return [Group(tuple(members), incidents[name]) for name, members in by_home.items()] + fresh
+
+
+def _adopted(component: Sequence[tuple[Examined, Incident | None]]) -> list[tuple[Examined, Incident | None]]:
+    """Return the findings of a component with the incidents they go to, also those that no incident covers yet.
+
+    What is the matter with one agent is no reason to put another one into its incident; only what they share is. So
+    the findings with one cause go together: to the incident that holds the cause, or else to one of their own agents
+    that holds no other. All others go where their own agent is.
+    """
+    open_homes = {home.id: home for _, home in component if home is not None and home.state is not State.DISMISSED}
+    covered = [(entry, home.id) for entry, home in component if home is not None and home.id in open_homes]
+    held = {name: {entry.cause for entry, own in covered if own == name} - {None} for name in open_homes}
+    agents = {name: {entry.finding.subject.agent for entry, own in covered if own == name} for name in open_homes}
+    homeless: dict[Cause, set[str | None]] = {}
+    for entry, home in component:
+        if home is None and entry.cause is not None:
+            homeless.setdefault(entry.cause, set()).add(entry.finding.subject.agent)
+    by_cause: dict[Cause, Incident] = {}
+    for cause, hit in homeless.items():
+        holding = [home for name, home in open_homes.items() if cause in held[name] or _is_shared_by(home, cause)]
+        free = [home for name, home in open_homes.items() if not home.agents and not held[name] and agents[name] & hit]
+        if adopter := min(holding or free, key=_adopting, default=None):
+            by_cause[cause] = adopter
+            held[adopter.id].add(cause)
+            agents[adopter.id] |= hit
+
+    def adopter_of(entry: Examined) -> Incident | None:
+        if entry.cause is not None:
+            return by_cause.get(entry.cause)
+        own = [home for name, home in open_homes.items() if entry.finding.subject.agent in agents[name]]
+        return min(own, key=_adopting, default=None)
+
+    return [(entry, home or adopter_of(entry)) for entry, home in component]
+
+
+def _is_shared_by(home: Incident, cause: Cause) -> bool:
+    return bool(home.agents) and getattr(home.subject, cause.shared.what) == cause.shared.name
 
 
 def _adopting(home: Incident) -> tuple[bool, int, datetime, str]:

@@ -30,11 +30,13 @@ def _after(incident: Incident, word: Word) -> Incident:
         return replace(incident, state=State.DISMISSED, resolved_at=None, word=word)
     if word.said is Said.RESOLVED:
         return replace(incident, state=State.RESOLVED, resolved_at=word.at, word=word)
+    if word.said is Said.REOPENED and incident.state in ACTIVE:
+        # There was nothing to take back.
+        return incident
     if word.said is Said.REOPENED:
-        state = incident.state if incident.state in ACTIVE else State.ONGOING
         # Seen by a human just now: it is not over again for having been quiet before.
         seen_at = max(incident.last_seen_at, word.at)
-        return replace(incident, state=state, resolved_at=None, word=None, last_seen_at=seen_at)
+        return replace(incident, state=State.ONGOING, resolved_at=None, word=None, last_seen_at=seen_at)
     # A confirmation takes back a dismissal; that something is over it does not deny.
     state = State.ONGOING if incident.state is State.DISMISSED else incident.state
     return replace(incident, state=state, word=word)

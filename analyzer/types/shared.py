@@ -46,5 +46,5 @@ class Part:
     of: int
     excess_usd: float | None
     share: float
-    """Of the money beyond the expected where that is known of every agent, else of the trajectories hit; the shares of
-    an incident sum to 1."""
+    """Of the money beyond the expected, where any is known: an agent of which it is not is put at the others' mean a
+    trajectory hit. Else of the trajectories hit. The shares of an incident sum to 1."""
