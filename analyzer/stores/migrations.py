@@ -243,3 +243,14 @@ def m008_words(db: Database) -> None:
         " BEGIN SELECT RAISE(ABORT, 'words stay as they were said'); END",
     )
     db.execute("ALTER TABLE incidents ADD COLUMN heard INTEGER NOT NULL DEFAULT 0")
+
+
+@MIGRATIONS()
+def m010_threads(db: Database) -> None:
+    """Keep which message of a chat began the thread of an incident: what comes later is said there."""
+    _execute(
+        db,
+        "CREATE TABLE chat_threads ("
+        "incident TEXT NOT NULL REFERENCES incidents (id), route TEXT NOT NULL, channel TEXT NOT NULL,"
+        " channel_id TEXT NOT NULL, ts TEXT NOT NULL, said TEXT NOT NULL, PRIMARY KEY (incident, route)) WITHOUT ROWID",
+    )
