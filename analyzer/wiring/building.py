@@ -15,11 +15,12 @@ from analyzer.agent.explainer import Explainer
 from analyzer.agent.investigate import Means
 from analyzer.agent.limits import Limits
 from analyzer.config import Settings
-from analyzer.errors import DeliveryError
+from analyzer.errors import AnalyzerError, DeliveryError
 from analyzer.ingest.pricing import Pricer
 from analyzer.ingest.toolcosts import ToolCosts
 from analyzer.metrics.base import MetricSource
 from analyzer.metrics.evidence import value_of
+from analyzer.notify.alertmanager import Alertmanager
 from analyzer.notify.base import Route
 from analyzer.notify.deliver import deliver, wait_s, worth_it
 from analyzer.notify.files import ReportFolder
@@ -30,8 +31,10 @@ from analyzer.render.outline import report_outline
 from analyzer.retry import retrying
 from analyzer.selfwatch.recorder import Recorder
 from analyzer.selfwatch.told import Told
+from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
+from analyzer.stores.threads import SqliteThreads
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
@@ -39,6 +42,7 @@ from analyzer.types.trace import Tokens
 from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.detecting import detectors_of
 from analyzer.wiring.opening import open_existing, open_model, open_prometheus, open_store, reports_folder
+from analyzer.wiring.routes import open_alertmanager, outside
 
 
 @contextmanager
@@ -59,8 +63,17 @@ def build(
         heard = recorder if on_step is None else Told(recorder, on_step)
         means = replace(_means(settings, store, metrics, heard), past=memory.incidents)
         folder = ReportFolder(reports_folder(settings))
-        routes = _routes(settings, out)
-        send = partial(_send, settings=settings, memory=memory, folder=folder, routes=routes, watch=recorder)
+        routes = _routes(settings, store.connection, out)
+        alertmanager = open_alertmanager(settings)
+        send = partial(
+            _send,
+            settings=settings,
+            memory=memory,
+            folder=folder,
+            routes=routes,
+            alertmanager=alertmanager,
+            watch=recorder,
+        )
         yield App(
             trajectories=store,
             incidents=memory,
@@ -159,13 +172,8 @@ def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float
     return value_of(evidence, metrics) if metrics is not None else None
 
 
-def _routes(settings: Settings, out: TextIO | None) -> tuple[Route, ...]:
-    routes = []
-    if settings.slack_webhook_url is not None:
-        from analyzer.notify.slack import SlackNotifier
-
-        hint = "check ANALYZER_SLACK_WEBHOOK_URL"
-        routes.append(Route("slack", SlackNotifier(settings.slack_webhook_url), hint))
+def _routes(settings: Settings, memory: Connection, out: TextIO | None) -> tuple[Route, ...]:
+    routes = [one.route() for one in outside(settings, partial(SqliteThreads, memory))]
     if out is not None:
         routes.append(Route("stdout", WriterNotifier(out)))
     return tuple(routes)
@@ -179,6 +187,7 @@ def _send(
     memory: SqliteIncidents,
     folder: ReportFolder,
     routes: Sequence[Route],
+    alertmanager: Alertmanager | None,
     watch: Recorder,
 ) -> tuple[Gap, ...]:
     """Write the report files, tell every route what there is to say, and push the run's own metrics."""
@@ -189,11 +198,31 @@ def _send(
         gaps.append(Gap("report files", str(error), "set ANALYZER_REPORTS to a writable folder"))
     retry: Callable[..., Callable[..., None]] = partial(retrying, worth_it=worth_it, wait_s=wait_s)
     gaps += deliver(report.incidents, routes, memory, at, retry=retry, watch=watch).gaps
+    if alertmanager is not None:
+        gaps += _told(alertmanager, report, memory, at, retry)
     if settings.pushgateway_url is not None:
         from analyzer.selfwatch.push import push
 
         gaps += push(report, settings.pushgateway_url)
     return tuple(gaps)
+
+
+def _told(
+    alertmanager: Alertmanager,
+    report: Report,
+    memory: SqliteIncidents,
+    at: datetime,
+    retry: Callable[..., Callable[..., None]],
+) -> tuple[Gap, ...]:
+    """Tell Alertmanager what goes on; return a Gap where it did not take it. The next run sends all of it anyway."""
+    try:
+        stored = {incident.id: incident for incident in memory.incidents()}
+        # The report is newer than the store where its incidents could not be saved.
+        stored.update((incident.id, incident) for incident in report.incidents)
+        retry(alertmanager.tell)(tuple(stored.values()), stored.keys(), at)
+    except AnalyzerError as error:
+        return (Gap("alerts in Alertmanager", str(error), "check ANALYZER_ALERTMANAGER_URL; the next run tries again"),)
+    return ()
 
 
 def _not_kept(failures: list[Gap], error: Exception) -> None:
