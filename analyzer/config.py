@@ -9,12 +9,14 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from analyzer.errors import UsageError
 from analyzer.types.budget import Budget, read_budgets
 from analyzer.types.floor import Floor, read_floors
+from analyzer.types.policy import read_policies
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PORTS = 65_536
@@ -181,6 +183,9 @@ class Settings:
         None, _parse_choice("low", "medium", "high", "critical"), "exit 1 while an incident at least this bad goes on"
     )
     budget_usd: float = _setting(1.0, _parse_positive, "USD a run may spend on the model")
+    budget_tokens: int = _setting(500_000, _parse_count, "tokens a run may use")
+    budget_usd_per_day: float = _setting(5.0, _parse_positive, "USD all runs and questions of a day (UTC) may spend")
+    budget_tokens_per_day: int = _setting(3_000_000, _parse_count, "tokens all runs and questions of a day may use")
     investigation_usd: float = _setting(0.5, _parse_positive, "USD one investigation may spend")
     investigation_steps: int = _setting(8, _parse_count, "model calls one investigation may make")
     investigation_tokens: int = _setting(150_000, _parse_count, "tokens one investigation may use")
@@ -189,7 +194,9 @@ class Settings:
     case_tokens: int = _setting(12_000, _parse_count, "tokens of evidence the model is shown at the start")
     serve_host: str = _setting("127.0.0.1", str, "address the receiver listens on; beyond loopback it needs a token")
     serve_port: int = _setting(4318, _parse_port, "port of the receiver; 0: a free one")
-    serve_token: str | None = _setting(None, str, "bearer token that clients of the receiver must send", secret=True)
+    serve_token: str | None = _setting(
+        None, str, "bearer token that clients of the receiver send, and pages ask for", secret=True
+    )
     queries: Mapping[str, tuple[str, ...]] = _table(lambda: dict(DEFAULT_QUERIES), "PromQL by signal")
     detectors: Mapping[str, Mapping[str, Any]] = _table(dict, "settings of detectors, by detector")
     prices: Mapping[str, Any] = _table(dict, "USD per million tokens, by model, over the built-in list")
@@ -202,6 +209,11 @@ class Settings:
         dict,
         "`usd_per_day`, `fleet_share`, `tokens_per_day`, `steps_per_day`: a rise that loses less is of low severity;"
         " by agent; `*`: every agent",
+    )
+    notify: Mapping[str, Mapping[str, Any]] = _table(
+        dict,
+        "`severity`, `resolved`, `reminder`, `remind_after`, `per_day`, `storm`, `quiet`, `digest_at`, `time_zone`:"
+        " what is told at once and what waits; by route; `*`: every route (docs/notify.md)",
     )
     mask_patterns: Mapping[str, str] = _table(dict, "further patterns to mask, by the name in their pseudonym")
     mask_allow: tuple[str, ...] = _table(tuple, "texts that are never masked")
@@ -224,6 +236,7 @@ SECTIONS: Mapping[str, str] = {
     "tool_costs": "tool_costs",
     "budgets": "budgets",
     "floors": "floors",
+    "notify": "notify",
     "masking.patterns": "mask_patterns",
     "masking.allow": "mask_allow",
 }
@@ -317,6 +330,14 @@ def _parsed(parse: Callable[[str], Any] | None, value: Any, place: str) -> Any:
         raise UsageError(f"{place}: {error}") from None
 
 
+_READERS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {
+    "budgets": read_budgets,
+    "floors": read_floors,
+    "notify": partial(read_policies, duration=parse_duration),
+}
+"""Tables that have a form of their own."""
+
+
 def _checked_table(name: str, value: Any, place: str) -> Any:
     if name == "mask_allow":
         if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
@@ -324,10 +345,8 @@ def _checked_table(name: str, value: Any, place: str) -> Any:
         return tuple(value)
     if not isinstance(value, Mapping):
         raise UsageError(f"{place}: expected a table")
-    if name == "budgets":
-        return read_budgets(value, place)
-    if name == "floors":
-        return read_floors(value, place)
+    if name in _READERS:
+        return _READERS[name](value, place)
     if name == "queries":
         return {**DEFAULT_QUERIES, **{key: _as_queries(key, query, place) for key, query in value.items()}}
     if name == "mask_patterns":

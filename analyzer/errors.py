@@ -58,10 +58,12 @@ class MetricsQueryError(MetricsError):
 class ModelError(AnalyzerError):
     """The model gave no usable reply."""
 
-    def __init__(self, message: str, *, ending: str = "unavailable") -> None:
+    def __init__(self, message: str, *, ending: str = "unavailable", lost_tries: int = 1) -> None:
         super().__init__(message)
         self.ending = ending
         """One of the endings of an investigation, see `types.report.Ending`."""
+        self.lost_tries = lost_tries
+        """Tries that may be billed although no reply came of them; whoever does not know says one."""
 
 
 class DeliveryError(AnalyzerError):

@@ -50,6 +50,7 @@ DOORS: dict[str, str] = {
     "tenacity": "retry.py",
     "opentelemetry.sdk": "selfwatch/",
     "slack_sdk": "notify/slack.py",
+    "jinja2": "server/pages/",
     "starlette": "server/",
     "uvicorn": "server/",
     "grpc": "server/grpc.py",

@@ -24,12 +24,12 @@ from analyzer.types.report import (
     Finding,
     Incident,
     Kind,
-    ModelUse,
     Severity,
     State,
     Subject,
     Verdict,
 )
+from analyzer.types.spending import ModelUse
 from analyzer.types.steps import Step
 from analyzer.types.trace import Status
 from analyzer.types.trajectory import Trajectory

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Any, NoReturn
 
@@ -40,6 +40,8 @@ _STOPS = {
     "model_context_window_exceeded": Stop.CONTEXT,
     "refusal": Stop.REFUSAL,
 }
+_NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "UnsupportedProtocol"})
+"""Errors of the SDK's transport that come before a byte of the request is sent."""
 _NEXT_STEPS = {
     400: "the request was not understood; check that ANALYZER_MODEL fits this API or gateway",
     401: "the key was refused; check ANTHROPIC_API_KEY",
@@ -103,25 +105,34 @@ class ClaudeModel:
         API cannot be reached or refuses (after retries), "invalid" when what came back is no message.
         """  # noqa: D205 - the summary is one sentence
         deadline = time.monotonic() + request.timeout_s
+        lost: list[Exception] = []
         try:
-            return self._tried(request, deadline)
+            reply = self._plainer(request, deadline, lost)
+        except ModelError as error:
+            error.lost_tries = len(lost)
+            raise
+        return replace(reply, lost_tries=len(lost))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _plainer(self, request: ModelRequest, deadline: float, lost: list[Exception]) -> ModelReply:
+        try:
+            return self._tried(request, deadline, lost)
         except anthropic.BadRequestError as error:
             if self._plain:
                 _refuse(error)
             # Gateways and older models refuse effort, output formats or strict tools; a request without them may pass.
             self._plain = True
         try:
-            return self._tried(request, deadline)
+            return self._tried(request, deadline, lost)
         except anthropic.BadRequestError as error:
             _refuse(error)
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
-    def _tried(self, request: ModelRequest, deadline: float) -> ModelReply:
+    def _tried(self, request: ModelRequest, deadline: float, lost: list[Exception]) -> ModelReply:
         attempt = retrying(
-            lambda: self._once(request, deadline),
+            lambda: self._counted(request, deadline, lost),
             worth_it=lambda error: _worth_it(error, deadline),
             wait_s=_retry_after,
             tries=self._tries,
@@ -148,10 +159,19 @@ class ClaudeModel:
         except ValueError as error:
             raise ModelError("the reply is cut or no JSON; check the gateway", ending=Ending.INVALID) from error
 
-    def _once(self, request: ModelRequest, deadline: float) -> ModelReply:
+    def _counted(self, request: ModelRequest, deadline: float, lost: list[Exception]) -> ModelReply:
+        """Try once; a try that gave no reply and may be billed all the same is added to `lost`."""
         left = deadline - time.monotonic()
         if left <= 0:
             raise ModelError("no time is left for another try", ending=Ending.SECONDS)
+        try:
+            return self._once(request, left)
+        except Exception as error:
+            if _may_be_billed(error):
+                lost.append(error)
+            raise
+
+    def _once(self, request: ModelRequest, left: float) -> ModelReply:
         body = self._body(request)
         timeout = min(left, self._timeout_s)
         box = _within(timeout, lambda: self._client.messages.create(**body, timeout=timeout))
@@ -302,6 +322,16 @@ def _worth_it(error: BaseException, deadline: float) -> bool:
             return False
         return error.status_code in RETRIED or error.status_code >= SERVER_ERRORS
     return isinstance(error, anthropic.APIConnectionError)
+
+
+def _may_be_billed(error: Exception) -> bool:
+    """Tell whether the API may have answered, and counted, what did not arrive.
+
+    A status that is an error costs nothing, and what never left the machine does not either: no connection, no key.
+    """
+    if isinstance(error, anthropic.APIStatusError | TypeError):
+        return False
+    return type(error.__cause__).__name__ not in _NOT_SENT
 
 
 def _retry_after(error: BaseException) -> float | None:

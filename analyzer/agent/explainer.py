@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -14,7 +14,8 @@ from analyzer.agent.rules import explain
 from analyzer.agent.session import Session
 from analyzer.errors import NotFoundError
 from analyzer.types.explained import Explained
-from analyzer.types.report import Finding, Incident, ModelUse
+from analyzer.types.report import Finding, Incident
+from analyzer.types.spending import ModelUse
 from analyzer.types.trajectory import Trajectory
 
 WORST_LOADED = 3
@@ -27,6 +28,10 @@ class Explainer:
 
     means: Means
     case_tokens: int
+
+    def with_past(self, past: Callable[[], Sequence[Incident]]) -> Explainer:
+        """Return an explainer to which other incidents are on file."""
+        return replace(self, means=replace(self.means, past=past))
 
     def explain(self, incident: Incident, *, budget_usd: float, history_start: datetime) -> Explained:
         """Return the gated explanation of one incident; the model may spend up to `budget_usd`."""

@@ -27,12 +27,12 @@ from analyzer.types.report import (
     Incident,
     Kind,
     MetricEvidence,
-    ModelUse,
     Severity,
     State,
     Subject,
     Verdict,
 )
+from analyzer.types.spending import ModelUse
 from analyzer.types.table import Table
 
 ROWS_MAX = 15

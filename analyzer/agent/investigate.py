@@ -25,7 +25,9 @@ from analyzer.agent.tools.catalogue import CASE
 from analyzer.metrics.base import MetricSource
 from analyzer.prompts import load
 from analyzer.stores.base import TrajectoryStore
-from analyzer.types.report import Diagnosis, Ending, Evidence, Incident, MetricEvidence, ModelUse
+from analyzer.types.audit import Journal, Unwritten
+from analyzer.types.report import Diagnosis, Ending, Evidence, Incident, MetricEvidence
+from analyzer.types.spending import ModelUse, Purse, Unlimited
 from analyzer.types.trace import Operation, Tokens
 from analyzer.types.watch import Unwatched, Watch
 
@@ -59,11 +61,15 @@ class Means:
     """Gives the incidents that were filed, for "have we seen this before?"."""
     watch: Watch = field(default_factory=Unwatched)
     limits: Limits = field(default_factory=Limits)
+    purse: Purse = field(default_factory=Unlimited)
+    """Holds the limits that conversations share: of the run, of the day."""
+    journal: Journal = field(default_factory=Unwritten)
+    """Is told every call of the model and of a tool."""
     clock: Callable[[], float] = time.monotonic
 
-    def meter(self, about: str) -> Meter:  # noqa: ARG002 - the same for every conversation
+    def meter(self, about: str) -> Meter:
         """Return a meter for one conversation; `about` is the incident's id, or a question's."""
-        return Meter(self.limits, self.price, self.clock)
+        return Meter(self.limits, self.price, self.clock, purse=self.purse, about=about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +164,18 @@ def converse(
     gate = Gate(case, box.desk.shown, box.lookup, means.recompute, means.mask, metered=metered, found=lambda: box.facts)
     turns = history if history is not None else []
     investigator = Investigator(
-        means.model, box, submit, judge(gate), means.limits, meter, means.watch, means.mask, history=turns
+        means.model,
+        box,
+        submit,
+        judge(gate),
+        means.limits,
+        meter,
+        means.watch,
+        means.mask,
+        journal=means.journal,
+        about=case.incident.id,
+        history=turns,
+        logged=len(turns),
     )
     with means.watch.span("investigate", Operation.AGENT, agent="analyzer", model=means.model.name) as mark:
         try:

@@ -5,15 +5,13 @@ Nothing that a model does ends a run: whatever goes wrong becomes an ending, and
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analyzer.agent.answer import AnswerError, payload_in
-from analyzer.agent.limits import Limits, Meter
+from analyzer.agent.limits import Limits, Meter, Refusal
 from analyzer.agent.model import (
-    Block,
     Model,
     ModelReply,
     ModelRequest,
@@ -26,8 +24,10 @@ from analyzer.agent.model import (
 )
 from analyzer.agent.text import Mask
 from analyzer.agent.toolbox import Toolbox
-from analyzer.errors import ModelError
+from analyzer.agent.wire import masked_arguments, masked_turns, news_document, reply_document, request_document
+from analyzer.errors import ModelError, StoreError
 from analyzer.prompts import load
+from analyzer.types.audit import Act, Action, Journal, Unwritten, canonical, digest
 from analyzer.types.report import Ending
 from analyzer.types.trace import Operation
 from analyzer.types.watch import Watch
@@ -82,7 +82,12 @@ class Investigator:
     meter: Meter
     watch: Watch
     mask: Mask
+    journal: Journal = field(default_factory=Unwritten)
+    about: str = ""
+    """The id of what is investigated."""
     history: list[Turn] = field(default_factory=list)
+    logged: int = 0
+    """Turns of the history that the log has."""
     best: Judged | None = None
     repairs: int = 0
     pressed: Ending | None = None
@@ -97,22 +102,24 @@ class Investigator:
         step = 0
         while step < calls_max + self.repairs:
             step += 1
-            request, refused = self._request(system, last=step >= calls_max + self.repairs)
-            if refused is not None:
-                return self._end(refused, "")
             try:
-                reply = self._ask(request)
+                request, refused = self._request(system, last=step >= calls_max + self.repairs)
+                reply = self._ask(request) if refused is None else refused
+                if isinstance(reply, Refusal):
+                    return self._end(reply.ending, reply.why)
+                ending = STOP_ENDINGS.get(reply.stop)
+                if ending is None:
+                    ending = self._take(reply, must_answer=request.must_answer)
+                if ending is not None:
+                    return self._end(ending, "")
             except ModelError as error:
                 return self._end(_ending(error), str(error))
-            ending = STOP_ENDINGS.get(reply.stop)
-            if ending is not None:
-                return self._end(ending, "")
-            done = self._take(reply, must_answer=request.must_answer)
-            if done is not None:
-                return self._end(done, "")
+            except StoreError as error:
+                # What cannot be paid for or written down is not done.
+                return self._end(Ending.UNAVAILABLE, str(error))
         return self._end(Ending.STEPS, "")
 
-    def _request(self, system: str, *, last: bool) -> tuple[ModelRequest, Ending | None]:
+    def _request(self, system: str, *, last: bool) -> tuple[ModelRequest, Refusal | None]:
         """Return the next request, or the limit that forbids it. When only one more call fits, it must answer."""
         request = ModelRequest(
             system=system,
@@ -120,6 +127,7 @@ class Investigator:
             tools=(*self.toolbox.specs, self.submit),
             max_tokens=self.limits.reply_tokens,
             timeout_s=self.meter.seconds_left,
+            about=self.about,
         )
         refused = self.meter.refusal(request)
         if last or self.repairs:
@@ -127,7 +135,8 @@ class Investigator:
         elif self.meter.seconds_left < self.limits.seconds * SECONDS_TO_ANSWER:
             self.pressed = Ending.SECONDS
         else:
-            self.pressed = self.meter.refusal(request, calls=2)
+            two = self.meter.refusal(request, calls=2)
+            self.pressed = None if two is None else two.ending
         if refused is None and self.pressed is not None:
             if not self.repairs:
                 words = Text(load("last_step").text)
@@ -135,12 +144,24 @@ class Investigator:
             request = replace(request, messages=tuple(self.history), must_answer=True, schema=self.submit.schema)
         return request, refused
 
-    def _ask(self, request: ModelRequest) -> ModelReply:
+    def _ask(self, request: ModelRequest) -> ModelReply | Refusal:
+        """Pay for a request, write it down, and send it. Raises ModelError, StoreError."""
+        reservation = self.meter.reserve(request)
+        if isinstance(reservation, Refusal):
+            return reservation
+        self._log_request(request)
         name = f"chat {self.model.name}"
         shown = "\n".join(_spoken(turn) for turn in request.messages[-1:])
         with self.watch.span(name, Operation.CHAT, model=self.model.name, input=self.mask(shown)) as mark:
-            reply = self.model.reply(request)
-            self.meter.add(request, reply)
+            try:
+                reply = self.model.reply(request)
+            except ModelError as error:
+                self.meter.lose(reservation, request, error.lost_tries)
+                why = {"ending": error.ending, "message": self.mask(str(error))}
+                self.journal.write(Act(Action.MODEL_ERROR, self.about, self.model.name, why, failed=True))
+                raise
+            self.meter.add(reservation, request, reply)
+            self._log_reply(reply)
             mark.set(
                 output=self.mask(_spoken(_turn(reply))),
                 tokens=reply.usage,
@@ -151,6 +172,31 @@ class Investigator:
             if reply.stop in STOP_ENDINGS:
                 mark.fail(reply.stop.value, f"the reply ended with {reply.stop.value}")
         return reply
+
+    def _log_request(self, request: ModelRequest) -> None:
+        about_it = {
+            "request_sha256": digest(canonical(request_document(request, self.mask))),
+            "messages": len(request.messages),
+            "max_tokens": request.max_tokens,
+            "must_answer": request.must_answer,
+        }
+        news = news_document(request, self.logged, self.mask)
+        self.journal.write(Act(Action.MODEL_REQUEST, self.about, self.model.name, about_it, given=news))
+        self.logged = len(request.messages)
+
+    def _log_reply(self, reply: ModelReply) -> None:
+        self.journal.write(
+            Act(
+                Action.MODEL_REPLY,
+                self.about,
+                reply.model or self.model.name,
+                {"stop": reply.stop.value, "response_id": reply.response_id},
+                returned=reply_document(reply, self.mask),
+                failed=reply.stop in STOP_ENDINGS,
+                tokens=reply.usage.total,
+                cost_usd=self.meter.cost(reply.usage),
+            )
+        )
 
     def _take(self, reply: ModelReply, *, must_answer: bool) -> Ending | None:
         """Take in a reply: run its tools, or judge its answer. Return an ending when there is nothing more to do."""
@@ -184,6 +230,10 @@ class Investigator:
         """Answer every call: the API demands one return per call, also for those beyond the bound."""
         bound = self.limits.tool_calls_per_step
         returns = self.toolbox.run(calls[:bound])
+        for call, gave in zip(calls, returns, strict=False):
+            arguments = masked_arguments(call.arguments, self.mask)
+            act = Act(Action.TOOL_CALL, self.about, call.name, arguments, returned=gave.text, failed=gave.is_error)
+            self.journal.write(act)
         excess = f"not run: at most {bound} calls in one turn; ask again for what you still need"
         return (*returns, *(ToolReturn(call.id, excess, is_error=True) for call in calls[bound:]))
 
@@ -195,7 +245,7 @@ class Investigator:
             ending = Ending.INVALID
         stands = self.best if ending is Ending.ANSWERED else None
         struck = self.best.struck if self.best is not None else ()
-        return Conversation(ending, stands, note, tuple(_masked(turn, self.mask) for turn in self.history), struck)
+        return Conversation(ending, stands, note, masked_turns(self.history, self.mask), struck)
 
 
 def _taken_in(history: list[Turn]) -> tuple[ToolReturn, ...]:
@@ -208,27 +258,6 @@ def _taken_in(history: list[Turn]) -> tuple[ToolReturn, ...]:
 def _turn(reply: ModelReply) -> Turn:
     blocks = ((Text(reply.text),) if reply.text else ()) + reply.tool_calls
     return Turn("assistant", blocks or (Text("(no text)"),), reply.echo)
-
-
-def _masked(turn: Turn, mask: Mask) -> Turn:
-    """Return a turn for the record: what the model wrote may hold anything, and the record leaves the machine."""
-    blocks: list[Block] = []
-    for block in turn.blocks:
-        if isinstance(block, ToolCall):
-            blocks.append(replace(block, arguments=_masked_arguments(block.arguments, mask)))
-        else:
-            blocks.append(replace(block, text=mask(block.text)))
-    return Turn(turn.role, tuple(blocks))
-
-
-def _masked_arguments(arguments: Mapping[str, Any], mask: Mask) -> Mapping[str, Any]:
-    """Return arguments masked inside; as one text where the mask took away what made them JSON."""
-    text = mask(json.dumps(dict(arguments), ensure_ascii=False, default=str))
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = None
-    return value if isinstance(value, dict) else {"arguments": text}
 
 
 def _spoken(turn: Turn) -> str:

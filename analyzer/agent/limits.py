@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from analyzer.agent.model import ModelReply, ModelRequest, Text, ToolCall, ToolReturn
 from analyzer.agent.text import estimate_tokens
-from analyzer.types.report import Ending, ModelUse
+from analyzer.types.report import Ending
+from analyzer.types.spending import NOTHING, Amount, Exhausted, ModelUse, Purse, Scope, Unlimited
 from analyzer.types.trace import Tokens
 
 Price = Callable[[Tokens], float | None]
@@ -38,13 +39,30 @@ class Limits:
     parallel_tools: int = 4
 
 
-class Meter:
-    """Adds up what was used and says beforehand whether another call fits."""
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A call that is not made, because a limit would not hold in its worst case."""
 
-    def __init__(self, limits: Limits, price: Price, clock: Callable[[], float]) -> None:
+    ending: Ending
+    why: str = ""
+    """Which limit, for people."""
+
+
+class Meter:
+    """Adds up what was used, and says and pays for beforehand whether another call fits.
+
+    The limits of one conversation are its own; those of the run and of the day are held by the purse, which all
+    conversations of all processes share.
+    """
+
+    def __init__(
+        self, limits: Limits, price: Price, clock: Callable[[], float], *, purse: Purse | None = None, about: str = ""
+    ) -> None:
         self._limits = limits
         self._price = price
         self._clock = clock
+        self._purse = Unlimited() if purse is None else purse
+        self._about = about
         self._started = clock()
         self._scale = ESTIMATE_MARGIN
         self.calls = 0
@@ -57,30 +75,33 @@ class Meter:
         """Seconds until the limit; negative after it."""
         return self._limits.seconds - (self._clock() - self._started)
 
-    def refusal(self, request: ModelRequest, *, calls: int = 1) -> Ending | None:
+    def refusal(self, request: ModelRequest, *, calls: int = 1) -> Refusal | None:
         """Return the limit that this many calls of this size would break in the worst case, or None."""
         if self.seconds_left <= 0:
-            return Ending.SECONDS
-        size = int(size_of(request) * self._scale)
-        most = Tokens(
-            input=size * calls + request.max_tokens * (calls - 1),
-            output=request.max_tokens * calls,
-            cache_write=size * calls,
-        )
-        if self.tokens.total + most.total > self._limits.tokens:
-            return Ending.TOKENS
-        usd = self._price(most)
-        if usd is not None and self._usd + usd > self._limits.usd:
-            return Ending.USD
-        return None
+            return Refusal(Ending.SECONDS)
+        most = self._most(request, calls)
+        return self._beyond(most) or _refused(self._purse.refusal(self._about, most))
+
+    def reserve(self, request: ModelRequest) -> int | Refusal:
+        """Have the worst case of a call set aside; return the number to settle it by. Raises StoreError."""
+        reserved = self._purse.reserve(self._about, self._most(request, 1))
+        return reserved if isinstance(reserved, int) else Refusal(*_named(reserved))
+
+    def lose(self, reservation: int, request: ModelRequest, tries: int) -> None:
+        """Settle a call of which no reply came: tries that may be billed count with their worst case."""
+        self._purse.settle(reservation, _times(self._most(request, 1), tries))
 
     def cost(self, usage: Tokens) -> float | None:
         """Return what a reply cost, or None where that is not known."""
         return self._price(usage)
 
-    def add(self, request: ModelRequest, reply: ModelReply) -> None:
-        """Count one reply."""
+    def add(self, reservation: int, request: ModelRequest, reply: ModelReply) -> None:
+        """Count one reply, and settle its call."""
         used = reply.usage
+        usd = self._price(used)
+        lost = _times(self._most(request, 1), reply.lost_tries)
+        whole = None if usd is None or lost.usd is None else usd + lost.usd
+        self._purse.settle(reservation, Amount(used.total + lost.tokens, whole))
         self.calls += 1
         self.tokens = Tokens(
             input=self.tokens.input + used.input,
@@ -88,12 +109,32 @@ class Meter:
             cache_read=self.tokens.cache_read + used.cache_read,
             cache_write=self.tokens.cache_write + used.cache_write,
         )
-        usd = self._price(used)
         self._usd += usd or 0.0
         self._unpriced = self._unpriced or (usd is None and used.total > 0)
         estimate = size_of(request)
         if used.input and estimate:
             self._scale = min(max(used.input / estimate, 1.0), 4.0)
+
+    def _most(self, request: ModelRequest, calls: int) -> Amount:
+        """Return what calls use at most: all of the input new to the cache, every reply as long as it may be."""
+        size = int(size_of(request) * self._scale)
+        most = Tokens(
+            input=size * calls + request.max_tokens * (calls - 1),
+            output=request.max_tokens * calls,
+            cache_write=size * calls,
+        )
+        return Amount(most.total, self._price(most))
+
+    def _beyond(self, most: Amount) -> Refusal | None:
+        """Return the limit of this conversation that an amount would break."""
+        limits = self._limits
+        if self.tokens.total + most.tokens > limits.tokens:
+            over = Exhausted(Scope.INVESTIGATION, "tokens", limits.tokens, self.tokens.total, most.tokens)
+        elif most.usd is not None and self._usd + most.usd > limits.usd:
+            over = Exhausted(Scope.INVESTIGATION, "usd", limits.usd, self._usd, most.usd)
+        else:
+            return None
+        return Refusal(*_named(over))
 
     @property
     def use(self) -> ModelUse:
@@ -107,6 +148,20 @@ class Meter:
             cache_read_tokens=self.tokens.cache_read,
             cache_write_tokens=self.tokens.cache_write,
         )
+
+
+def _times(amount: Amount, tries: int) -> Amount:
+    if tries <= 0:
+        return NOTHING
+    return Amount(amount.tokens * tries, None if amount.usd is None else amount.usd * tries)
+
+
+def _refused(over: Exhausted | None) -> Refusal | None:
+    return None if over is None else Refusal(*_named(over))
+
+
+def _named(over: Exhausted) -> tuple[Ending, str]:
+    return Ending.USD if over.unit == "usd" else Ending.TOKENS, str(over)
 
 
 def size_of(request: ModelRequest) -> int:

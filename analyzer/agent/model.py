@@ -89,6 +89,8 @@ class ModelRequest:
     """JSON schema that the reply's text shall have."""
     must_answer: bool = False
     """Tools may not be called any more."""
+    about: str = ""
+    """The id of what is investigated: whose conversation this is. The provider is not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +107,8 @@ class ModelReply:
     """The model that answered, as it names itself."""
     echo: tuple[Mapping[str, Any], ...] = ()
     """See `Turn.echo`."""
+    lost_tries: int = 0
+    """Tries of this request before it that may be billed although no reply came of them."""
 
 
 class Model(Protocol):

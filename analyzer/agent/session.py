@@ -22,7 +22,8 @@ from analyzer.agent.tools import SUBMIT_ANSWER_SPEC
 from analyzer.agent.tools.base import Tool
 from analyzer.prompts import load
 from analyzer.types.explained import Answer
-from analyzer.types.report import Diagnosis, ModelUse, Verdict
+from analyzer.types.report import Diagnosis, Verdict
+from analyzer.types.spending import ModelUse
 from analyzer.types.table import Table
 
 QUESTION_CHARS = 2_000

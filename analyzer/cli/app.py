@@ -16,7 +16,7 @@ from analyzer.errors import AnalyzerError
 COMMANDS: Mapping[str, str] = {
     "demo": "Show the whole walk on a simulated fleet: no key, no server.",
     "ingest": "Read trajectories from files into the store.",
-    "serve": "Receive trajectories from running agents (OTLP).",
+    "serve": "Receive trajectories from running agents (OTLP); show everything in a browser.",
     "run": "One pass, for cron: detect, explain, report, deliver.",
     "ask": "Ask about one trajectory, an incident or the fleet.",
     "incidents": "List and show incidents.",
@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "backtest": "Show what scheduled runs would have filed, and how often.",
     "detectors": "Show what is looked for, with which settings, and how often it was right.",
     "change": "Record what changed where no span shows it.",
+    "audit": "Show and verify the log of the analyst's own calls.",
     "store": "Show what the store takes, and delete what is old.",
     "notify": "Try the routes on which incidents are told.",
     "doctor": "Show every setting with its source and check every connection.",

@@ -10,10 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.common import at_option, columns, json_option, moment, print_json, settings_from, store_option
+from analyzer.cli.common import (
+    at_option,
+    columns,
+    json_option,
+    moment,
+    print_json,
+    record_option,
+    replay_option,
+    say_remarks,
+    settings_from,
+    store_option,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from analyzer.pipeline import App
     from analyzer.pipeline.ask import Questions
@@ -81,11 +93,14 @@ class _Range:
 @click.option("--model", metavar="ID", help="The model that answers.")
 @click.option("--prometheus-url", metavar="URL", help="Lets the model look at the metrics as well.")
 @at_option
+@record_option
+@replay_option
 @store_option
 @json_option
 def command(
     trace: str | None,
     question: str | None,
+    *,
     start: str | None,
     end: str | None,
     last: str | None,
@@ -94,6 +109,8 @@ def command(
     model: str | None,
     prometheus_url: str | None,
     at: str | None,
+    record: Path | None,
+    replay: Path | None,
     store: str | None,
     as_json: bool,
 ) -> int:
@@ -105,7 +122,7 @@ def command(
     computed tables; without a model the answer is what can be computed.
     """
     from analyzer.wiring.building import build
-    from analyzer.wiring.opening import require_store
+    from analyzer.wiring.opening import Tape, require_store
 
     about, first = _named(trace, question)
     given = _Range(moment(start) if start else None, moment(end) if end else None, last, moment(at), agent)
@@ -114,13 +131,14 @@ def command(
     settings = settings_from(llm=llm, model=model, prometheus_url=prometheus_url, store=store).settings
     require_store(settings)
     on_step = _said if sys.stderr.isatty() and not as_json else None
-    with build(settings, out=None, on_step=on_step) as app:
+    with build(settings, out=None, on_step=on_step, tape=Tape(record, replay)) as app:
         asked = _about(app, about, given, first or "")
         if first is not None:
             answer = asked.questions.ask(first)
             _tell(answer, asked, first, app, as_json=as_json)
         else:
             _session(asked, app, as_json=as_json)
+        say_remarks(app.remarks())
     return 0
 
 
@@ -168,7 +186,7 @@ def _session(asked: _Asked, app: App, *, as_json: bool) -> None:
     for question in _questions():
         answer = asked.questions.ask(question)
         if as_json:
-            documents.append(_document(answer, asked, question, app.run_trace_id))
+            documents.append(_document(answer, asked, question, app))
         else:
             _tell(answer, asked, question, app, as_json=False)
     if as_json:
@@ -205,7 +223,7 @@ def _said(what: str, asked: str) -> None:
 
 def _tell(answer: Answer, asked: _Asked, question: str, app: App, *, as_json: bool) -> None:
     if as_json:
-        print_json(_document(answer, asked, question, app.run_trace_id))
+        print_json(_document(answer, asked, question, app))
         return
     from analyzer.render.answer import answer_outline
     from analyzer.render.terminal import terminal
@@ -213,13 +231,14 @@ def _tell(answer: Answer, asked: _Asked, question: str, app: App, *, as_json: bo
     click.echo(terminal(answer_outline(answer, asked.trace_id, heading=asked.heading), columns()), nl=False)
 
 
-def _document(answer: Answer, asked: _Asked, question: str, own_trace_id: str) -> dict[str, Any]:
+def _document(answer: Answer, asked: _Asked, question: str, app: App) -> dict[str, Any]:
     from dataclasses import asdict
 
     from analyzer.cli.documents import table_document
     from analyzer.render.answer import sources
     from analyzer.types.document import evidence_document
 
+    left = app.purse.left()
     return {
         "schema": "analyzer.answer/1",
         "trace_id": asked.trace_id,
@@ -237,12 +256,13 @@ def _document(answer: Answer, asked: _Asked, question: str, own_trace_id: str) -
         "struck_out": answer.struck_out,
         "note": answer.note,
         "run": {
-            "trace_id": own_trace_id,
+            "trace_id": app.run_trace_id,
             "llm": {
                 "calls": answer.use.calls,
                 "input_tokens": answer.use.input_tokens,
                 "output_tokens": answer.use.output_tokens,
                 "cost_usd": answer.use.cost_usd,
+                "left": None if left is None else {"usd": left.usd, "tokens": left.tokens},
             },
         },
     }

@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,6 +26,19 @@ Command = Callable[..., Any]
 store_option = click.option("--store", metavar="PATH", help="The SQLite file with trajectories and incidents.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document and nothing else.")
 at_option = click.option("--at", metavar="TIME", help="Put now at TIME (ISO 8601, UTC), to repeat a run on history.")
+
+record_option = click.option(
+    "--record",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write down what is asked of the model and what it says, masked, to be played back.",
+)
+replay_option = click.option(
+    "--replay",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Play back a recording in the model's place: no network, no bill; nothing is saved or sent.",
+)
 
 
 def settings_from(**flags: Any) -> Loaded:
@@ -77,6 +91,12 @@ def say_gaps(gaps: Iterable[Gap]) -> None:
     """Say on standard error what could not be seen, a line each."""
     for gap in gaps:
         click.echo(f"could not see {gap.what}: {gap.why} ({gap.hint})", err=True)
+
+
+def say_remarks(remarks: Iterable[str]) -> None:
+    """Say on standard error where a recording that was played back does not fit, a line each."""
+    for remark in remarks:
+        click.echo(f"replay: {remark}", err=True)
 
 
 def columns() -> int:

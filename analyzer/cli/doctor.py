@@ -47,6 +47,8 @@ def command(store: str | None, as_json: bool) -> int:
             ("prices", _prices),
             ("prometheus", _prometheus),
             ("model", _model),
+            ("budget", _budget),
+            ("audit", _audit),
             ("prompts", _prompts),
             ("reports", _reports),
         )
@@ -150,6 +152,35 @@ def _model(settings: Settings) -> Check:
     return Check("model", "ok", f"{model.name}; at most ${settings.budget_usd:g} a run")
 
 
+def _budget(settings: Settings) -> Check:
+    if settings.llm == "off":
+        return Check("budget", "off", "no model is asked")
+    from analyzer.ingest.pricing import Pricer
+    from analyzer.types.spending import Left
+    from analyzer.wiring.opening import open_existing, spending_of
+
+    left = Left(settings.budget_tokens_per_day, settings.budget_usd_per_day)
+    if settings.store.exists():
+        with open_existing(settings) as store:
+            left = spending_of(settings, store.connection, "").left()
+    day = f"of ${settings.budget_usd_per_day:g} and {settings.budget_tokens_per_day:,} tokens"
+    detail = f"left today: ${left.usd:.2f} and {left.tokens:,} tokens, {day} a day"
+    if Pricer(settings.prices).price_of(settings.model, "anthropic") is None:
+        hint = f"set the price of {settings.model} under [prices] in analyzer.toml"
+        return Check("budget", "failed", f"{detail}; the model has no known price, so that USD cannot be held", hint)
+    return Check("budget", "ok", detail)
+
+
+def _audit(settings: Settings) -> Check:
+    from analyzer.wiring.opening import open_audit
+
+    if not settings.store.exists():
+        return Check("audit", "off", "no store yet, and so nothing to log")
+    with open_audit(settings) as log:
+        head = log.head()
+    return Check("audit", "ok", f"{head.entries:,} entries; `analyzer audit verify` checks them")
+
+
 def _prompts(_settings: Settings) -> Check:
     from analyzer.prompts import load
 
@@ -201,7 +232,7 @@ def _document(loaded: Loaded, checks: list[Check]) -> Mapping[str, Any]:
     return {
         "schema": "analyzer.doctor/1",
         "settings": [
-            {"name": name, "value": value, "source": loaded.sources[name]} for name, value in _settings_shown(loaded)
+            {"name": name, "value": value, "source": loaded.sources[name]} for name, value in settings_shown(loaded)
         ],
         "checks": [
             {"name": check.name, "state": check.state, "detail": check.detail, "hint": check.hint} for check in checks
@@ -209,7 +240,7 @@ def _document(loaded: Loaded, checks: list[Check]) -> Mapping[str, Any]:
     }
 
 
-def _settings_shown(loaded: Loaded) -> list[tuple[str, str | None]]:
+def settings_shown(loaded: Loaded) -> list[tuple[str, str | None]]:
     """Return name and value of every setting, as it could be written; secrets are only said to be set."""
     from analyzer.config import duration_text
 
@@ -228,9 +259,7 @@ def _settings_shown(loaded: Loaded) -> list[tuple[str, str | None]]:
 
 
 def _print(loaded: Loaded, checks: list[Check]) -> None:
-    rows = [
-        (name, value if value is not None else "-", loaded.sources[name]) for name, value in _settings_shown(loaded)
-    ]
+    rows = [(name, value if value is not None else "-", loaded.sources[name]) for name, value in settings_shown(loaded)]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     click.echo("Settings" + (f" ({loaded.file})" if loaded.file else ""))
     for name, value, source in rows:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli.common import Command, columns, json_option, moment, print_json, settings_from, store_option
+from analyzer.cli.common import FAILED, Command, columns, json_option, moment, print_json, settings_from, store_option
 
 if TYPE_CHECKING:
+    from analyzer.config import Settings
     from analyzer.types.word import Said
 
 
@@ -43,22 +44,55 @@ def list_(show_all: bool, store: str | None, as_json: bool) -> int:
 
 @command.command("show")
 @click.argument("incident")
+@click.option("--from-log", is_flag=True, help="Render it again from the audit log, as Markdown, byte for byte.")
+@click.option("--run", "run_id", metavar="ID", help="With --from-log: as this run filed it; else the latest.")
 @store_option
 @json_option
-def show(incident: str, store: str | None, as_json: bool) -> int:
-    """Show one incident whole; a beginning of its id is enough."""
+def show(incident: str, from_log: bool, run_id: str | None, store: str | None, as_json: bool) -> int:
+    """Show one incident whole; a beginning of its id is enough.
+
+    With --from-log nothing but the log is read: neither model, Prometheus nor trajectories. The text is that of the
+    incident's report file; exit 4 where this release renders it otherwise than the one that filed it.
+    """
     from analyzer.render.outline import incident_outline
     from analyzer.render.terminal import terminal
     from analyzer.types.document import incident_document
     from analyzer.wiring.opening import open_memory
 
-    with open_memory(settings_from(store=store).settings) as memory:
+    settings = settings_from(store=store).settings
+    if from_log:
+        return _from_log(settings, incident, run_id, as_json=as_json)
+    if run_id is not None:
+        raise click.UsageError("--run goes with --from-log")
+    with open_memory(settings) as memory:
         found = memory.incident(incident)
     if as_json:
         print_json({"schema": "analyzer.incident/1", **incident_document(found)})
     else:
         click.echo(terminal(incident_outline(found, moment(None)), columns()), nl=False)
     return 0
+
+
+def _from_log(settings: Settings, incident: str, run_id: str | None, *, as_json: bool) -> int:
+    """Print an incident as the log has it, and whether it is the text that was filed."""
+    from analyzer.render.markdown import markdown
+    from analyzer.render.outline import incident_outline
+    from analyzer.types.audit import digest
+    from analyzer.types.document import incident_from_document
+    from analyzer.wiring.opening import open_audit
+
+    with open_audit(settings) as log:
+        entry, document = log.filed(incident, run_id)
+    if as_json:
+        print_json({"schema": "analyzer.incident/1", **document})
+        return 0
+    text = markdown(incident_outline(incident_from_document(document), moment(entry["arguments"]["at"])))
+    # As bytes, as the report file was written: no terminal's encoding may change them.
+    click.echo(text.encode("utf-8", "replace"), nl=False)
+    if digest(text) == entry["arguments"]["markdown_sha256"]:
+        return 0
+    click.echo(f"entry {entry['number']} of the log was rendered otherwise by {entry['actor']}", err=True)
+    return FAILED
 
 
 def _word_options(function: Command) -> Command:
@@ -144,8 +178,10 @@ def _say(
     """Keep a word, and print the incident as it stands now. Texts are masked like any other."""
     from analyzer.render.said import word_text
     from analyzer.render.text import one_line
+    from analyzer.stores.audit import SqliteAudit
     from analyzer.stores.incidents import SqliteIncidents
-    from analyzer.types.document import incident_document
+    from analyzer.types.audit import Act, Action
+    from analyzer.types.document import incident_document, time_text
     from analyzer.types.word import Word
     from analyzer.wiring.opening import open_existing
 
@@ -154,7 +190,12 @@ def _say(
     with open_existing(settings_from(store=store).settings) as opened:
         texts = [opened.masker.text(one_line(text)) for text in (by or _user(), reason)]
         word = Word(0, said, now, texts[0], texts[1], until)
-        found = SqliteIncidents(opened.connection).say(incident, word)
+        arguments = {"reason": word.reason, "until": None if until is None else time_text(until)}
+        # One transaction: no word without its entry in the log, and no entry without its word.
+        with opened.connection.writing():
+            found = SqliteIncidents(opened.connection).say(incident, word)
+            log = SqliteAudit(opened.connection, opened.masker, actor=word.by)
+            log.write(Act(Action.WORD_SAID, found.id, said.value, arguments))
     if as_json:
         print_json({"schema": "analyzer.incident/1", **incident_document(found)})
     else:

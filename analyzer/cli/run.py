@@ -17,13 +17,18 @@ from analyzer.cli.common import (
     json_option,
     moment,
     print_json,
+    record_option,
+    replay_option,
     say_notes,
+    say_remarks,
     settings_from,
     store_option,
 )
 from analyzer.cli.progress import Phases
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from analyzer.types.report import Report
 
 PHASES = ("collect", "detect", "account", "triage", "investigate", "report", "deliver")
@@ -39,8 +44,10 @@ PHASES = ("collect", "detect", "account", "triage", "investigate", "report", "de
 @click.option(
     "--fail-on",
     type=click.Choice(["low", "medium", "high", "critical"]),
-    help="Exit 1 while an incident this bad or worse goes on.",
+    help="Exit 1 while an incident this bad or worse goes on that is not muted.",
 )
+@record_option
+@replay_option
 @store_option
 @json_option
 def command(
@@ -51,6 +58,8 @@ def command(
     llm: str | None,
     model: str | None,
     fail_on: str | None,
+    record: Path | None,
+    replay: Path | None,
     store: str | None,
     as_json: bool,
 ) -> int:
@@ -59,9 +68,10 @@ def command(
     Prints only what is new: an unchanged incident is told once, and so is, without a terminal, what could not be seen.
     Cron stays quiet when nothing happened.
     With --at before the last run it repeats history: it prints its whole report, and neither saves nor sends a thing.
+    So does --replay: it does the run at --at once more, with what a recording says in the model's place.
 
-    Exit codes: 0 done; 1 an incident at or above --fail-on goes on, new or not; 3 else, where something could not be
-    seen; 4 failed.
+    Exit codes: 0 done; 1 an incident at or above --fail-on goes on, new or not, unless it is muted; 3 else, where
+    something could not be seen; 4 failed.
     """
     from analyzer.pipeline import run
     from analyzer.render.outline import report_outline
@@ -69,6 +79,7 @@ def command(
     from analyzer.stores.turn import alone
     from analyzer.types.report import REPEATED
     from analyzer.wiring.building import build
+    from analyzer.wiring.opening import Tape
 
     settings = settings_from(
         lookback=lookback,
@@ -79,12 +90,14 @@ def command(
         fail_on=fail_on,
         store=store,
     ).settings
-    with alone(settings.store), build(settings, out=None if as_json else sys.stdout) as app:
+    tape = Tape(record, replay)
+    with alone(settings.store), build(settings, out=None if as_json else sys.stdout, tape=tape) as app:
         before = app.incidents.latest_report()
         progress = Phases(PHASES)
         report = run(app, moment(at), live=at is None, on_phase=progress)
         progress("")
         document = app.document(report)
+        say_remarks(app.remarks())
     if as_json:
         print_json(json.loads(document))
     elif REPEATED in report.notes:
@@ -94,12 +107,19 @@ def command(
 
 
 def exit_code(report: Report, fail_on: str | None) -> int:
-    """Return 1 while an incident that is bad enough goes on, told already or not; else 3 for gaps, else 0."""
-    from analyzer.types.report import Severity, State
+    """Return 1 while an incident that is bad enough goes on, told already or not; else 3 for gaps, else 0.
 
-    active = {State.OPEN, State.ONGOING, State.REGRESSED}
+    One that a human muted counts as little as one that was dismissed: whoever is woken by the exit code has said so.
+    """
+    from analyzer.types.report import ACTIVE, Severity
+
     if fail_on is not None:
-        bad = [one for one in report.incidents if one.state in active]
+        at = report.run.at
+        bad = [
+            one
+            for one in report.incidents
+            if one.state in ACTIVE and (one.muted_until is None or one.muted_until <= at)
+        ]
         if any(one.severity.rank >= Severity(fail_on).rank for one in bad):
             return FAIL_ON
     return GAPS if report.gaps else DONE

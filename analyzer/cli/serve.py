@@ -1,7 +1,8 @@
-"""`analyzer serve`: the OTLP receiver."""
+"""`analyzer serve`: the OTLP receiver, and pages for people."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
@@ -9,8 +10,11 @@ import click
 from analyzer.cli.common import DONE, json_option, print_json, settings_from, store_option
 
 if TYPE_CHECKING:
+    from analyzer.config import Loaded
     from analyzer.server.committer import Tally
     from analyzer.server.listen import Listening
+    from analyzer.server.pages.site import Site
+    from analyzer.stores.trajectories import SqliteTrajectories
 
 
 @click.command("serve")
@@ -20,21 +24,24 @@ if TYPE_CHECKING:
 @store_option
 @json_option
 def command(host: str | None, port: int | None, grpc_port: int | None, store: str | None, as_json: bool) -> int:
-    """Receive trajectories from running agents: OTLP over HTTP, protobuf or JSON.
+    """Receive trajectories from running agents (OTLP over HTTP, protobuf or JSON) and show them in a browser.
 
     Point any OpenTelemetry exporter here: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318. Traces are taken at
     /v1/traces, records about spans at /v1/logs, Langfuse's SDK at /api/public/otel/v1/traces. What was answered with
     success is on disk, masked. On SIGTERM or ctrl-c requests in flight are finished first.
 
-    The receiver listens on loopback. Elsewhere it needs ANALYZER_SERVE_TOKEN, and clients send it as
-    `Authorization: Bearer TOKEN`. With --json, the addresses are printed once it is ready.
+    The same address shows pages in a browser: the fleet, its incidents with what humans say of them, trajectories.
+
+    It listens on loopback. Elsewhere it needs ANALYZER_SERVE_TOKEN; clients send it as `Authorization: Bearer TOKEN`,
+    and the pages ask for it once. With --json, the addresses are printed once it is ready.
     """
     from analyzer.ingest.pricing import Pricer
     from analyzer.server.listen import bind, listen
     from analyzer.server.receiver import Receiver
     from analyzer.wiring.opening import open_store
 
-    settings = settings_from(store=store, serve_host=host, serve_port=port).settings
+    loaded = settings_from(store=store, serve_host=host, serve_port=port)
+    settings = loaded.settings
     listener = bind(settings.serve_host, settings.serve_port, token=settings.serve_token)
     with listener, open_store(settings) as trajectories:
         receiver = Receiver(
@@ -47,6 +54,7 @@ def command(host: str | None, port: int | None, grpc_port: int | None, store: st
         listen(
             receiver,
             listener,
+            site=_site(loaded, trajectories, receiver.say),
             grpc=None if grpc_port is None else (settings.serve_host, grpc_port),
             on_ready=lambda where: _ready(where, str(settings.store), as_json=as_json),
         )
@@ -54,12 +62,38 @@ def command(host: str | None, port: int | None, grpc_port: int | None, store: st
     return DONE
 
 
+def _site(loaded: Loaded, store: SqliteTrajectories, say: Callable[[str], None]) -> Site:
+    """Return the pages over a store: they read by connections of their own, and a human's word goes by the writer's."""
+    from analyzer.cli.doctor import settings_shown
+    from analyzer.server.auth import is_loopback
+    from analyzer.server.pages.analyst import Setting
+    from analyzer.server.pages.site import Site, Sources
+    from analyzer.stores.incidents import SqliteIncidents
+    from analyzer.wiring.opening import open_reader
+
+    settings = loaded.settings
+    mask = store.masker.text
+    rows = [
+        # An address may carry a password.
+        Setting(name, None if value is None else mask(value), loaded.sources[name])
+        for name, value in settings_shown(loaded)
+    ]
+    sources = Sources(
+        opened=lambda: open_reader(settings),
+        say=SqliteIncidents(store.connection).say,
+        mask=mask,
+        settings=rows,
+        settings_file=str(loaded.file) if loaded.file else "",
+    )
+    return Site(sources, token=settings.serve_token, loopback=is_loopback(settings.serve_host), say=say)
+
+
 def _ready(where: Listening, store: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"schema": "analyzer.serve/1", "url": where.url, "grpc": where.grpc, "store": store})
     else:
         grpc = f" and gRPC on {where.grpc}" if where.grpc else ""
-        click.echo(f"receiving OTLP on {where.url}{grpc} into {store}; ctrl-c stops", err=True)
+        click.echo(f"receiving OTLP on {where.url}{grpc} into {store}; pages on {where.url}; ctrl-c stops", err=True)
 
 
 def _line(tally: Tally) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from google.protobuf.unknown_fields import UnknownFieldSet  # type: ignore[import-untyped]
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from analyzer.ingest.raw import (
@@ -38,9 +39,12 @@ def parse(data: bytes) -> Any:
 
 def raw_spans(request: Any, refuse: Remark, note: Remark) -> Iterator[RawSpan]:
     """Yield the spans of one export request; what cannot be kept goes to `refuse`, what was put right to `note`."""
+    _say_unknown(request, "the request", note)
     for i, group in enumerate(request.resource_spans):
+        _say_unknown(group, f"resourceSpans[{i}]", note)
         resource = _attributes(group.resource.attributes, 0)
         for j, scope_spans in enumerate(group.scope_spans):
+            _say_unknown(scope_spans, f"resourceSpans[{i}].scopeSpans[{j}]", note)
             library = scope_spans.scope.name, scope_spans.scope.version
             for k, span in enumerate(scope_spans.spans):
                 try:
@@ -51,6 +55,12 @@ def raw_spans(request: Any, refuse: Remark, note: Remark) -> Iterator[RawSpan]:
                 if remark:
                     note(f"resourceSpans[{i}].scopeSpans[{j}].spans[{k}]", remark)
                 yield raw
+
+
+def _say_unknown(message: Any, place: str, note: Remark) -> None:
+    """Say what protobuf passes over: a part under a number that has no meaning here may be a span that was damaged."""
+    for field in UnknownFieldSet(message):
+        note(place, f"a part of a kind that is not known ({field.field_number}) was passed over")
 
 
 def _span(span: Any, resource: Mapping[str, Any], library: tuple[str, str]) -> tuple[RawSpan, str]:

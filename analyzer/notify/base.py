@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from analyzer.errors import DeliveryError
 from analyzer.types.report import Incident
@@ -28,6 +28,28 @@ class Notifier(Protocol):
 
     def send(self, message: Message) -> None:
         """Send a message, in bounded time. Raises DeliveryError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Several messages that are told as one, worst first; each has a reason of its own, never DIGEST."""
+
+    messages: tuple[Message, ...]
+    at: datetime
+    """The run's now."""
+    storm: bool = False
+    """Whether they are one because they came all at once, and not because they could wait."""
+
+
+@runtime_checkable
+class DigestNotifier(Notifier, Protocol):
+    """A notifier that can tell several messages as one, listing them all.
+
+    To one that cannot, such as one that a program reads, the same messages are sent one by one.
+    """
+
+    def send_digest(self, digest: Digest) -> None:
+        """Send a digest, in bounded time. Raises DeliveryError."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +80,24 @@ class RecordedNotifier:
 
     def send(self, message: Message) -> None:
         """Keep the message, or raise the failure that stands for this try."""
+        self._fail()
+        self.messages.append(message)
+
+    def _fail(self) -> None:
         failure = self._failures[self.tries] if self.tries < len(self._failures) else None
         self.tries += 1
         if failure is not None:
             raise failure
-        self.messages.append(message)
+
+
+class RecordedDigests(RecordedNotifier):
+    """The same of a route that can tell several messages as one."""
+
+    def __init__(self, failures: tuple[Exception | None, ...] = ()) -> None:
+        super().__init__(failures)
+        self.digests: list[Digest] = []
+
+    def send_digest(self, digest: Digest) -> None:
+        """Keep the digest, or raise the failure that stands for this try."""
+        self._fail()
+        self.digests.append(digest)

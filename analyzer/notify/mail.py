@@ -10,9 +10,10 @@ import hashlib
 import ipaddress
 import smtplib
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -20,7 +21,9 @@ from email.utils import format_datetime
 from urllib.parse import urlsplit
 
 from analyzer.errors import DeliveryError, UsageError
-from analyzer.notify.base import Message
+from analyzer.notify.base import Digest, Message
+from analyzer.render.blocks import Block
+from analyzer.render.digest import digest_headline, digest_outline
 from analyzer.render.html import html
 from analyzer.render.message import headline, message_outline
 from analyzer.render.terminal import WIDTH, terminal
@@ -63,7 +66,18 @@ class Mail:
 
     def send(self, message: Message) -> None:
         """Send one mail; it is delivered where the server took it for at least one address. Raises DeliveryError."""
-        letter = self._letter(message)
+        self._deliver(self._letter(message))
+
+    def send_digest(self, digest: Digest) -> None:
+        """Send several messages as one mail, which belongs to no conversation. Raises DeliveryError."""
+        entries = [(message.incident, message.reason) for message in digest.messages]
+        outline = digest_outline(entries, storm=digest.storm)
+        letter = self._blank(digest_headline(entries, storm=digest.storm), outline, digest.at)
+        names = " ".join(_name(message) for message in digest.messages)
+        letter["Message-ID"] = self._id(f"digest {names}")
+        self._deliver(letter)
+
+    def _deliver(self, letter: EmailMessage) -> None:
         addresses = [one.addr_spec for one in self._recipients]
         try:
             with self._connected() as server:
@@ -117,28 +131,36 @@ class Mail:
         return server
 
     def _letter(self, message: Message) -> EmailMessage:
-        incident = message.incident
-        outline = message_outline(incident, message.reason, message.at, message.last)
-        letter = EmailMessage()
-        subject = headline(incident, message.reason)
-        letter["Subject"] = one_line(subject, SUBJECT_CHARACTERS_MAX)
-        letter["From"] = self._sender
-        letter["To"] = self._recipients
-        letter["Date"] = format_datetime(message.at)
-        letter["Auto-Submitted"] = "auto-generated"
-        first = self._id(incident.id)
+        outline = message_outline(message.incident, message.reason, message.at, message.last)
+        letter = self._blank(headline(message.incident, message.reason), outline, message.at)
+        first = self._id(message.incident.id)
         if message.last is None:
             letter["Message-ID"] = first
         else:
-            letter["Message-ID"] = self._id(f"{incident.id} {message.reason.value} {message.last.at.isoformat()}")
+            letter["Message-ID"] = self._id(_name(message))
             letter["In-Reply-To"] = first
             letter["References"] = first
+        return letter
+
+    def _blank(self, subject: str, outline: Sequence[Block], at: datetime) -> EmailMessage:
+        """Return a mail that is complete but for its place in a conversation."""
+        letter = EmailMessage()
+        letter["Subject"] = one_line(subject, SUBJECT_CHARACTERS_MAX)
+        letter["From"] = self._sender
+        letter["To"] = self._recipients
+        letter["Date"] = format_datetime(at)
+        letter["Auto-Submitted"] = "auto-generated"
         letter.set_content(terminal(outline, WIDTH))
         letter.add_alternative(html(outline, subject), subtype="html")
         return letter
 
     def _id(self, name: str) -> str:
         return f"<{hashlib.sha256(name.encode()).hexdigest()[:32]}@{self._sender.domain}>"
+
+
+def _name(message: Message) -> str:
+    after = "" if message.last is None else message.last.at.isoformat()
+    return f"{message.incident.id} {message.reason.value} {after}"
 
 
 def _server(url: str) -> tuple[str, str, int]:

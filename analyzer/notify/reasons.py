@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from analyzer.types.policy import AT_ONCE, Policy
 from analyzer.types.report import Incident, State
 from analyzer.types.sent import Reason, Sent
+from analyzer.types.word import Said
 from analyzer.types.worse import clearly_worse
 
 
-def reason(incident: Incident, last: Sent | None, *, at: datetime, silent: bool = False) -> Reason | None:
+def reason(
+    incident: Incident, last: Sent | None, *, at: datetime, silent: bool = False, policy: Policy = AT_ONCE
+) -> Reason | None:
     """Return why to send a message about an incident on a route as of `at`, or None where there is nothing to say.
 
     `last` is what was last said there. Only what was said counts, not what was decided: a message that was due but
     failed is still due, and so is one that would have come while the incident was muted. A change is said once; an
-    unchanged incident is not repeated. While the whole fleet is `silent` no agent gets worse: nothing of it is seen.
+    unchanged incident is only repeated as the route's `policy` wants to be reminded. While the whole fleet is `silent`
+    no agent gets worse: nothing of it is seen.
     """
     muted = incident.muted_until is not None and at < incident.muted_until
     if muted or incident.state is State.DISMISSED:
@@ -29,7 +34,7 @@ def reason(incident: Incident, last: Sent | None, *, at: datetime, silent: bool 
     rose = incident.severity.rank > last.severity.rank
     if not unseen and (rose or clearly_worse(incident.kind, last.observed, incident.observed)):
         return Reason.GOT_WORSE
-    return None
+    return Reason.REMINDER if _is_forgotten(incident, last, at, policy) else None
 
 
 def _of_resolved(incident: Incident, last: Sent) -> Reason | None:
@@ -37,3 +42,11 @@ def _of_resolved(incident: Incident, last: Sent) -> Reason | None:
         return Reason.RESOLVED
     # It came back and was over again between two messages.
     return Reason.REGRESSED if incident.onset > last.at else None
+
+
+def _is_forgotten(incident: Incident, last: Sent, at: datetime, policy: Policy) -> bool:
+    """Say whether what goes on is bad enough to be told again. Who confirmed it knows of it, and needs no reminder."""
+    if policy.remind_after is None or incident.severity.rank < policy.reminder.rank:
+        return False
+    known = incident.word is not None and incident.word.said is Said.CONFIRMED
+    return not known and at - last.at >= policy.remind_after

@@ -11,7 +11,7 @@ import http.client
 import ipaddress
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -21,8 +21,9 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
 from analyzer.errors import DeliveryError, UsageError
-from analyzer.notify.base import Message, RateLimitedError
-from analyzer.render.blocks import Heading, plain
+from analyzer.notify.base import Digest, Message, RateLimitedError
+from analyzer.render.blocks import Block, Heading, plain
+from analyzer.render.digest import digest_headline, digest_outline
 from analyzer.render.message import headline, message_outline
 from analyzer.render.slack import fallback_text, slack_blocks
 from analyzer.types.report import State
@@ -61,7 +62,7 @@ _FAILED_FOR_NOW = {"internal_error", "fatal_error", "service_unavailable", "requ
 _PARENT_GONE = {"message_not_found", "thread_not_found", "cannot_reply_to_message"}
 _PARENT_FIXED = {"edit_window_closed", "cant_update_message"}
 """The workspace lets nobody edit so late: the thread still tells it all."""
-_LOUD = {Reason.GOT_WORSE, Reason.REGRESSED}
+_LOUD = {Reason.GOT_WORSE, Reason.REGRESSED, Reason.REMINDER}
 """A reply wakes only those who follow its thread; these are shown in the channel as well."""
 
 
@@ -119,6 +120,19 @@ class SlackBot:
         begun = Thread(self._channel, str(answer["channel"]), str(answer["ts"]), name)
         self._threads.keep(message.incident.id, begun)
 
+    def send_digest(self, digest: Digest) -> None:
+        """Post several messages as one in the channel; first show in the threads there are how things stand.
+
+        Raises DeliveryError, StoreError.
+        """
+        for message in digest.messages:
+            thread = self._threads.thread(message.incident.id)
+            if thread is not None and thread.channel == self._channel:
+                self._edited(thread, message)
+        entries = [(message.incident, message.reason) for message in digest.messages]
+        title = digest_headline(entries, storm=digest.storm)
+        self._say(title, digest_outline(entries, storm=digest.storm), channel=self._channel)
+
     def check(self) -> str:
         """Ask Slack who we are, which posts nothing; return a line about it. Raises DeliveryError."""
         answer = self._asked(self._client.auth_test)
@@ -141,19 +155,17 @@ class SlackBot:
                 raise
         return True
 
-    def _post(self, message: Message, outline: Any, thread: Thread | None) -> Mapping[str, Any]:
-        where: dict[str, Any] = {"channel": self._channel}
-        if thread is not None:
-            where = {"channel": thread.channel_id, "thread_ts": thread.ts}
-            where["reply_broadcast"] = message.reason in _LOUD
-        return self._asked(
-            self._client.chat_postMessage,
-            text=fallback_text(headline(message.incident, message.reason)),
-            blocks=slack_blocks(outline),
-            unfurl_links=False,
-            unfurl_media=False,
-            **where,
-        )
+    def _post(self, message: Message, outline: Sequence[Block], thread: Thread | None) -> Mapping[str, Any]:
+        title = headline(message.incident, message.reason)
+        if thread is None:
+            return self._say(title, outline, channel=self._channel)
+        loud = message.reason in _LOUD
+        return self._say(title, outline, channel=thread.channel_id, thread_ts=thread.ts, reply_broadcast=loud)
+
+    def _say(self, title: str, outline: Sequence[Block], **where: Any) -> Mapping[str, Any]:
+        text, blocks = fallback_text(title), slack_blocks(outline)
+        post = self._client.chat_postMessage
+        return self._asked(post, text=text, blocks=blocks, unfurl_links=False, unfurl_media=False, **where)
 
     def _asked(self, call: Callable[..., Any], **arguments: Any) -> Mapping[str, Any]:
         """Call a method of the API and return its answer. Raises DeliveryError."""
@@ -174,7 +186,7 @@ def _name(message: Message) -> str:
     return f"{message.reason.value} {after} {message.incident.severity.value}{' over' if over else ''}"
 
 
-def _state_outline(message: Message) -> tuple[Any, ...]:
+def _state_outline(message: Message) -> tuple[Block, ...]:
     """Return the first message of a thread: the incident as it stands, cause and advice included, over or not."""
     _, *rest = message_outline(message.incident, Reason.FIRST_SEEN, message.at)
     return (Heading(1, plain(headline(message.incident, message.reason))), *rest)
@@ -226,8 +238,16 @@ class SlackNotifier:
 
     def send(self, message: Message) -> None:
         """Post one message. Raises DeliveryError; RateLimitedError where Slack asked to wait."""
-        text = fallback_text(headline(message.incident, message.reason))
-        blocks = slack_blocks(message_outline(message.incident, message.reason, message.at, message.last))
+        outline = message_outline(message.incident, message.reason, message.at, message.last)
+        self._post(headline(message.incident, message.reason), outline)
+
+    def send_digest(self, digest: Digest) -> None:
+        """Post several messages as one. Raises DeliveryError; RateLimitedError where Slack asked to wait."""
+        entries = [(message.incident, message.reason) for message in digest.messages]
+        self._post(digest_headline(entries, storm=digest.storm), digest_outline(entries, storm=digest.storm))
+
+    def _post(self, title: str, outline: Sequence[Block]) -> None:
+        text, blocks = fallback_text(title), slack_blocks(outline)
         try:
             response = self._client.send(text=text, blocks=blocks, unfurl_links=False, unfurl_media=False)
         except (OSError, http.client.HTTPException, SlackClientError, ValueError, LookupError) as error:

@@ -10,9 +10,12 @@ from typing import Protocol
 from analyzer.detectors.base import Detector
 from analyzer.metrics.base import MetricSource
 from analyzer.stores.base import IncidentStore, TrajectoryStore
+from analyzer.types.audit import Journal, Unwritten
 from analyzer.types.explained import Answer, Explained
 from analyzer.types.floor import Floor
 from analyzer.types.report import Finding, Gap, Incident, Report
+from analyzer.types.sent import Delivered
+from analyzer.types.spending import Purse, Unlimited
 from analyzer.types.watch import Watch
 
 
@@ -25,6 +28,9 @@ class Answering(Protocol):
 
 class Explainer(Protocol):
     """Explains incidents: with a model where one may be asked, by rules otherwise. Never raises for a model's sake."""
+
+    def with_past(self, past: Callable[[], Sequence[Incident]]) -> Explainer:
+        """Return one to which other incidents are on file: for a rehearsal those of then."""
 
     def explain(self, incident: Incident, *, budget_usd: float, history_start: datetime) -> Explained:
         """Return the gated explanation of one incident."""
@@ -52,8 +58,8 @@ class Explainer(Protocol):
 class Delivery(Protocol):
     """Says what there is to say about incidents on every route, once."""
 
-    def __call__(self, report: Report, *, at: datetime) -> tuple[Gap, ...]:
-        """Send and record; return a Gap for each route that failed."""
+    def __call__(self, report: Report, *, at: datetime) -> Delivered:
+        """Send and record; return what was said, what waits, and a Gap for each route that failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,8 @@ class App:
     document: Callable[[Report], str]
     """Report -> JSON text."""
     markdown: Callable[[Report], str]
+    incident_markdown: Callable[[Incident, datetime], str]
+    """An incident as seen at a moment -> the text of its report file."""
     watch: Watch
     run_trace_id: str
     queries: Mapping[str, Sequence[str]]
@@ -78,6 +86,12 @@ class App:
     investigations_max: int
     floors: Mapping[str, Floor] = field(default_factory=dict)
     """What a loss must come to before its ratio counts, by agent."""
+    purse: Purse = field(default_factory=Unlimited)
+    journal: Journal = field(default_factory=Unwritten)
+    rehearsal: bool = False
+    """A recorded conversation is played back: nothing is saved, sent or logged."""
+    remarks: Callable[[], tuple[str, ...]] = tuple
+    """What a person who records or plays back should know at the end."""
     gaps: Callable[[], tuple[Gap, ...]] = tuple
     """What other rooms could not do, collected while they worked: an own trace that could not be kept, say."""
     has_tool_rule: Callable[[str], bool] | None = None

@@ -13,6 +13,7 @@ from analyzer.accounting.peers import peers_of
 from analyzer.metrics.window import of_one
 from analyzer.pipeline.app import Answering, App
 from analyzer.pipeline.phases import detected
+from analyzer.types.audit import Act, Action
 from analyzer.types.explained import Answer
 from analyzer.types.report import Incident
 from analyzer.types.trace import Operation
@@ -21,8 +22,10 @@ from analyzer.types.trace import Operation
 class Questions:
     """Questions about one thing, one after the other. What is asked about is looked up with the first."""
 
-    def __init__(self, app: App, prepare: Callable[[], Answering]) -> None:
+    def __init__(self, app: App, about: str, prepare: Callable[[], Answering]) -> None:
+        """`about` is what the log calls it: the incident's id, or `question-` and what is asked about."""
         self._app = app
+        self._about = about
         self._prepare = prepare
         self._answering: Answering | None = None
 
@@ -32,8 +35,21 @@ class Questions:
             if self._answering is None:
                 self._answering = self._prepare()
             answer = self._answering.ask(question)
+            self._log(question, answer)
             own.set(output=answer.text)
         return answer
+
+    def _log(self, question: str, answer: Answer) -> None:
+        self._app.journal.write(
+            Act(
+                Action.QUESTION_ANSWERED,
+                self._about,
+                answer.by,
+                {"question": question, "verdict": answer.verdict.value, "ending": answer.ending.value},
+                returned=answer.text,
+                cost_usd=answer.use.cost_usd,
+            )
+        )
 
 
 def about_trajectory(app: App, trace_id: str) -> Questions:
@@ -49,13 +65,13 @@ def about_trajectory(app: App, trace_id: str) -> Questions:
             peers = peers_of(app.trajectories, summary)
         return app.explainer.about_trajectory(trace_id, healthy_trace_ids=peers, findings=findings)
 
-    return Questions(app, prepare)
+    return Questions(app, f"question-{trace_id}", prepare)
 
 
 def about_incident(app: App, incident: Incident) -> Questions:
     """Return the questions about an incident: the case is the one that it was explained from."""
     history_start = incident.last_seen_at - app.history
-    return Questions(app, lambda: app.explainer.about_incident(incident, history_start=history_start))
+    return Questions(app, incident.id, lambda: app.explainer.about_incident(incident, history_start=history_start))
 
 
 def about_fleet(
@@ -66,7 +82,11 @@ def about_fleet(
     Without `fixed` a later question may name another range.
     """
     reach = end - max(app.history, timedelta(days=1))
-    return Questions(app, lambda: app.explainer.about_fleet(start, end, reach=reach, now=now, agent=agent, fixed=fixed))
+
+    def prepare() -> Answering:
+        return app.explainer.about_fleet(start, end, reach=reach, now=now, agent=agent, fixed=fixed)
+
+    return Questions(app, "question-fleet", prepare)
 
 
 def ask(app: App, trace_id: str, question: str) -> Answer:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
 from analyzer.metrics.window import learning_agents
 from analyzer.pipeline.app import App
+from analyzer.pipeline.investigated import investigated, out_of_budget, unpriced
+from analyzer.pipeline.memory import remembered_before
 from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
-from analyzer.triage import as_of
+from analyzer.types.audit import Act, Action, digest
+from analyzer.types.document import incident_document, time_text
 from analyzer.types.metric import Window
-from analyzer.types.report import REPEATED, Diagnosis, Ending, Incident, ModelUse, Report, Run, State
+from analyzer.types.report import REPEATED, Report, Run
+from analyzer.types.spending import ModelUse
 from analyzer.types.trace import Operation
 
 _T = TypeVar("_T")
 NAMED_MAX = 10
 """Agents named in a note before the rest is only hinted at."""
-_ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
-_NOT_ASKED = frozenset({Ending.OFF, Ending.UNAVAILABLE})
-"""Endings after which a later run asks again: nobody was there, so that nothing was answered."""
 
 
 def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str], None] = lambda _name: None) -> Report:
@@ -39,23 +40,26 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
             return work()
 
     with app.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer") as own:
-        later = None if live else _later_run(app, at)
+        later = None if live or app.rehearsal else _later_run(app, at)
+        if app.rehearsal:
+            then = remembered_before(app.incidents, at)
+            app = replace(app, incidents=then, explainer=app.explainer.with_past(then.incidents))
         window = phase("collect", lambda: collected(app, at))
         findings, blind_spots = phase("detect", lambda: with_beginnings(app, *detected(app, window), at))
         known = phase("account", lambda: examined(app, findings, window))
         incidents = phase("triage", lambda: triaged(app, known, window, blind_spots))
-        incidents, use = phase("investigate", lambda: _investigated(app, incidents, at))
+        incidents, use = phase("investigate", lambda: investigated(app, incidents, at))
         report = Report(
             run=_run(app, window, use, time.monotonic() - began),
             incidents=incidents,
-            gaps=(*window.gaps, *blind_spots, *app.gaps()),
-            notes=_notes(window, later),
+            gaps=(*window.gaps, *blind_spots, *unpriced(use), *app.gaps()),
+            notes={**_notes(window, later, rehearsal=app.rehearsal), **out_of_budget(incidents, at)},
         )
-        if later is None:
-            phase("report", lambda: _kept(app, report, at))
-            undelivered = phase("deliver", lambda: app.deliver(report, at=at))
-            if undelivered:
-                report = replace(report, gaps=(*report.gaps, *undelivered))
+        if later is None and not app.rehearsal:
+            report = phase("report", lambda: _filed(app, report, at))
+            delivered = phase("deliver", lambda: app.deliver(report, at=at))
+            if delivered.gaps or delivered.held:
+                report = delivered.told_in(report)
                 _kept(app, report, at)
         own.set(output=f"{len(incidents)} incidents, {len(report.gaps)} gaps", incidents=[one.id for one in incidents])
     return report
@@ -67,69 +71,7 @@ def _later_run(app: App, at: datetime) -> datetime | None:
     return last if last is not None and last > at else None
 
 
-def _investigated(app: App, incidents: Sequence[Incident], at: datetime) -> tuple[tuple[Incident, ...], ModelUse]:
-    """Have every incident explained that this run saw, worst first: the model is asked within the run's limits.
-
-    Rules explain the rest, anew in each run, so that what they say agrees with the figures. What a model said is kept
-    while its incident goes on and gets no worse: it was paid for, and it says of which time it is.
-    """
-    use = ModelUse(budget_usd=app.budget_usd)
-    before = {one.id: one for one in as_of(app.incidents.incidents(), at)}
-    done: list[Incident] = []
-    asked = 0
-    for incident in incidents:
-        known = before.get(incident.id)
-        worse = known is not None and incident.severity.rank > known.severity.rank
-        if incident.state is State.DISMISSED or (incident.diagnosis is not None and not worse):
-            done.append(incident)
-            continue
-        if asked < app.investigations_max and incident.state in _ACTIVE and (worse or _is_open_question(known)):
-            left_usd = max(0.0, app.budget_usd - (use.cost_usd or 0.0))
-            explained = app.explainer.explain(incident, budget_usd=left_usd, history_start=at - app.history)
-            diagnosis = explained.diagnosis
-            asked += 1
-        else:
-            explained = app.explainer.explain_by_rules(incident)
-            diagnosis = _with_earlier_ending(explained.diagnosis, known)
-        use = added(use, explained.use)
-        diagnosis = replace(diagnosis, as_of=at, observed=incident.observed)
-        done.append(replace(incident, diagnosis=diagnosis, evidence=(*incident.evidence, *explained.evidence)))
-    return tuple(done), use
-
-
-def _is_open_question(known: Incident | None) -> bool:
-    """Whether no model has been asked about an incident yet: it is new or back, or there was none to be reached.
-
-    One that refused, or used up its limits, is not asked again: each run would spend the same for the same.
-    """
-    if known is None or known.state not in _ACTIVE or known.diagnosis is None:
-        return True
-    return known.diagnosis.by_rules and known.diagnosis.ending in _NOT_ASKED
-
-
-def _with_earlier_ending(diagnosis: Diagnosis, known: Incident | None) -> Diagnosis:
-    """Return an explanation by rules that still says how the model failed when it was asked about this incident."""
-    earlier = known.diagnosis if known is not None and known.state in _ACTIVE else None
-    if earlier is None or earlier.ending in {Ending.OFF, Ending.ANSWERED}:
-        return diagnosis
-    return replace(diagnosis, ending=earlier.ending, note=earlier.note, struck_out=earlier.struck_out)
-
-
-def added(left: ModelUse, right: ModelUse) -> ModelUse:
-    """Add up two uses of the model; a cost that is not known makes the sum unknown."""
-    costs = (left.cost_usd, right.cost_usd)
-    return ModelUse(
-        calls=left.calls + right.calls,
-        input_tokens=left.input_tokens + right.input_tokens,
-        output_tokens=left.output_tokens + right.output_tokens,
-        cost_usd=None if None in costs else sum(cost for cost in costs if cost is not None),
-        budget_usd=left.budget_usd,
-        cache_read_tokens=left.cache_read_tokens + right.cache_read_tokens,
-        cache_write_tokens=left.cache_write_tokens + right.cache_write_tokens,
-    )
-
-
-def _notes(window: Window, later: datetime | None) -> dict[str, str]:
+def _notes(window: Window, later: datetime | None, *, rehearsal: bool) -> dict[str, str]:
     """Return what a reader should know who wonders why nothing was said, by name.
 
     Agents that are too new to be judged, and that a run in the past is neither kept nor sent.
@@ -138,6 +80,8 @@ def _notes(window: Window, later: datetime | None) -> dict[str, str]:
     if later is not None:
         kept = f"a run at {later:%Y-%m-%d %H:%M} UTC is recorded already"
         notes[REPEATED] = f"{kept}: nothing of this one was saved or sent"
+    if rehearsal:
+        notes[REPEATED] = "the model's part comes from a recording: nothing of this run was saved or sent"
     learning = learning_agents(window)
     if learning:
         names = ", ".join(learning[:NAMED_MAX]) + (", ..." if len(learning) > NAMED_MAX else "")
@@ -157,6 +101,21 @@ def _run(app: App, window: Window, use: ModelUse, duration_s: float) -> Run:
         spans_seen=spans,
         llm=use,
     )
+
+
+def _filed(app: App, report: Report, at: datetime) -> Report:
+    """Write the incidents to the log, and keep everything; return the report with how far the log goes."""
+    for incident in report.incidents:
+        arguments = {
+            "at": time_text(at),
+            "severity": incident.severity.value,
+            "markdown_sha256": digest(app.incident_markdown(incident, at)),
+        }
+        document = incident_document(incident)
+        app.journal.write(Act(Action.INCIDENT_FILED, incident.id, incident.state.value, arguments, returned=document))
+    report = replace(report, run=replace(report.run, audit=app.journal.head()))
+    _kept(app, report, at)
+    return report
 
 
 def _kept(app: App, report: Report, at: datetime) -> None:

@@ -57,7 +57,7 @@ def diff_view(a: Walk, b: Walk, columns: int = WIDTH) -> str:
     """
     columns = max(columns, WIDTH_MIN)
     compared = compare(a.steps, b.steps)
-    lines = [_summary("A", a.summary), _summary("B", b.summary), "", *_verdict(compared), ""]
+    lines = [_summary("A", a.summary), _summary("B", b.summary), "", *verdict_lines(compared), ""]
     # What both did stands as one line; what only one did, or did otherwise, is spelt out.
     stretches = [(match, list(group)) for match, group in groupby(compared.pairs, key=_kind)]
     for match, stretch in stretches[:_STRETCHES_MAX]:
@@ -132,7 +132,7 @@ def _summary(letter: str, summary: TrajectorySummary) -> str:
     return f"{letter}  {summary.trace_id[:ID_SHOWN]}  {' · '.join(facts)}"
 
 
-def _verdict(compared: Comparison) -> list[str]:
+def verdict_lines(compared: Comparison) -> list[str]:
     """Say where the runs part, and what one says throughout where the other says something else."""
     pairs, parted, result = compared.pairs, compared.parting, compared.other_result
     if not pairs:

@@ -37,6 +37,8 @@ _REASONS = {
     Reason.GOT_WORSE: "Got worse",
     Reason.RESOLVED: "Resolved",
     Reason.REGRESSED: "Back again",
+    Reason.REMINDER: "Still going on",
+    Reason.DIGEST: "Also",
 }
 
 

@@ -370,4 +370,8 @@ def _run_lines(run: Run) -> Iterable[Line]:
         yield plain(f"model: {count(use.calls, 'call')}, {used}, {spent}")
     else:
         yield plain("model: not called")
+    if use.left is not None:
+        yield plain(f"left for the model today: {money(use.left.usd)} and {tokens(use.left.tokens)} tokens")
+    if run.audit is not None:
+        yield line(f"audit log: {run.audit.entries} entries, head ", code(run.audit.hash or "-"))
     yield line("own trajectory: ", code(cut(one_line(run.trace_id), NAME_COLUMNS_MAX)))

@@ -56,7 +56,7 @@ def trajectory_view(trajectory: Trajectory, columns: int = WIDTH) -> str:
     repeats = repeats_of(trajectory.spans)
     summary = trajectory.summary
     shared = (summary.start_ns, summary.agent, summary.model, columns)
-    tree = _Tree(_children(trajectory.spans), trajectory.step_numbers, repeats, *shared)
+    tree = _Tree(children_of(trajectory.spans), trajectory.step_numbers, repeats, *shared)
     marks = shapes(tree.children)
     lines = [*_header(trajectory, columns), "", f"{_columns(columns, *_TITLES)}what"]
     stack: list[tuple[Span | Repeat, int]] = [(entry, 0) for entry in reversed(folded(tree.children[None], marks))]
@@ -284,7 +284,7 @@ def _cost(summary: TrajectorySummary) -> str:
     return money(summary.cost_usd) + (f" + {summary.unpriced} unpriced" if summary.unpriced else "")
 
 
-def _children(spans: Sequence[Span]) -> dict[str | None, list[Span]]:
+def children_of(spans: Sequence[Span]) -> dict[str | None, list[Span]]:
     """Return spans by parent; at None the top ones. Spans in a circle of parents are cut loose at their first."""
     unique = {span.span_id: span for span in reversed(spans)}
     known = unique.keys()

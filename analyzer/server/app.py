@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from analyzer.server import answers
 from analyzer.server.decode import Encoding, Signal
+from analyzer.server.pages.site import Site
 from analyzer.server.receiver import Receiver
 from analyzer.server.refusal import CODES, RefusalError, busy
 
@@ -36,13 +37,17 @@ _HINTS = {
 }
 
 
-def application(receiver: Receiver) -> Starlette:
-    """Return the ASGI application over a receiver."""
+def application(receiver: Receiver, site: Site | None = None) -> Starlette:
+    """Return the ASGI application over a receiver, with pages for people where there is a site."""
     routes = [Route(path, _export(receiver, signal), methods=["POST"]) for path, signal in PATHS.items()]
     routes.append(Route("/healthz", _health(receiver), methods=["GET"]))
+    if site is not None:
+        routes += site.routes()
 
     async def not_here(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - narrows the type: it is registered for these alone
+        if error.status_code == 404 and site is not None and "text/html" in request.headers.get("accept", ""):  # noqa: PLR2004 - the number is its name
+            return site.not_found(request)
         status = error.status_code if error.status_code in CODES else 400
         refusal = RefusalError(status, _HINTS.get(status, error.detail))
         return _refused(_encoding(request) or Encoding.JSON, refusal, receiver, dict(error.headers or {}))

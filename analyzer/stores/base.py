@@ -342,8 +342,11 @@ class IncidentStore(Protocol):
     def last_sent(self, incident_id: str, route: str) -> Sent | None:
         """Return what was last said about an incident on a route, or None."""
 
-    def record_sent(self, incident_id: str, route: str, sent: Sent) -> None:
-        """Record a message after it was sent."""
+    def sent_since(self, route: str, after: datetime) -> list[Sent]:
+        """Return what was said on a route after a time, of all incidents, oldest first."""
+
+    def record_sent(self, route: str, sent: Mapping[str, Sent]) -> None:
+        """Record what one message said, by incident, after it was sent: all of it or nothing."""
 
     def save_report(self, run_trace_id: str, document: str, markdown: str, at: datetime) -> None:
         """Keep a report as JSON and as Markdown."""

@@ -64,20 +64,28 @@ def make_room(path: Path) -> None:
 class Connection:
     """One open store file. All access goes through one lock, so that several threads may share it."""
 
-    def __init__(self, path: Path | str) -> None:
-        """Open or create the file and bring it up to date. Raises StoreError, StoreBusyError."""
+    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
+        """Open or create the file and bring it up to date. Raises StoreError, StoreBusyError.
+
+        With `read_only` the file must be there and up to date; SQLite itself then refuses the write lock.
+        """
         self.path = Path(path)
         self.lock = threading.RLock()
         self._log = self.path.with_name(self.path.name + "-wal")
         self._log_after_s = 0.0
-        make_room(self.path)
+        if not read_only:
+            make_room(self.path)
+        name = f"{self.path.absolute().as_uri()}?mode=ro" if read_only else self.path
         try:
-            raw = sqlite3.connect(self.path, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000)
+            raw = sqlite3.connect(name, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000, uri=read_only)
         except sqlite3.Error as error:
             raise StoreError(f"cannot open the store {self.path}: {error}; {_WRITABLE}") from None
         self.raw = raw
         try:
             with translated(self.path):
+                if read_only:
+                    raw.execute("PRAGMA cache_size = -24576").close()
+                    return
                 if not raw.execute("PRAGMA page_count").fetchone()[0]:
                     # Only an empty file takes this; it lets retention give pages back without rewriting the whole file.
                     # Said of any other it would have no effect but to wait for the writer.

@@ -18,6 +18,7 @@ from analyzer.types.sent import Reason, Sent
 from analyzer.types.word import Said, Word
 
 _WORD = "id, said, at, who, reason, until"
+_SENT = "reason, at, state, severity, observed"
 _UNHEARD = "SELECT words.* FROM words JOIN incidents ON incidents.id = words.incident WHERE words.id > incidents.heard"
 _STATES = ", ".join(repr(state.value) for state in sorted(ACTIVE))
 _MAYBE_ACTIVE = f"(state IN ({_STATES}) OR id IN (SELECT incident FROM ({_UNHEARD})))"  # noqa: S608 - own text
@@ -95,24 +96,27 @@ class SqliteIncidents:
 
     def last_sent(self, incident_id: str, route: str) -> Sent | None:
         """See `IncidentStore.last_sent`."""
+        query = f"SELECT {_SENT} FROM deliveries WHERE incident = ? AND route = ? ORDER BY id DESC LIMIT 1"  # noqa: S608 - own text
         with self._connection.reading() as raw:
-            row = raw.execute(
-                "SELECT reason, at, state, severity, observed FROM deliveries WHERE incident = ? AND route = ?"
-                " ORDER BY id DESC LIMIT 1",
-                (incident_id, route),
-            ).fetchone()
-        if row is None:
-            return None
-        return Sent(Reason(row[0]), datetime.fromisoformat(row[1]), State(row[2]), Severity(row[3]), float(row[4]))
+            row = raw.execute(query, (incident_id, route)).fetchone()
+        return None if row is None else _sent(row)
 
-    def record_sent(self, incident_id: str, route: str, sent: Sent) -> None:
+    def sent_since(self, route: str, after: datetime) -> list[Sent]:
+        """See `IncidentStore.sent_since`."""
+        query = f"SELECT {_SENT} FROM deliveries WHERE route = ? AND at > ? ORDER BY id"  # noqa: S608 - own text
+        with self._connection.reading() as raw:
+            return [_sent(row) for row in raw.execute(query, (route, after.isoformat()))]
+
+    def record_sent(self, route: str, sent: Mapping[str, Sent]) -> None:
         """See `IncidentStore.record_sent`."""
-        values = (sent.reason.value, sent.at.isoformat(), sent.state.value, sent.severity.value, sent.observed)
+        rows = [
+            (name, route, one.reason.value, one.at.isoformat(), one.state.value, one.severity.value, one.observed)
+            for name, one in sent.items()
+        ]
         with self._connection.writing() as raw:
-            raw.execute(
-                "INSERT INTO deliveries (incident, route, reason, at, state, severity, observed)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (incident_id, route, *values),
+            raw.executemany(
+                f"INSERT INTO deliveries (incident, route, {_SENT}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - own text
+                rows,
             )
 
     def save_report(self, run_trace_id: str, document: str, markdown: str, at: datetime) -> None:
@@ -152,6 +156,11 @@ def _unheard(raw: sqlite3.Connection) -> Mapping[str, Sequence[Word]]:
     for name, *word in raw.execute(f"SELECT incident, {_WORD} FROM ({_UNHEARD}) ORDER BY id"):  # noqa: S608 - own text
         found.setdefault(name, []).append(_word(word))
     return found
+
+
+def _sent(row: Sequence[Any]) -> Sent:
+    reason, at, state, severity, observed = row
+    return Sent(Reason(reason), datetime.fromisoformat(at), State(state), Severity(severity), float(observed))
 
 
 def _word(row: Sequence[Any]) -> Word:

@@ -165,6 +165,39 @@ INSERT INTO stale_hours
     UNION SELECT end_ns / 3600000000000 FROM spans WHERE operation = 'execute_tool' AND end_ns IS NOT NULL;
 """
 
+LEDGER = """
+-- One row a call of the model: its worst case, written before it, and what it used, NULL until that is known.
+-- USD in billionths; NULL where the model has no known price.
+CREATE TABLE spending (
+    id INTEGER PRIMARY KEY, day TEXT NOT NULL, run TEXT NOT NULL, about TEXT NOT NULL, at TEXT NOT NULL,
+    most_tokens INTEGER NOT NULL, most_usd INTEGER, tokens INTEGER, usd INTEGER
+);
+CREATE INDEX spending_by_day ON spending (day);
+CREATE INDEX spending_by_run ON spending (run, about);
+-- The log of what the analyst did. All that counts stands in `entry`, which its hash covers; see `types.audit`.
+CREATE TABLE audit (
+    number INTEGER PRIMARY KEY, entry TEXT NOT NULL, hash TEXT NOT NULL,
+    run TEXT GENERATED ALWAYS AS (json_extract(entry, '$.run')) VIRTUAL,
+    about TEXT GENERATED ALWAYS AS (json_extract(entry, '$.about')) VIRTUAL
+);
+CREATE INDEX audit_by_run ON audit (run);
+CREATE INDEX audit_by_about ON audit (about);
+-- Texts that entries refer to, by the SHA-256 of what they are unpacked.
+CREATE TABLE audit_texts (hash TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE audit_head (one INTEGER PRIMARY KEY CHECK (one = 1), entries INTEGER NOT NULL, hash TEXT NOT NULL);
+INSERT INTO audit_head VALUES (1, 0, '');
+CREATE TRIGGER audit_follows BEFORE INSERT ON audit WHEN NEW.number IS NOT (SELECT entries + 1 FROM audit_head)
+    BEGIN SELECT RAISE(ABORT, 'the audit log only grows at its end'); END;
+CREATE TRIGGER audit_grows AFTER INSERT ON audit
+    BEGIN UPDATE audit_head SET entries = NEW.number, hash = NEW.hash; END;
+CREATE TRIGGER audit_stays BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_keeps BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_texts_stay BEFORE UPDATE ON audit_texts
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER audit_texts_keep BEFORE DELETE ON audit_texts
+    BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+"""
+
 
 def _execute(db: Database, script: str) -> None:
     """Run statements one by one: `executescript` would commit the migration's transaction."""
@@ -228,6 +261,12 @@ def m006_told(db: Database) -> None:
         "CREATE TABLE told ("
         "id INTEGER PRIMARY KEY, at_ns INTEGER NOT NULL, agent TEXT, what TEXT NOT NULL, value TEXT)",
     )
+
+
+@MIGRATIONS()
+def m007_ledger(db: Database) -> None:
+    """Add what the analyst spent on its model, and the log of what it did."""
+    _execute(db, LEDGER)
 
 
 @MIGRATIONS()

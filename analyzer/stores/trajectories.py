@@ -81,10 +81,18 @@ class SqliteTrajectories:
     """A `TrajectoryStore` in one SQLite file. Everything is masked on the way in; there is no unmasked copy."""
 
     def __init__(
-        self, path: Path | str, *, patterns: Sequence[tuple[str, str]] = (), allow: Sequence[str] = ()
+        self,
+        path: Path | str,
+        *,
+        patterns: Sequence[tuple[str, str]] = (),
+        allow: Sequence[str] = (),
+        read_only: bool = False,
     ) -> None:
-        """Open or create the store; `patterns` and `allow` are the masker's. Raises StoreError."""
-        self.connection = Connection(path)
+        """Open or create the store; `patterns` and `allow` are the masker's. Raises StoreError.
+
+        With `read_only` it must be there already, and nothing can be written: no question waits for a writer.
+        """
+        self.connection = Connection(path, read_only=read_only)
         self.masking = Masking(self.connection.secret("masking"), tuple(patterns), tuple(allow))
         self.masker = self.masking.masker()
         self._codec = Codec()

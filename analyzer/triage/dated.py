@@ -55,7 +55,8 @@ def changes_near(dated: Finding, sources: Sequence[Examined]) -> tuple[Change, .
 def since(lead: Finding, onset: datetime) -> Finding:
     """Return the foremost finding as it is told: from the incident's onset on, where that is a better date of it."""
     may_be = lead.onset_low <= onset <= lead.onset_high and (lead.recovered is None or onset < lead.recovered)
-    return replace(lead, onset=onset) if may_be else lead
+    # The figures of what is found in single trajectories count from the first of them, not from when it may have begun.
+    return replace(lead, onset=onset) if may_be and lead.kind not in _UNDATED else lead
 
 
 def _may_date(other: Finding, lead: Finding) -> bool:

@@ -22,13 +22,13 @@ from analyzer.types.report import (
     Finding,
     Gap,
     Incident,
-    ModelUse,
     Report,
     Run,
     SpanEvidence,
     Subject,
 )
 from analyzer.types.shared import Part
+from analyzer.types.spending import ModelUse
 from analyzer.types.word import Episode, Word
 
 __all__ = [
@@ -142,6 +142,7 @@ def _run(run: Run) -> Document:
         "trajectories_seen": run.trajectories_seen,
         "spans_seen": run.spans_seen,
         "llm": _use(run.llm),
+        "audit": None if run.audit is None else {"entries": run.audit.entries, "hash": run.audit.hash},
     }
 
 
@@ -154,6 +155,7 @@ def _use(use: ModelUse) -> Document:
         "budget_usd": finite(use.budget_usd),
         "cache_read_tokens": use.cache_read_tokens,
         "cache_write_tokens": use.cache_write_tokens,
+        "left": None if use.left is None else {"usd": finite(use.left.usd), "tokens": use.left.tokens},
     }
 
 
@@ -270,6 +272,7 @@ def _diagnosis(diagnosis: Diagnosis) -> Document:
         "refutation": diagnosis.refutation,
         "as_of": _time_or_none(diagnosis.as_of),
         "observed": finite(diagnosis.observed),
+        "basis": list(diagnosis.basis),
     }
 
 

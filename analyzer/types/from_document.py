@@ -222,6 +222,7 @@ def _read_diagnosis(entry: Mapping[str, Any]) -> Diagnosis:
         refutation=_text(entry.get("refutation", "")),
         as_of=_read_time_or_none(entry.get("as_of")),
         observed=_number_or_none(entry.get("observed")),
+        basis=_texts(entry.get("basis", [])),
     )
 
 

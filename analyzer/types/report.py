@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
 from analyzer.types.place import Place
 from analyzer.types.shared import Cause, Part, Shared
+from analyzer.types.spending import ModelUse
 from analyzer.types.word import Episode, Word
 
 
@@ -270,6 +272,8 @@ class Diagnosis:
     """The now of the run that explained; None in documents of older releases."""
     observed: float | None = None
     """What was observed then, in the incident's unit: figures in the explanation are of that time."""
+    basis: tuple[str, ...] = ()
+    """The facts that a model has been asked about, see `types.basis`; empty while none was asked."""
 
     @property
     def by_rules(self) -> bool:
@@ -357,21 +361,6 @@ class Examined:
 
 
 @dataclass(frozen=True, slots=True)
-class ModelUse:
-    """What the analyst itself spent on the model."""
-
-    calls: int = 0
-    input_tokens: int = 0
-    """Includes cache reads and writes."""
-    output_tokens: int = 0
-    cost_usd: float | None = 0.0
-    """None where the model has no known price."""
-    budget_usd: float = 0.0
-    cache_read_tokens: int = 0
-    cache_write_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Run:
     """The run that made a report."""
 
@@ -383,6 +372,8 @@ class Run:
     trajectories_seen: int
     spans_seen: int
     llm: ModelUse
+    audit: Head | None = None
+    """How far the log went when the report was made: an anchor that lies outside the log."""
 
 
 REPEATED = "history repeated"

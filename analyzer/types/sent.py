@@ -1,12 +1,17 @@
-"""What was said about incidents, and why: the memory of delivery."""
+"""What was said about incidents, and why: the memory of delivery, and what one run adds to it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from analyzer.types.report import Severity, State
+from analyzer.types.report import Gap, Report, Severity, State
+
+HELD_BACK = "held back"
+"""The note of a report that says which messages wait, and why."""
+NAMED_MAX = 20
+"""Messages named in that note before the rest is counted."""
 
 
 class Reason(StrEnum):
@@ -16,6 +21,9 @@ class Reason(StrEnum):
     GOT_WORSE = "GOT_WORSE"
     RESOLVED = "RESOLVED"
     REGRESSED = "REGRESSED"
+    REMINDER = "REMINDER"
+    DIGEST = "DIGEST"
+    """It is one of several that one message tells together. In the memory only: each has its own reason beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,45 @@ class Sent:
     state: State
     severity: Severity
     observed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one run said about an incident on one route."""
+
+    incident_id: str
+    route: str
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What one run did not say yet."""
+
+    incident_id: str
+    route: str
+    reason: Reason
+    why: str
+    """And until when, in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What one run said, what it holds back, and what it could not say."""
+
+    deliveries: tuple[Delivery, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    held: tuple[Held, ...] = ()
+
+    def told_in(self, report: Report) -> Report:
+        """Return the report with what was not said: as gaps what failed, as a note what waits."""
+        notes = {**report.notes, HELD_BACK: self._waiting()} if self.held else report.notes
+        return replace(report, gaps=(*report.gaps, *self.gaps), notes=notes)
+
+    def _waiting(self) -> str:
+        named = [f"{one.route}: {one.reason.value} {one.incident_id} ({one.why})" for one in self.held[:NAMED_MAX]]
+        more = len(self.held) - len(named)
+        return "; ".join([*named, f"and {more} more"] if more else named)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from typing import TextIO
 from analyzer.agent.explainer import Explainer
 from analyzer.agent.investigate import Means
 from analyzer.agent.limits import Limits
+from analyzer.agent.model import Model
+from analyzer.agent.recording import ReplayedModel
 from analyzer.config import Settings
 from analyzer.errors import AnalyzerError, DeliveryError
 from analyzer.ingest.pricing import Pricer
@@ -27,10 +29,11 @@ from analyzer.notify.files import ReportFolder
 from analyzer.notify.writer import WriterNotifier
 from analyzer.pipeline import App
 from analyzer.render.markdown import markdown
-from analyzer.render.outline import report_outline
+from analyzer.render.outline import incident_outline, report_outline
 from analyzer.retry import retrying
 from analyzer.selfwatch.recorder import Recorder
 from analyzer.selfwatch.told import Told
+from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
@@ -38,20 +41,35 @@ from analyzer.stores.threads import SqliteThreads
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
+from analyzer.types.sent import Delivered
+from analyzer.types.spending import Unlimited
 from analyzer.types.trace import Tokens
 from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.detecting import detectors_of
-from analyzer.wiring.opening import open_existing, open_model, open_prometheus, open_store, reports_folder
+from analyzer.wiring.opening import (
+    Tape,
+    open_existing,
+    open_prometheus,
+    open_store,
+    open_taped,
+    reports_folder,
+    spending_of,
+)
 from analyzer.wiring.routes import open_alertmanager, outside
 
 
 @contextmanager
 def build(
-    settings: Settings, *, out: TextIO | None, on_step: Callable[[str, str], None] | None = None
+    settings: Settings,
+    *,
+    out: TextIO | None,
+    on_step: Callable[[str, str], None] | None = None,
+    tape: Tape | None = None,
 ) -> Iterator[App]:
     """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given.
 
     `on_step` hears of each call of the model and of a tool when it begins: what it is, and what it is asked.
+    With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing.
     """
     there = detectors_of(settings)
     with ExitStack() as stack:
@@ -60,8 +78,13 @@ def build(
         failures: list[Gap] = []
         recorder = Recorder(store.add, version=version("analyzer"), on_failure=partial(_not_kept, failures))
         metrics = open_prometheus(settings)
-        heard = recorder if on_step is None else Told(recorder, on_step)
-        means = replace(_means(settings, store, metrics, heard), past=memory.incidents)
+        model = stack.enter_context(open_taped(settings, tape or Tape(), store.masker.text))
+        rehearsal = isinstance(model, ReplayedModel)
+        own: Watch = Unwatched() if rehearsal else recorder
+        heard = own if on_step is None else Told(own, on_step)
+        means = replace(_means(settings, store, metrics, heard, model), past=memory.incidents)
+        if not rehearsal:
+            means = _accounted(means, settings, store, recorder.trace_id)
         folder = ReportFolder(reports_folder(settings))
         routes = _routes(settings, store.connection, out)
         alertmanager = open_alertmanager(settings)
@@ -80,17 +103,22 @@ def build(
             metrics=metrics,
             detectors=there.configured,
             explainer=Explainer(means, settings.case_tokens),
-            deliver=send,
+            deliver=_nobody if rehearsal else send,
             document=_document,
             markdown=lambda report: markdown(report_outline(report)),
-            watch=recorder,
-            run_trace_id=recorder.trace_id,
+            incident_markdown=lambda incident, at: markdown(incident_outline(incident, at)),
+            watch=own,
+            run_trace_id="" if rehearsal else recorder.trace_id,
             queries=settings.queries,
             floors=settings.floors,
             lookback=settings.lookback,
             history=settings.history,
             budget_usd=settings.budget_usd,
             investigations_max=settings.investigations_max,
+            purse=means.purse,
+            journal=means.journal,
+            rehearsal=rehearsal,
+            remarks=lambda: (*model.differences, *model.unused) if isinstance(model, ReplayedModel) else (),
             gaps=lambda: (*there.gaps, *failures),
             has_tool_rule=_tool_rule(settings),
         )
@@ -108,7 +136,7 @@ def build_reader(settings: Settings) -> Iterator[App]:
         metrics = open_prometheus(settings)
         watch = Unwatched()
         memory = SqliteIncidents(store.connection)
-        means = replace(_means(replace(settings, llm="off"), store, metrics, watch), past=memory.incidents)
+        means = replace(_means(settings, store, metrics, watch, None), past=memory.incidents)
         yield App(
             trajectories=store,
             incidents=memory,
@@ -118,6 +146,7 @@ def build_reader(settings: Settings) -> Iterator[App]:
             deliver=_nobody,
             document=_document,
             markdown=lambda report: markdown(report_outline(report)),
+            incident_markdown=lambda incident, at: markdown(incident_outline(incident, at)),
             watch=watch,
             run_trace_id="",
             queries=settings.queries,
@@ -139,19 +168,22 @@ def _document(report: Report) -> str:
     return json.dumps(report_document(report), ensure_ascii=False, allow_nan=False)
 
 
-def _nobody(report: Report, *, at: datetime) -> tuple[Gap, ...]:  # noqa: ARG001 - the signature of a delivery
+def _nobody(report: Report, *, at: datetime) -> Delivered:  # noqa: ARG001 - the signature of a delivery
     """Tell nobody."""
-    return ()
+    return Delivered()
 
 
-def _means(settings: Settings, store: SqliteTrajectories, metrics: MetricSource | None, watch: Watch) -> Means:
+def _means(
+    settings: Settings, store: SqliteTrajectories, metrics: MetricSource | None, watch: Watch, model: Model | None
+) -> Means:
     pricer = Pricer(settings.prices)
+    name = settings.model if model is None else model.name
 
     def price(tokens: Tokens) -> float | None:
-        return pricer.cost("anthropic", settings.model, tokens, datetime.now(UTC))
+        return pricer.cost("anthropic", name, tokens, datetime.now(UTC))
 
     return Means(
-        model=open_model(settings),
+        model=model,
         store=store,
         metrics=metrics,
         recompute=partial(_recomputed, metrics),
@@ -165,6 +197,13 @@ def _means(settings: Settings, store: SqliteTrajectories, metrics: MetricSource 
             usd=settings.investigation_usd,
         ),
     )
+
+
+def _accounted(means: Means, settings: Settings, store: SqliteTrajectories, run: str) -> Means:
+    """Return means whose calls are paid for and written down in the store."""
+    journal = SqliteAudit(store.connection, store.masker, run=run, actor=f"analyzer {version('analyzer')}")
+    purse = Unlimited() if means.model is None else spending_of(settings, store.connection, run)
+    return replace(means, journal=journal, purse=purse)
 
 
 def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float | None:
@@ -189,37 +228,45 @@ def _send(
     routes: Sequence[Route],
     alertmanager: Alertmanager | None,
     watch: Recorder,
-) -> tuple[Gap, ...]:
-    """Write the report files, tell every route what there is to say, and push the run's own metrics."""
-    gaps: list[Gap] = []
-    try:
-        folder.write(report)
-    except DeliveryError as error:
-        gaps.append(Gap("report files", str(error), "set ANALYZER_REPORTS to a writable folder"))
+) -> Delivered:
+    """Write the report files, tell every route what there is to say, and push the run's own metrics.
+
+    The files come first, so that a message never speaks of what cannot be read; what was not said is added to them.
+    """
     retry: Callable[..., Callable[..., None]] = partial(retrying, worth_it=worth_it, wait_s=wait_s)
-    gaps += deliver(report.incidents, routes, memory, at, retry=retry, watch=watch).gaps
+    unwritten = _written(folder, report)
+    told = deliver(report.incidents, routes, memory, at, retry=retry, watch=watch, policies=settings.notify)
+    gaps = [*unwritten, *told.gaps]
     if alertmanager is not None:
-        gaps += _told(alertmanager, report, memory, at, retry)
+        gaps += _told(alertmanager, memory, at, retry)
     if settings.pushgateway_url is not None:
         from analyzer.selfwatch.push import push
 
         gaps += push(report, settings.pushgateway_url)
-    return tuple(gaps)
+    told = replace(told, gaps=tuple(gaps))
+    if not unwritten and (told.gaps or told.held):
+        told = replace(told, gaps=(*told.gaps, *_written(folder, told.told_in(report))))
+    return told
+
+
+def _written(folder: ReportFolder, report: Report) -> tuple[Gap, ...]:
+    try:
+        folder.write(report)
+    except DeliveryError as error:
+        return (Gap("report files", str(error), "set ANALYZER_REPORTS to a writable folder"),)
+    return ()
 
 
 def _told(
-    alertmanager: Alertmanager,
-    report: Report,
-    memory: SqliteIncidents,
-    at: datetime,
-    retry: Callable[..., Callable[..., None]],
+    alertmanager: Alertmanager, memory: SqliteIncidents, at: datetime, retry: Callable[..., Callable[..., None]]
 ) -> tuple[Gap, ...]:
-    """Tell Alertmanager what goes on; return a Gap where it did not take it. The next run sends all of it anyway."""
+    """Tell Alertmanager what goes on; return a Gap where it did not take it. The next run sends all of it anyway.
+
+    The store is asked, and not the report: it knows what a human said while the run was at work.
+    """
     try:
-        stored = {incident.id: incident for incident in memory.incidents()}
-        # The report is newer than the store where its incidents could not be saved.
-        stored.update((incident.id, incident) for incident in report.incidents)
-        retry(alertmanager.tell)(tuple(stored.values()), stored.keys(), at)
+        incidents = memory.incidents()
+        retry(alertmanager.tell)(incidents, {incident.id for incident in incidents}, at)
     except AnalyzerError as error:
         return (Gap("alerts in Alertmanager", str(error), "check ANALYZER_ALERTMANAGER_URL; the next run tries again"),)
     return ()

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analyzer.agent.recording import RecordingModel, ReplayedModel
 from analyzer.config import Settings
-from analyzer.errors import NotFoundError
+from analyzer.errors import NotFoundError, UsageError
+from analyzer.stores.audit import SqliteAudit
+from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
+from analyzer.stores.spending import SqliteSpending
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.spending import Allowance, Scope
 
 if TYPE_CHECKING:
     from analyzer.agent.model import Model
+    from analyzer.agent.text import Mask
     from analyzer.metrics.prometheus import Prometheus
 
 
@@ -21,6 +29,11 @@ def open_store(settings: Settings, form: Callable[..., SqliteTrajectories] = Sql
     """Open the trajectory store, in the form that is wanted. Raises StoreError."""
     patterns = tuple(settings.mask_patterns.items())
     return form(settings.store, patterns=patterns, allow=settings.mask_allow)
+
+
+def open_reader(settings: Settings) -> SqliteTrajectories:
+    """Open a store that is there and up to date, so that nothing can be written by it. Raises StoreError."""
+    return open_store(settings, partial(SqliteTrajectories, read_only=True))
 
 
 def open_existing(
@@ -50,6 +63,23 @@ def open_memory(settings: Settings) -> Iterator[SqliteIncidents]:
         yield SqliteIncidents(store.connection)
 
 
+@contextmanager
+def open_audit(settings: Settings) -> Iterator[SqliteAudit]:
+    """Open the analyst's log for a block, to read it. Raises NotFoundError, StoreError."""
+    with open_existing(settings) as store:
+        yield SqliteAudit(store.connection, store.masker)
+
+
+def spending_of(settings: Settings, connection: Connection, run: str) -> SqliteSpending:
+    """Return the purse of a run over a store."""
+    allowances = {
+        Scope.INVESTIGATION: Allowance(settings.investigation_tokens, settings.investigation_usd),
+        Scope.RUN: Allowance(settings.budget_tokens, settings.budget_usd),
+        Scope.DAY: Allowance(settings.budget_tokens_per_day, settings.budget_usd_per_day),
+    }
+    return SqliteSpending(connection, allowances, run=run)
+
+
 def open_prometheus(settings: Settings) -> Prometheus | None:
     """Return the configured Prometheus, or None. Nothing is sent yet."""
     if settings.prometheus_url is None:
@@ -60,6 +90,18 @@ def open_prometheus(settings: Settings) -> Prometheus | None:
     return Prometheus(settings.prometheus_url, timeout_s=settings.prometheus_timeout_s, token=settings.prometheus_token)
 
 
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """Where conversations with the model are recorded to, or played back from."""
+
+    record: Path | None = None
+    replay: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.record is not None and self.replay is not None:
+            raise UsageError("--record and --replay exclude each other: what is played back is recorded already")
+
+
 def open_model(settings: Settings) -> Model | None:
     """Return the model that explains, or None where it is switched off or the SDK finds no credentials."""
     if settings.llm == "off":
@@ -67,6 +109,24 @@ def open_model(settings: Settings) -> Model | None:
     from analyzer.agent.claude import ClaudeModel, available
 
     return ClaudeModel(settings.model) if available() else None
+
+
+@contextmanager
+def open_taped(settings: Settings, tape: Tape, mask: Mask) -> Iterator[Model | None]:
+    """Give the model with its recording, or the recording in its place. Raises UsageError where there is nothing to."""
+    if tape.replay is not None:
+        if settings.llm == "off":
+            raise UsageError("--replay needs a model's part: leave out --llm off (ANALYZER_LLM=off)")
+        yield ReplayedModel(tape.replay, mask)
+        return
+    model = open_model(settings)
+    if tape.record is None:
+        yield model
+        return
+    if model is None:
+        raise UsageError("--record has no model to record; `analyzer doctor` says what is missing")
+    with closing(RecordingModel(model, tape.record, mask)) as recording:
+        yield recording
 
 
 def reports_folder(settings: Settings) -> Path:

@@ -255,3 +255,34 @@ def test_parallel_tool_calls_are_all_answered_in_one_turn():
     assert found.diagnosis.struck_out == 0
     assert found.use.calls == 2
     assert AGENT in api.requests[0]["messages"][0]["content"][0]["text"]
+
+
+@pytest.mark.parametrize(
+    ("wires", "options", "lost"),
+    [
+        ([fails(429), fails(500), fails(529)], {}, 0),
+        ([fails(401)], {}, 0),
+        ([Wire(b"", drop=True)], {}, 3),
+        ([Wire(b"<html>", content_type="text/html")], {}, 1),
+        ([Wire(b"{}", hang_s=5)], {"timeout_s": 0.3, "max_retries": 0}, 1),
+    ],
+    ids=["statuses", "key refused", "dropped", "no message", "hanging"],
+)
+def test_tries_that_may_be_billed_are_counted(wires: list[Wire], options: dict[str, object], lost: int):
+    """An error status costs nothing; a request that was sent and whose reply did not arrive may have been billed."""
+    with messages_api(wires) as api, pytest.raises(ModelError) as raised:
+        claude(api.url, **options).reply(request())
+    assert raised.value.lost_tries == lost
+
+
+def test_what_never_left_the_machine_costs_nothing():
+    """Where no connection was made nothing was sent."""
+    with pytest.raises(ModelError) as raised:
+        claude("http://127.0.0.1:9").reply(request())
+    assert raised.value.lost_tries == 0
+
+
+def test_a_reply_says_how_many_tries_were_lost_before_it():
+    """A second try that succeeds does not make the first one free."""
+    with messages_api([Wire(b"", drop=True), fails(529), says("fine")]) as api:
+        assert claude(api.url).reply(request()).lost_tries == 1

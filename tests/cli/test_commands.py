@@ -229,6 +229,12 @@ def test_fail_on_is_about_what_goes_on(level: Severity, state: State, gaps: int,
     assert exit_code(made, None) == (3 if gaps else 0)
 
 
+@pytest.mark.parametrize(("hours", "code"), [(1, 0), (0, 1), (-1, 1)])
+def test_fail_on_is_quiet_about_what_is_muted(hours: int, code: int) -> None:
+    """Whoever muted an incident is not woken by an exit code either; at the end of the mute it counts again."""
+    assert exit_code(report(incident(muted_until=NOW + timedelta(hours=hours))), "high") == code
+
+
 def test_debug_shows_where(tmp_path: Path) -> None:
     """`--debug` prints the traceback before the line."""
     ended = analyzer("--debug", "traces", "show", "abc", "--store", str(tmp_path / "s.db"))

@@ -62,10 +62,12 @@ def test_models_and_tools_are_listed_together(tmp_path):
 
 def test_looking_makes_nothing(tmp_path):
     """`doctor` before the first ingest says that there is no store yet, makes none, and is content."""
-    ended = analyzer("doctor", "--json", "--store", str(tmp_path / "x" / "s.db"), env={"ANALYZER_LLM": "off"})
-    states = {check["name"]: check["state"] for check in json.loads(ended.stdout)["checks"]}
-    assert (ended.code, states["store"], states["prices"], states["reports"]) == (0, "off", "off", "ok")
-    assert list(tmp_path.iterdir()) == []
+    for llm, budget in (("off", "off"), ("auto", "ok")):
+        ended = analyzer("doctor", "--json", "--store", str(tmp_path / "x" / "s.db"), env={"ANALYZER_LLM": llm})
+        states = {check["name"]: check["state"] for check in json.loads(ended.stdout)["checks"]}
+        assert (ended.code, states["store"], states["prices"], states["reports"]) == (0, "off", "off", "ok")
+        assert (states["audit"], states["budget"]) == ("off", budget)
+        assert list(tmp_path.iterdir()) == []
 
 
 def test_a_tool_without_a_rule_is_no_gap(tmp_path):

@@ -67,6 +67,26 @@ def test_each_command_says_what_it_did_and_the_incident_shows_it(store: Path) ->
     assert (document["schema"], document["state"], document["word"]) == ("analyzer.incident/1", "ongoing", None)
 
 
+def test_what_was_said_is_in_the_log(store: Path) -> None:
+    """Who, what and why, masked, in the order in which it was said; what was refused left no entry."""
+    name = incident().id
+    secret = "sk-ant-api03-" + "A1b2C3d4" * 6
+    for command, *more in (("dismiss", "--reason", f"key {secret}"), ("mute", "--for", "2h")):
+        assert analyzer("incidents", command, name[:8], *more, "--by", "jo", "--store", str(store)).code == 0
+    assert analyzer("incidents", "confirm", "inc-none", "--by", "jo", "--store", str(store)).code == 2
+    shown = analyzer("audit", "show", "--incident", name, "--store", str(store), "--json").stdout
+    entries = json.loads(shown)["entries"]
+    assert [(one["actor"], one["run"], one["action"], one["name"]) for one in entries] == [
+        ("jo", "", "word.said", "dismissed"),
+        ("jo", "", "word.said", "muted"),
+    ]
+    assert entries[0]["arguments"]["reason"].startswith("key ")
+    assert secret not in shown
+    muted = json.loads(analyzer("incidents", "show", name, "--store", str(store), "--json").stdout)["muted_until"]
+    assert entries[1]["arguments"] == {"reason": "", "until": muted}
+    assert analyzer("audit", "verify", "--store", str(store)).code == 0
+
+
 def test_a_mute_needs_a_length_and_names_its_end(store: Path) -> None:
     """Without a length it is a usage error; with one the end stands in the answer and in the incident."""
     name = incident().id

@@ -8,7 +8,7 @@ import os
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.otlp_requests import request, span, to_proto
 
@@ -268,6 +268,17 @@ def test_damage_in_a_protobuf_message_costs_the_span_it_stands_in():
     assert at - 100 < int(remarks[0][1].removeprefix("byte ")) <= at
 
 
+def test_a_span_whose_number_is_damaged_is_said_to_be_missing():
+    """Protobuf passes over what has a number it does not know, and calls the message sound: the loss is said."""
+    at = WHOLE.index(b"\x12", len(WHOLE) - len(WHOLE) // 50)
+    spans, remarks = read(WHOLE[:at] + b"B" + WHOLE[at + 1 :])
+    assert spans == list(range(1, 50))
+    assert remarks == [
+        ("Noted", "resourceSpans[0].scopeSpans[0]", "a part of a kind that is not known (8) was passed over")
+    ]
+
+
+@example(962, b"B")
 @given(st.integers(0, len(WHOLE) - 1), st.binary(min_size=1, max_size=8))
 @settings(max_examples=150, deadline=None)
 def test_salvage_makes_nothing_up(at, patch):

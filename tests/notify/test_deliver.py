@@ -1,47 +1,50 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import pytest
-from support.incidents import NOW, incident, loop_incident, resolved
+from support.incidents import NOW, full_report, incident, loop_incident, resolved
 
 from analyzer.errors import DeliveryError, StoreError
-from analyzer.notify.base import RateLimitedError, RecordedNotifier, Route
-from analyzer.notify.deliver import Delivery, deliver, wait_s, worth_it
+from analyzer.notify.base import RateLimitedError, RecordedDigests, RecordedNotifier, Route
+from analyzer.notify.deliver import deliver, wait_s, worth_it
+from analyzer.pipeline import memory as pipeline
 from analyzer.retry import retrying
-from analyzer.types.report import Incident, Kind, State, Subject
-from analyzer.types.sent import Reason, Sent
+from analyzer.types.report import Incident, Kind, Severity, State, Subject
+from analyzer.types.sent import HELD_BACK, Delivered, Delivery, Reason, Sent
+from analyzer.types.word import Said, Word
 
 HOUR = timedelta(hours=1)
 DOWN = DeliveryError("Slack failed (500)", retryable=True)
 REFUSED = DeliveryError("Slack refused the message", retryable=False)
 
 
-class Memory:
-    """The part of an `IncidentStore` that delivery uses, in a dict; `fail` breaks one call."""
+class Memory(pipeline.Memory):
+    """The analyst's memory, of which `fail` breaks one call; `kept` is what it holds."""
 
     def __init__(self, *incidents: Incident) -> None:
-        self.kept = list(incidents)
-        self.sent: dict[tuple[str, str], Sent] = {}
+        super().__init__()
+        self.save_incidents(incidents, run_trace_id="")
         self.fail = ""
 
     def incidents(self, *, active_only: bool = False) -> list[Incident]:
         """Return what is kept."""
         self._break("incidents")
-        return self.kept
+        return super().incidents(active_only=active_only)
 
     def last_sent(self, incident_id: str, route: str) -> Sent | None:
         """Return what was last said."""
         self._break("last_sent")
-        return self.sent.get((incident_id, route))
+        return super().last_sent(incident_id, route)
 
-    def record_sent(self, incident_id: str, route: str, sent: Sent) -> None:
+    def record_sent(self, route: str, sent: Mapping[str, Sent]) -> None:
         """Record a message."""
         self._break("record_sent")
-        self.sent[(incident_id, route)] = sent
+        super().record_sent(route, sent)
 
     def _break(self, call: str) -> None:
         if self.fail == call:
@@ -130,22 +133,38 @@ def test_failed_route_is_a_gap_and_is_tried_again() -> None:
     (gap,) = first.gaps
     assert (gap.what, gap.why) == ("messages to slack", "1 not delivered: Slack refused the message")
     assert gap.hint == "check ANALYZER_SLACK_WEBHOOK_URL; the next run tries again"
-    assert store.sent == {}
+    assert store.last_sent(incident().id, "slack") is None
     second = deliver([replace(incident(), state=State.ONGOING)], routes, store, NOW + HOUR)
     assert second.gaps == ()
     assert reasons(notifier) == [("inc-0123456789", Reason.FIRST_SEEN)]
 
 
 def test_resolution_whose_message_failed_is_told_by_the_next_run() -> None:
-    """A resolved incident leaves the list of later runs, but not before it was told; after three days it does."""
+    """A resolved incident leaves the list of later runs, but not before it was told, however long that takes."""
     done = resolved(incident(), NOW)
     store, notifier = Memory(done), RecordedNotifier((None, REFUSED))
     routes = [Route("slack", notifier)]
     deliver([incident()], routes, store, NOW - HOUR)
     assert len(deliver([done], routes, store, NOW).gaps) == 1
-    assert deliver([], routes, store, NOW + timedelta(days=4)).deliveries == ()
-    assert deliver([], routes, store, NOW + HOUR).deliveries == (Delivery("inc-0123456789", "slack", Reason.RESOLVED),)
-    assert deliver([], routes, store, NOW + 2 * HOUR).deliveries == ()
+    later = NOW + timedelta(days=40)
+    assert deliver([], routes, store, later).deliveries == (Delivery("inc-0123456789", "slack", Reason.RESOLVED),)
+    assert deliver([], routes, store, later + HOUR).deliveries == ()
+
+
+def test_a_new_route_does_not_tell_the_whole_past() -> None:
+    """What was over for more than three days when a route is set up is no news on it; what was muted till now is."""
+    old = resolved(incident(), NOW - timedelta(days=4))
+    muted = resolved(replace(loop_incident(), muted_until=NOW - HOUR), NOW - timedelta(days=4))
+    done = deliver([], [Route("slack", RecordedNotifier())], Memory(old, muted), NOW)
+    assert done.deliveries == (Delivery(muted.id, "slack", Reason.FIRST_SEEN),)
+
+
+def test_what_was_dismissed_while_the_run_was_at_work_wakes_nobody() -> None:
+    """A run knows nothing of a word that was said after it began; delivery asks the store once more."""
+    store, notifier = Memory(incident()), RecordedNotifier()
+    store.say(incident().id, Word(0, Said.DISMISSED, NOW, "ada"))
+    deliver([incident()], [Route("slack", notifier)], store, NOW)
+    assert notifier.messages == []
 
 
 def test_retry_helps_where_the_notifier_says_it_could() -> None:
@@ -217,4 +236,90 @@ def test_number_that_is_not_finite_can_be_recorded() -> None:
     """What was said is kept in a database: a figure that is not finite is kept as 0."""
     store = Memory()
     deliver([incident(observed=float("nan"))], [Route("slack", RecordedNotifier())], store, NOW)
-    assert store.sent["inc-0123456789", "slack"].observed == 0.0
+    last = store.last_sent("inc-0123456789", "slack")
+    assert last is not None
+    assert last.observed == 0.0
+
+
+def low(number: int, **fields: Any) -> Incident:
+    """Return an incident that waits for the digest, opened in the night before NOW."""
+    return incident(id=f"inc-{number:010}", severity=Severity.LOW, opened_at=NOW - 12 * HOUR, **fields)
+
+
+def test_a_digest_is_one_message_and_each_of_its_incidents_is_told() -> None:
+    """Once a day what waited goes out together; it is recorded whole, and told no second time."""
+    store, notifier = Memory(low(1), low(2)), RecordedDigests()
+    routes = [Route("slack", notifier)]
+    done = deliver([low(1), low(2)], routes, store, NOW)
+    (digest,) = notifier.digests
+    assert [(one.incident.id, one.reason) for one in digest.messages] == [
+        ("inc-0000000001", Reason.FIRST_SEEN),
+        ("inc-0000000002", Reason.FIRST_SEEN),
+    ]
+    assert not digest.storm
+    assert len(done.deliveries) == 2
+    assert [one.reason for one in store.sent_since("slack", NOW - HOUR)] == [Reason.DIGEST, Reason.DIGEST]
+    assert deliver([low(1), low(2)], routes, store, NOW + HOUR) == Delivered()
+    assert (notifier.messages, len(notifier.digests)) == ([], 1)
+
+
+def test_what_waits_is_named_with_the_reason() -> None:
+    """A run that holds something back says what, on which route and until when; a report carries it as a note."""
+    late = replace(low(1), opened_at=NOW)
+    done = deliver([late], [Route("slack", RecordedDigests()), Route("stdout", RecordedNotifier())], Memory(), NOW)
+    assert [one.route for one in done.deliveries] == ["stdout"]
+    report = done.told_in(full_report())
+    assert report.notes[HELD_BACK] == (
+        "slack: FIRST_SEEN inc-0000000001 (below medium: waits for the digest at 09:00 UTC)"
+    )
+    assert report.gaps == full_report().gaps
+
+
+def test_a_digest_that_failed_is_sent_by_the_next_run() -> None:
+    """Nothing of it was recorded, so that all of it is due again; the gap counts its messages."""
+    store, notifier = Memory(), RecordedDigests((REFUSED,))
+    routes = [Route("slack", notifier)]
+    first = deliver([low(1), low(2)], routes, store, NOW)
+    assert [gap.why for gap in first.gaps] == ["2 not delivered: Slack refused the message"]
+    deliver([low(1), low(2)], routes, store, NOW + HOUR)
+    assert [len(one.messages) for one in notifier.digests] == [2]
+
+
+def test_a_storm_is_one_message_and_one_of_the_days_budget() -> None:
+    """Nine agents fall at once: one message names them all, and four more may come on the same day."""
+    store, notifier = Memory(), RecordedDigests()
+    routes = [Route("slack", notifier)]
+    deliver([incident(id=f"inc-{number}") for number in range(9)], routes, store, NOW)
+    assert [(len(one.messages), one.storm) for one in notifier.digests] == [(9, True)]
+    for number in range(10, 15):
+        deliver([incident(id=f"inc-{number}", opened_at=NOW)], routes, store, NOW + number * timedelta(minutes=15))
+    assert [one.incident.id for one in notifier.messages] == ["inc-10", "inc-11", "inc-12", "inc-13"]
+
+
+def test_a_route_without_digests_gets_the_same_messages_one_by_one() -> None:
+    """Settings that let something wait hold for every route; one that knows no digest gets its messages singly."""
+    store, notifier = Memory(), RecordedNotifier()
+    wishes = {"hook": {"severity": Severity.MEDIUM}}
+    late = [replace(low(number), opened_at=NOW) for number in (1, 2)]
+    held = deliver(late, [Route("hook", notifier)], store, NOW, policies=wishes).held
+    assert [one.incident_id for one in held] == ["inc-0000000001", "inc-0000000002"]
+    deliver(late, [Route("hook", notifier)], store, NOW + 15 * HOUR, policies=wishes)
+    assert [reason for _, reason in reasons(notifier)] == [Reason.FIRST_SEEN, Reason.FIRST_SEEN]
+
+
+def test_what_goes_on_is_told_again_until_somebody_takes_it_up() -> None:
+    """A day after the last message a high incident is told again; not where a human confirmed it, nor a medium one."""
+    store, notifier = Memory(), RecordedDigests()
+    forms = [
+        incident(),
+        incident(id="inc-known", word=Word(1, Said.CONFIRMED, NOW, "ada")),
+        incident(id="inc-medium", severity=Severity.MEDIUM),
+    ]
+    for hours in range(0, 50, 6):
+        deliver(forms, [Route("slack", notifier)], store, NOW + hours * HOUR)
+    assert [reason for name, reason in reasons(notifier) if name == incident().id] == [
+        Reason.FIRST_SEEN,
+        Reason.REMINDER,
+        Reason.REMINDER,
+    ]
+    assert len(notifier.messages) == 5

@@ -9,7 +9,7 @@ from support.incidents import NOW, cost_incident, incident, loop_incident, resol
 from support.smtp import Letterbox, certificate, letterbox
 
 from analyzer.errors import DeliveryError, UsageError
-from analyzer.notify.base import Message
+from analyzer.notify.base import Digest, Message
 from analyzer.notify.mail import Mail, Mailbox
 from analyzer.types.report import Severity, State
 from analyzer.types.sent import Reason, Sent
@@ -60,6 +60,22 @@ def test_one_incident_is_one_conversation() -> None:
     assert worse["References"] == worse["In-Reply-To"] == over["References"] == first["Message-ID"]
     assert len({letter["Message-ID"] for letter in (first, worse, over, other)}) == 4
     assert other["References"] is None
+
+
+def test_a_digest_is_one_mail_of_its_own() -> None:
+    """It lists every incident, belongs to no conversation, and has the same id in every try."""
+    digest = Digest((MESSAGE, Message(Reason.FIRST_SEEN, loop_incident(), NOW)), NOW)
+    with letterbox() as server:
+        for _ in range(2):
+            Mail(box(server)).send_digest(digest)
+    letter, again = server.letters
+    assert letter["Subject"] == "Digest: 2 messages that could wait"
+    assert letter["References"] is None
+    assert letter["Message-ID"] == again["Message-ID"]
+    for form in ("plain", "html"):
+        text = letter.get_body((form,)).get_content()
+        assert cost_incident().id in text
+        assert loop_incident().id in text
 
 
 def test_text_from_spans_makes_no_header_and_no_tag() -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 from support.http import Answer
-from support.incidents import NOW, cost_incident, incident
+from support.incidents import NOW, cost_incident, incident, loop_incident
 from support.slack_webhook import BROKEN, HANGING, INVALID, OK, REVOKED, SECRET_PATH, FakeSlack, rate_limited, slack
 
 from analyzer.errors import DeliveryError, UsageError
-from analyzer.notify.base import Message, RateLimitedError, Route
+from analyzer.notify.base import Digest, Message, RateLimitedError, Route
 from analyzer.notify.deliver import deliver, wait_s, worth_it
 from analyzer.notify.slack import SlackNotifier
+from analyzer.pipeline.memory import Memory
 from analyzer.retry import retrying
 from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
@@ -47,6 +48,23 @@ def test_message_arrives_as_blocks_with_a_fallback() -> None:
     assert payload["blocks"][0]["type"] == "header"
     assert (payload["unfurl_links"], payload["unfurl_media"]) == (False, False)
     assert fake.server.asked[0].path == SECRET_PATH
+
+
+def test_a_digest_is_one_post_that_lists_everything() -> None:
+    """Each incident has a line with its own reason, severity and id; a storm says which is the worst."""
+    over = Message(Reason.RESOLVED, loop_incident(), NOW)
+    with slack(OK, OK) as fake:
+        for storm in (False, True):
+            SlackNotifier(fake.url).send_digest(Digest((MESSAGE, over), NOW, storm=storm))
+    digest, storm_post = fake.payloads
+    assert digest["text"] == "Digest: 2 messages that could wait"
+    assert storm_post["text"].startswith("2 messages at once, the worst: New: support-triage: cost per trajectory 2.3x")
+    (listed,) = [block["text"]["text"] for block in digest["blocks"] if "•" in block["text"]["text"]]
+    first, second = listed.splitlines()
+    assert first.startswith("• New: support-triage: cost per trajectory 2.3x")
+    assert first.endswith(f"(high) `{MESSAGE.incident.id}`")
+    assert second.startswith("• Resolved: billing-bot")
+    assert second.endswith(f"({over.incident.severity.value}) `{over.incident.id}`")
 
 
 @pytest.mark.parametrize(
@@ -147,7 +165,7 @@ def test_rate_limit_then_ok_is_one_delivery() -> None:
     """A 429 is waited for as asked, within bounds, and the message goes out once."""
     waits: list[float] = []
     with slack(rate_limited("1"), rate_limited("3600")) as fake:
-        done = deliver([incident()], [Route("slack", SlackNotifier(fake.url))], _NoStore(), NOW, retry=retry(waits))
+        done = deliver([incident()], [Route("slack", SlackNotifier(fake.url))], Memory(), NOW, retry=retry(waits))
         assert len(fake.payloads) == 3
     assert len(done.deliveries) == 1
     assert waits[0] == 1
@@ -168,17 +186,3 @@ def test_unchanged_incident_is_not_sent_again_after_a_restart(tmp_path: Path) ->
             connection.close()
         assert outcomes == [(0, 1), (1, 0), (0, 0), (0, 0)]
         assert len(fake.payloads) == 2
-
-
-class _NoStore:
-    """A store that remembers nothing."""
-
-    def incidents(self, *, active_only: bool = False) -> list:
-        """Return nothing."""
-        return []
-
-    def last_sent(self, incident_id: str, route: str) -> None:
-        """Return nothing."""
-
-    def record_sent(self, incident_id: str, route: str, sent: object) -> None:
-        """Forget it."""

@@ -22,7 +22,7 @@ from support.incidents import NOW, cost_incident, incident, loop_incident, resol
 from support.slack_api import CHANNEL, FAILED, TOKEN, Workspace, rate_limited, workspace
 
 from analyzer.errors import DeliveryError, UsageError
-from analyzer.notify.base import Message, RateLimitedError, Route
+from analyzer.notify.base import Digest, Message, RateLimitedError, Route
 from analyzer.notify.deliver import Delivered, deliver, wait_s, worth_it
 from analyzer.notify.slack import ForgottenThreads, SlackBot, SlackNotifier
 from analyzer.retry import retrying
@@ -157,6 +157,20 @@ def test_text_from_spans_makes_no_mention_no_link_and_no_channel() -> None:
         assert bad not in shown, bad
 
 
+def test_a_digest_is_one_message_and_threads_show_how_things_stand() -> None:
+    """What could wait is listed in the channel; the first message of a thread that is over says so."""
+    with workspace() as slack:
+        speaker = bot(slack)
+        speaker.send(FIRST)
+        over = later(Reason.RESOLVED, resolved(cost_incident(), NOW))
+        speaker.send_digest(Digest((over, Message(Reason.FIRST_SEEN, loop_incident(), NOW)), NOW))
+        threads, digest = slack.threads(), list(slack.messages.values())[-1]
+    assert threads == [[f"Resolved: {cost_incident().title}"], ["Digest: 2 messages that could wait"]]
+    shown = json.dumps(digest.blocks, ensure_ascii=False)
+    assert cost_incident().id in shown
+    assert loop_incident().id in shown
+
+
 # The whole life, over ten days.
 
 
@@ -184,7 +198,7 @@ def test_ten_days_are_told_exactly_once(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     at, waits, gaps = NOW, [], []
     cost = replace(cost_incident(), severity=Severity.HIGH)
-    loop = loop_incident()
+    loop = replace(loop_incident(), severity=Severity.MEDIUM)
     worse = replace(cost, state=State.ONGOING, severity=Severity.CRITICAL, observed=cost.observed * 3)
     days = {
         0: (cost, []),
@@ -206,11 +220,21 @@ def test_ten_days_are_told_exactly_once(tmp_path: Path) -> None:
             at += SIX_HOURS
         bot_threads, by_webhook = slack.threads(), slack.by_webhook
     said = [text.partition(":")[0] for text in bot_threads[0]]
-    assert said == ["Resolved", "Got worse", "Resolved", "Back again", "Resolved"]
+    first, *rest = life = [
+        "New",
+        "Still going on",  # a day later
+        "Got worse",  # six hours late
+        "Still going on",
+        "Resolved",
+        "Back again",  # six hours late
+        "Still going on",
+        "Resolved",
+    ]
+    assert said == ["Resolved", *rest], f"the first message was {first} and shows how it ended"
     assert bot_threads[1:] == [[f"New: {loop.title}"]]
     of_cost = [text.partition(":")[0] for text in by_webhook if cost.title in text]
-    assert of_cost == ["New", "Got worse", "Resolved", "Back again", "Resolved"]
-    assert len(by_webhook) == 6
+    assert of_cost == life
+    assert len(by_webhook) == len(life) + 1
     assert gaps == [(step, f"messages to {name}") for step in (8, 24) for name in ("slack", "slack-bot")]
     assert max(waits) == 8, "an hour that Slack asks for is not waited for"
 

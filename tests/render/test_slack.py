@@ -12,6 +12,7 @@ from support.hostile import ATTACKS, hostile_incident
 from support.incidents import NOW, cost_incident
 
 from analyzer.render.blocks import Bullets, Code, Heading, Paragraph, Quote, Table, code, line, plain, strong
+from analyzer.render.digest import digest_headline, digest_outline
 from analyzer.render.message import headline, message_outline
 from analyzer.render.outline import ending_text, incident_outline
 from analyzer.render.slack import fallback_text, mrkdwn, slack_blocks
@@ -55,6 +56,23 @@ def test_attack_makes_no_link_and_calls_nobody(attack: str, reason: Reason) -> N
 def test_any_text_keeps_to_the_limits(text: str) -> None:
     """Whatever stands in whatever field and however long it is, the message is one that Slack takes."""
     assert_safe(slack_blocks(message_outline(hostile_incident(text * 3), Reason.FIRST_SEEN, NOW)))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_an_attack_in_a_digest_is_text(attack: str) -> None:
+    """However many there are and whatever their titles hold, a digest is a message that Slack takes."""
+    entries = [(hostile_incident(attack * 9), Reason.GOT_WORSE)] * 90
+    for storm in (False, True):
+        assert_safe(slack_blocks(digest_outline(entries, storm=storm)))
+        assert not LIVE.search(fallback_text(digest_headline(entries, storm=storm)))
+
+
+def test_a_digest_of_very_many_names_the_worst_and_counts_the_rest() -> None:
+    """Sixty lines fit into a message; what has none is counted, and the command shows it."""
+    blocks = slack_blocks(digest_outline([(cost_incident(), Reason.FIRST_SEEN)] * 75, storm=False))
+    found = texts(blocks)
+    assert sum(text.count("•") for text in found) == 60
+    assert "And 15 more." in found
 
 
 def test_long_message_is_cut_and_says_so() -> None:

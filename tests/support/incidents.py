@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
 from analyzer.types.report import (
     Affected,
@@ -19,7 +20,6 @@ from analyzer.types.report import (
     Incident,
     Kind,
     MetricEvidence,
-    ModelUse,
     Report,
     Responsible,
     Run,
@@ -29,6 +29,7 @@ from analyzer.types.report import (
     Subject,
     Verdict,
 )
+from analyzer.types.spending import Left, ModelUse
 from analyzer.types.word import Episode, Said, Word
 
 NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
@@ -218,7 +219,9 @@ def full_report() -> Report:
     gap = Gap(
         "metrics of Prometheus", "http://127.0.0.1:9090 did not answer", "start it, or check ANALYZER_PROMETHEUS_URL"
     )
-    return report(cost_incident(), looping, gaps=(gap,), notes={"sql-analyst": "a doubling would show in 19 h"})
+    whole = report(cost_incident(), looping, gaps=(gap,), notes={"sql-analyst": "a doubling would show in 19 h"})
+    llm = replace(whole.run.llm, left=Left(2_900_000, 4.875))
+    return replace(whole, run=replace(whole.run, llm=llm, audit=Head(42, "5f" * 32)))
 
 
 def resolved(one: Incident, at: datetime) -> Incident:

@@ -16,6 +16,7 @@ from typing import Any
 
 from analyzer.server.limits import Limits
 from analyzer.server.listen import Listening, bind, listen
+from analyzer.server.pages.site import Site
 from analyzer.server.receiver import Receiver
 from analyzer.stores.base import Added
 from analyzer.types.trace import Span
@@ -70,6 +71,7 @@ def running(
     token: str | None = None,
     limits: Limits | None = None,
     grpc: bool = False,
+    site: Site | None = None,
 ) -> Iterator[Running]:
     """Serve on a free port for the length of a block."""
     said: list[str] = []
@@ -78,7 +80,10 @@ def running(
     ready: queue.Queue[Listening] = queue.Queue()
     where_grpc = ("127.0.0.1", 0) if grpc else None
     thread = threading.Thread(
-        target=listen, args=(receiver, listener), kwargs={"grpc": where_grpc, "on_ready": ready.put}, daemon=True
+        target=listen,
+        args=(receiver, listener),
+        kwargs={"site": site, "grpc": where_grpc, "on_ready": ready.put},
+        daemon=True,
     )
     thread.start()
     where = ready.get(timeout=10)

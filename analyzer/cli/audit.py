@@ -1,0 +1,243 @@
+"""`analyzer audit`: what the analyst did, call by call, and whether the record of it is whole."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from analyzer.cli.common import (
+    DONE,
+    FAILED,
+    at_option,
+    columns,
+    json_option,
+    moment,
+    print_json,
+    settings_from,
+    store_option,
+)
+from analyzer.errors import UsageError
+
+if TYPE_CHECKING:
+    from analyzer.config import Settings
+    from analyzer.types.audit import Anchor, Fault, Head
+
+ANCHOR = "analyzer.audit.anchor/1"
+_IN_REPORT = re.compile(r"audit log: (\d+) entries, head `?([0-9a-f]{64})")
+"""As a report has it, in its file and on a terminal."""
+agent_option = click.option(
+    "--agent", metavar="NAME", help="The tool calls of this agent, from its stored spans, in the same form."
+)
+lookback_option = click.option(
+    "--lookback", metavar="DURATION", default="7d", show_default=True, help="With --agent: how far back."
+)
+
+
+@click.group("audit", no_args_is_help=True)
+def command() -> None:
+    """Show and verify the log of the analyst's own calls."""
+
+
+@command.command("verify")
+@click.argument("export", required=False, type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--anchor",
+    "anchors",
+    multiple=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A head written down elsewhere: `audit export --anchor`, or a report (JSON or Markdown). Repeatable.",
+)
+@store_option
+@json_option
+def verify(export: Path | None, anchors: tuple[Path, ...], store: str | None, as_json: bool) -> int:
+    """Find what was changed, removed or moved in the log, and name the entry.
+
+    The log is held against its own hashes, the store's count, the heads in the stored reports, and every --anchor.
+    EXPORT is a file of `audit export`, to be verified in the place of the store.
+
+    Exit codes: 0 whole; 4 not.
+    """
+    from analyzer.types.audit import Head, faults
+    from analyzer.wiring.opening import open_audit
+
+    seen = [_anchor(path) for path in anchors]
+    if export is not None:
+        rows = list(_exported(export))
+        found = list(faults(rows, seen))
+        head = Head(rows[-1][0], rows[-1][2]) if rows else Head(0, "")
+    else:
+        with open_audit(settings_from(store=store).settings) as log:
+            found, head = list(log.verify(seen)), log.head()
+    if as_json:
+        print_json(_verified(found, head, len(seen)))
+    else:
+        for fault in found:
+            click.echo(f"entry {fault.number}: {fault.what}")
+        if not found:
+            held = f", and {len(seen)} anchor{'s' if len(seen) > 1 else ''} agree" if seen else ""
+            click.echo(f"{head.entries} entries, nothing changed, removed or moved{held}; head {head.hash or '-'}")
+    return FAILED if found else DONE
+
+
+@command.command("show")
+@click.option("--incident", metavar="ID", help="Only about this incident; a beginning of its id is enough.")
+@click.option("--run", "run_id", metavar="ID", help="Only of this run, by its own trajectory.")
+@agent_option
+@lookback_option
+@click.option("--limit", type=click.IntRange(1, 100_000), default=50, show_default=True, help="The newest so many.")
+@click.option("--texts", is_flag=True, help="With what was sent and what came back.")
+@at_option
+@store_option
+@json_option
+def show(
+    incident: str | None,
+    run_id: str | None,
+    agent: str | None,
+    lookback: str,
+    limit: int,
+    texts: bool,
+    at: str | None,
+    store: str | None,
+    as_json: bool,
+) -> int:
+    """Show the log, oldest first: every call of the model and of a tool, and every incident filed."""
+    from analyzer.render.audit import log_table
+    from analyzer.render.terminal import terminal
+    from analyzer.render.text import visible
+    from analyzer.wiring.opening import open_audit
+
+    if agent is not None and (incident or run_id or texts):
+        raise click.UsageError("--agent shows stored spans: it takes neither --incident, --run nor --texts")
+    settings = settings_from(store=store).settings
+    if agent is not None:
+        entries = list(deque(_of_agent(settings, agent, lookback, at), maxlen=limit))
+    else:
+        about = incident if incident is None or incident.startswith(("inc-", "question-")) else f"inc-{incident}"
+        with open_audit(settings) as log:
+            entries = [{**one.document, "hash": one.hash} for one in log.entries(run=run_id, about=about, newest=limit)]
+            for entry in entries if texts else ():
+                entry["texts"] = {
+                    role: log.text(entry[role]) for role in ("given", "returned") if entry[role] is not None
+                }
+    if as_json:
+        print_json({"schema": "analyzer.audit/1", "entries": entries})
+    elif not texts:
+        click.echo(terminal(log_table(entries), columns()) if entries else "the log has nothing of this\n", nl=False)
+    for entry in entries if texts and not as_json else ():
+        click.echo(terminal(log_table([entry]), columns()), nl=False)
+        for role, text in entry["texts"].items():
+            click.echo(f"--- {role} {entry[role]}\n{visible(text)}")
+    return DONE
+
+
+@command.command("export")
+@click.option(
+    "--anchor", is_flag=True, help="Only the head: number and hash of the newest entry, to be kept elsewhere."
+)
+@agent_option
+@lookback_option
+@at_option
+@store_option
+def export(anchor: bool, agent: str | None, lookback: str, at: str | None, store: str | None) -> int:
+    """Write the log as JSON lines, each an entry with its hash, the last line the head.
+
+    The hash is the SHA-256 of the entry as canonical JSON: keys sorted, no white space, ASCII.
+    """
+    from analyzer.types.audit import Head, chained
+    from analyzer.wiring.opening import open_audit
+
+    settings = settings_from(store=store).settings
+    head = Head(0, "")
+    if agent is not None:
+        for call in () if anchor else _of_agent(settings, agent, lookback, at):
+            text, head = chained(head, call)
+            _line({"entry": json.loads(text), "hash": head.hash})
+        if anchor:
+            raise click.UsageError("--anchor is of the analyst's own log: an agent's is made when it is exported")
+    else:
+        with open_audit(settings) as log:
+            head = log.head()
+            for one in () if anchor else log.entries():
+                if one.number > head.entries:
+                    break
+                _line({"entry": one.document, "hash": one.hash})
+    _line({"schema": ANCHOR, "entries": head.entries, "hash": head.hash})
+    return DONE
+
+
+def _line(document: Mapping[str, Any]) -> None:
+    click.echo(json.dumps(document, ensure_ascii=True))
+
+
+def _of_agent(settings: Settings, agent: str, lookback: str, at: str | None) -> Iterator[dict[str, Any]]:
+    from analyzer.config import parse_duration
+    from analyzer.selfwatch.agents import calls_of
+    from analyzer.wiring.opening import open_existing
+
+    # What ended in this very moment has ended.
+    end = moment(at) + timedelta(microseconds=1)
+    with open_existing(settings) as store:
+        if not store.summaries(agent=agent, limit=1):
+            from analyzer.errors import NotFoundError
+
+            raise NotFoundError(
+                f"no trajectories of an agent called '{agent}'; `analyzer traces list` shows what is there"
+            )
+        yield from calls_of(store, agent, end - parse_duration(lookback), end)
+
+
+def _verified(found: Iterable[Fault], head: Head, anchors: int) -> dict[str, Any]:
+    return {
+        "schema": "analyzer.audit.verify/1",
+        "entries": head.entries,
+        "hash": head.hash,
+        "anchors": anchors,
+        "faults": [{"number": fault.number, "what": fault.what} for fault in found],
+    }
+
+
+def _exported(path: Path) -> Iterator[tuple[int, str, str]]:
+    """Yield the rows of an exported log. Raises UsageError."""
+    from analyzer.types.audit import canonical
+
+    for number, line in enumerate(_read(path).splitlines(), 1):
+        try:
+            document = json.loads(line)
+            if document.get("schema") == ANCHOR:
+                return
+            yield int(document["entry"]["number"]), canonical(document["entry"]), str(document["hash"])
+        except (AttributeError, KeyError, TypeError, ValueError):
+            raise UsageError(f"{path}, line {number}: no line of `analyzer audit export`") from None
+
+
+def _anchor(path: Path) -> Anchor:
+    """Return the head that a file holds: an anchor, an export, a report as JSON or as Markdown. Raises UsageError."""
+    from analyzer.types.audit import Anchor, Head
+
+    text = _read(path)
+    found = _IN_REPORT.search(text)
+    if found:
+        return Anchor(str(path), Head(int(found[1]), found[2]))
+    for candidate in (text, text.strip().rpartition("\n")[2]):
+        try:
+            document = json.loads(candidate)
+            held = document if document.get("schema") == ANCHOR else document["run"]["audit"]
+            return Anchor(str(path), Head(int(held["entries"]), str(held["hash"])))
+        except (AttributeError, KeyError, TypeError, ValueError):
+            continue
+    raise UsageError(f"--anchor {path} holds no head of a log; `analyzer audit export --anchor` writes one")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None

@@ -1,0 +1,47 @@
+"""Several incidents in one message: all of them, the worst first, a line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analyzer.render.blocks import Block, Bullets, Heading, Line, Paragraph, code, line, plain
+from analyzer.render.message import headline
+from analyzer.render.numbers import count
+from analyzer.render.text import one_line
+from analyzer.types.report import Incident
+from analyzer.types.sent import Reason
+
+LINES_MAX = 10
+"""Lines in one list: a list that is cut to a section's length by a route must not lose any."""
+NAMED_MAX = 60
+"""Incidents with a line of their own: about as many as a Slack message holds. The rest are counted."""
+LINE_CHARACTERS_MAX = 140
+"""Of a title in a list, so that no list outgrows a section."""
+
+
+def digest_headline(entries: Sequence[tuple[Incident, Reason]], *, storm: bool) -> str:
+    """Return how many there are and, of what came all at once, which is the worst."""
+    if not storm:
+        return f"Digest: {count(len(entries), 'message')} that could wait"
+    incident, reason = entries[0]
+    return f"{len(entries)} messages at once, the worst: {headline(incident, reason)}"
+
+
+def digest_outline(entries: Sequence[tuple[Incident, Reason]], *, storm: bool) -> tuple[Block, ...]:
+    """Return the message: a heading, a line for each incident in the order given, and where the rest is."""
+    named = [_line(incident, reason) for incident, reason in entries[:NAMED_MAX]]
+    lists = [Bullets(tuple(named[start : start + LINES_MAX])) for start in range(0, len(named), LINES_MAX)]
+    more = len(entries) - len(named)
+    rest = (Paragraph(plain(f"And {more} more.")),) if more else ()
+    return (
+        Heading(1, plain(digest_headline(entries, storm=storm))),
+        *lists,
+        *rest,
+        Paragraph(line("All of it: ", code("analyzer incidents list --all"))),
+    )
+
+
+def _line(incident: Incident, reason: Reason) -> Line:
+    return line(
+        f"{one_line(headline(incident, reason), LINE_CHARACTERS_MAX)} ({incident.severity.value}) ", code(incident.id)
+    )

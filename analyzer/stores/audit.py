@@ -1,0 +1,222 @@
+"""The analyst's log in SQLite: appended to, never changed, and never pruned; see `types.audit` and docs/audit.md."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from analyzer.errors import NotFoundError, StoreError
+from analyzer.masking import Masker
+from analyzer.stores.blocks import Codec
+from analyzer.stores.database import Connection
+from analyzer.types.audit import Act, Action, Anchor, Fault, Given, Head, canonical, chained, digest, faults, stamp
+
+ARGUMENTS_CHARS_MAX = 8_000
+"""Longer arguments are kept as a text that the entry refers to: entries are read in lists."""
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An entry of the log."""
+
+    number: int
+    text: str
+    """Canonical JSON: what the hash is of."""
+    hash: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The entry as JSON. Raises StoreError where it is none any more."""
+        try:
+            document = json.loads(self.text)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise StoreError(f"entry {self.number} of the log was changed: it is no JSON; run `analyzer audit verify`")
+        return document
+
+
+class SqliteAudit:
+    """A `Journal` in the store's file, which processes share: each entry is one transaction that reads the head."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        masker: Masker,
+        *,
+        run: str = "",
+        actor: str = "analyzer",
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._connection = connection
+        self._masker = masker
+        self._run = run
+        self._actor = actor
+        self._now = now
+        self._codec = Codec()
+
+    def write(self, act: Act) -> None:
+        """See `Journal.write`."""
+        self.write_all([act])
+
+    def write_all(self, acts: Sequence[Act]) -> None:
+        """Append several acts in one transaction. Raises StoreError; then none of them is in the log."""
+        masked = [self._masked(act) for act in acts]
+        with self._connection.writing() as raw:
+            head = _head(raw)
+            for document, texts in masked:
+                text, head = chained(head, {**document, "at": stamp(self._now())})
+                for name, body in texts.items():
+                    packed = self._codec.pack(body.encode("utf-8", "surrogatepass"))
+                    raw.execute("INSERT OR IGNORE INTO audit_texts (hash, body) VALUES (?, ?)", (name, packed))
+                raw.execute("INSERT INTO audit (number, entry, hash) VALUES (?, ?, ?)", (head.entries, text, head.hash))
+
+    def head(self) -> Head:
+        """See `Journal.head`."""
+        with self._connection.reading() as raw:
+            return _head(raw)
+
+    def entries(
+        self, *, run: str | None = None, about: str | None = None, newest: int | None = None
+    ) -> Iterator[Logged]:
+        """Yield entries in their order: of a run or an incident, by beginnings of the ids, or the newest so many."""
+        where = "number > ?"
+        names: list[str] = []
+        for column, prefix in (("run", run), ("about", about)):
+            if prefix is not None:
+                where += f" AND {column} >= ? AND {column} < ?"
+                names += [prefix, prefix + "\U0010ffff"]
+        last = 0
+        if newest is not None:
+            query = f"SELECT number FROM audit WHERE {where} ORDER BY number DESC LIMIT 1 OFFSET ?"  # noqa: S608 - own names
+            with self._connection.reading() as raw:
+                found = raw.execute(query, (0, *names, newest)).fetchone()
+            last = found[0] if found else 0
+        query = f"SELECT number, entry, hash FROM audit WHERE {where} ORDER BY number LIMIT {_AT_ONCE}"  # noqa: S608 - own names
+        while True:
+            with self._connection.reading() as raw:
+                rows = raw.execute(query, (last, *names)).fetchall()
+            yield from (Logged(*row) for row in rows)
+            if len(rows) < _AT_ONCE:
+                return
+            last = rows[-1][0]
+
+    def text(self, name: str) -> str:
+        """Return a text by its hash. Raises NotFoundError where it is gone, StoreError where it was changed."""
+        with self._connection.reading() as raw:
+            row = raw.execute("SELECT body FROM audit_texts WHERE hash = ?", (name,)).fetchone()
+        if row is None:
+            raise NotFoundError(f"the log's text {name[:12]} is gone; run `analyzer audit verify`")
+        text = self._unpacked(row[0])
+        if text is None or digest(text) != name:
+            raise StoreError(f"the log's text {name[:12]} was changed; run `analyzer audit verify`")
+        return text
+
+    def filed(self, about: str, run: str | None = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the latest entry that filed an incident, or that of a run, and the incident's document.
+
+        Raises NotFoundError where there is none, StoreError where entry or document were changed.
+        """
+        wanted = about if about.startswith("inc-") else f"inc-{about}"
+        last: Logged | None = None
+        for logged in self.entries(run=run, about=wanted):
+            if logged.document["action"] == Action.INCIDENT_FILED:
+                last = logged
+        if last is None:
+            raise NotFoundError(f"the log has no incident {wanted}; `analyzer audit show` lists what it has")
+        if digest(last.text) != last.hash:
+            raise StoreError(f"entry {last.number} of the log was changed; run `analyzer audit verify`")
+        return last.document, json.loads(self.text(last.document["returned"]))
+
+    def verify(self, anchors: Sequence[Anchor] = ()) -> Iterator[Fault]:
+        """Yield what is wrong, held against `anchors` and the heads that the store and its reports remember."""
+        with self._connection.reading() as raw:
+            seen = [*anchors, Anchor("the store's own count", _head(raw)), *_reported(raw)]
+            names = {row[0] for row in raw.execute("SELECT hash FROM audit_texts")}
+        yield from faults(((one.number, one.text, one.hash) for one in self.entries()), seen)
+        told = set()
+        for logged in self.entries():
+            for role in ("given", "returned"):
+                name = _reference(logged.text, role)
+                if name is None or name in told:
+                    continue
+                told.add(name)
+                if name not in names:
+                    yield Fault(logged.number, f"what entry {logged.number} refers to as {role} is gone")
+                elif not self._is_sound(name):
+                    yield Fault(logged.number, f"what entry {logged.number} refers to as {role} was changed")
+
+    def _is_sound(self, name: str) -> bool:
+        try:
+            self.text(name)
+        except (StoreError, NotFoundError):
+            return False
+        return True
+
+    def _unpacked(self, body: bytes) -> str | None:
+        try:
+            with self._connection.lock:
+                return self._codec.unpack(body).decode("utf-8", "surrogatepass")
+        except Exception:  # noqa: BLE001 - zstandard's own errors: bytes that somebody changed
+            return None
+
+    def _masked(self, act: Act) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return an entry without its place in the chain, and the texts it refers to, by hash."""
+        texts: dict[str, str] = {}
+
+        def kept(given: Given) -> str | None:
+            if given is None:
+                return None
+            masked = self._masker.text(given) if isinstance(given, str) else canonical(self._masker.value(dict(given)))
+            name = digest(masked)
+            texts[name] = masked
+            return name
+
+        arguments: Mapping[str, Any] = self._masker.value(dict(act.arguments))
+        given = act.given
+        if given is None and len(canonical(arguments)) > ARGUMENTS_CHARS_MAX:
+            arguments, given = {}, arguments
+        document = {
+            "actor": self._actor,
+            "run": self._run,
+            "about": act.about,
+            "action": act.action.value,
+            "name": self._masker.text(act.name),
+            "arguments": arguments,
+            "given": kept(given),
+            "returned": kept(act.returned),
+            "failed": act.failed,
+            "tokens": act.tokens,
+            "cost_usd": act.cost_usd,
+        }
+        return document, texts
+
+
+def _head(raw: sqlite3.Connection) -> Head:
+    entries, kept = raw.execute("SELECT entries, hash FROM audit_head").fetchone()
+    return Head(int(entries), str(kept))
+
+
+def _reported(raw: sqlite3.Connection) -> list[Anchor]:
+    """Return the heads that stand in the stored reports."""
+    query = (
+        "SELECT run, json_extract(document, '$.run.audit.entries'), json_extract(document, '$.run.audit.hash')"
+        " FROM reports WHERE json_valid(document) AND json_extract(document, '$.run.audit.entries') > 0"
+    )
+    return [
+        Anchor(f"the report of run {run[:12]}", Head(int(entries), str(kept)))
+        for run, entries, kept in raw.execute(query)
+    ]
+
+
+def _reference(text: str, role: str) -> str | None:
+    try:
+        name = json.loads(text).get(role)
+    except (ValueError, AttributeError):
+        return None
+    return name if isinstance(name, str) else None
