@@ -26,6 +26,8 @@ ALERTS_AT_ONCE = 500
 TEST_LENGTH = timedelta(minutes=5)
 _TEXT_CHARACTERS_MAX = 1000
 _WHO = "Alertmanager"
+_LOOKALIKES = str.maketrans({"<": "\u2039", ">": "\u203a"})
+_JOINER = "\u2060"
 
 
 class Alertmanager:
@@ -119,7 +121,9 @@ def _alert(incident: Incident, at: datetime, ends_at: datetime) -> dict[str, Any
 
 
 def _text(text: str) -> str:
-    return one_line(text, _TEXT_CHARACTERS_MAX)
+    """Return text in which a template, which sets annotations as they are, finds no tag, mention or link."""
+    shown = one_line(text, _TEXT_CHARACTERS_MAX).translate(_LOOKALIKES)
+    return shown.replace("@", f"@{_JOINER}").replace("://", f":{_JOINER}//")
 
 
 def _time(at: datetime) -> str:

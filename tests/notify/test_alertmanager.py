@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from support.alertmanager import alertmanager, asked, need_alertmanager
+from support.hostile import ATTACKS, hostile_incident
 from support.http import Answer, loopback
 from support.incidents import cost_incident, loop_incident, resolved
 
@@ -122,6 +123,17 @@ def test_a_silence_by_agent_holds(tmp_path: Path) -> None:
         soon(lambda: [one["status"]["state"] for one in there(url)] == ["suppressed"])
         time.sleep(2)
         assert hook.asked == []
+
+
+def test_text_from_spans_makes_no_mention_and_no_link_in_a_template() -> None:
+    """Templates of receivers put annotations into Slack or a page as they are: there is nothing in them to follow."""
+    with loopback(lambda _asked: Answer()) as server:
+        for text in ATTACKS:
+            Alertmanager(server.url, expiry=EXPIRY).send(Message(Reason.FIRST_SEEN, hostile_incident(text), now()))
+    shown = "".join(alert["annotations"]["summary"] for one in server.asked for alert in json.loads(one.body))
+    shown += "".join(alert["annotations"]["description"] for one in server.asked for alert in json.loads(one.body))
+    for bad in ("<", ">", "@here", "@octocat", "://"):
+        assert bad not in shown, bad
 
 
 def test_a_test_message_is_an_alert_of_five_minutes() -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support.hostile import ATTACKS, hostile_incident
 from support.incidents import NOW, cost_incident, incident, loop_incident, resolved
 from support.smtp import Letterbox, certificate, letterbox
 
@@ -87,6 +89,20 @@ def test_text_from_spans_makes_no_header_and_no_tag() -> None:
     assert letter["Bcc"] is None
     assert server.recipients == [["oncall@acme.example", "lead@acme.example"]]
     assert "<script" not in letter.get_body(("html",)).get_content()
+
+
+def test_no_text_keeps_a_mail_from_being_sent_or_changes_its_headers() -> None:
+    """Each attack in every field: the same headers, and nothing in the page that a browser would follow."""
+    texts = [*ATTACKS, "\ud800", "\x00\x0b\x85\u2028", "ü" * 300]
+    with letterbox() as server:
+        mail = Mail(box(server))
+        for text in texts:
+            mail.send(Message(Reason.FIRST_SEEN, hostile_incident(text), NOW))
+    names = {tuple(letter.keys()) for letter in server.letters}
+    pages = [letter.get_body(("html",)).get_content() for letter in server.letters]
+    assert (len(pages), len(names)) == (len(texts), 1)
+    for page in pages:
+        assert not re.search(r"<(a|img|script|iframe|b)\b|javascript:[^<]*>", page)
 
 
 def test_starttls_comes_before_the_login_and_the_doctor_sends_nothing(tmp_path: Path) -> None:
