@@ -157,6 +157,25 @@ class Settings:
         "auto", _parse_choice("off", "auto"), "auto: on when the SDK finds credentials; off: rules only"
     )
     slack_webhook_url: str | None = _setting(None, _parse_url, "Slack incoming webhook", secret=True)
+    slack_bot_token: str | None = _setting(None, str, "Slack bot token: one thread an incident", secret=True)
+    slack_channel: str | None = _setting(None, str, "channel (its id is safest) in which the bot opens threads")
+    slack_api_url: str = _setting("https://slack.com/api", _parse_url, "base URL of Slack's Web API, for GovSlack")
+    webhook_url: str | None = _setting(None, _parse_url, "URL that gets each message as JSON", secret=True)
+    webhook_secret: str | None = _setting(None, str, "secret with which those messages are signed", secret=True)
+    smtp_url: str | None = _setting(
+        None, str, "mail server: `smtp://HOST:587` (STARTTLS), `smtps://HOST:465`; plain only to this machine"
+    )
+    smtp_user: str | None = _setting(None, str, "name to log in with at the mail server")
+    smtp_password: str | None = _setting(None, str, "password for it", secret=True)
+    mail_from: str | None = _setting(None, str, "address that mails come from")
+    mail_to: str | None = _setting(None, str, "addresses that mails go to, separated by commas")
+    alertmanager_url: str | None = _setting(None, _parse_url, "base URL of the Alertmanager that is told of incidents")
+    alertmanager_token: str | None = _setting(None, str, "bearer token for Alertmanager", secret=True)
+    alertmanager_expiry: timedelta = _setting(
+        timedelta(hours=3),
+        parse_duration,
+        "how long an alert outlives its last run: more than the time between runs",
+    )
     pushgateway_url: str | None = _setting(None, _parse_url, "Prometheus Pushgateway that gets the run's own metrics")
     lookback: timedelta = _setting(timedelta(hours=24), parse_duration, "how far back a run judges")
     history: timedelta = _setting(timedelta(days=28), parse_duration, "how far back the detectors learn")

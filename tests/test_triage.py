@@ -570,6 +570,14 @@ def test_a_dismissal_holds_for_every_finding_and_for_the_severity() -> None:
     assert run([finding(excess_usd=5000)], [put_by], NOW + HOUR)[0].state is State.ONGOING
 
 
+def test_what_a_human_resolved_does_not_return_without_anything_new() -> None:
+    """An agent that has not run since is as it was: its old trajectories are an echo, however late it is."""
+    (first,) = run([finding(of=200)])
+    over = replace(first, state=State.RESOLVED, resolved_at=NOW)
+    assert run([finding(of=200)], [over], NOW + 7 * HOUR) == ()
+    assert [one.state for one in run([finding(of=260)], [over], NOW + 7 * HOUR)] == [State.REGRESSED]
+
+
 def test_what_a_human_resolved_and_is_clearly_worse_since_is_no_echo() -> None:
     """Within the hours it has to recover, what is as it was is silent; what is ten times worse has regressed."""
     (first,) = run([finding(value=0.3)])

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "change": "Record what changed where no span shows it.",
     "audit": "Show and verify the log of the analyst's own calls.",
     "store": "Show what the store takes, and delete what is old.",
+    "notify": "Try the routes on which incidents are told.",
     "doctor": "Show every setting with its source and check every connection.",
 }
 """Each is the module `analyzer.cli.<name>` (with _ for -) and its click command `command`; the text spares `--help` the

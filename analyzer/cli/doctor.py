@@ -15,6 +15,7 @@ from analyzer.errors import AnalyzerError
 
 if TYPE_CHECKING:
     from analyzer.config import Loaded, Settings
+    from analyzer.wiring.routes import Outside
 
 HIDDEN = "(set, not shown)"
 
@@ -49,10 +50,10 @@ def command(store: str | None, as_json: bool) -> int:
             ("budget", _budget),
             ("audit", _audit),
             ("prompts", _prompts),
-            ("slack", _slack),
             ("reports", _reports),
         )
     ]
+    checks += _routes(loaded.settings)
     if as_json:
         print_json(_document(loaded, checks))
     else:
@@ -187,11 +188,25 @@ def _prompts(_settings: Settings) -> Check:
     return Check("prompts", "ok", ", ".join(f"{name} {load(name).hash[:6]}" for name in names))
 
 
-def _slack(settings: Settings) -> Check:
-    if settings.slack_webhook_url is None:
-        return Check("slack", "off", "not set: incidents are told on standard output and in report files",
-                     "set ANALYZER_SLACK_WEBHOOK_URL")  # fmt: skip
-    return Check("slack", "ok", "webhook set; nothing was sent")
+def _routes(settings: Settings) -> list[Check]:
+    """Try every route that is set up, without sending a message."""
+    from analyzer.wiring.routes import everywhere
+
+    try:
+        places = everywhere(settings)
+    except AnalyzerError as error:
+        return [Check("routes", "failed", str(error))]
+    if not places:
+        detail = "none set up: incidents are told on standard output and in report files"
+        return [Check("routes", "off", detail, "docs/notify.md: Slack, mail, a webhook, Alertmanager")]
+    return [_tried(one) for one in places]
+
+
+def _tried(one: Outside) -> Check:
+    try:
+        return Check(one.name, "ok", one.place.check())
+    except AnalyzerError as error:
+        return Check(one.name, "failed", str(error), one.hint)
 
 
 def _reports(settings: Settings) -> Check:
@@ -251,6 +266,6 @@ def _print(loaded: Loaded, checks: list[Check]) -> None:
         click.echo(f"  {name:<{widths[0]}}  {value:<{widths[1]}}  {source}")
     click.echo("\nChecks")
     for check in checks:
-        click.echo(f"  {check.state:<6}  {check.name:<10}  {check.detail}")
+        click.echo(f"  {check.state:<6}  {check.name:<12}  {check.detail}")
         if check.hint:
-            click.echo(f"  {'':<6}  {'':<10}  -> {check.hint}")
+            click.echo(f"  {'':<6}  {'':<12}  -> {check.hint}")

@@ -178,24 +178,17 @@ def _say(
     """Keep a word, and print the incident as it stands now. Texts are masked like any other."""
     from analyzer.render.said import word_text
     from analyzer.render.text import one_line
-    from analyzer.stores.audit import SqliteAudit
-    from analyzer.stores.incidents import SqliteIncidents
-    from analyzer.types.audit import Act, Action
-    from analyzer.types.document import incident_document, time_text
+    from analyzer.types.document import incident_document
     from analyzer.types.word import Word
     from analyzer.wiring.opening import open_existing
+    from analyzer.wiring.words import say
 
     now = datetime.now(UTC).replace(microsecond=0)
     until = None if length is None else now + length
     with open_existing(settings_from(store=store).settings) as opened:
         texts = [opened.masker.text(one_line(text)) for text in (by or _user(), reason)]
         word = Word(0, said, now, texts[0], texts[1], until)
-        arguments = {"reason": word.reason, "until": None if until is None else time_text(until)}
-        # One transaction: no word without its entry in the log, and no entry without its word.
-        with opened.connection.writing():
-            found = SqliteIncidents(opened.connection).say(incident, word)
-            log = SqliteAudit(opened.connection, opened.masker, actor=word.by)
-            log.write(Act(Action.WORD_SAID, found.id, said.value, arguments))
+        found = say(opened, incident, word)
     if as_json:
         print_json({"schema": "analyzer.incident/1", **incident_document(found)})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -68,8 +69,8 @@ def _site(loaded: Loaded, store: SqliteTrajectories, say: Callable[[str], None])
     from analyzer.server.auth import is_loopback
     from analyzer.server.pages.analyst import Setting
     from analyzer.server.pages.site import Site, Sources
-    from analyzer.stores.incidents import SqliteIncidents
     from analyzer.wiring.opening import open_reader
+    from analyzer.wiring.words import say as keep_word
 
     settings = loaded.settings
     mask = store.masker.text
@@ -80,7 +81,7 @@ def _site(loaded: Loaded, store: SqliteTrajectories, say: Callable[[str], None])
     ]
     sources = Sources(
         opened=lambda: open_reader(settings),
-        say=SqliteIncidents(store.connection).say,
+        say=partial(keep_word, store),
         mask=mask,
         settings=rows,
         settings_file=str(loaded.file) if loaded.file else "",

@@ -1,6 +1,7 @@
-"""The reports folder: a Markdown file an incident, and the latest report.
+"""The reports folder: each incident and the latest report, as Markdown and as a page for a browser.
 
 `2026-11-23-inc-0123456789.md` stays the file of its incident through its whole life; `report.md` is the latest report.
+Beside each lies the same as `.html`, which needs nothing but itself.
 Files are replaced in one step: whoever reads sees the old text or the new one, never half of one.
 """
 
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from analyzer.errors import DeliveryError
 from analyzer.notify.base import Message
+from analyzer.render.blocks import Block
+from analyzer.render.html import html
 from analyzer.render.markdown import markdown
 from analyzer.render.outline import incident_outline, report_outline
 from analyzer.types.report import Incident, Report
@@ -24,7 +27,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class ReportFolder:
-    """Writes reports and incidents as Markdown into one folder, which is made when it is first needed."""
+    """Writes reports and incidents into one folder, which is made when it is first needed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -34,26 +37,30 @@ class ReportFolder:
         self._write_incidents([message.incident], message.at)
 
     def write(self, report: Report) -> tuple[Path, ...]:
-        """Write the report and each of its incidents; return the files, the report first. Raises DeliveryError.
+        """Write the report and each of its incidents; return the files, the report's first. Raises DeliveryError.
 
         A file that already holds the same text is left alone, with its time.
         """
-        report_file = self._folder / REPORT_NAME
-        self._replace(report_file, markdown(report_outline(report)))
-        return (report_file, *self._write_incidents(report.incidents, report.run.at))
+        title = f"Report of {report.run.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        files = self._write_both(self._folder / REPORT_NAME, report_outline(report), title)
+        return (*files, *self._write_incidents(report.incidents, report.run.at))
 
     def path(self, incident: Incident) -> Path:
-        """Return the file of an incident: the day it was opened, and its id."""
+        """Return the Markdown file of an incident: the day it was opened, and its id."""
         opened = incident.opened_at.astimezone(UTC)
         return self._folder / f"{opened:%Y-%m-%d}-{_UNSAFE.sub('_', incident.id)[:80]}.md"
 
     def _write_incidents(self, incidents: Sequence[Incident], at: datetime) -> list[Path]:
-        files = []
+        files: list[Path] = []
         for incident in incidents:
-            file = self.path(incident)
-            self._replace(file, markdown(incident_outline(incident, at)))
-            files.append(file)
+            files += self._write_both(self.path(incident), incident_outline(incident, at), incident.title)
         return files
+
+    def _write_both(self, file: Path, outline: Sequence[Block], title: str) -> tuple[Path, Path]:
+        page = file.with_suffix(".html")
+        self._replace(file, markdown(outline))
+        self._replace(page, html(outline, title))
+        return file, page
 
     def _replace(self, file: Path, text: str) -> None:
         content = text.encode("utf-8", "replace")

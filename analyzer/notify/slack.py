@@ -1,7 +1,8 @@
-"""Slack through an incoming webhook: the one door to slack_sdk.
+"""Slack, by a bot or by an incoming webhook: the one door to slack_sdk.
 
-The URL is the credential: it appears in no error, no log and no record. `WebhookClient` reports most failures by status
-code and raises the rest (no connection, a time-out); it logs both with the URL, so that it gets a logger that is off.
+A webhook can only post. A bot keeps one thread an incident: its first message shows how the incident stands, and what
+is said later stands below it. URL and token are credentials: they appear in no error, no log and no record, for which
+the SDK, that logs requests, gets a logger that is off.
 """
 
 from __future__ import annotations
@@ -10,18 +11,23 @@ import http.client
 import ipaddress
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from slack_sdk.errors import SlackClientError
+from slack_sdk import WebClient
+from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
 from analyzer.errors import DeliveryError, UsageError
 from analyzer.notify.base import Digest, Message, RateLimitedError
-from analyzer.render.blocks import Block
+from analyzer.render.blocks import Block, Heading, plain
 from analyzer.render.digest import digest_headline, digest_outline
 from analyzer.render.message import headline, message_outline
 from analyzer.render.slack import fallback_text, slack_blocks
+from analyzer.types.report import State
+from analyzer.types.sent import Reason, Thread
 
 TIMEOUT_S = 10
 _BODY_SHOWN_MAX = 60
@@ -38,6 +44,186 @@ _HINTS = {
     "action_prohibited": "an administrator of the workspace does not allow this webhook",
 }
 """Bodies of Slack's refusals: https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors"""
+_BOT_HINTS = {
+    "invalid_auth": "the token is not valid; copy the bot token (xoxb-) of the app again",
+    "not_authed": "the token is not valid; copy the bot token (xoxb-) of the app again",
+    "account_inactive": "the bot was removed from the workspace; install the app again",
+    "token_revoked": "the token was revoked; install the app again",
+    "token_expired": "the token has expired; install the app again",
+    "missing_scope": "the app needs the scope chat:write",
+    "not_in_channel": "invite the bot into the channel",
+    "channel_not_found": "no such channel, or a private one without the bot: check ANALYZER_SLACK_CHANNEL",
+    "is_archived": "the channel is archived: set ANALYZER_SLACK_CHANNEL to another",
+    "invalid_blocks": "Slack did not accept the blocks; please report this as a defect",
+    "msg_too_long": "Slack did not accept the length; please report this as a defect",
+}
+"""Errors of https://docs.slack.dev/reference/methods/chat.postMessage and what they ask for."""
+_FAILED_FOR_NOW = {"internal_error", "fatal_error", "service_unavailable", "request_timeout", "team_added_to_org"}
+_PARENT_GONE = {"message_not_found", "thread_not_found", "cannot_reply_to_message"}
+_PARENT_FIXED = {"edit_window_closed", "cant_update_message"}
+"""The workspace lets nobody edit so late: the thread still tells it all."""
+_LOUD = {Reason.GOT_WORSE, Reason.REGRESSED, Reason.REMINDER}
+"""A reply wakes only those who follow its thread; these are shown in the channel as well."""
+
+
+class Threads(Protocol):
+    """Remembers in which thread an incident is spoken of; `SqliteThreads` in the store."""
+
+    def thread(self, incident_id: str) -> Thread | None:
+        """Return the thread of an incident. Raises StoreError."""
+
+    def keep(self, incident_id: str, thread: Thread) -> None:
+        """Remember it. Raises StoreError."""
+
+
+class ForgottenThreads:
+    """Threads for as long as the process lives: for a test message, and the fake beside the real one."""
+
+    def __init__(self) -> None:
+        self._threads: dict[str, Thread] = {}
+
+    def thread(self, incident_id: str) -> Thread | None:
+        """Return the thread of an incident."""
+        return self._threads.get(incident_id)
+
+    def keep(self, incident_id: str, thread: Thread) -> None:
+        """Remember it."""
+        self._threads[incident_id] = thread
+
+
+class SlackBot:
+    """Keeps one thread an incident in one channel."""
+
+    def __init__(self, token: str, channel: str, threads: Threads, *, api_url: str, timeout_s: int = TIMEOUT_S) -> None:
+        """Check the API's URL: https, or plain http to this machine. Raises UsageError."""
+        _check(api_url, "Slack API")
+        self._client = WebClient(token, base_url=api_url, timeout=timeout_s, retry_handlers=[], logger=_silent_logger())
+        self._channel = channel
+        self._threads = threads
+        self._timeout_s = timeout_s
+
+    def send(self, message: Message) -> None:
+        """Begin the thread of an incident, or edit its first message and reply. Raises DeliveryError, StoreError.
+
+        The edit comes first: it may be done twice without harm, so that a failure between the two repeats nothing. What
+        was posted is remembered at once; only a crash between Slack's answer and that posts it a second time.
+        """
+        thread = self._threads.thread(message.incident.id)
+        known = thread if thread is not None and thread.channel == self._channel else None
+        name = _name(message)
+        if known is not None and self._edited(known, message):
+            if known.said != name:
+                self._post(message, message_outline(message.incident, message.reason, message.at, message.last), known)
+                self._threads.keep(message.incident.id, replace(known, said=name))
+            return
+        answer = self._post(message, _state_outline(message), None)
+        begun = Thread(self._channel, str(answer["channel"]), str(answer["ts"]), name)
+        self._threads.keep(message.incident.id, begun)
+
+    def send_digest(self, digest: Digest) -> None:
+        """Post several messages as one in the channel; first show in the threads there are how things stand.
+
+        Raises DeliveryError, StoreError.
+        """
+        for message in digest.messages:
+            thread = self._threads.thread(message.incident.id)
+            if thread is not None and thread.channel == self._channel:
+                self._edited(thread, message)
+        entries = [(message.incident, message.reason) for message in digest.messages]
+        title = digest_headline(entries, storm=digest.storm)
+        self._say(title, digest_outline(entries, storm=digest.storm), channel=self._channel)
+
+    def check(self) -> str:
+        """Ask Slack who we are, which posts nothing; return a line about it. Raises DeliveryError."""
+        answer = self._asked(self._client.auth_test)
+        return f"{answer.get('user')} in {answer.get('team')}; nothing was sent, the channel was not tried"
+
+    def _edited(self, thread: Thread, message: Message) -> bool:
+        """Show in the first message how the incident stands; return False where that message is gone."""
+        try:
+            self._asked(
+                self._client.chat_update,
+                channel=thread.channel_id,
+                ts=thread.ts,
+                text=fallback_text(headline(message.incident, message.reason)),
+                blocks=slack_blocks(_state_outline(message)),
+            )
+        except _RefusedError as refused:
+            if refused.code in _PARENT_GONE:
+                return False
+            if refused.code not in _PARENT_FIXED:
+                raise
+        return True
+
+    def _post(self, message: Message, outline: Sequence[Block], thread: Thread | None) -> Mapping[str, Any]:
+        title = headline(message.incident, message.reason)
+        if thread is None:
+            return self._say(title, outline, channel=self._channel)
+        loud = message.reason in _LOUD
+        return self._say(title, outline, channel=thread.channel_id, thread_ts=thread.ts, reply_broadcast=loud)
+
+    def _say(self, title: str, outline: Sequence[Block], **where: Any) -> Mapping[str, Any]:
+        text, blocks = fallback_text(title), slack_blocks(outline)
+        post = self._client.chat_postMessage
+        return self._asked(post, text=text, blocks=blocks, unfurl_links=False, unfurl_media=False, **where)
+
+    def _asked(self, call: Callable[..., Any], **arguments: Any) -> Mapping[str, Any]:
+        """Call a method of the API and return its answer. Raises DeliveryError."""
+        try:
+            answer = call(**arguments)
+        except SlackApiError as error:
+            raise _refusal(error) from None
+        except (OSError, http.client.HTTPException, SlackClientError, ValueError, LookupError) as error:
+            raise _unreached(error, self._timeout_s) from None
+        data: Mapping[str, Any] = answer.data
+        return data
+
+
+def _name(message: Message) -> str:
+    """Name a message, so that it is known again after a crash: why, after what, and how bad."""
+    after = "" if message.last is None else message.last.at.isoformat()
+    over = message.incident.state is State.RESOLVED
+    return f"{message.reason.value} {after} {message.incident.severity.value}{' over' if over else ''}"
+
+
+def _state_outline(message: Message) -> tuple[Block, ...]:
+    """Return the first message of a thread: the incident as it stands, cause and advice included, over or not."""
+    _, *rest = message_outline(message.incident, Reason.FIRST_SEEN, message.at)
+    return (Heading(1, plain(headline(message.incident, message.reason))), *rest)
+
+
+class _RefusedError(DeliveryError):
+    """Slack's own word for why not."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message, retryable=False)
+        self.code = code
+
+
+def _refusal(error: SlackApiError) -> DeliveryError:
+    """Return what an answer other than `ok` means; its text may hold anything, the token included."""
+    response: Any = error.response
+    status = int(response.status_code)
+    given = response.get("error") if isinstance(response.data, dict) else None
+    code = given if isinstance(given, str) and given.replace("_", "").isalnum() else ""
+    if status == _TOO_MANY or code in {"ratelimited", "rate_limited"}:
+        return RateLimitedError("Slack asked to wait (429)", retry_after_s=_retry_after_s(response.headers))
+    if status >= _SERVER_ERROR or status == _REQUEST_TIMEOUT or code in _FAILED_FOR_NOW:
+        return DeliveryError(f"Slack failed ({f'{status} {code}'.strip()})", retryable=True)
+    if not code:
+        return DeliveryError("the API answered, but not as Slack does: check ANALYZER_SLACK_API_URL", retryable=False)
+    hint = _BOT_HINTS.get(code)
+    shown = code[:_BODY_SHOWN_MAX]
+    return _RefusedError(f"Slack refused the message ({shown}){f': {hint}' if hint else ''}", code)
+
+
+def _unreached(error: Exception, timeout_s: int) -> DeliveryError:
+    """Return what it means that there was no answer. Only classes are named: the texts may hold the URL."""
+    if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
+        return DeliveryError(f"Slack did not answer within {timeout_s} s", retryable=True)
+    if isinstance(error, OSError | http.client.HTTPException):
+        return DeliveryError(f"Slack could not be reached ({_class_of(error)})", retryable=True)
+    return DeliveryError(f"Slack could not be asked ({_class_of(error)})", retryable=False)
 
 
 class SlackNotifier:
@@ -45,7 +231,7 @@ class SlackNotifier:
 
     def __init__(self, url: str, *, timeout_s: int = TIMEOUT_S) -> None:
         """Check the URL: https, or plain http to this machine. Raises UsageError without repeating the URL."""
-        _check(url)
+        _check(url, "Slack webhook")
         # No retry handlers: whether to try again is decided in one place, and that is not here.
         self._client = WebhookClient(url, timeout=timeout_s, retry_handlers=[], logger=_silent_logger())
         self._timeout_s = timeout_s
@@ -64,14 +250,13 @@ class SlackNotifier:
         text, blocks = fallback_text(title), slack_blocks(outline)
         try:
             response = self._client.send(text=text, blocks=blocks, unfurl_links=False, unfurl_media=False)
-        except TimeoutError:
-            raise DeliveryError(f"Slack did not answer within {self._timeout_s} s", retryable=True) from None
-        except (OSError, http.client.HTTPException) as error:
-            # `from None` and the bare class: the error's own text may hold the URL.
-            raise DeliveryError(f"Slack could not be reached ({_class_of(error)})", retryable=True) from None
-        except (SlackClientError, ValueError, LookupError) as error:
-            raise DeliveryError(f"Slack could not be asked ({_class_of(error)})", retryable=False) from None
+        except (OSError, http.client.HTTPException, SlackClientError, ValueError, LookupError) as error:
+            raise _unreached(error, self._timeout_s) from None
         _judge(response)
+
+    def check(self) -> str:
+        """Say what can be said without posting: a webhook takes nothing but messages."""
+        return "webhook set; nothing was sent"
 
 
 def _judge(response: WebhookResponse) -> None:
@@ -81,7 +266,7 @@ def _judge(response: WebhookResponse) -> None:
     if status == http.client.OK and body == "ok":
         return
     if status == _TOO_MANY:
-        raise RateLimitedError("Slack asked to wait (429)", retry_after_s=_retry_after_s(response))
+        raise RateLimitedError("Slack asked to wait (429)", retry_after_s=_retry_after_s(response.headers))
     known = _HINTS.get(body)
     if known is not None:
         raise DeliveryError(f"Slack refused the message ({status} {body}): {known}", retryable=False)
@@ -93,28 +278,28 @@ def _judge(response: WebhookResponse) -> None:
     raise DeliveryError(f"Slack refused the message ({f'{status} {shown}'.strip()})", retryable=False)
 
 
-def _retry_after_s(response: WebhookResponse) -> float | None:
+def _retry_after_s(headers: Mapping[str, Any]) -> float | None:
     """Return the seconds of Retry-After; None where it is missing, a date or nonsense."""
-    headers = {name.lower(): value for name, value in dict(response.headers).items()}
+    given = {name.lower(): value for name, value in dict(headers).items()}
     try:
-        seconds = float(str(headers.get("retry-after", "")))
+        seconds = float(str(given.get("retry-after", "")))
     except ValueError:
         return None
     return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
-def _check(url: str) -> None:
+def _check(url: str, what: str) -> None:
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
         _ = parts.port
     except ValueError:
-        raise UsageError("the Slack webhook URL cannot be read; copy it again from Slack") from None
+        raise UsageError(f"the {what} URL cannot be read; copy it again from Slack") from None
     if parts.scheme == "https" and host:
         return
     if parts.scheme == "http" and _is_loopback(host):
         return
-    raise UsageError("the Slack webhook URL must begin with https:// (http:// only to this machine)")
+    raise UsageError(f"the {what} URL must begin with https:// (http:// only to this machine)")
 
 
 def _is_loopback(host: str) -> bool:

@@ -288,3 +288,14 @@ def m008_words(db: Database) -> None:
 def m009_steered(db: Database) -> None:
     """Add which trajectories hold an order to the model in what a tool returned; of older ones it stays unknown."""
     _execute(db, "CREATE TABLE steered (trajectory INTEGER PRIMARY KEY)")
+
+
+@MIGRATIONS()
+def m010_threads(db: Database) -> None:
+    """Keep which message of a chat began the thread of an incident: what comes later is said there."""
+    _execute(
+        db,
+        "CREATE TABLE chat_threads ("
+        "incident TEXT NOT NULL REFERENCES incidents (id), route TEXT NOT NULL, channel TEXT NOT NULL,"
+        " channel_id TEXT NOT NULL, ts TEXT NOT NULL, said TEXT NOT NULL, PRIMARY KEY (incident, route)) WITHOUT ROWID",
+    )

@@ -120,7 +120,7 @@ def _is_echo(
 
     The window still shows what was resolved a while ago. It has returned where it began after the resolution, where
     it names new trajectories, or where it simply went on for `recovered_hold_s` after somebody declared it resolved.
-    What is clearly worse than it was then is no echo.
+    What is clearly worse than it was then is no echo, and without anything new there is nothing but the echo.
     """
     key = key_of(finding)
     if any(key in keys_of(incident) for incident in unresolved):
@@ -132,9 +132,13 @@ def _is_echo(
     if finding.kind in EVENTS:
         return nothing_new(finding, last)
     resolved_at = _resolved_at(last)
-    then = next((old.value for old in last.findings if key_of(old) == key), last.observed)
+    known = next((old for old in last.findings if key_of(old) == key), None)
+    then = last.observed if known is None else known.value
     if finding.recovered is None and clearly_worse(finding.kind, then, finding.value):
         return False
+    if known is not None and finding.onset <= resolved_at and 0 < finding.of <= known.of:
+        # Nothing has run since: what is old does not return by itself.
+        return True
     if finding.recovered is not None:
         return finding.onset <= resolved_at
     return finding.onset_low < resolved_at and at - resolved_at < timedelta(seconds=rules.recovered_hold_s)

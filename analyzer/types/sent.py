@@ -74,3 +74,17 @@ class Delivered:
         named = [f"{one.route}: {one.reason.value} {one.incident_id} ({one.why})" for one in self.held[:NAMED_MAX]]
         more = len(self.held) - len(named)
         return "; ".join([*named, f"and {more} more"] if more else named)
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """Where in a chat an incident is spoken of."""
+
+    channel: str
+    """As the setting names it: where another is set, a new thread is begun there."""
+    channel_id: str
+    """As the chat names it: editing needs this one."""
+    ts: str
+    """The message that began the thread; Slack's time stamps are names, not numbers."""
+    said: str
+    """Names what was posted last: after a crash before its record it is not posted again."""

@@ -17,11 +17,12 @@ from analyzer.agent.limits import Limits
 from analyzer.agent.model import Model
 from analyzer.agent.recording import ReplayedModel
 from analyzer.config import Settings
-from analyzer.errors import DeliveryError
+from analyzer.errors import AnalyzerError, DeliveryError
 from analyzer.ingest.pricing import Pricer
 from analyzer.ingest.toolcosts import ToolCosts
 from analyzer.metrics.base import MetricSource
 from analyzer.metrics.evidence import value_of
+from analyzer.notify.alertmanager import Alertmanager
 from analyzer.notify.base import Route
 from analyzer.notify.deliver import deliver, wait_s, worth_it
 from analyzer.notify.files import ReportFolder
@@ -33,8 +34,10 @@ from analyzer.retry import retrying
 from analyzer.selfwatch.recorder import Recorder
 from analyzer.selfwatch.told import Told
 from analyzer.stores.audit import SqliteAudit
+from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
+from analyzer.stores.threads import SqliteThreads
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
@@ -52,6 +55,7 @@ from analyzer.wiring.opening import (
     reports_folder,
     spending_of,
 )
+from analyzer.wiring.routes import open_alertmanager, outside
 
 
 @contextmanager
@@ -82,8 +86,17 @@ def build(
         if not rehearsal:
             means = _accounted(means, settings, store, recorder.trace_id)
         folder = ReportFolder(reports_folder(settings))
-        routes = _routes(settings, out)
-        send = partial(_send, settings=settings, memory=memory, folder=folder, routes=routes, watch=recorder)
+        routes = _routes(settings, store.connection, out)
+        alertmanager = open_alertmanager(settings)
+        send = partial(
+            _send,
+            settings=settings,
+            memory=memory,
+            folder=folder,
+            routes=routes,
+            alertmanager=alertmanager,
+            watch=recorder,
+        )
         yield App(
             trajectories=store,
             incidents=memory,
@@ -199,13 +212,8 @@ def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float
     return value_of(evidence, metrics) if metrics is not None else None
 
 
-def _routes(settings: Settings, out: TextIO | None) -> tuple[Route, ...]:
-    routes = []
-    if settings.slack_webhook_url is not None:
-        from analyzer.notify.slack import SlackNotifier
-
-        hint = "check ANALYZER_SLACK_WEBHOOK_URL"
-        routes.append(Route("slack", SlackNotifier(settings.slack_webhook_url), hint))
+def _routes(settings: Settings, memory: Connection, out: TextIO | None) -> tuple[Route, ...]:
+    routes = [one.route() for one in outside(settings, partial(SqliteThreads, memory))]
     if out is not None:
         routes.append(Route("stdout", WriterNotifier(out)))
     return tuple(routes)
@@ -219,6 +227,7 @@ def _send(
     memory: SqliteIncidents,
     folder: ReportFolder,
     routes: Sequence[Route],
+    alertmanager: Alertmanager | None,
     watch: Recorder,
 ) -> Delivered:
     """Write the report files, tell every route what there is to say, and push the run's own metrics.
@@ -229,6 +238,8 @@ def _send(
     unwritten = _written(folder, report)
     told = deliver(report.incidents, routes, memory, at, retry=retry, watch=watch, policies=settings.notify)
     gaps = [*unwritten, *told.gaps]
+    if alertmanager is not None:
+        gaps += _told(alertmanager, memory, at, retry)
     if settings.pushgateway_url is not None:
         from analyzer.selfwatch.push import push
 
@@ -244,6 +255,21 @@ def _written(folder: ReportFolder, report: Report) -> tuple[Gap, ...]:
         folder.write(report)
     except DeliveryError as error:
         return (Gap("report files", str(error), "set ANALYZER_REPORTS to a writable folder"),)
+    return ()
+
+
+def _told(
+    alertmanager: Alertmanager, memory: SqliteIncidents, at: datetime, retry: Callable[..., Callable[..., None]]
+) -> tuple[Gap, ...]:
+    """Tell Alertmanager what goes on; return a Gap where it did not take it. The next run sends all of it anyway.
+
+    The store is asked, and not the report: it knows what a human said while the run was at work.
+    """
+    try:
+        incidents = memory.incidents()
+        retry(alertmanager.tell)(incidents, {incident.id for incident in incidents}, at)
+    except AnalyzerError as error:
+        return (Gap("alerts in Alertmanager", str(error), "check ANALYZER_ALERTMANAGER_URL; the next run tries again"),)
     return ()
 
 

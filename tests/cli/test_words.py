@@ -106,6 +106,17 @@ def test_an_incident_that_is_not_there_is_a_usage_error(store: Path) -> None:
     assert "analyzer incidents list" in gone.stderr
 
 
+def test_what_was_not_taken_away_cannot_be_taken_back(store: Path) -> None:
+    """Reopening what goes on, or unmuting what is not muted, is a usage error and leaves a confirmation alone."""
+    name = incident().id
+    assert analyzer("incidents", "confirm", name, "--store", str(store)).code == 0
+    for command, said in (("reopen", "there is nothing to reopen"), ("unmute", "is not muted")):
+        refused = analyzer("incidents", command, name, "--store", str(store))
+        assert (refused.code, said in refused.stderr) == (2, True)
+    kept = json.loads(analyzer("incidents", "show", name, "--store", str(store), "--json").stdout)
+    assert kept["word"]["said"] == "confirmed"
+
+
 def test_a_run_that_began_before_does_not_overwrite_a_word(memory: SqliteIncidents) -> None:
     """A run reads the incident, a human dismisses it, the run keeps what it made of it: it is dismissed."""
     [read] = memory.incidents()

@@ -12,23 +12,28 @@ from support.incidents import NOW, cost_incident, full_report, resolved
 from analyzer.errors import DeliveryError
 from analyzer.notify.base import Message
 from analyzer.notify.files import ReportFolder
+from analyzer.render.html import html
 from analyzer.render.markdown import markdown
 from analyzer.render.outline import incident_outline, report_outline
 from analyzer.types.sent import Reason
 
 
 def test_report_and_each_incident_have_their_file(tmp_path: Path) -> None:
-    """The folder is made, and holds the report and a file an incident, with exactly the rendered texts."""
+    """The folder is made, and holds the report and each incident, in both forms, with exactly the rendered texts."""
     folder = tmp_path / "a" / "reports"
     report = full_report()
     files = ReportFolder(folder).write(report)
     assert [file.name for file in files] == [
         "report.md",
+        "report.html",
         "2026-11-23-inc-0123456789.md",
+        "2026-11-23-inc-0123456789.html",
         "2026-11-23-inc-00000000ab.md",
+        "2026-11-23-inc-00000000ab.html",
     ]
     assert files[0].read_text("utf-8") == markdown(report_outline(report))
-    assert files[1].read_text("utf-8") == markdown(incident_outline(report.incidents[0], NOW))
+    assert files[2].read_text("utf-8") == markdown(incident_outline(report.incidents[0], NOW))
+    assert files[3].read_text("utf-8") == html(incident_outline(report.incidents[0], NOW), report.incidents[0].title)
     assert sorted(folder.iterdir()) == sorted(files)
 
 
@@ -39,8 +44,10 @@ def test_incident_keeps_its_file_through_its_life(tmp_path: Path) -> None:
     folder.send(Message(Reason.FIRST_SEEN, one, NOW))
     later = resolved(one, NOW + timedelta(days=2))
     folder.send(Message(Reason.RESOLVED, later, NOW + timedelta(days=2)))
-    (file,) = tmp_path.iterdir()
-    assert "resolved: 2026-11-25 18:00 UTC" in file.read_text("utf-8")
+    files = list(tmp_path.iterdir())
+    assert len(files) == 2
+    for file in files:
+        assert "resolved: 2026-11-25 18:00 UTC" in file.read_text("utf-8")
 
 
 def test_unchanged_file_is_left_alone(tmp_path: Path) -> None:
@@ -57,8 +64,7 @@ def test_file_stays_in_the_folder(tmp_path: Path, name: str) -> None:
     """Whatever an id holds, the file is in the folder."""
     folder = tmp_path / "reports"
     ReportFolder(folder).send(Message(Reason.FIRST_SEEN, replace(cost_incident(), id=name), NOW))
-    (file,) = folder.iterdir()
-    assert file.suffix == ".md"
+    assert sorted(file.suffix for file in folder.iterdir()) == [".html", ".md"]
 
 
 @pytest.mark.parametrize("attack", [*ATTACKS, "\ud800"])

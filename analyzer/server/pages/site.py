@@ -54,7 +54,7 @@ class Sources:
     opened: Callable[[], SqliteTrajectories]
     """Gives a new connection that cannot write."""
     say: Callable[[str, Word], Incident]
-    """The store's `say`: the one thing pages write."""
+    """Keeps and logs a word: the one thing pages write."""
     mask: Callable[[str], str]
     settings: Sequence[Setting] = ()
     settings_file: str = ""
