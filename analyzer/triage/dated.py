@@ -22,8 +22,9 @@ def best_dated(lead: Finding, findings: Iterable[Finding]) -> Finding:
     Every estimated onset has an interval of the moments that cannot be told from it (95 %, Wilks 1938; see
     `detectors/kernels/episode.py`). The narrowest has the most evidence behind it: steps that doubled overnight date a
     rise to the hour of which a heavy-tailed cost knows only the half-day. It counts where it may be the moment at which
-    the foremost one began, that is where it lies in that one's interval: title and figures then have one beginning. Kinds that find single trajectories, and budgets, estimate
-    nothing: they date no other finding, and no other dates them.
+    the foremost one began, that is where it lies in that one's interval: title and figures then have one beginning.
+    Kinds that find single trajectories, and budgets, estimate nothing: they date no other finding, and no other dates
+    them.
     """
     if lead.kind in _UNDATED or lead.began is not None:
         return lead
@@ -60,6 +61,6 @@ def since(lead: Finding, onset: datetime) -> Finding:
 
 
 def _may_date(other: Finding, lead: Finding) -> bool:
-    """Say whether another finding's onset may be the moment at which the foremost one began: it lies in its interval."""
+    """Say whether another finding's onset lies where the foremost one may have begun."""
     may_be = lead.onset_low <= other.onset <= lead.onset_high
     return may_be and (lead.recovered is None or other.onset < lead.recovered)

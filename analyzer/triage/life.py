@@ -129,19 +129,22 @@ def _is_echo(
     if not owners:
         return False
     last = max(owners, key=lambda incident: (_resolved_at(incident), incident.id))
-    if finding.kind in EVENTS:
-        return nothing_new(finding, last)
+    return nothing_new(finding, last) if finding.kind in EVENTS else _is_as_it_was(finding, last, at, rules)
+
+
+def _is_as_it_was(finding: Finding, last: Incident, at: datetime, rules: Rules) -> bool:
+    """Say whether a level is still the one of a resolved incident."""
     resolved_at = _resolved_at(last)
-    known = next((old for old in last.findings if key_of(old) == key), None)
+    known = next((old for old in last.findings if key_of(old) == key_of(finding)), None)
     then = last.observed if known is None else known.value
-    if finding.recovered is None and clearly_worse(finding.kind, then, finding.value):
-        return False
-    if known is not None and finding.onset <= resolved_at and 0 < finding.of <= known.of:
-        # Nothing has run since: what is old does not return by itself.
-        return True
     if finding.recovered is not None:
         return finding.onset <= resolved_at
-    return finding.onset_low < resolved_at and at - resolved_at < timedelta(seconds=rules.recovered_hold_s)
+    if clearly_worse(finding.kind, then, finding.value):
+        return False
+    # Where nothing has run since, what is old does not return by itself.
+    nothing_ran = known is not None and finding.onset <= resolved_at and 0 < finding.of <= known.of
+    held = timedelta(seconds=rules.recovered_hold_s)
+    return nothing_ran or (finding.onset_low < resolved_at and at - resolved_at < held)
 
 
 def _resolved_at(incident: Incident) -> datetime:

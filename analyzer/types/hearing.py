@@ -22,21 +22,18 @@ def heard(incident: Incident, words: Iterable[Word]) -> Incident:
 
 
 def _after(incident: Incident, word: Word) -> Incident:
-    if word.said is Said.MUTED:
+    if word.said in {Said.MUTED, Said.UNMUTED}:
         return replace(incident, muted_until=word.until)
-    if word.said is Said.UNMUTED:
-        return replace(incident, muted_until=None)
-    if word.said is Said.DISMISSED:
-        return replace(incident, state=State.DISMISSED, resolved_at=None, word=word)
-    if word.said is Said.RESOLVED:
-        return replace(incident, state=State.RESOLVED, resolved_at=word.at, word=word)
-    if word.said is Said.REOPENED and incident.state in ACTIVE:
-        # There was nothing to take back.
-        return incident
     if word.said is Said.REOPENED:
-        # Seen by a human just now: it is not over again for having been quiet before.
-        seen_at = max(incident.last_seen_at, word.at)
-        return replace(incident, state=State.ONGOING, resolved_at=None, word=None, last_seen_at=seen_at)
+        return incident if incident.state in ACTIVE else _reopened(incident, word)
     # A confirmation takes back a dismissal; that something is over it does not deny.
-    state = State.ONGOING if incident.state is State.DISMISSED else incident.state
-    return replace(incident, state=state, word=word)
+    confirmed = State.ONGOING if incident.state is State.DISMISSED else incident.state
+    state = {Said.DISMISSED: State.DISMISSED, Said.RESOLVED: State.RESOLVED}.get(word.said, confirmed)
+    over = {Said.DISMISSED: None, Said.RESOLVED: word.at}.get(word.said, incident.resolved_at)
+    return replace(incident, state=state, resolved_at=over, word=word)
+
+
+def _reopened(incident: Incident, word: Word) -> Incident:
+    # Seen by a human just now: it is not over again for having been quiet before.
+    seen_at = max(incident.last_seen_at, word.at)
+    return replace(incident, state=State.ONGOING, resolved_at=None, word=None, last_seen_at=seen_at)

@@ -1,4 +1,4 @@
-"""Keeping what a human says of an incident, from wherever it is said: with its entry in the audit log, or not at all."""
+"""Keeping what a human says of an incident, wherever it is said: with its entry in the audit log, or not at all."""
 
 from __future__ import annotations
 
