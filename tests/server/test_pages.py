@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -119,20 +120,32 @@ def test_every_page_answers_with_nothing_inline_and_nothing_from_elsewhere(shown
     assert shown.said == []
 
 
+Tags = set[tuple[str, tuple[str, ...]]]
+
+
+def structures(folder: Path, text: str) -> list[Structure]:
+    """Return every page over a store that holds a text in every field."""
+    one = incident(hostile_incident(text))
+    with showing(filled(folder / "store.db", one, text)) as served:
+        pages = [Structure(served.get(path).body) for path in paths(one)]
+        assert served.said == []
+    return pages
+
+
+@pytest.fixture(scope="module")
+def harmless(tmp_path_factory: pytest.TempPathFactory) -> Tags:
+    """The tags of all pages over a plain word; backticks make code, and a text may be none."""
+    pages = structures(tmp_path_factory.mktemp("harmless"), "word")
+    return {tag for page in pages for tag in page.tags} | {("code", ()), ("p", ()), ("a", ("href",))}
+
+
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_text_of_spans_and_incidents_is_never_markup(tmp_path: Path, attack: str) -> None:
-    """A page with an attack in every field has the tags, attributes and kinds of places of one with a plain word."""
-    found = []
-    for name, text in (("harmless", "word"), ("attack", attack)):
-        one = incident(hostile_incident(text))
-        with showing(filled(tmp_path / f"{name}.db", one, text)) as served:
-            pages = [Structure(served.get(path).body) for path in paths(one)]
-            assert served.said == []
-        assert {place for page in pages for place in page.places if leads_away(place)} == set()
-        assert not any(char in page.text for page in pages for char in "\x1b\u202e\u200b")
-        found.append(pages)
-    allowed = {tag for page in found[0] for tag in page.tags} | {("code", ()), ("p", ()), ("a", ("href",))}
-    assert {tag for page in found[1] for tag in page.tags} <= allowed
+def test_text_of_spans_and_incidents_is_never_markup(tmp_path: Path, harmless: Tags, attack: str) -> None:
+    """With an attack in every field the pages have no tag and attribute but those of a plain word's, and lead here."""
+    pages = structures(tmp_path, attack)
+    assert {tag for page in pages for tag in page.tags} <= harmless
+    assert {place for page in pages for place in page.places if leads_away(place)} == set()
+    assert not any(char in page.text for page in pages for char in "\x1b\u202e\u200b")
 
 
 def test_a_foreign_name_that_leads_here_is_turned_away(shown: Shown) -> None:
@@ -372,3 +385,17 @@ def test_an_empty_store_has_pages_too(tmp_path: Path) -> None:
         assert b"analyzer ingest PATH" in served.get("/").body
         assert b"No incidents are open." in served.get("/incidents").body
         assert {served.get(place).status for place in ("/trajectories", "/analyst", "/compare", "/settings")} == {200}
+
+
+def test_the_bill_is_of_the_clocks_days(tmp_path: Path) -> None:
+    """A run of now over history of long ago is on the analyst's page with its cost."""
+    now_ns = time.time_ns() - 10**9
+    own = root(7, agent="analyzer", start_ns=now_ns - 10**9, end_ns=now_ns)
+    paid = chat(7, 2, agent="analyzer", start_ns=now_ns - 10**9, end_ns=now_ns, cost_usd=0.25)
+    path = filled(tmp_path / "store.db", incident(cost_incident()))
+    with showing(path) as served:
+        served.store.add([own, paid])
+        text = Structure(served.get("/analyst").body).text
+        assert "$0.25" in text.partition("Its bill by day")[0]
+        assert "$0.25" in text.partition("Its bill by day")[2]
+        assert "analyzer" not in Structure(served.get("/trajectories").body).text.partition("Outcome")[2]

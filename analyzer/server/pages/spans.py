@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
 
 from analyzer.errors import NotFoundError
@@ -105,6 +107,9 @@ def field_of(name: str, span: Span, wanted: str, *, is_whole: bool) -> Field | N
     """
     payload = getattr(span, name) or ""
     plain = readable(payload)
+    if name == "tool_definitions" and (not wanted or find(plain, wanted) < 0):
+        # The form that is quoted leaves the parameters out.
+        return _definitions(payload, is_whole=is_whole)
     if not plain.strip():
         return None
     messages = parse_messages(payload)
@@ -117,6 +122,15 @@ def field_of(name: str, span: Span, wanted: str, *, is_whole: bool) -> Field | N
     first, last = (0, len(messages)) if is_whole else _window([message.text for message in messages], wanted)
     said = tuple(_said(one.role, one.text, wanted, is_whole=is_whole) for one in messages[first:last])
     return Field(name, label, said, first, len(messages) - last, is_chat=True)
+
+
+def _definitions(payload: str, *, is_whole: bool) -> Field | None:
+    """Return the tools that were offered as JSON that can be read; as it was sent where it is none."""
+    with suppress(ValueError, RecursionError):
+        payload = json.dumps(json.loads(payload), indent=2, ensure_ascii=False)
+    name = "tool_definitions"
+    said = (_said("", payload, "", is_whole=is_whole),)
+    return Field(name, _LABELS[name], said, 0, 0, is_chat=False) if payload.strip() else None
 
 
 def find(text: str, wanted: str) -> int:
