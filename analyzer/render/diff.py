@@ -11,7 +11,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from analyzer.render.numbers import count, money, tokens
+from analyzer.render.numbers import count, money, ratio, tokens
 from analyzer.render.pairs import Comparison, Match, Pair, compare
 from analyzer.render.text import cut, one_line
 from analyzer.render.wording import around, of_arguments, of_text
@@ -29,6 +29,8 @@ _STRETCHES_MAX = 100
 """Runs of 10,000 steps that part again and again would fill a thousand screens."""
 _REPLACED_MAX = 5
 _EXCERPT_CHARS = 2000
+APART = 1.5
+"""From how many times the tokens on two inferences are told apart; less is within what the same task takes."""
 _ARGUMENTS_COLUMNS = 80
 _RESULT_COLUMNS = 120
 
@@ -157,7 +159,27 @@ def verdict_lines(compared: Comparison) -> list[str]:
     if names:
         rest = len(compared.replaced) - len(names)
         lines.append(f"Throughout, A says {'; '.join(names)}{f'; and {rest} more' if rest else ''}.")
+    apart = tokens_apart(pairs)
+    if apart is not None:
+        one, other = apart
+        more = max(one.tokens, other.tokens) / min(one.tokens, other.tokens)
+        where = f"step {one.number}" + (f" of A and {other.number} of B" if one.number != other.number else "")
+        counts = f"{tokens(one.tokens)} in A, {tokens(other.tokens)} in B"
+        lines.append(f"Most tokens apart is {where}, {one_line(one.name, 40)}: {counts} ({ratio(more)}).")
     return lines
+
+
+def tokens_apart(pairs: Sequence[Pair]) -> tuple[Step, Step] | None:
+    """Return the inferences whose tokens differ the most, where that is by half as much again or more.
+
+    Runs that take the same steps may cost many times as much: by what they are sent, which no call shows.
+    """
+    both = [(pair.a, pair.b) for pair in pairs if pair.a is not None and pair.b is not None]
+    told = [(one, other) for one, other in both if one.tokens and other.tokens]
+    if not told:
+        return None
+    one, other = max(told, key=lambda two: abs(two[0].tokens - two[1].tokens))
+    return (one, other) if max(one.tokens, other.tokens) >= APART * min(one.tokens, other.tokens) else None
 
 
 def _next(pairs: Sequence[Pair], index: int) -> tuple[Step | None, Step | None]:

@@ -13,7 +13,7 @@ from support.spans import chat, root, tool
 
 from analyzer.render.diff import Walk, diff_document, diff_view
 from analyzer.render.pairs import Match, compare
-from analyzer.types.trace import Span, Status
+from analyzer.types.trace import Span, Status, Tokens
 from analyzer.types.trajectory import ordered, steps_of, summarise
 
 
@@ -81,6 +81,20 @@ def test_another_result_of_the_same_call_is_pointed_out():
     assert "Before that, the same call came back with something else:" in text
     assert "-> shipped" in text
     assert "-> not found" in text
+
+
+def test_what_costs_more_for_the_same_steps_is_said():
+    """Runs that take the same steps may be sent unlike amounts of text: the inference that differs most is named."""
+
+    def sent(number: int, *counts: int) -> Walk:
+        spans = spans_of(number, LOOK, ANSWER)
+        of_each = iter(counts)
+        return walk([replace(span, tokens=Tokens(next(of_each), 10)) if span.model else span for span in spans])
+
+    text = diff_view(sent(1, 7000, 900), sent(2, 2000, 880))
+    assert "They take the same 3 steps." in text
+    assert "Most tokens apart is step 1, claude-sonnet-5-5: 7010 in A, 2010 in B (3.5x)." in text
+    assert "Most tokens apart" not in diff_view(sent(1, 2400, 900), sent(2, 2000, 880))
 
 
 def test_a_failure_is_another_result():
