@@ -32,7 +32,7 @@ def _after(incident: Incident, word: Word) -> Incident:
         return replace(incident, state=State.RESOLVED, resolved_at=word.at, word=word)
     if word.said is Said.REOPENED:
         state = incident.state if incident.state in ACTIVE else State.ONGOING
-        return replace(incident, state=state, resolved_at=None, word=None)
+        return replace(incident, state=state, resolved_at=None, word=word)
     # A confirmation takes back a dismissal; that something is over it does not deny.
     state = State.ONGOING if incident.state is State.DISMISSED else incident.state
     return replace(incident, state=state, word=word)

@@ -64,7 +64,11 @@ def test_each_command_says_what_it_did_and_the_incident_shows_it(store: Path) ->
     assert secret not in shown
     back = analyzer("incidents", "reopen", name, "--store", str(store), "--json")
     document = json.loads(back.stdout)
-    assert (document["schema"], document["state"], document["word"]) == ("analyzer.incident/1", "ongoing", None)
+    assert (document["schema"], document["state"], document["word"]["said"]) == (
+        "analyzer.incident/1",
+        "ongoing",
+        "reopened",
+    )
 
 
 def test_a_mute_needs_a_length_and_names_its_end(store: Path) -> None:
