@@ -3,11 +3,11 @@
     python bench/quiet.py --seeds 3 --keep /tmp/quiet --fill
     python bench/quiet.py --seeds 3 --keep /tmp/quiet
 
-Every fleet has weeks of healthy, noisy agents and look-alikes of faults.
-It goes in as OTLP and is judged by a backtest as a schedule would judge it; after each run the plan of delivery decides
-what one route with the default policy gets, and a second one with every limit off. Prints a line a seed, as Markdown:
-incidents, messages above the digest and digests, the same a week, and processor time. With `--fill` it only fills the
-kept stores, so that a long measurement can be had in pieces.
+Every fleet has weeks of healthy, noisy agents and look-alikes of faults. It goes in as OTLP and is judged by a backtest
+as a schedule would judge it; after each run delivery tells a route that people read by the default policy, and one that
+a program reads everything. Prints what was told above the digest, and a line a seed, as Markdown: incidents, messages
+above the digest, digests, messages without a plan, and processor time. With `--fill` it only fills the kept stores, so
+that a long measurement can be had in pieces.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def main() -> None:
         )
         with tempfile.TemporaryDirectory() as folder:
             store = Path(folder) / "s.db"
-            kept = f"{seed}-{given.agents}-{given.days:g}.db"
+            drawn = (seed, given.agents, given.decoys, given.days, given.history, *given.rate)
+            kept = f"{'-'.join(f'{part:g}' for part in drawn)}.db"
             fill(store, fleet, given.keep / kept if given.keep else None)
             if not given.fill:
                 cells = _judged(store, fleet, given)
