@@ -98,7 +98,7 @@ def _row(seed: int, *, given: argparse.Namespace) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "s.db"
         kept = f"{seed}-{given.agents}-{given.faults}-{given.decoys}-{given.days:g}.db"
-        _fill(store, fleet, given.keep / kept if given.keep else None)
+        fill(store, fleet, given.keep / kept if given.keep else None)
         judge = scheduled if given.runs else backtested
         document = judge(store, fleet.now - timedelta(hours=given.judged), fleet.now, timedelta(hours=given.every))
     if given.keep:
@@ -140,11 +140,11 @@ def _wrong(row: Row) -> list[str]:
     return lines
 
 
-def _fill(store: Path, fleet: Fleet, kept: Path | None) -> None:
+def fill(store: Path, fleet: Fleet, kept: Path | None) -> None:
     """Take a fleet in, or copy the store in which it was kept."""
     if kept is None or not kept.exists():
         pricer = Pricer(_prices(fleet))
-        with build(_settings(store), out=None) as app:
+        with build(settings_of(store), out=None) as app:
             for request in fleet.requests():
                 app.trajectories.add(spans_from_json(request, pricer=pricer).spans)
         if kept is not None:
@@ -167,13 +167,14 @@ def _prices(fleet: Fleet) -> dict[str, list[dict[str, object]]]:
     return overrides
 
 
-def _settings(store: Path):
+def settings_of(store: Path):
+    """Return settings with this store and no model."""
     return replace(load({}, {}).settings, store=store, reports=store.parent / "r", llm="off")
 
 
 def backtested(store: Path, start: datetime, end: datetime, every: timedelta) -> dict:
     """Return what runs would have filed as one backtest document."""
-    with build_reader(_settings(store)) as app:
+    with build_reader(settings_of(store)) as app:
         done = backtest(app, start, end, every)
     return {"schema": "analyzer.backtest/1", "incidents": [incident_document(one) for one in done.incidents]}
 
@@ -185,7 +186,7 @@ def scheduled(store: Path, start: datetime, end: datetime, every: timedelta) -> 
     at = start
     while at <= end:
         # Each run has a trace of its own, as one from cron has.
-        with build(_settings(store), out=None) as app:
+        with build(settings_of(store), out=None) as app:
             document = json.loads(app.document(run(app, at)))
         incidents.update({one["id"]: one for one in document["incidents"]})
         at += every

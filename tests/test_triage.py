@@ -15,6 +15,7 @@ from analyzer.triage.rules import CAUSE_ORDER
 from analyzer.triage.trust import distrusted
 from analyzer.types.choices import Shifted
 from analyzer.types.document import incident_document, incident_from_document
+from analyzer.types.hearing import heard
 from analyzer.types.report import (
     Affected,
     Change,
@@ -584,6 +585,27 @@ def test_what_a_human_resolved_and_is_clearly_worse_since_is_no_echo() -> None:
     over = replace(first, state=State.RESOLVED, resolved_at=NOW)
     assert run([finding(value=0.31)], [over], NOW + 3 * HOUR) == ()
     assert [one.state for one in run([finding(value=3.0)], [over], NOW + 3 * HOUR)] == [State.REGRESSED]
+
+
+def test_what_a_human_reopened_stays_open_for_a_day_of_quiet() -> None:
+    """A resolution that was taken back is not put back by the next run: somebody knows more than the signal says."""
+    (first,) = run([finding()])
+    over = replace(first, state=State.RESOLVED, resolved_at=NOW + 30 * HOUR)
+    back = heard(over, [Word(1, Said.REOPENED, NOW + 60 * HOUR, "jo")])
+    (still,) = run([], [back], NOW + 61 * HOUR)
+    (echo,) = run([finding(recovered=NOW + HOUR)], [back], NOW + 61 * HOUR)
+    assert (still.state, echo.state, echo.word) == (State.ONGOING, State.ONGOING, back.word)
+    (done,) = run([], [still], NOW + 84 * HOUR)
+    assert done.state is State.RESOLVED
+
+
+def test_what_got_clearly_worse_keeps_the_word_that_it_overrules() -> None:
+    """Who dismissed it, and why, is what its reader needs to know; that it goes on again the state says."""
+    (first,) = run([finding()])
+    said = Word(1, Said.DISMISSED, NOW, "jo", "known")
+    (worse,) = run([finding(value=0.9)], [heard(first, [said])], NOW + HOUR)
+    (later,) = run([finding(value=0.9)], [worse], NOW + 2 * HOUR)
+    assert (worse.state, worse.word, later.word) == (State.ONGOING, said, said)
 
 
 def test_history_repeated_knows_no_later_word() -> None:

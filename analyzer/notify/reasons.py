@@ -31,10 +31,20 @@ def reason(
     if last.state is State.RESOLVED:
         return Reason.REGRESSED
     unseen = silent and incident.subject.agent is not None
-    rose = incident.severity.rank > last.severity.rank
-    if not unseen and (rose or clearly_worse(incident.kind, last.observed, incident.observed)):
+    if _is_overruled(incident, last) or (not unseen and _rose(incident, last)):
         return Reason.GOT_WORSE
     return Reason.REMINDER if _is_forgotten(incident, last, at, policy) else None
+
+
+def _is_overruled(incident: Incident, last: Sent) -> bool:
+    """Say whether a dismissal was overruled, which a run does of what is clearly worse, and nothing was said since."""
+    word = incident.word
+    return word is not None and word.said is Said.DISMISSED and last.at <= word.at
+
+
+def _rose(incident: Incident, last: Sent) -> bool:
+    rose = incident.severity.rank > last.severity.rank
+    return rose or clearly_worse(incident.kind, last.observed, incident.observed)
 
 
 def _of_resolved(incident: Incident, last: Sent) -> Reason | None:

@@ -57,9 +57,11 @@ def backtest(
     every: timedelta,
     *,
     on_run: Callable[[int, int], None] = lambda _done, _of: None,
+    on_incidents: Callable[[datetime, Sequence[Incident]], None] = lambda _at, _incidents: None,
 ) -> Backtest:
     """Repeat a run every so often from `start` to `end`, both included; `on_run` hears of each that is done.
 
+    `on_incidents` gets each run's now and incidents: what a delivery would have been given.
     Raises UsageError where that is no time or too many runs, StoreError.
     """
     moments = _moments(start, end, every)
@@ -72,7 +74,7 @@ def backtest(
         loaded = load(app.trajectories, app.metrics, app.queries, history, steps[-1])
         shadow = replace(shadow, detectors=_replayed(app.detectors, loaded))
         for at in steps:
-            for gap in _stepped(shadow, loaded.until(at), at):
+            for gap in _stepped(shadow, loaded.until(at), at, on_incidents):
                 gaps[gap.what] = gap, gaps.get(gap.what, (gap, 0))[1] + 1
             done += 1
             on_run(done, len(moments))
@@ -90,12 +92,15 @@ def _moments(start: datetime, end: datetime, every: timedelta) -> list[datetime]
     return [start + every * index for index in range(runs)]
 
 
-def _stepped(app: App, loaded: Loaded, at: datetime) -> Iterator[Gap]:
+def _stepped(
+    app: App, loaded: Loaded, at: datetime, on_incidents: Callable[[datetime, Sequence[Incident]], None]
+) -> Iterator[Gap]:
     """Do what a run does up to triage, and remember its incidents; yield what it could not see."""
     window = window_of(app.trajectories, loaded, reach_of(app, at))
     findings, blind_spots = with_beginnings(app, *detected(app, window), at)
     incidents = triaged(app, examined(app, findings, window), window, blind_spots)
     app.incidents.save_incidents(incidents, run_trace_id=app.run_trace_id)
+    on_incidents(at, incidents)
     yield from (*window.gaps, *blind_spots)
 
 

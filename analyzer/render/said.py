@@ -7,15 +7,17 @@ from collections.abc import Iterable
 from analyzer.render.blocks import Block, Bullets, Line, plain, prose
 from analyzer.render.numbers import count, moment, period
 from analyzer.render.text import one_line
-from analyzer.types.report import Incident
-from analyzer.types.word import Word
+from analyzer.types.report import Incident, State
+from analyzer.types.word import Said, Word
 
 
 def said_outline(incident: Incident) -> Iterable[Block]:
     """Yield who said what, until when it is muted, and when it was over before."""
     lines: list[Line] = []
     if incident.word is not None:
-        lines.append(prose(f"{word_text(incident.word)}."))
+        overruled = incident.word.said is Said.DISMISSED and incident.state is not State.DISMISSED
+        since = "; it got clearly worse since" if overruled else ""
+        lines.append(prose(f"{word_text(incident.word)}{since}."))
     if incident.muted_until is not None:
         lines.append(plain(f"No messages before {moment(incident.muted_until)}."))
     if incident.past:

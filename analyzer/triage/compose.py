@@ -107,7 +107,7 @@ def compose(
         diagnosis=diagnosis,
         evidence=evidence,
         resolved_at=course.resolved_at,
-        word=base.word if keep and base else None,
+        word=base.word if base and (keep or base.state is State.DISMISSED) else None,
         muted_until=base.muted_until if keep and base and grade.rank <= base.severity.rank else None,
         past=_past(base),
         heard=base.heard if base else 0,

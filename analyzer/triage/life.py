@@ -19,6 +19,7 @@ from analyzer.triage.rules import (
     nothing_new,
 )
 from analyzer.types.report import ACTIVE, Examined, Finding, Incident, Kind, State
+from analyzer.types.word import Said
 from analyzer.types.worse import clearly_worse
 
 _DEFAULT_RULES = Rules()
@@ -216,7 +217,12 @@ def _course(group: Group, base: Incident | None, at: datetime, blind: AbstractSe
     before = [base.last_seen_at] if base is not None and not returned else []
     ends = [finding.recovered for finding in findings if finding.recovered is not None]
     last_seen_at = at if active else min(max([*ends, *before]), at)
-    resolved = not active and _over(findings, group, last_seen_at, at, rules) and not _is_blind(group, blind)
+    resolved = (
+        not active
+        and _over(findings, group, last_seen_at, at, rules)
+        and not _is_blind(group, blind)
+        and not _is_reopened(base, at, rules)
+    )
     if resolved:
         state = State.RESOLVED
     elif returned:
@@ -226,6 +232,13 @@ def _course(group: Group, base: Incident | None, at: datetime, blind: AbstractSe
     # An incident that came back, or that a human had dismissed in a milder form, is explained afresh.
     keep = base is not None and base.state in ACTIVE
     return Course(state, last_seen_at, at if resolved else None, keep)
+
+
+def _is_reopened(incident: Incident | None, at: datetime, rules: Rules) -> bool:
+    """Say whether a human took a resolution back a short while ago: what made a run resolve it is known to them."""
+    if incident is None or incident.word is None or incident.word.said is not Said.REOPENED:
+        return False
+    return at - incident.word.at < timedelta(seconds=rules.quiet_s)
 
 
 def _over(findings: Sequence[Finding], group: Group, last_seen_at: datetime, at: datetime, rules: Rules) -> bool:
@@ -253,6 +266,7 @@ def _unseen(findings: Iterable[Finding], blind: AbstractSet[str]) -> bool:
 
 def _carried(incident: Incident, at: datetime, blind: AbstractSet[str], rules: Rules) -> Incident:
     """Return an incident that this run saw nothing of: ongoing until it was quiet for long enough while visible."""
-    if not _unseen(incident.findings, blind) and at - incident.last_seen_at >= timedelta(seconds=rules.quiet_s):
+    quiet = at - incident.last_seen_at >= timedelta(seconds=rules.quiet_s)
+    if quiet and not _unseen(incident.findings, blind) and not _is_reopened(incident, at, rules):
         return replace(incident, state=State.RESOLVED, resolved_at=at)
     return replace(incident, state=State.ONGOING)

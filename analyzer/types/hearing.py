@@ -36,4 +36,4 @@ def _after(incident: Incident, word: Word) -> Incident:
 def _reopened(incident: Incident, word: Word) -> Incident:
     # Seen by a human just now: it is not over again for having been quiet before.
     seen_at = max(incident.last_seen_at, word.at)
-    return replace(incident, state=State.ONGOING, resolved_at=None, word=None, last_seen_at=seen_at)
+    return replace(incident, state=State.ONGOING, resolved_at=None, word=word, last_seen_at=seen_at)

@@ -327,7 +327,7 @@ class Incident:
     resolved_at: datetime | None = None
     places: tuple[Place, ...] = ()
     word: Word | None = None
-    """What a human last said of what it is; not whether it is muted. Gone when it comes back, or gets clearly worse."""
+    """What a human last said of it, not whether it is muted; gone when it comes back. Runs may overrule a dismissal."""
     muted_until: datetime | None = None
     """No messages before this time, because a human said so."""
     past: tuple[Episode, ...] = ()

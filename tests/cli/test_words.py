@@ -65,7 +65,11 @@ def test_each_command_says_what_it_did_and_the_incident_shows_it(store: Path) ->
     assert secret not in shown
     back = analyzer("incidents", "reopen", name, "--store", str(store), "--json")
     document = json.loads(back.stdout)
-    assert (document["schema"], document["state"], document["word"]) == ("analyzer.incident/1", "ongoing", None)
+    assert (document["schema"], document["state"], document["word"]["said"]) == (
+        "analyzer.incident/1",
+        "ongoing",
+        "reopened",
+    )
 
 
 def test_what_was_said_is_in_the_log(store: Path) -> None:

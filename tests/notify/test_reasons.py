@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from support.incidents import NOW, incident
 from analyzer.notify.reasons import reason
 from analyzer.types.report import Kind, Severity, State, Subject
 from analyzer.types.sent import Reason, Sent
+from analyzer.types.word import Said, Word
 from analyzer.types.worse import clearly_worse
 
 HOUR = timedelta(hours=1)
@@ -86,3 +88,11 @@ def test_nothing_is_sent_before_the_end_of_a_mute_and_what_is_due_then_is() -> N
     last = sent(severity=Severity.LOW, observed=0.1)
     assert reason(muted, last, at=NOW) is None
     assert reason(muted, last, at=NOW + HOUR) is Reason.GOT_WORSE
+
+
+def test_a_dismissal_that_is_overruled_is_told_whatever_was_said_before_it() -> None:
+    """Told at 0.60, dismissed at 0.31, now 0.50: clearly worse than what was dismissed, and said once."""
+    overruled = incident(state=State.ONGOING, observed=0.5, word=Word(1, Said.DISMISSED, NOW - HOUR / 2, "jo"))
+    before = sent(observed=0.6)
+    assert reason(overruled, before, at=NOW) is Reason.GOT_WORSE
+    assert reason(overruled, replace(before, at=NOW), at=NOW + HOUR) is None
