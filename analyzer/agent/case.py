@@ -116,7 +116,7 @@ def build_case(
         for place, text in one.stretches:
             shown.add(*place, text)
     start, end = window or (incident.onset - LOOKBACK, max(incident.last_seen_at, incident.onset))
-    agents = {one.summary.agent for one in worst} | ({incident.subject.agent} if incident.subject.agent else set())
+    agents = {one.summary.agent for one in worst} | set(incident.concerned)
     return CaseFile(
         text=clip("\n\n".join([head, *(one.text for one in told)]), tokens_max),
         facts=facts,

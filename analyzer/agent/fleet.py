@@ -128,13 +128,8 @@ def _tables(asked: Wanted, span: Range, means: Means) -> list[Table]:
             took = totals_table(store, by, "seconds", span.start, span.end, agents=asked.agents, rows_max=ROWS_MAX)
             tables.append(replace(took, note=""))
     if asked.runs is not None:
-        each: tuple[str | None, ...] = tuple(sorted(asked.agents)) or (None,)
-        found = [
-            one
-            for agent in each
-            for one in store.summaries(agent=agent, start=span.start, end=span.end, order=asked.runs, limit=ROWS_MAX)
-        ]
-        tables.append(runs_table(f"Runs, {asked.runs} first", found[:ROWS_MAX], span.start, span.end, asked.runs))
+        found = store.summaries(agents=asked.agents, start=span.start, end=span.end, order=asked.runs, limit=ROWS_MAX)
+        tables.append(runs_table(f"Runs, {asked.runs} first", found, span.start, span.end, asked.runs))
     if asked.incidents:
         tables.append(incidents_table(means.past(), asked.agents, span.start, span.end))
     return tables

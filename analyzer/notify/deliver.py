@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from analyzer.errors import AnalyzerError, DeliveryError
 from analyzer.notify.base import Digest, DigestNotifier, Message, RateLimitedError, Route
 from analyzer.notify.plan import LATELY, planned
-from analyzer.notify.reasons import reason
+from analyzer.notify.reasons import is_fleets_silence, reason
 from analyzer.stores.base import IncidentStore
 from analyzer.types.policy import AT_ONCE, Policy, policy_of
-from analyzer.types.report import Gap, Incident, Kind, State
+from analyzer.types.report import Gap, Incident, State
 from analyzer.types.sent import Delivered, Delivery, Held, Reason, Sent
 from analyzer.types.watch import Unwatched, Watch
 
@@ -72,7 +72,8 @@ def deliver(
         candidates = _as_they_stand(incidents, store.incidents(), at)
     except AnalyzerError as error:
         gaps.append(_store_gap(error))
-    silent = any(_is_fleet_silence(incident) for incident in candidates)
+    over = {State.RESOLVED, State.DISMISSED}
+    silent = any(is_fleets_silence(incident) and incident.state not in over for incident in candidates)
     done = Delivered(gaps=tuple(gaps))
     for route in routes:
         default = Policy() if isinstance(route.notifier, DigestNotifier) else AT_ONCE
@@ -93,11 +94,6 @@ def _as_they_stand(incidents: Sequence[Incident], kept: Iterable[Incident], at: 
     names = {incident.id for incident in incidents}
     over = (one for one in stored.values() if one.state is State.RESOLVED and one.id not in names)
     return [*given, *(one for one in over if one.resolved_at is not None and one.resolved_at <= at)]
-
-
-def _is_fleet_silence(incident: Incident) -> bool:
-    over = incident.state in {State.RESOLVED, State.DISMISSED}
-    return incident.kind is Kind.SILENCE and incident.subject.agent is None and not over
 
 
 def _is_stale(incident: Incident, last: Sent | None, at: datetime) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from analyzer.types.policy import AT_ONCE, Policy
-from analyzer.types.report import Incident, State
+from analyzer.types.report import Incident, Kind, State
 from analyzer.types.sent import Reason, Sent
 from analyzer.types.word import Said
 from analyzer.types.worse import clearly_worse
@@ -19,7 +19,7 @@ def reason(
     `last` is what was last said there. Only what was said counts, not what was decided: a message that was due but
     failed is still due, and so is one that would have come while the incident was muted. A change is said once; an
     unchanged incident is only repeated as the route's `policy` wants to be reminded. While the whole fleet is `silent`
-    no agent gets worse: nothing of it is seen.
+    nothing else gets worse: nothing of it is seen.
     """
     muted = incident.muted_until is not None and at < incident.muted_until
     if muted or incident.state is State.DISMISSED:
@@ -30,10 +30,15 @@ def reason(
         return _of_resolved(incident, last)
     if last.state is State.RESOLVED:
         return Reason.REGRESSED
-    unseen = silent and incident.subject.agent is not None
+    unseen = silent and not is_fleets_silence(incident)
     if _is_overruled(incident, last) or (not unseen and _rose(incident, last)):
         return Reason.GOT_WORSE
     return Reason.REMINDER if _is_forgotten(incident, last, at, policy) else None
+
+
+def is_fleets_silence(incident: Incident) -> bool:
+    """Say whether an incident is the whole fleet's silence; one that several agents share names them."""
+    return incident.kind is Kind.SILENCE and not incident.concerned
 
 
 def _is_overruled(incident: Incident, last: Sent) -> bool:

@@ -80,7 +80,7 @@ def _with_loss(standing: Standing, told: Mapping[int, str]) -> Standing:
 def _check_known(app: App, agent: str, fleet: Window, at: datetime) -> None:
     """Raise NotFoundError for an agent that was never heard of by a moment, with those that are called like it."""
     known = {*fleet.agents(), *app.trajectories.agents(EVER, at)}
-    known |= {one.subject.agent for one in app.incidents.incidents() if one.subject.agent is not None}
+    known |= {name for one in app.incidents.incidents() for name in one.concerned}
     if agent in known:
         return
     if not known:

@@ -221,6 +221,7 @@ class TrajectoryStore(Protocol):
         self,
         *,
         agent: str | None = None,
+        agents: Collection[str] = (),
         start: datetime | None = None,
         end: datetime | None = None,
         order: Order = "recent",

@@ -76,7 +76,7 @@ def one(raw: sqlite3.Connection, trace_id: str) -> tuple[int, TrajectorySummary]
 def listed(
     raw: sqlite3.Connection,
     *,
-    agent: str | None,
+    agents: Sequence[str],
     start: datetime | None,
     end: datetime | None,
     order: Order,
@@ -85,9 +85,10 @@ def listed(
     repeats_min: int,
     limit: int,
 ) -> list[TrajectorySummary]:
-    """Return summaries that meet every condition given, sorted, the ids breaking ties."""
-    conditions: list[str] = ["agent = ?" if agent is not None else "agent <> ?"]
-    values: list[Any] = [agent if agent is not None else OWN_AGENT]
+    """Return summaries that meet every condition given, sorted, the ids breaking ties; without agents the fleet's."""
+    among = f"agent IN ({', '.join('?' * len(agents))})" if len(agents) > 1 else "agent = ?"
+    conditions: list[str] = [among if agents else "agent <> ?"]
+    values: list[Any] = [*agents] if agents else [OWN_AGENT]
     if start is not None:
         conditions.append("end_ns >= ?")
         values.append(nanoseconds(start))
@@ -111,7 +112,7 @@ def resolve(raw: sqlite3.Connection, prefix: str) -> str:
     if prefix in {"latest", "worst"}:
         found = listed(
             raw,
-            agent=None,
+            agents=(),
             start=None,
             end=None,
             order="recent" if prefix == "latest" else "cost",

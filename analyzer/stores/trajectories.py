@@ -173,6 +173,7 @@ class SqliteTrajectories:
         self,
         *,
         agent: str | None = None,
+        agents: Collection[str] = (),
         start: datetime | None = None,
         end: datetime | None = None,
         order: Order = "recent",
@@ -181,11 +182,14 @@ class SqliteTrajectories:
         repeats_min: int = 0,
         limit: int = 50,
     ) -> list[TrajectorySummary]:
-        """Return summaries of trajectories that ended in the range. Without an agent the analyst's own are left out."""
+        """Return summaries of trajectories that ended in the range, of one agent, or of several in one order.
+
+        Without any agent they are the fleet's: the analyst's own are left out.
+        """
         with self.connection.reading() as raw:
             return summaries.listed(
                 raw,
-                agent=agent,
+                agents=sorted({*agents, *(() if agent is None else (agent,))}),
                 start=start,
                 end=end,
                 order=order,

@@ -337,6 +337,13 @@ class Incident:
     agents: tuple[Part, ...] = ()
     """Of a cause that several agents share, what each has of it, worst first; empty where one agent is concerned."""
 
+    @property
+    def concerned(self) -> tuple[str, ...]:
+        """The agents it is about, worst first; empty where that is the fleet itself."""
+        if self.agents:
+            return tuple(part.agent for part in self.agents)
+        return (self.subject.agent,) if self.subject.agent else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Examined:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from support.docs import DOCS
 from support.filed import DEAR, LOOPING, NOW, VERSION, WELL
 
-from analyzer.agent.fleet import Range, fleet_topic
+from analyzer.agent.fleet import ROWS_MAX, Range, fleet_topic
 from analyzer.agent.investigate import Means
 from analyzer.agent.model import ModelReply, ModelRequest, Stop, ToolCall, ToolReturn
 from analyzer.agent.scripted import ScriptedModel
@@ -128,6 +128,15 @@ def test_without_a_model_the_tables_answer(opened: SqliteTrajectories):
     assert found.note.startswith("no model is set up")
     whole = sum(one.cost_usd or 0 for one in opened.summaries(start=WEEK.start, end=WEEK.end, limit=5000))
     assert sum(costs) == pytest.approx(whole)
+
+
+def test_runs_of_two_named_agents_are_one_list(opened: SqliteTrajectories):
+    """The most expensive of both, whichever agent made them."""
+    [table] = ask(opened, f"which runs of {LOOPING} and {DEAR} were the most expensive?").tables
+    every = opened.summaries(start=WEEK.start, end=WEEK.end, order="cost", limit=5000)
+    ranked = [one.trace_id for one in every if one.agent in {DEAR, LOOPING}]
+    assert [line.cells[0] for line in table.lines] == ranked[: len(table.lines)]
+    assert len(table.lines) == ROWS_MAX
 
 
 def test_tools_without_a_price_are_told_by_their_time(opened: SqliteTrajectories):

@@ -17,11 +17,15 @@ from support.filed import DEAR, LOOPING, NOW, ONSET, VERSION, WELL
 
 from analyzer.agent.case import CaseFile, build_case
 from analyzer.agent.model import ToolCall
+from analyzer.agent.tables import RUN_ORDERS
 from analyzer.agent.toolbox import ANSWER_CHARS_MAX, Toolbox
 from analyzer.agent.tools.catalogue import CASE, FLEET, TRAJECTORY
+from analyzer.agent.tools.totals import RUNS_LISTED
+from analyzer.stores.base import Order
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.report import Incident, Kind, State
+from analyzer.types.report import Incident, Kind, State, Subject
+from analyzer.types.shared import Part
 from analyzer.types.table import Table
 from analyzer.types.watch import Unwatched
 
@@ -96,6 +100,20 @@ def dear(opened: SqliteTrajectories) -> Desk:
     """Return the tools over the rise of cost."""
     incident = incident_of(opened, Kind.COST)
     return Desk(box_over(opened, case_of(opened, incident)), opened, incident)
+
+
+def part_of(agent: str) -> Part:
+    """Return what an agent has of a shared incident."""
+    return Part(agent, "cost", ONSET, 0.2, 0.1, "USD", 5, 10, 1.0, 0.5)
+
+
+@pytest.fixture
+def shared(opened: SqliteTrajectories) -> Desk:
+    """Return the tools over an incident that two agents share; the case file has a trajectory of one of them."""
+    filed = incident_of(opened, Kind.COST)
+    parts = (part_of(DEAR), part_of(LOOPING))
+    incident = replace(filed, subject=Subject(model=filed.subject.model), agents=parts)
+    return Desk(box_over(opened, case_of(opened, incident), tools=FLEET), opened, incident)
 
 
 @pytest.fixture
@@ -199,6 +217,38 @@ def test_runs_of_a_fleet_may_be_opened_once_they_are_listed(everyone: Desk):
     rows = everyone.cells("runs", order="cost", agent="", failed_only=False, start="", end="")
     assert [row["cost"] for row in rows] == sorted((row["cost"] for row in rows), reverse=True)
     assert "Outline of" in everyone.ask("outline", trace_id=rows[0]["trajectory"], page=1)
+
+
+@pytest.mark.parametrize("failed_only", [False, True])
+@pytest.mark.parametrize("order", RUN_ORDERS)
+def test_runs_of_several_agents_are_one_list(shared: Desk, order: Order, failed_only: bool):
+    """The foremost of all of them in the order asked for, not those of the agent that comes first by name."""
+    rows = shared.cells("runs", order=order, agent="", failed_only=failed_only, start="", end="")
+    every = shared.store.summaries(start=BEGIN, end=NOW, order=order, errors_only=failed_only, limit=5000)
+    ranked = [one.trace_id for one in every if one.agent in {DEAR, LOOPING}]
+    assert [row["trajectory"] for row in rows] == ranked[:RUNS_LISTED]
+
+
+def test_what_several_agents_share_is_an_incident_of_each(shared: Desk):
+    """Asked for one of its agents, or for all of the case, a shared incident is listed; of others it is none."""
+    elsewhere = replace(shared.incident, id="inc-1", subject=Subject(model="opus"), agents=(part_of(WELL),))
+    past = [shared.incident, elsewhere]
+    shared.box = box_over(shared.store, case_of(shared.store, shared.incident), past=lambda: past, tools=FLEET)
+    for agent in (DEAR, LOOPING, ""):
+        rows = shared.cells("incidents", kind="any", agent=agent, start="", end="")
+        assert [row["incident"] for row in rows] == [shared.incident.id]
+
+
+def test_a_shared_incident_is_like_those_of_its_agents(shared: Desk):
+    """An earlier one of the same kind and agent comes before one of another agent."""
+    own = replace(shared.incident, kind=Kind.COST)
+    before = own.opened_at - timedelta(days=9)
+    past = [
+        replace(own, id="inc-1", agents=(), subject=Subject(agent=WELL), opened_at=own.opened_at),
+        replace(own, id="inc-2", agents=(), subject=Subject(agent=LOOPING), opened_at=before),
+    ]
+    shared.box = box_over(shared.store, case_of(shared.store, own), past=lambda: past)
+    assert [row["incident"] for row in shared.cells("similar", category="any")] == ["inc-2", "inc-1"]
 
 
 def test_changes_are_told_with_what_runs_took(dear: Desk):

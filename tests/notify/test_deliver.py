@@ -16,6 +16,7 @@ from analyzer.pipeline import memory as pipeline
 from analyzer.retry import retrying
 from analyzer.types.report import Incident, Kind, Severity, State, Subject
 from analyzer.types.sent import HELD_BACK, Delivered, Delivery, Reason, Sent
+from analyzer.types.shared import Part
 from analyzer.types.word import Said, Word
 
 HOUR = timedelta(hours=1)
@@ -123,6 +124,17 @@ def test_a_silent_fleet_makes_no_agent_worse() -> None:
         ("inc-silence000", Reason.FIRST_SEEN),
         ("inc-0123456789", Reason.GOT_WORSE),
     ]
+
+
+def test_a_silence_that_agents_share_is_not_the_fleets() -> None:
+    """Where some agents are silent and named, what others do is seen: their rise is told."""
+    store, notifier = Memory(), RecordedNotifier()
+    parts = tuple(Part(name, "silence", NOW, 0.0, 9.0, "trajectories per hour", 0, 0, None, 0.5) for name in "ab")
+    silence = incident(id="inc-silence000", kind=Kind.SILENCE, subject=Subject(provider="p"), agents=parts)
+    worse = incident(state=State.ONGOING, observed=0.9)
+    for number, forms in enumerate(([incident()], [silence, worse])):
+        deliver(forms, [Route("slack", notifier)], store, NOW + number * HOUR)
+    assert ("inc-0123456789", Reason.GOT_WORSE) in reasons(notifier)
 
 
 def test_failed_route_is_a_gap_and_is_tried_again() -> None:

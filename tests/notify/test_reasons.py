@@ -9,6 +9,7 @@ from support.incidents import NOW, incident
 from analyzer.notify.reasons import reason
 from analyzer.types.report import Kind, Severity, State, Subject
 from analyzer.types.sent import Reason, Sent
+from analyzer.types.shared import Part
 from analyzer.types.word import Said, Word
 from analyzer.types.worse import clearly_worse
 
@@ -49,11 +50,15 @@ def test_reason_follows_from_the_incident_and_what_was_said(
 
 
 def test_no_agent_gets_worse_while_the_fleet_is_silent() -> None:
-    """Nothing is seen of an agent then; what is about the fleet itself may get worse, and what is new is told."""
+    """Nothing is seen of an agent then, alone or among several; the silence itself may get worse, and news is told."""
     worse = incident(state=State.ONGOING)
     assert reason(worse, sent(severity=Severity.MEDIUM, observed=0.1), at=NOW, silent=True) is None
     assert reason(worse, None, at=NOW, silent=True) is Reason.FIRST_SEEN
-    fleet = incident(state=State.ONGOING, subject=Subject())
+    parts = tuple(Part(name, "cost", NOW, 0.31, 0.135, "USD", 1, 2, None, 0.5) for name in "ab")
+    shared = replace(worse, subject=Subject(model="opus"), agents=parts)
+    assert reason(shared, sent(severity=Severity.MEDIUM, observed=0.1), at=NOW, silent=True) is None
+    assert reason(shared, sent(severity=Severity.MEDIUM), at=NOW) is Reason.GOT_WORSE
+    fleet = incident(state=State.ONGOING, kind=Kind.SILENCE, subject=Subject())
     assert reason(fleet, sent(severity=Severity.MEDIUM), at=NOW, silent=True) is Reason.GOT_WORSE
 
 

@@ -77,12 +77,14 @@ def _going_on(past: Sequence[Incident], agents: Collection[str], start: datetime
     return [
         one
         for one in past
-        if (not agents or one.subject.agent in agents) and one.opened_at <= end and one.last_seen_at >= start
+        if (not agents or not set(agents).isdisjoint(one.concerned))
+        and one.opened_at <= end
+        and one.last_seen_at >= start
     ]
 
 
 def _points(one: Incident, own: Incident, category: str) -> int:
-    same = (KIND, one.kind is own.kind), (AGENT, one.subject.agent == own.subject.agent is not None)
+    same = (KIND, one.kind is own.kind), (AGENT, not set(one.concerned).isdisjoint(own.concerned))
     points = sum(worth for worth, agrees in same if agrees)
     if own.subject.tool is not None and one.subject.tool == own.subject.tool:
         points += TOOL

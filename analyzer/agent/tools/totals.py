@@ -41,15 +41,10 @@ def runs(desk: Desk, arguments: Arguments) -> Table:
     start, end = range_of(desk, arguments)
     agents = _agents(desk, arguments)
     failed = arguments.get("failed_only") is True
-    each: tuple[str | None, ...] = tuple(sorted(agents)) or (None,)
     with desk.reading() as store:
-        found = [
-            summary
-            for agent in each
-            for summary in store.summaries(
-                agent=agent, start=start, end=end, order=cast("Order", order), errors_only=failed, limit=RUNS_LISTED
-            )
-        ][:RUNS_LISTED]
+        found = store.summaries(
+            agents=agents, start=start, end=end, order=cast("Order", order), errors_only=failed, limit=RUNS_LISTED
+        )
     desk.admit([one.trace_id for one in found])
     who = f" of {', '.join(sorted(agents))}" if agents and found else ""
     return runs_table(f"Runs{who}{' with errors' if failed else ''}, {order} first", found, start, end, order)

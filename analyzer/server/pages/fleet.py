@@ -13,7 +13,6 @@ from analyzer.server.pages.page import Asked, Page
 from analyzer.server.pages.reading import Reader
 from analyzer.stores.base import Grouping, Totals
 from analyzer.triage import newest_first
-from analyzer.types.report import Incident
 
 DAYS = ("1", "7", "28")
 LINES_MAX = 40
@@ -41,7 +40,7 @@ def view(reader: Reader, asked: Asked) -> Page:
     end = reader.now()
     start = end - timedelta(days=int(days))
     incidents = newest_first(reader.memory.incidents(active_only=True))
-    opened = Counter(name for one in incidents for name in _agents(one))
+    opened = Counter(name for one in incidents for name in one.concerned)
     totals = reader.trajectories.totals("agent", start, end, order="cost")
     lines = _lines(reader, [one for one in totals[:LINES_MAX] if one.value is not None], start, end)
     values = {
@@ -54,13 +53,6 @@ def view(reader: Reader, asked: Asked) -> Page:
         "agents": [_row(one, opened, lines.get(one.value or "", ())) for one in totals],
     }
     return Page("fleet.html", values)
-
-
-def _agents(incident: Incident) -> list[str]:
-    """Return whom an incident concerns."""
-    if incident.agents:
-        return [part.agent for part in incident.agents]
-    return [incident.subject.agent] if incident.subject.agent else []
 
 
 def _row(one: Totals, opened: Mapping[str, int], costs: Sequence[float | None]) -> Agent:

@@ -35,7 +35,7 @@ def listed(reader: Reader, asked: Asked) -> Page:
         if (state in {"active", "all"} or one.state.value == state)
         and (not severity or one.severity.value == severity)
         and (not kind or one.kind.value == kind)
-        and (not agent or agent in concerned(one))
+        and (not agent or agent in one.concerned)
     ]
     now = reader.now()
     values = {
@@ -48,7 +48,7 @@ def listed(reader: Reader, asked: Asked) -> Page:
         "states": STATES,
         "severities": SEVERITIES,
         "kinds": KINDS,
-        "agents": sorted({name for one in known for name in concerned(one)} | ({agent} if agent else set())),
+        "agents": sorted({name for one in known for name in one.concerned} | ({agent} if agent else set())),
         "is_filtered": bool(severity or kind or agent or state != "active"),
     }
     return Page("incidents.html", values)
@@ -84,13 +84,6 @@ def figures(incident: Incident) -> tuple[str, str, str]:
     return figure(incident.observed, incident.kind, incident.unit), times, excess
 
 
-def concerned(incident: Incident) -> tuple[str, ...]:
-    """Return the agents of an incident."""
-    if incident.agents:
-        return tuple(part.agent for part in incident.agents)
-    return (incident.subject.agent,) if incident.subject.agent else ()
-
-
 def buttons(incident: Incident, *, is_muted: bool) -> tuple[Said, ...]:
     """Return what can be said of an incident as it stands."""
     said: list[Said] = []
@@ -113,7 +106,7 @@ def links_of(incident: Incident) -> dict[str, str]:
         links[responsible.trace_id] = link("trajectories", responsible.trace_id)
         if responsible.span_id:
             links[responsible.span_id] = link("trajectories", responsible.trace_id, "spans", responsible.span_id)
-    for agent in concerned(incident):
+    for agent in incident.concerned:
         links[agent] = link("trajectories", agent=agent)
     for entry in incident.evidence:
         if isinstance(entry, SpanEvidence):
