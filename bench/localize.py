@@ -39,7 +39,7 @@ from analyzer.agent.limits import Limits
 from analyzer.agent.model import Model
 from analyzer.ingest.pricing import Pricer
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.report import Ending
+from analyzer.types.diagnosis import Ending
 from analyzer.types.trace import Tokens
 
 QUESTION = "Why did this run fail? Name the agent that made the decisive mistake, and the step in which it made it."

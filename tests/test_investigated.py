@@ -11,8 +11,9 @@ from support.incidents import NOW, finding, incident
 
 from analyzer.pipeline.investigated import investigated, out_of_budget, unpriced
 from analyzer.pipeline.memory import Memory
+from analyzer.types.diagnosis import Diagnosis, Ending, Verdict
 from analyzer.types.explained import Explained
-from analyzer.types.report import Diagnosis, Ending, Gap, Incident, Kind, Severity, State, Verdict
+from analyzer.types.report import Gap, Incident, Kind, Severity, State
 from analyzer.types.spending import ModelUse, Unlimited
 
 HOUR = timedelta(hours=1)

@@ -14,24 +14,10 @@ from analyzer.triage import Rules, triage
 from analyzer.triage.rules import CAUSE_ORDER
 from analyzer.triage.trust import distrusted
 from analyzer.types.choices import Shifted
+from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Verdict
 from analyzer.types.document import incident_document, incident_from_document
 from analyzer.types.hearing import heard
-from analyzer.types.report import (
-    Affected,
-    Change,
-    Claim,
-    Diagnosis,
-    Ending,
-    Examined,
-    Factor,
-    Finding,
-    Incident,
-    Kind,
-    Severity,
-    State,
-    Subject,
-    Verdict,
-)
+from analyzer.types.report import Affected, Change, Examined, Factor, Finding, Incident, Kind, Severity, State, Subject
 from analyzer.types.word import Episode, Said, Word
 
 HOUR = timedelta(hours=1)

@@ -14,23 +14,9 @@ from hypothesis import strategies as st
 from support.incidents import NOW, ONSET, finding, trace
 
 from analyzer.triage import triage
+from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Verdict
 from analyzer.types.document import incident_document, incident_from_document
-from analyzer.types.report import (
-    Affected,
-    Change,
-    Claim,
-    Diagnosis,
-    Ending,
-    Examined,
-    Factor,
-    Finding,
-    Incident,
-    Kind,
-    Severity,
-    State,
-    Subject,
-    Verdict,
-)
+from analyzer.types.report import Affected, Change, Examined, Factor, Finding, Incident, Kind, Severity, State, Subject
 from analyzer.types.shared import Cause, Shared
 
 HOUR = timedelta(hours=1)

@@ -15,20 +15,9 @@ from analyzer.agent.session import Session, Topic
 from analyzer.agent.text import Mask, plain
 from analyzer.agent.tools.catalogue import CASE, TRAJECTORY
 from analyzer.prompts import load
+from analyzer.types.diagnosis import Claim, Ending, Verdict
 from analyzer.types.explained import Answer
-from analyzer.types.report import (
-    Affected,
-    Claim,
-    Ending,
-    Evidence,
-    Finding,
-    Incident,
-    Kind,
-    Severity,
-    State,
-    Subject,
-    Verdict,
-)
+from analyzer.types.report import Affected, Evidence, Finding, Incident, Kind, Severity, State, Subject
 from analyzer.types.spending import ModelUse
 from analyzer.types.steps import Step
 from analyzer.types.trace import Status

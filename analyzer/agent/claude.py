@@ -22,7 +22,7 @@ from anthropic.types import Message
 from analyzer.agent.model import Block, ModelReply, ModelRequest, Stop, Text, ToolCall, ToolReturn, ToolSpec, Turn
 from analyzer.errors import ModelError
 from analyzer.retry import retrying
-from analyzer.types.report import Ending
+from analyzer.types.diagnosis import Ending
 from analyzer.types.trace import Tokens
 
 DEFAULT_MODEL = "claude-sonnet-5-5"

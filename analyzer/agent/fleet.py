@@ -18,20 +18,10 @@ from analyzer.agent.tools.past import incidents_table
 from analyzer.agent.wanted import Wanted, range_in, wanted
 from analyzer.prompts import load
 from analyzer.stores.base import Totals
+from analyzer.types.diagnosis import Ending, Verdict
 from analyzer.types.explained import Answer
 from analyzer.types.promql import quoted
-from analyzer.types.report import (
-    STORE,
-    Affected,
-    Ending,
-    Incident,
-    Kind,
-    MetricEvidence,
-    Severity,
-    State,
-    Subject,
-    Verdict,
-)
+from analyzer.types.report import STORE, Affected, Incident, Kind, MetricEvidence, Severity, State, Subject
 from analyzer.types.spending import ModelUse
 from analyzer.types.table import Table
 

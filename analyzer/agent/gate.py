@@ -32,17 +32,8 @@ from analyzer.agent.statements import Grounds, steps_in, why_not
 from analyzer.agent.subjects import stems
 from analyzer.agent.text import Mask, defuse, find_verbatim, has_hidden, text_of
 from analyzer.agent.verdict import Standing, contradicts, lacking, verdict_of
-from analyzer.types.report import (
-    PROMETHEUS,
-    Claim,
-    Diagnosis,
-    Ending,
-    Evidence,
-    MetricEvidence,
-    Responsible,
-    SpanEvidence,
-    Verdict,
-)
+from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
+from analyzer.types.report import PROMETHEUS, Evidence, MetricEvidence, SpanEvidence
 from analyzer.types.trace import TEXT_FIELDS, Span
 
 QUOTE_MIN = 8

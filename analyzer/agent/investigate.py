@@ -28,7 +28,8 @@ from analyzer.metrics.base import MetricSource
 from analyzer.prompts import load
 from analyzer.stores.base import TrajectoryStore
 from analyzer.types.audit import Journal, Unwritten
-from analyzer.types.report import Diagnosis, Ending, Evidence, Incident, MetricEvidence
+from analyzer.types.diagnosis import Diagnosis, Ending
+from analyzer.types.report import Evidence, Incident, MetricEvidence
 from analyzer.types.spending import ModelUse, Purse, Unlimited
 from analyzer.types.trace import Operation, Tokens
 from analyzer.types.watch import Unwatched, Watch

@@ -29,7 +29,7 @@ from analyzer.agent.wire import masked_arguments, masked_turns, news_document, r
 from analyzer.errors import ModelError, StoreError
 from analyzer.prompts import load
 from analyzer.types.audit import Act, Action, Journal, Unwritten, canonical, digest
-from analyzer.types.report import Ending
+from analyzer.types.diagnosis import Ending
 from analyzer.types.trace import Operation
 from analyzer.types.watch import Watch
 

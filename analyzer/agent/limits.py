@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from analyzer.agent.model import ModelReply, ModelRequest, Text, ToolCall, ToolReturn
 from analyzer.agent.text import estimate_tokens
-from analyzer.types.report import Ending
+from analyzer.types.diagnosis import Ending
 from analyzer.types.spending import NOTHING, Amount, Exhausted, ModelUse, Purse, Scope, Unlimited
 from analyzer.types.trace import Tokens
 

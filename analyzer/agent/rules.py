@@ -30,17 +30,8 @@ from analyzer.agent.sentences import (
 )
 from analyzer.agent.text import Mask, plain
 from analyzer.agent.verdict import MAIN_SHARE, Standing, lacking, verdict_of
-from analyzer.types.report import (
-    Claim,
-    Diagnosis,
-    Ending,
-    Evidence,
-    Incident,
-    Kind,
-    MetricEvidence,
-    Responsible,
-    SpanEvidence,
-)
+from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible
+from analyzer.types.report import Evidence, Incident, Kind, MetricEvidence, SpanEvidence
 from analyzer.types.trajectory import Trajectory
 
 ENDINGS: dict[Ending, str] = {

@@ -20,7 +20,8 @@ from analyzer.agent.wire import news_document, reply_document, request_document
 from analyzer.errors import ModelError, StoreError
 from analyzer.prompts import load
 from analyzer.types.audit import Act, Action, Journal, canonical, digest
-from analyzer.types.report import Claim, Diagnosis, Evidence, Incident, MetricEvidence, Verdict
+from analyzer.types.diagnosis import Claim, Diagnosis, Verdict
+from analyzer.types.report import Evidence, Incident, MetricEvidence
 from analyzer.types.trace import Operation
 from analyzer.types.watch import Watch
 

@@ -21,8 +21,8 @@ from analyzer.agent.model import Turn
 from analyzer.agent.tools import SUBMIT_ANSWER_SPEC
 from analyzer.agent.tools.base import Tool
 from analyzer.prompts import load
+from analyzer.types.diagnosis import Diagnosis, Ending, Verdict
 from analyzer.types.explained import Answer
-from analyzer.types.report import Diagnosis, Ending, Verdict
 from analyzer.types.spending import ModelUse
 from analyzer.types.table import Table
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from analyzer.agent.facts import main_factor, near_onset
-from analyzer.types.report import Incident, Kind, Verdict
+from analyzer.types.diagnosis import Verdict
+from analyzer.types.report import Incident, Kind
 
 MAIN_SHARE = 0.5
 """A factor that makes at least half of the change is what the change comes from."""

@@ -9,8 +9,9 @@ from datetime import datetime
 from analyzer.pipeline.app import App
 from analyzer.triage import as_of
 from analyzer.types.basis import facts_of, joined, new_facts
+from analyzer.types.diagnosis import Diagnosis, Ending
 from analyzer.types.explained import Explained
-from analyzer.types.report import ACTIVE, Diagnosis, Ending, Gap, Incident, State
+from analyzer.types.report import ACTIVE, Gap, Incident, State
 from analyzer.types.spending import ModelUse
 
 _NOT_ASKED = frozenset({Ending.OFF, Ending.UNAVAILABLE})

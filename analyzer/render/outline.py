@@ -37,18 +37,8 @@ from analyzer.render.numbers import (
 )
 from analyzer.render.said import said_outline
 from analyzer.render.text import cut, one_line
-from analyzer.types.report import (
-    CALLS,
-    OF_CALLS,
-    Change,
-    Diagnosis,
-    Ending,
-    Incident,
-    Kind,
-    Report,
-    Run,
-    State,
-)
+from analyzer.types.diagnosis import Diagnosis, Ending
+from analyzer.types.report import CALLS, OF_CALLS, Change, Incident, Kind, Report, Run, State
 from analyzer.types.shared import Part
 
 TRACES_SHOWN_MAX = 5

@@ -13,7 +13,8 @@ from analyzer.triage.groups import Group
 from analyzer.triage.rules import EVENTS, Rules, cause_rank, incident_id, is_retry_of, is_turn_of, key_of
 from analyzer.triage.title import title
 from analyzer.triage.told import of_one
-from analyzer.types.report import Diagnosis, Examined, Finding, Incident, Severity, State, Subject
+from analyzer.types.diagnosis import Diagnosis
+from analyzer.types.report import Examined, Finding, Incident, Severity, State, Subject
 from analyzer.types.word import Episode
 
 PAST_MAX = 20

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from analyzer.types.report import Diagnosis, Evidence, Examined, Finding, Incident
+from analyzer.types.diagnosis import Diagnosis
+from analyzer.types.report import Evidence, Examined, Finding, Incident
 
 _ID = re.compile(r"E(\d{1,9})")
 

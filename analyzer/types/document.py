@@ -12,21 +12,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from analyzer.types.choices import Shifted
+from analyzer.types.diagnosis import Diagnosis
 from analyzer.types.from_document import incident_from_document
 from analyzer.types.place import Place
-from analyzer.types.report import (
-    Change,
-    Diagnosis,
-    Evidence,
-    Factor,
-    Finding,
-    Gap,
-    Incident,
-    Report,
-    Run,
-    SpanEvidence,
-    Subject,
-)
+from analyzer.types.report import Change, Evidence, Factor, Finding, Gap, Incident, Report, Run, SpanEvidence, Subject
 from analyzer.types.shared import Part
 from analyzer.types.spending import ModelUse
 from analyzer.types.word import Episode, Word

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from analyzer.types.report import Claim, Diagnosis, Ending, Evidence, Responsible, Verdict
+from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
+from analyzer.types.report import Evidence
 from analyzer.types.spending import ModelUse
 from analyzer.types.table import Table
 

@@ -10,25 +10,21 @@ from typing import Any, TypeVar
 
 from analyzer.errors import InputError
 from analyzer.types.choices import Shifted
+from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
 from analyzer.types.place import Place
 from analyzer.types.report import (
     Affected,
     Change,
-    Claim,
-    Diagnosis,
-    Ending,
     Evidence,
     Factor,
     Finding,
     Incident,
     Kind,
     MetricEvidence,
-    Responsible,
     Severity,
     SpanEvidence,
     State,
     Subject,
-    Verdict,
 )
 from analyzer.types.shared import Part
 from analyzer.types.word import Episode, Said, Word

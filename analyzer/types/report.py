@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
+from analyzer.types.diagnosis import Diagnosis
 from analyzer.types.place import Place
 from analyzer.types.shared import Cause, Part, Shared
 from analyzer.types.spending import ModelUse
@@ -66,34 +67,6 @@ class State(StrEnum):
 
 ACTIVE = frozenset({State.OPEN, State.ONGOING, State.REGRESSED})
 """States of what goes on."""
-
-
-class Verdict(StrEnum):
-    """How well an explanation is borne out; follows from rules, never from the model's own confidence."""
-
-    CONFIRMED = "confirmed"
-    LIKELY = "likely"
-    INCONCLUSIVE = "inconclusive"
-
-
-class Ending(StrEnum):
-    """How an investigation ended."""
-
-    ANSWERED = "answered"
-    STEPS = "steps"
-    """The limit of steps was reached without an answer."""
-    TOKENS = "tokens"
-    """The limit of tokens was reached, or a reply was cut by it."""
-    SECONDS = "seconds"
-    USD = "usd"
-    REFUSED = "refused"
-    INVALID = "invalid"
-    """The reply was no answer in the required form, also after one repair."""
-    INJECTED = "injected"
-    """The model followed an order that stood in the data: nothing it said is used."""
-    UNAVAILABLE = "unavailable"
-    OFF = "off"
-    """No model was asked: no credentials, or switched off."""
 
 
 CALLS = "calls"
@@ -227,62 +200,6 @@ class Change:
     at: datetime
     borne_out: bool = False
     """Whether the new value shows the rise beside the old one, in the same hours: a cause, and no coincidence."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One sentence of an explanation and the ids of the evidence it rests on."""
-
-    text: str
-    evidence: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Responsible:
-    """Where it went wrong first: the earliest step whose correction would have avoided the failure."""
-
-    agent: str | None
-    trace_id: str | None
-    span_id: str | None
-    step: int | None
-    """1-based, as `traces show` counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosis:
-    """The explanation of an incident, after the evidence gate."""
-
-    verdict: Verdict
-    by: str
-    """The model's id, or "rules"."""
-    ending: Ending
-    summary: str
-    cause: str
-    claims: tuple[Claim, ...]
-    responsible: Responsible | None
-    actions: tuple[str, ...]
-    check: str
-    """PromQL or a command that anyone can run."""
-    struck_out: int
-    """How many claims did not survive the gate."""
-    note: str = ""
-    """How the explanation ended, for people: "the model refused", "3 claims were struck out", ..."""
-    category: str = "unknown"
-    refutation: str = ""
-    """What would show the cause to be wrong."""
-    as_of: datetime | None = None
-    """The now of the run that explained; None in documents of older releases."""
-    observed: float | None = None
-    """What was observed then, in the incident's unit: figures in the explanation are of that time."""
-    basis: tuple[str, ...] = ()
-    """The facts that a model has been asked about, see `types.basis`; empty while none was asked."""
-    missing: str = ""
-    """Of an inconclusive one: what evidence would decide it."""
-
-    @property
-    def by_rules(self) -> bool:
-        """True where no model has a part in it, so that it can be made anew at no cost."""
-        return self.by == "rules"
 
 
 @dataclass(frozen=True, slots=True)

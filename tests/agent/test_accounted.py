@@ -15,7 +15,7 @@ from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.session import Session
 from analyzer.errors import ModelError, StoreBusyError
 from analyzer.types.audit import Act, Head, digest
-from analyzer.types.report import Ending
+from analyzer.types.diagnosis import Ending
 from analyzer.types.spending import Amount, Exhausted, Left, Scope
 from analyzer.types.trace import Tokens
 

@@ -14,7 +14,7 @@ from analyzer.agent.rules import ENDINGS
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.render.answer import answer_outline
 from analyzer.render.terminal import terminal
-from analyzer.types.report import Ending, Verdict
+from analyzer.types.diagnosis import Ending, Verdict
 
 WHY = "why did it fail?"
 

@@ -11,6 +11,7 @@ from agent.cases import AGENT, HEALTHY, NOW, ONSET, SECOND, WORST, chat, inciden
 
 from analyzer.agent.case import build_case
 from analyzer.agent.rules import explain
+from analyzer.types.diagnosis import Verdict
 from analyzer.types.place import Place
 from analyzer.types.report import (
     Affected,
@@ -22,7 +23,6 @@ from analyzer.types.report import (
     MetricEvidence,
     SpanEvidence,
     Subject,
-    Verdict,
 )
 from analyzer.types.trace import FinishReason, Operation
 from analyzer.types.trajectory import Trajectory

@@ -23,8 +23,8 @@ from analyzer.agent.session import Session
 from analyzer.agent.wanted import GROUPED_BY, SORTED_BY, range_in, wanted
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.diagnosis import Ending, Verdict
 from analyzer.types.explained import Answer
-from analyzer.types.report import Ending, Verdict
 
 WEEK = Range(NOW - timedelta(days=6), NOW, NOW - timedelta(days=28), NOW)
 AGENTS = [DEAR, LOOPING, WELL]

@@ -33,7 +33,8 @@ from agent.cases import (
 from analyzer.agent.answer import read_diagnosis
 from analyzer.agent.gate import Gate, Gated
 from analyzer.agent.rules import explain
-from analyzer.types.report import Factor, Kind, MetricEvidence, Verdict
+from analyzer.types.diagnosis import Verdict
+from analyzer.types.report import Factor, Kind, MetricEvidence
 
 FACT = {"kind": "fact", "id": "E1"}
 TRUE = quote("order 81723 not found in region eu-west")

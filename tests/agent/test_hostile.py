@@ -28,7 +28,7 @@ from agent.scripting import Notes, look, proven, run, submit
 from analyzer.agent.investigate import investigate
 from analyzer.agent.limits import Limits
 from analyzer.agent.model import ModelReply, ModelRequest, ToolCall
-from analyzer.types.report import Ending
+from analyzer.types.diagnosis import Ending
 from analyzer.types.trace import Operation, Tokens
 
 HOSTILE = [

@@ -31,7 +31,7 @@ from analyzer.agent.investigate import investigate
 from analyzer.agent.limits import Limits
 from analyzer.agent.model import ModelReply
 from analyzer.errors import ModelError
-from analyzer.types.report import Ending, Verdict
+from analyzer.types.diagnosis import Ending, Verdict
 
 
 def test_an_honest_model_loses_nothing():

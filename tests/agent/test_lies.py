@@ -12,7 +12,8 @@ import pytest
 from support.lies import answer, got_through, lies, truths
 from support.simulated import Simulated, simulated
 
-from analyzer.types.report import Kind, Verdict
+from analyzer.types.diagnosis import Verdict
+from analyzer.types.report import Kind
 
 EACH_MAX = 2
 """Lies of one sort tried on one incident: some sorts have hundreds that differ in an id."""

@@ -13,7 +13,7 @@ from agent.scripting import look, run, submit
 
 from analyzer.agent.limits import Limits
 from analyzer.agent.model import ModelReply, ModelRequest
-from analyzer.types.report import Ending
+from analyzer.types.diagnosis import Ending
 from analyzer.types.trace import Tokens
 
 

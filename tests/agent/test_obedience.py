@@ -11,7 +11,7 @@ from analyzer.agent.model import ModelReply, ModelRequest, Stop, Text, ToolCall
 from analyzer.agent.obedience import Obedience
 from analyzer.agent.shown import Shown
 from analyzer.prompts import load
-from analyzer.types.report import Ending
+from analyzer.types.diagnosis import Ending
 from analyzer.types.trace import Tokens
 
 ELSEWHERE = "9" * 32

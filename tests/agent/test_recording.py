@@ -16,7 +16,7 @@ from analyzer.agent.recording import RecordingModel, ReplayedModel
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.text import plain
 from analyzer.errors import ModelError, UsageError
-from analyzer.types.report import Ending
+from analyzer.types.diagnosis import Ending
 from analyzer.types.trace import Tokens
 
 SECRET = "sk-ant-api03-" + "Qk7zR2mV9xWb4LpT8sYd" * 2

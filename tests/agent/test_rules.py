@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from analyzer.agent.quoting import quotable
 from analyzer.agent.rules import ENDINGS, explain
+from analyzer.types.diagnosis import Ending, Verdict
 from analyzer.types.messages import readable
-from analyzer.types.report import Ending, Factor, Kind, SpanEvidence, Verdict
+from analyzer.types.report import Factor, Kind, SpanEvidence
 
 
 def test_a_person_woken_at_night_reads_what_happened():

@@ -15,7 +15,7 @@ from analyzer.agent.investigate import investigate
 from analyzer.agent.limits import Limits
 from analyzer.agent.model import ModelReply, ModelRequest, Stop
 from analyzer.errors import ModelError
-from analyzer.types.report import Verdict
+from analyzer.types.diagnosis import Verdict
 from analyzer.types.trace import Tokens
 
 

@@ -18,7 +18,7 @@ from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.session import Session
 from analyzer.errors import ModelError
 from analyzer.prompts import load
-from analyzer.types.report import Ending
+from analyzer.types.diagnosis import Ending
 from analyzer.types.trace import Tokens
 
 TRUE = claim("The lookup failed with 503.", quote(ERROR, number=27, field="status_message"), decisive=True)

@@ -20,7 +20,8 @@ from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.tabled import tabled
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.report import Ending, Kind, MetricEvidence
+from analyzer.types.diagnosis import Ending
+from analyzer.types.report import Kind, MetricEvidence
 from analyzer.types.table import Column, Line, Table, Unit
 
 BY_VERSION = ToolCall("a", "account", {"measure": "cost", "by": "version", "agent": "", "since": ""})

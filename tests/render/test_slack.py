@@ -16,7 +16,8 @@ from analyzer.render.digest import digest_headline, digest_outline
 from analyzer.render.message import headline, message_outline
 from analyzer.render.outline import ending_text, incident_outline
 from analyzer.render.slack import fallback_text, mrkdwn, slack_blocks
-from analyzer.types.report import Ending, Factor, Incident
+from analyzer.types.diagnosis import Ending
+from analyzer.types.report import Factor, Incident
 from analyzer.types.sent import Reason
 
 LIVE = re.compile(r"<|>|://|@(?!\u2060)|&(?!(?:amp|lt|gt);)")

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from support.incidents import cost_incident, finding, report
 
-from analyzer.types.report import Change, Claim, Factor, Gap, Incident, Report, Responsible, SpanEvidence, Subject
+from analyzer.types.diagnosis import Claim, Responsible
+from analyzer.types.report import Change, Factor, Gap, Incident, Report, SpanEvidence, Subject
 
 ATTACKS = (
     "[click](https://evil.example/x)",

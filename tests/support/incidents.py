@@ -8,12 +8,10 @@ from typing import Any
 
 from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
+from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
 from analyzer.types.report import (
     Affected,
     Change,
-    Claim,
-    Diagnosis,
-    Ending,
     Factor,
     Finding,
     Gap,
@@ -21,13 +19,11 @@ from analyzer.types.report import (
     Kind,
     MetricEvidence,
     Report,
-    Responsible,
     Run,
     Severity,
     SpanEvidence,
     State,
     Subject,
-    Verdict,
 )
 from analyzer.types.spending import Left, ModelUse
 from analyzer.types.word import Episode, Said, Word

@@ -17,7 +17,8 @@ from support.simulated import Simulated
 
 from analyzer.agent.facts import number
 from analyzer.agent.text import find_verbatim, text_of
-from analyzer.types.report import Kind, MetricEvidence, Verdict
+from analyzer.types.diagnosis import Verdict
+from analyzer.types.report import Kind, MetricEvidence
 from analyzer.types.trace import TEXT_FIELDS
 
 _SECTION = r'<trajectory:{mark} id="([0-9a-f]+)"[^>]*>\n(.*?)\n</trajectory:{mark}>'

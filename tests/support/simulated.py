@@ -20,7 +20,8 @@ from analyzer.simulation.agents import Agent
 from analyzer.simulation.faults import Fault, FaultKind
 from analyzer.simulation.fleet import Fleet
 from analyzer.simulation.scenario import DEFAULT_NOW
-from analyzer.types.report import Diagnosis, Incident
+from analyzer.types.diagnosis import Diagnosis
+from analyzer.types.report import Incident
 from analyzer.types.trace import Span
 from analyzer.types.trajectory import Trajectory
 from analyzer.wiring.building import build

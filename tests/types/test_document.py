@@ -14,25 +14,21 @@ from support.incidents import NOW, cost_incident, finding, full_report, incident
 
 from analyzer.errors import InputError
 from analyzer.types.choices import Shifted
+from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
 from analyzer.types.document import incident_document, incident_from_document, report_document, time_text
 from analyzer.types.place import Place
 from analyzer.types.report import (
     Affected,
     Change,
-    Claim,
-    Diagnosis,
-    Ending,
     Factor,
     Finding,
     Incident,
     Kind,
     MetricEvidence,
-    Responsible,
     Severity,
     SpanEvidence,
     State,
     Subject,
-    Verdict,
 )
 
 DOCS = Path(__file__).parents[2] / "docs" / "schema.md"
