@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from analyzer.simulation.agents import Agent
 from analyzer.simulation.export import write_json_lines
 from analyzer.simulation.faults import Fault, FaultKind
 from analyzer.simulation.fleet import Fleet
+from analyzer.types.audit import canonical, digest
 
 pytestmark = pytest.mark.timeout(300)
 """The first test waits for a store to be filled and a run over it."""
@@ -192,6 +194,65 @@ def test_an_export_is_verified_by_itself(walked: Path, tmp_path: Path) -> None:
     assert (entry["actor"], entry["action"]) == ("billing", "tool.call")
     assert isinstance(entry["arguments"], dict)
     assert re.fullmatch("[0-9a-f]{64}", entry["returned"])
+
+
+def test_an_export_is_held_against_its_own_head(walked: Path, tmp_path: Path) -> None:
+    """Entries cut off before the head, a head alone, no head, and entries after it are each named."""
+    lines = analyzer("audit", "export", "--store", str(walked / "store.db")).stdout.splitlines(keepends=True)
+    path, count = tmp_path / "log.jsonl", len(lines) - 1
+    unseen = "whether later entries were cut off cannot be told"
+    head = "the export's own head has seen them"
+    for kept, said in (
+        ([*lines[:-3], lines[-1]], [f"{count - 1}: entries {count - 1} to {count} are missing at the end: {head}"]),
+        (lines[-1:], [f"1: entries 1 to {count} are missing at the end: {head}"]),
+        (lines[:-1], [f"{count}: the export has no head: {unseen}"]),
+        ([lines[-1], *lines[:-1]], ["1: the export goes on after its head: lines were added or moved"]),
+    ):
+        path.write_text("".join(kept), "utf-8")
+        verified = analyzer("audit", "verify", str(path))
+        assert (verified.code, verified.stdout.splitlines()) == (4, [f"entry {one}" for one in said])
+    path.write_text("".join(lines), "utf-8")
+    assert analyzer("audit", "verify", str(path)).code == 0
+    path.write_text("".join(lines).replace('"number": 1,', '"number": 1.9,', 1), "utf-8")
+    refused = analyzer("audit", "verify", str(path))
+    assert (refused.code, refused.stdout) == (2, "")
+    assert "line 1: no line of `analyzer audit export`" in refused.stderr
+
+
+def test_what_an_entry_was_changed_to_does_not_reach_the_terminal(walked: Path, tmp_path: Path) -> None:
+    """An entry whose number is an escape sequence is named with the sequence made visible."""
+    lines = analyzer("audit", "export", "--store", str(walked / "store.db")).stdout.splitlines()
+    number = len(lines) - 1
+    copy = tmp_path / "store.db"
+    copy.write_bytes((walked / "store.db").read_bytes())
+    entry = {**json.loads(lines[-2])["entry"], "number": "\x1b[2K\rHELLO\x1b]0;new title\x07"}
+    text = canonical(entry)
+    with closing(sqlite3.connect(copy)) as raw:
+        raw.execute("DROP TRIGGER audit_stays")
+        raw.execute("UPDATE audit SET entry = ?, hash = ? WHERE number = ?", (text, digest(text), number))
+        raw.commit()
+    verified = analyzer("audit", "verify", "--store", str(copy))
+    assert verified.code == 4
+    assert verified.stdout.startswith(
+        f"entry {number}: entry \u241b[2K HELLO\u241b]0;new title\u2407 stands in the place of entry {number}"
+    )
+    assert verified.stdout.replace("\n", "").isprintable()
+
+
+def test_a_replay_uses_no_network(walked: Path) -> None:
+    """Where a Prometheus is set it is not asked, and that is told: the same incidents come from the store."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        replayed = pass_over(walked, "--replay", str(walked / "run.jsonl"), ANALYZER_PROMETHEUS_URL=url)
+        listening.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+    assert replayed.code == 0, replayed.stderr
+    first = json.loads((walked / "run.json").read_text("utf-8"))
+    assert json.loads(replayed.stdout)["incidents"] == first["incidents"]
+    assert [line for line in replayed.stderr.splitlines() if line.startswith("replay: ")] == [
+        "replay: Prometheus is not asked, because no network is used: what only it holds is missing"
+    ]
 
 
 def test_an_incident_renders_again_from_its_log_after_everything_else_is_gone(walked: Path, tmp_path: Path) -> None:

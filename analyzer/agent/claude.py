@@ -164,6 +164,8 @@ class ClaudeModel:
         left = deadline - time.monotonic()
         if left <= 0:
             raise ModelError("no time is left for another try", ending=Ending.SECONDS)
+        if lost:
+            request.again(len(lost))
         try:
             return self._once(request, left)
         except Exception as error:

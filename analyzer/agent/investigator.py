@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from analyzer.agent.answer import AnswerError, payload_in
@@ -157,9 +158,9 @@ class Investigator:
         shown = "\n".join(_spoken(turn) for turn in request.messages[-1:])
         with self.watch.span(name, Operation.CHAT, model=self.model.name, input=self.mask(shown)) as mark:
             try:
-                reply = self.model.reply(request)
+                reply = self.model.reply(replace(request, again=partial(self.meter.again, reservation)))
             except ModelError as error:
-                self.meter.lose(reservation, request, error.lost_tries)
+                self.meter.lose(reservation, error.lost_tries)
                 why = {"ending": error.ending, "message": self.mask(str(error))}
                 self.journal.write(Act(Action.MODEL_ERROR, self.about, self.model.name, why, failed=True))
                 raise

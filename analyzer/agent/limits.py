@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from analyzer.agent.model import ModelReply, ModelRequest, Text, ToolCall, ToolReturn
 from analyzer.agent.text import estimate_tokens
+from analyzer.errors import ModelError
 from analyzer.types.diagnosis import Ending
 from analyzer.types.spending import NOTHING, Amount, Exhausted, ModelUse, Purse, Scope, Unlimited
 from analyzer.types.trace import Tokens
@@ -48,6 +49,16 @@ class Refusal:
     """Which limit, for people."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What is set aside for a call: its worst case, once for each try that may be billed."""
+
+    most: Amount
+    """Of one try."""
+    numbers: list[int] = field(default_factory=list)
+    """In the purse, a try each; the last one is the try that is being made."""
+
+
 class Meter:
     """Adds up what was used, and says and pays for beforehand whether another call fits.
 
@@ -82,26 +93,47 @@ class Meter:
         most = self._most(request, calls)
         return self._beyond(most) or _refused(self._purse.refusal(self._about, most))
 
-    def reserve(self, request: ModelRequest) -> int | Refusal:
-        """Have the worst case of a call set aside; return the number to settle it by. Raises StoreError."""
-        reserved = self._purse.reserve(self._about, self._most(request, 1))
-        return reserved if isinstance(reserved, int) else Refusal(*_named(reserved))
+    def reserve(self, request: ModelRequest) -> Reservation | Refusal:
+        """Have the worst case of a call set aside; return what to settle it by. Raises StoreError."""
+        most = self._most(request, 1)
+        reserved = self._purse.reserve(self._about, most)
+        return Reservation(most, [reserved]) if isinstance(reserved, int) else Refusal(*_named(reserved))
 
-    def lose(self, reservation: int, request: ModelRequest, tries: int) -> None:
+    def again(self, reservation: Reservation, lost: int) -> None:
+        """Have another try set aside beside those that may be billed; see `ModelRequest.again`."""
+        if lost < len(reservation.numbers):
+            return
+        refused = self._beyond(_times(reservation.most, lost + 1))
+        if refused is None:
+            reserved = self._purse.reserve(self._about, reservation.most)
+            if isinstance(reserved, int):
+                reservation.numbers.append(reserved)
+                return
+            refused = Refusal(*_named(reserved))
+        raise ModelError(f"a try may be billed although no reply came; {refused.why}", ending=refused.ending)
+
+    def lose(self, reservation: Reservation, tries: int) -> None:
         """Settle a call of which no reply came: tries that may be billed count with their worst case."""
-        self._purse.settle(reservation, _times(self._most(request, 1), tries))
+        self._settle(reservation, NOTHING, tries)
+
+    def _settle(self, reservation: Reservation, used: Amount, lost: int) -> None:
+        """Settle what a reply used, and tries that were lost: each in its own place, what is over in the last."""
+        *before, last = reservation.numbers
+        for number in before:
+            self._purse.settle(number, reservation.most)
+        over = _times(reservation.most, lost - len(before))
+        usd = None if used.usd is None or over.usd is None else used.usd + over.usd
+        self._purse.settle(last, Amount(used.tokens + over.tokens, usd))
 
     def cost(self, usage: Tokens) -> float | None:
         """Return what a reply cost, or None where that is not known."""
         return self._price(usage)
 
-    def add(self, reservation: int, request: ModelRequest, reply: ModelReply) -> None:
+    def add(self, reservation: Reservation, request: ModelRequest, reply: ModelReply) -> None:
         """Count one reply, and settle its call."""
         used = reply.usage
         usd = self._price(used)
-        lost = _times(self._most(request, 1), reply.lost_tries)
-        whole = None if usd is None or lost.usd is None else usd + lost.usd
-        self._purse.settle(reservation, Amount(used.total + lost.tokens, whole))
+        self._settle(reservation, Amount(used.total, usd), reply.lost_tries)
         self.calls += 1
         self.tokens = Tokens(
             input=self.tokens.input + used.input,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from analyzer.types.trace import Tokens
+
+
+def _unheld(lost: int) -> None:
+    """Let every try pass: nobody pays for it."""
 
 
 class Stop(StrEnum):
@@ -91,6 +95,9 @@ class ModelRequest:
     """Tools may not be called any more."""
     about: str = ""
     """The id of what is investigated: whose conversation this is. The provider is not told."""
+    again: Callable[[int], None] = field(default=_unheld, compare=False, repr=False)
+    """To be called before another try of this request, with how many before it may be billed although no reply came.
+    Raises ModelError (its ending is the limit) where another one no longer fits, StoreError."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from analyzer.agent.answer import AnswerError, payload_in
@@ -92,15 +93,15 @@ def _asked(
     journal.write(Act(Action.MODEL_REQUEST, request.about, model.name, about_it, given=news))
     with watch.span(f"chat {model.name}", Operation.CHAT, model=model.name, input="second reader") as mark:
         try:
-            reply = model.reply(request)
+            reply = model.reply(replace(request, again=partial(meter.again, reservation)))
         except ModelError as error:
-            meter.lose(reservation, request, error.lost_tries)
+            meter.lose(reservation, error.lost_tries)
             why = {"ending": error.ending, "message": mask(str(error))}
             journal.write(Act(Action.MODEL_ERROR, request.about, model.name, why, failed=True))
             mark.fail("unavailable", str(error)[:200])
             return "the second reader could not be reached"
         except Exception as error:  # noqa: BLE001 - whatever a broken model provokes, the diagnosis stands as it is
-            meter.lose(reservation, request, 1)
+            meter.lose(reservation, 1)
             mark.fail("invalid", type(error).__name__)
             return "the second reader failed"
         meter.add(reservation, request, reply)

@@ -52,8 +52,8 @@ def reply_document(reply: ModelReply, mask: Mask) -> dict[str, Any]:
         "tool_calls": [_block_document(call, mask) for call in reply.tool_calls],
         "stop": reply.stop.value,
         "usage": asdict(reply.usage),
-        "response_id": reply.response_id,
-        "model": reply.model,
+        "response_id": mask(reply.response_id),
+        "model": mask(reply.model),
     }
 
 
@@ -87,9 +87,9 @@ def masked_arguments(arguments: Mapping[str, Any], mask: Mask) -> Mapping[str, A
 
 def _masked(block: Block, mask: Mask) -> Block:
     if isinstance(block, ToolCall):
-        return ToolCall(block.id, block.name, masked_arguments(block.arguments, mask))
+        return ToolCall(mask(block.id), mask(block.name), masked_arguments(block.arguments, mask))
     if isinstance(block, ToolReturn):
-        return ToolReturn(block.call_id, mask(block.text), block.is_error)
+        return ToolReturn(mask(block.call_id), mask(block.text), block.is_error)
     return Text(mask(block.text), block.cache)
 
 
@@ -97,11 +97,12 @@ def _block_document(block: Block, mask: Mask) -> dict[str, Any]:
     if isinstance(block, Text):
         return {"type": "text", "text": mask(block.text)}
     if isinstance(block, ToolReturn):
-        return {"type": "tool_return", "id": block.call_id, "text": mask(block.text), "is_error": block.is_error}
+        shown = {"id": mask(block.call_id), "text": mask(block.text), "is_error": block.is_error}
+        return {"type": "tool_return", **shown}
     return {
         "type": "tool_call",
-        "id": block.id,
-        "name": block.name,
+        "id": mask(block.id),
+        "name": mask(block.name),
         "arguments": dict(masked_arguments(block.arguments, mask)),
     }
 

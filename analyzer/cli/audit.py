@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.config import Settings
-    from analyzer.types.audit import Anchor, Fault, Head
+    from analyzer.types.audit import Anchor, Head, Verified
 
 ANCHOR = "analyzer.audit.anchor/1"
 _IN_REPORT = re.compile(r"audit log: (\d+) entries, head `?([0-9a-f]{64})")
@@ -61,30 +62,30 @@ def verify(export: Path | None, anchors: tuple[Path, ...], store: str | None, as
     """Find what was changed, removed or moved in the log, and name the entry.
 
     The log is held against its own hashes, the store's count, the heads in the stored reports, and every --anchor.
-    EXPORT is a file of `audit export`, to be verified in the place of the store.
+    EXPORT is a file of `audit export`, to be verified in the place of the store, against the head at its end.
 
     Exit codes: 0 whole; 4 not.
     """
-    from analyzer.types.audit import Head, faults
+    from analyzer.render.text import one_line
     from analyzer.wiring.opening import open_audit
 
     seen = [_anchor(path) for path in anchors]
     if export is not None:
-        rows = list(_exported(export))
-        found = list(faults(rows, seen))
-        head = Head(rows[-1][0], rows[-1][2]) if rows else Head(0, "")
+        verified = _verified_export(export, seen)
     else:
         with open_audit(settings_from(store=store).settings) as log:
-            found, head = list(log.verify(seen)), log.head()
+            verified = log.verify(seen)
     if as_json:
-        print_json(_verified(found, head, len(seen)))
+        print_json(_verified_document(verified, len(seen)))
     else:
-        for fault in found:
-            click.echo(f"entry {fault.number}: {fault.what}")
-        if not found:
+        for fault in verified.faults:
+            # It repeats what the entry says, which may be anything.
+            click.echo(f"entry {fault.number}: {one_line(fault.what)}")
+        if not verified.faults:
+            head = verified.head
             held = f", and {len(seen)} anchor{'s' if len(seen) > 1 else ''} agree" if seen else ""
             click.echo(f"{head.entries} entries, nothing changed, removed or moved{held}; head {head.hash or '-'}")
-    return FAILED if found else DONE
+    return FAILED if verified.faults else DONE
 
 
 @command.command("show")
@@ -194,28 +195,51 @@ def _of_agent(settings: Settings, agent: str, lookback: str, at: str | None) -> 
         yield from calls_of(store, agent, end - parse_duration(lookback), end)
 
 
-def _verified(found: Iterable[Fault], head: Head, anchors: int) -> dict[str, Any]:
+def _verified_document(verified: Verified, anchors: int) -> dict[str, Any]:
     return {
         "schema": "analyzer.audit.verify/1",
-        "entries": head.entries,
-        "hash": head.hash,
+        "entries": verified.head.entries,
+        "hash": verified.head.hash,
         "anchors": anchors,
-        "faults": [{"number": fault.number, "what": fault.what} for fault in found],
+        "faults": [{"number": fault.number, "what": fault.what} for fault in verified.faults],
     }
 
 
-def _exported(path: Path) -> Iterator[tuple[int, str, str]]:
-    """Yield the rows of an exported log. Raises UsageError."""
-    from analyzer.types.audit import canonical
+def _verified_export(path: Path, anchors: Sequence[Anchor]) -> Verified:
+    """Return what is wrong with an exported log, held against `anchors` and its own head. Raises UsageError."""
+    from analyzer.types.audit import GENESIS, Anchor, Fault, Head, Verified, faults
 
+    lines = _exported(path)
+    rows = [line for line in lines if not isinstance(line, Head)]
+    heads = [place for place, line in enumerate(lines) if isinstance(line, Head)]
+    seen = [Anchor("the export's own head", line) for line in lines if isinstance(line, Head)]
+    found = list(faults(rows, [*anchors, *seen]))
+    last = Head(rows[-1][0], rows[-1][2]) if rows else Head(0, GENESIS)
+    if not heads:
+        found.append(Fault(last.entries, "the export has no head: whether later entries were cut off cannot be told"))
+    elif heads[0] < len(lines) - 1:
+        after = next((line[0] for line in lines[heads[0] :] if not isinstance(line, Head)), last.entries)
+        found.append(Fault(after, "the export goes on after its head: lines were added or moved"))
+    return Verified(last, tuple(found))
+
+
+def _exported(path: Path) -> list[tuple[int, str, str] | Head]:
+    """Return the lines of an exported log: rows, and heads where they stand. Raises UsageError."""
+    from analyzer.types.audit import Head, canonical
+
+    lines: list[tuple[int, str, str] | Head] = []
     for number, line in enumerate(_read(path).splitlines(), 1):
         try:
             document = json.loads(line)
             if document.get("schema") == ANCHOR:
-                return
-            yield int(document["entry"]["number"]), canonical(document["entry"]), str(document["hash"])
+                lines.append(Head(int(document["entries"]), str(document["hash"])))
+                continue
+            entry = document["entry"]
+            # `index` refuses 1.9, which `int` would make entry 1 of.
+            lines.append((index(entry["number"]), canonical(entry), str(document["hash"])))
         except (AttributeError, KeyError, TypeError, ValueError):
             raise UsageError(f"{path}, line {number}: no line of `analyzer audit export`") from None
+    return lines
 
 
 def _anchor(path: Path) -> Anchor:

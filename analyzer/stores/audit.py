@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,7 +14,21 @@ from analyzer.errors import NotFoundError, StoreError
 from analyzer.masking import Masker
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
-from analyzer.types.audit import Act, Action, Anchor, Fault, Given, Head, canonical, chained, digest, faults, stamp
+from analyzer.types.audit import (
+    GENESIS,
+    Act,
+    Action,
+    Anchor,
+    Fault,
+    Given,
+    Head,
+    Verified,
+    canonical,
+    chained,
+    digest,
+    faults,
+    stamp,
+)
 
 ARGUMENTS_CHARS_MAX = 8_000
 """Longer arguments are kept as a text that the entry refers to: entries are read in lists."""
@@ -68,7 +83,7 @@ class SqliteAudit:
         """Append several acts in one transaction. Raises StoreError; then none of them is in the log."""
         masked = [self._masked(act) for act in acts]
         with self._connection.writing() as raw:
-            head = _head(raw)
+            head = _required_head(raw)
             for document, texts in masked:
                 text, head = chained(head, {**document, "at": stamp(self._now())})
                 for name, body in texts.items():
@@ -77,9 +92,9 @@ class SqliteAudit:
                 raw.execute("INSERT INTO audit (number, entry, hash) VALUES (?, ?, ?)", (head.entries, text, head.hash))
 
     def head(self) -> Head:
-        """See `Journal.head`."""
+        """See `Journal.head`. Raises StoreError where the log's own count is gone."""
         with self._connection.reading() as raw:
-            return _head(raw)
+            return _required_head(raw)
 
     def entries(
         self, *, run: str | None = None, about: str | None = None, newest: int | None = None
@@ -133,16 +148,30 @@ class SqliteAudit:
             raise StoreError(f"entry {last.number} of the log was changed; run `analyzer audit verify`")
         return last.document, json.loads(self.text(last.document["returned"]))
 
-    def verify(self, anchors: Sequence[Anchor] = ()) -> Iterator[Fault]:
-        """Yield what is wrong, held against `anchors` and the heads that the store and its reports remember."""
+    def verify(self, anchors: Sequence[Anchor] = ()) -> Verified:
+        """Return what is wrong, held against `anchors` and the heads that the store and its reports remember.
+
+        Everything is read in one transaction: what others append meanwhile is neither seen nor missed.
+        """
         with self._connection.reading() as raw:
-            seen = [*anchors, Anchor("the store's own count", _head(raw)), *_reported(raw)]
-            names = {row[0] for row in raw.execute("SELECT hash FROM audit_texts")}
-        yield from faults(((one.number, one.text, one.hash) for one in self.entries()), seen)
+            own = _head(raw)
+            counted = () if own is None else (Anchor("the store's own count", own),)
+            rows = ((one.number, one.text, one.hash) for one in self.entries())
+            found = list(faults(rows, [*anchors, *counted, *_reported(raw)]))
+            last = raw.execute("SELECT number, hash FROM audit ORDER BY number DESC LIMIT 1").fetchone()
+            head = Head(0, GENESIS) if last is None else Head(*last)
+            if own is None:
+                why = "the store's own count of entries is gone: whether later ones were cut off cannot be told"
+                found.append(Fault(head.entries, why))
+            return Verified(head, (*found, *self._lost_texts(raw), *self._lost_words(raw)))
+
+    def _lost_texts(self, raw: sqlite3.Connection) -> Iterator[Fault]:
+        """Yield which texts are gone or were changed, each with the first entry that refers to it."""
+        names = {row[0] for row in raw.execute("SELECT hash FROM audit_texts")}
         told = set()
         for logged in self.entries():
             for role in ("given", "returned"):
-                name = _reference(logged.text, role)
+                name = _field(logged.text, role)
                 if name is None or name in told:
                     continue
                 told.add(name)
@@ -150,6 +179,20 @@ class SqliteAudit:
                     yield Fault(logged.number, f"what entry {logged.number} refers to as {role} is gone")
                 elif not self._is_sound(name):
                     yield Fault(logged.number, f"what entry {logged.number} refers to as {role} was changed")
+
+    def _lost_words(self, raw: sqlite3.Connection) -> Iterator[Fault]:
+        """Yield which entries tell of a word that the incident no longer has.
+
+        Words are told apart by incident, what was said and by whom: of several that are alike the last is named.
+        """
+        kept = Counter(raw.execute("SELECT incident, said, who FROM words"))
+        for number, text in raw.execute("SELECT number, entry FROM audit ORDER BY number"):
+            if _field(text, "action") != Action.WORD_SAID:
+                continue
+            about, said, who = (_field(text, name) for name in ("about", "name", "actor"))
+            if not kept[about, said, who]:
+                yield Fault(number, f"the word that entry {number} tells of is gone: {said} by {who} about {about}")
+            kept[about, said, who] -= 1
 
     def _is_sound(self, name: str) -> bool:
         try:
@@ -197,9 +240,17 @@ class SqliteAudit:
         return document, texts
 
 
-def _head(raw: sqlite3.Connection) -> Head:
-    entries, kept = raw.execute("SELECT entries, hash FROM audit_head").fetchone()
-    return Head(int(entries), str(kept))
+def _head(raw: sqlite3.Connection) -> Head | None:
+    """Return the store's own count, or None where somebody deleted it, or wrote what is none."""
+    row = raw.execute("SELECT entries, hash FROM audit_head").fetchone()
+    return Head(row[0], str(row[1])) if row is not None and isinstance(row[0], int) else None
+
+
+def _required_head(raw: sqlite3.Connection) -> Head:
+    head = _head(raw)
+    if head is None:
+        raise StoreError("the log's own count is gone from the store; run `analyzer audit verify`")
+    return head
 
 
 def _reported(raw: sqlite3.Connection) -> list[Anchor]:
@@ -214,9 +265,10 @@ def _reported(raw: sqlite3.Connection) -> list[Anchor]:
     ]
 
 
-def _reference(text: str, role: str) -> str | None:
+def _field(text: str, name: str) -> str | None:
+    """Return a field of an entry that is a text; None where there is none."""
     try:
-        name = json.loads(text).get(role)
+        value = json.loads(text).get(name)
     except (ValueError, AttributeError):
         return None
-    return name if isinstance(name, str) else None
+    return value if isinstance(value, str) else None

@@ -299,3 +299,15 @@ def m010_threads(db: Database) -> None:
         "incident TEXT NOT NULL REFERENCES incidents (id), route TEXT NOT NULL, channel TEXT NOT NULL,"
         " channel_id TEXT NOT NULL, ts TEXT NOT NULL, said TEXT NOT NULL, PRIMARY KEY (incident, route)) WITHOUT ROWID",
     )
+
+
+@MIGRATIONS()
+def m011_kept(db: Database) -> None:
+    """Refuse to delete a word, or the count that shows whether the log's end was cut off."""
+    _execute(
+        db,
+        "CREATE TRIGGER words_keep BEFORE DELETE ON words"
+        " BEGIN SELECT RAISE(ABORT, 'words stay as they were said'); END;\n"
+        "CREATE TRIGGER audit_head_keeps BEFORE DELETE ON audit_head"
+        " BEGIN SELECT RAISE(ABORT, 'the audit log keeps its own count'); END",
+    )

@@ -103,6 +103,16 @@ class Fault:
     what: str
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What verification saw of a log, all of it at one moment."""
+
+    head: Head
+    """The newest entry that is there."""
+    faults: tuple[Fault, ...]
+    """None of a log that is whole."""
+
+
 def canonical(document: Any) -> str:
     """Return the one text of a JSON document: sorted keys, no white space, ASCII."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, default=str)

@@ -77,9 +77,10 @@ def build(
         memory = SqliteIncidents(store.connection)
         failures: list[Gap] = []
         recorder = Recorder(store.add, version=version("analyzer"), on_failure=partial(_not_kept, failures))
-        metrics = open_prometheus(settings)
         model = stack.enter_context(open_taped(settings, tape or Tape(), store.masker.text))
         rehearsal = isinstance(model, ReplayedModel)
+        # A recording is played back without a network, also where it was made with one.
+        metrics = None if rehearsal else open_prometheus(settings)
         own: Watch = Unwatched() if rehearsal else recorder
         heard = own if on_step is None else Told(own, on_step)
         means = replace(_means(settings, store, metrics, heard, model), past=memory.incidents)
@@ -118,7 +119,7 @@ def build(
             purse=means.purse,
             journal=means.journal,
             rehearsal=rehearsal,
-            remarks=lambda: (*model.differences, *model.unused) if isinstance(model, ReplayedModel) else (),
+            remarks=lambda: _remarks(model, settings),
             gaps=lambda: (*there.gaps, *failures),
             has_tool_rule=_tool_rule(settings),
         )
@@ -158,6 +159,14 @@ def build_reader(settings: Settings) -> Iterator[App]:
             gaps=lambda: there.gaps,
             has_tool_rule=_tool_rule(settings),
         )
+
+
+def _remarks(model: Model | None, settings: Settings) -> tuple[str, ...]:
+    """Return what a person who plays back a recording should know at the end."""
+    if not isinstance(model, ReplayedModel):
+        return ()
+    left_out = "Prometheus is not asked, because no network is used: what only it holds is missing"
+    return (*((left_out,) if settings.prometheus_url else ()), *model.differences, *model.unused)
 
 
 def _tool_rule(settings: Settings) -> Callable[[str], bool] | None:

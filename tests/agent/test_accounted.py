@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.cases import WORST, answer, looping, means, the_case
 from agent.scripting import look, run, submit
 
 from analyzer.agent.ask import trajectory_topic
+from analyzer.agent.investigate import investigate
 from analyzer.agent.limits import Limits
-from analyzer.agent.model import ModelReply, Stop, ToolCall
+from analyzer.agent.model import ModelReply, ModelRequest, Stop, ToolCall
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.session import Session
 from analyzer.errors import ModelError, StoreBusyError
@@ -29,6 +30,8 @@ class Notes:
     told: list[tuple[str, Any]] = field(default_factory=list)
     broken: str = ""
     full: bool = False
+    room: int = 1_000
+    """Calls after which it refuses."""
 
     def write(self, act: Act) -> None:
         """Note an act."""
@@ -44,7 +47,7 @@ class Notes:
 
     def reserve(self, about: str, most: Amount) -> int | Exhausted:
         """Note what is reserved."""
-        if self.full:
+        if self.full or self.order.count("reserve") >= self.room:
             return Exhausted(Scope.DAY, "usd", 5.0, 4.98, 0.04)
         self.told.append(("reserve", (about, most)))
         return len(self.told)
@@ -155,6 +158,65 @@ def test_tries_that_may_be_billed_are_counted_with_their_worst_case():
         [used] = [told for name, told in notes.told if name == "settle"]
         assert (used.tokens, used.usd) == (most.tokens * tries, most.usd * tries)
         assert notes.order[-1] == "model.error"
+
+
+class Losing:
+    """A model that loses tries on the way, each as a real one does: the next is asked for before it is made."""
+
+    name = "scripted"
+
+    def __init__(self, lost: int, *, answers: bool = True) -> None:
+        self.tries = 0
+        self._lost = lost
+        self._answers = answers
+
+    def reply(self, request: ModelRequest) -> ModelReply:
+        """Try until one succeeds."""
+        for lost in range(self._lost):
+            self.tries += 1
+            try:
+                request.again(lost + 1)
+            except ModelError as error:
+                error.lost_tries = lost + 1
+                raise
+        self.tries += 1
+        if not self._answers:
+            raise ModelError("no reply", lost_tries=self._lost)
+        return replace(submit(answer()), lost_tries=self._lost)
+
+
+def asked_of(model: Losing, notes: Notes, **limits: Any):
+    """Investigate the case with a model that loses tries."""
+    given = means(model, journal=notes, purse=notes, price=price, limits=Limits(**limits))
+    return investigate(the_case().incident, the_case(), given)
+
+
+def test_every_try_that_may_be_billed_is_paid_for_before_the_next():
+    """Three tries reserve three worst cases; each lost one stays spent, and the reply is settled in the last place."""
+    for answers, last in ((True, Amount(1_100, 0.0011)), (False, Amount(0, 0.0))):
+        notes = Notes()
+        found = asked_of(Losing(2, answers=answers), notes)
+        assert (found.diagnosis.ending is Ending.ANSWERED) == answers
+        assert notes.order[:4] == ["reserve", "model.request", "reserve", "reserve"]
+        [most] = {told[1] for name, told in notes.told if name == "reserve"}
+        assert [told for name, told in notes.told if name == "settle"] == [most, most, last]
+
+
+def test_a_try_for_which_nothing_is_left_is_not_made():
+    """Where the first try may be billed and a second no longer fits, the conversation ends by that limit."""
+    notes = Notes(room=1)
+    model = Losing(2)
+    found = asked_of(model, notes)
+    assert (found.diagnosis.ending, model.tries) == (Ending.USD, 1)
+    assert found.diagnosis.note.endswith(
+        "a try may be billed although no reply came; "
+        "the day's $5 are taken up to $4.9800, and this call may need $0.0400"
+    )
+    [most] = [told[1] for name, told in notes.told if name == "reserve"]
+    assert [told for name, told in notes.told if name == "settle"] == [most]
+    small = Losing(2)
+    found = asked_of(small, Notes(), tokens=most.tokens * 5 // 2)
+    assert (found.diagnosis.ending, small.tries) == (Ending.TOKENS, 2)
 
 
 def test_limits_of_the_conversation_are_named_too():

@@ -286,3 +286,18 @@ def test_a_reply_says_how_many_tries_were_lost_before_it():
     """A second try that succeeds does not make the first one free."""
     with messages_api([Wire(b"", drop=True), fails(529), says("fine")]) as api:
         assert claude(api.url).reply(request()).lost_tries == 1
+
+
+def test_another_try_is_asked_for_only_after_one_that_may_be_billed():
+    """A dropped connection may have been billed, an overloaded server bills nothing: who pays is asked in between."""
+    told: list[int] = []
+    with messages_api([fails(529), Wire(b"", drop=True), says("fine")]) as api:
+        assert claude(api.url).reply(request(again=told.append)).lost_tries == 1
+    assert told == [1]
+
+    def refuse(lost: int) -> None:
+        raise ModelError("the day's $5 are taken", ending="usd")
+
+    with messages_api([Wire(b"", drop=True), says("never sent")]) as api, pytest.raises(ModelError) as raised:
+        claude(api.url).reply(request(again=refuse))
+    assert (raised.value.ending, raised.value.lost_tries, len(api.requests)) == ("usd", 1, 1)

@@ -11,7 +11,7 @@ from agent.cases import WORST, answer, means, the_case
 from agent.scripting import look, submit
 
 from analyzer.agent.investigate import Investigation, investigate
-from analyzer.agent.model import Model, ModelReply, Stop
+from analyzer.agent.model import Model, ModelReply, Stop, ToolCall
 from analyzer.agent.recording import RecordingModel, ReplayedModel
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.text import plain
@@ -106,8 +106,12 @@ def test_how_a_model_failed_is_recorded_too(tmp_path: Path):
 def test_a_recording_holds_no_secret_and_is_for_its_owner(tmp_path: Path):
     """Requests, replies and the provider's own blocks are masked, and only its owner can read the file."""
     path = tmp_path / "one.jsonl"
-    leaking = ModelReply(f"the key is {SECRET}", stop=Stop.DONE, usage=Tokens(10, 10), echo=({"text": SECRET},))
-    first = recorded(path, leaking, leaking, mask=hide)
+    call = ToolCall(f"id {SECRET}", f"search {SECRET}", {"text": SECRET, SECRET: "v"})
+    named = {"response_id": f"msg {SECRET}", "model": f"claude {SECRET}", "usage": Tokens(10, 10)}
+    calling = ModelReply(tool_calls=(call,), stop=Stop.TOOLS, **named)
+    leaking = ModelReply(f"the key is {SECRET}", stop=Stop.DONE, echo=({"text": SECRET},), **named)
+    first = recorded(path, calling, leaking, leaking, mask=hide)
+    assert SECRET not in str(first.transcript)
     text = path.read_text("utf-8")
     assert SECRET not in text
     assert "<secret:0123456789ab>" in text

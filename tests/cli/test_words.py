@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -70,6 +71,40 @@ def test_each_command_says_what_it_did_and_the_incident_shows_it(store: Path) ->
         "ongoing",
         "reopened",
     )
+
+
+def test_a_word_cannot_be_deleted_unseen(store: Path) -> None:
+    """SQLite refuses to delete a word; with the trigger taken away the log names the entry whose word is gone."""
+    name = incident().id
+    for command in ("dismiss", "reopen", "confirm"):
+        assert analyzer("incidents", command, name[:8], "--by", "jo", "--store", str(store)).code == 0
+    assert analyzer("audit", "verify", "--store", str(store)).code == 0
+    with closing(sqlite3.connect(store)) as raw:
+        with pytest.raises(sqlite3.IntegrityError, match="words stay as they were said"):
+            raw.execute("DELETE FROM words")
+        raw.execute("DROP TRIGGER words_keep")
+        raw.execute("DELETE FROM words WHERE said = 'reopened'")
+        raw.commit()
+    verified = analyzer("audit", "verify", "--store", str(store))
+    assert (verified.code, verified.stdout) == (
+        4,
+        f"entry 2: the word that entry 2 tells of is gone: reopened by jo about {name}\n",
+    )
+
+
+def test_where_the_log_cannot_be_written_nothing_is_said(store: Path) -> None:
+    """Without the log's own count a word is refused in one line, and is not kept."""
+    with closing(sqlite3.connect(store)) as raw:
+        raw.execute("DROP TRIGGER audit_head_keeps")
+        raw.execute("DELETE FROM audit_head")
+        raw.commit()
+    said = analyzer("incidents", "confirm", incident().id, "--by", "jo", "--store", str(store))
+    assert (said.code, said.stdout) == (4, "")
+    assert said.stderr.splitlines() == [
+        "analyzer: the log's own count is gone from the store; run `analyzer audit verify`"
+    ]
+    with closing(sqlite3.connect(store)) as raw:
+        assert raw.execute("SELECT count(*) FROM words").fetchone() == (0,)
 
 
 def test_what_was_said_is_in_the_log(store: Path) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,10 @@ from analyzer.types.audit import Act, Action, Anchor, Head, digest
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 OF_2 = "(SELECT json_extract(entry, '$.returned') FROM audit WHERE number = 2)"
-TRIGGERS = ("audit_stays", "audit_keeps", "audit_texts_stay", "audit_texts_keep", "audit_follows", "audit_grows")
+TRIGGERS = (
+    *("audit_stays", "audit_keeps", "audit_texts_stay", "audit_texts_keep", "audit_follows", "audit_grows"),
+    *("audit_head_keeps", "words_keep"),
+)
 
 
 def log_of(store: SqliteTrajectories, **options: object) -> SqliteAudit:
@@ -49,7 +53,7 @@ def filled(tmp_path: Path) -> Path:
 def faults_of(path: Path, *anchors: Anchor) -> list[str]:
     """Return what is wrong with the log of a store."""
     with SqliteTrajectories(path) as store:
-        return [f"{fault.number}: {fault.what}" for fault in log_of(store).verify(anchors)]
+        return [f"{fault.number}: {fault.what}" for fault in log_of(store).verify(anchors).faults]
 
 
 def test_an_entry_says_who_did_what_when_and_what_came_of_it(store: SqliteTrajectories) -> None:
@@ -87,6 +91,7 @@ def test_nothing_of_the_log_can_be_changed_or_deleted(filled: Path) -> None:
         "INSERT INTO audit (number, entry, hash) VALUES (9, '{}', 'x')",
         "UPDATE audit_texts SET body = x'00'",
         "DELETE FROM audit_texts",
+        "DELETE FROM audit_head",
     )
     with closing(sqlite3.connect(filled)) as raw:
         for statement in statements:
@@ -132,8 +137,16 @@ def untriggered(path: Path, *statements: str) -> None:
             [f"UPDATE audit_texts SET body = CAST('ppage 9' AS BLOB) WHERE hash = {OF_2}"],  # noqa: S608 - own names
             ["2: what entry 2 refers to as returned was changed"],
         ),
+        (
+            ["DELETE FROM audit_head"],
+            ["6: the store's own count of entries is gone: whether later ones were cut off cannot be told"],
+        ),
+        (
+            ["UPDATE audit_head SET entries = 'many'"],
+            ["6: the store's own count of entries is gone: whether later ones were cut off cannot be told"],
+        ),
     ],
-    ids=["edit", "remove", "tail", "move", "text gone", "text changed"],
+    ids=["edit", "remove", "tail", "move", "text gone", "text changed", "count gone", "count no number"],
 )  # fmt: skip
 def test_what_was_tampered_with_is_named(filled: Path, statements: list[str], said: list[str]) -> None:
     """With the triggers taken away the log can be written over, and verification names the entry."""
@@ -214,6 +227,47 @@ def test_processes_that_write_at_once_make_one_chain(tmp_path: Path) -> None:
     with SqliteTrajectories(path) as store:
         runs = [entry.document["run"] for entry in log_of(store).entries()]
     assert sorted(runs) == sorted(f"run-{number}" for number in (1, 2, 3, 4) for _ in range(25))
+
+
+def _append_until(path: Path, stopped: Event) -> None:
+    with SqliteTrajectories(path) as store:
+        number = 0
+        while not stopped.is_set():
+            number += 1
+            log_of(store).write(call(number, returned=f"a later page {number}"))
+
+
+def test_a_log_that_others_append_to_is_whole_while_it_is_verified(filled: Path) -> None:
+    """Everything is read at one moment: a text that came with a later entry is not missed."""
+    context = multiprocessing.get_context("spawn")
+    stopped = context.Event()
+    writer = context.Process(target=_append_until, args=(filled, stopped))
+    writer.start()
+    try:
+        with SqliteTrajectories(filled) as store:
+            log = log_of(store)
+            # So many that others append several while they are read.
+            log.write_all([call(number) for number in range(1_500)])
+            long = log.head().entries
+            until = time.monotonic() + 60
+            while log.head().entries < long + 5 and time.monotonic() < until:
+                time.sleep(0.01)
+            seen = [log.verify() for _ in range(4)]
+    finally:
+        stopped.set()
+        writer.join(60)
+    assert [one.faults for one in seen] == [()] * 4
+    assert seen[-1].head.entries > seen[0].head.entries >= long + 5
+
+
+def test_without_its_own_count_the_log_takes_no_entry(filled: Path) -> None:
+    """Where somebody deleted the count, whoever would append or read the head is told what to do."""
+    untriggered(filled, "DELETE FROM audit_head")
+    with SqliteTrajectories(filled) as store:
+        log = log_of(store)
+        for work in (log.head, lambda: log.write(call(7))):
+            with pytest.raises(StoreError, match="the log's own count is gone from the store; run `analyzer audit ver"):
+                work()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork to kill a process that writes")
