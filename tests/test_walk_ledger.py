@@ -46,7 +46,7 @@ def concludes(_request: dict[str, Any]) -> Wire:
     claim = {"text": "The same call is repeated.", "decisive": True, "evidence": [{"kind": "fact", "id": "E1"}]}
     given: dict[str, Any] = {
         "summary": "The agent repeats one call.",
-        "cause": "The agent repeats one call that cannot succeed.",
+        "cause": "The agent repeats one call again and again.",
         "claims": [claim],
         "actions": ["Stop after two identical results."],
         "category": "loop",
@@ -270,7 +270,7 @@ def test_an_incident_renders_again_from_its_log_after_everything_else_is_gone(wa
     shown = analyzer("incidents", "show", loop["id"], "--from-log", "--store", str(copy))
     assert (shown.code, shown.stderr) == (0, "")
     assert shown.stdout.encode("utf-8") == file.read_bytes()
-    assert "The agent repeats one call that cannot succeed." in shown.stdout
+    assert "The agent repeats one call again and again." in shown.stdout
 
 
 def test_the_budget_of_a_day_is_shared_by_runs_and_questions(walked: Path) -> None:
