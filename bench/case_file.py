@@ -22,7 +22,7 @@ from statistics import mean
 
 from _labelled import Labelled, is_human, load, place_of, text_of
 
-from analyzer.accounting.examine import peers_of
+from analyzer.accounting.peers import peers_of
 from analyzer.agent.ask import case_of
 from analyzer.agent.case import HEALTHY_MAX, CaseFile
 from analyzer.agent.outline import rows_of

@@ -30,7 +30,7 @@ from typing import Any
 
 from _labelled import Labelled, load, message_of
 
-from analyzer.accounting.examine import peers_of
+from analyzer.accounting.peers import peers_of
 from analyzer.agent.ask import ask
 from analyzer.agent.case import HEALTHY_MAX, TOKENS_MAX
 from analyzer.agent.claude import DEFAULT_MODEL, ClaudeModel
