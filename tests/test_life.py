@@ -174,7 +174,11 @@ class Life(RuleBasedStateMachine):
             word = before.word if before is not None else None
             assert word is None or word.said is not Said.REOPENED or self.at - word.at >= 24 * HOUR
         if before is not None and before.state is State.DISMISSED and after.state is not State.DISMISSED:
-            assert clearly_worse(Kind.COST, before.observed, signal.value)
+            seen = self._seen(after.subject.agent or "")
+            assert seen is not None
+            assert (
+                clearly_worse(Kind.COST, before.observed, seen.value) or _grade(seen, None).rank > before.severity.rank
+            )
 
     def _check_told(self, messages: list[Message]) -> None:
         """Nothing is said of what is dismissed or muted."""
