@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from analyzer.errors import UsageError
-
-EVERY = "*"
-"""The name under which a budget holds for every agent that has not set its own."""
+from analyzer.types.limits import EVERY, read_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,19 +30,4 @@ def budget_of(budgets: Mapping[str, Budget], agent: str) -> Budget:
 def read_budgets(table: Mapping[str, Any], place: str) -> dict[str, Budget]:
     """Return the budgets of `[budgets.<agent>]` tables. Raises UsageError that names the place of a fault."""
     known = {spec.name for spec in fields(Budget)}
-    budgets = {}
-    for agent, entry in table.items():
-        if not isinstance(entry, Mapping):
-            hint = f"[budgets.{agent}]" if agent not in known else '[budgets."*"] or [budgets.<agent>]'
-            raise UsageError(f"{place}: '{agent}' stands outside an agent's table: write it under {hint}")
-        for name, limit in entry.items():
-            where = f"{place}.{agent}.{name}"
-            if name not in known:
-                close = difflib.get_close_matches(name, sorted(known), n=1)
-                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
-                raise UsageError(f"{where}: there is no such budget; {hint}")
-            number = isinstance(limit, int | float) and not isinstance(limit, bool)
-            if not number or not math.isfinite(limit) or limit <= 0:
-                raise UsageError(f"{where}: expected a number above 0, not {limit!r}")
-        budgets[agent] = Budget(**{name: float(limit) for name, limit in entry.items()})
-    return budgets
+    return {agent: Budget(**limits) for agent, limits in read_limits(table, place, known, "budget").items()}

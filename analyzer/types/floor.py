@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from analyzer.errors import UsageError
-from analyzer.types.budget import EVERY
+from analyzer.types.limits import EVERY, read_limits
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +34,6 @@ def read_floors(table: Mapping[str, Any], place: str) -> dict[str, Floor]:
     0 asks for no least loss. Raises UsageError that names the place of a fault.
     """
     known = {spec.name for spec in fields(Floor)}
-    given: dict[str, dict[str, float]] = {}
-    for agent, entry in table.items():
-        if not isinstance(entry, Mapping):
-            hint = f"[floors.{agent}]" if agent not in known else '[floors."*"] or [floors.<agent>]'
-            raise UsageError(f"{place}: '{agent}' stands outside an agent's table: write it under {hint}")
-        for name, limit in entry.items():
-            where = f"{place}.{agent}.{name}"
-            if name not in known:
-                close = difflib.get_close_matches(name, sorted(known), n=1)
-                hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
-                raise UsageError(f"{where}: there is no such floor; {hint}")
-            number = isinstance(limit, int | float) and not isinstance(limit, bool)
-            if not number or not math.isfinite(limit) or limit < 0:
-                raise UsageError(f"{where}: expected a number of 0 or more, not {limit!r}")
-        given[agent] = {name: float(limit) for name, limit in entry.items()}
+    given = read_limits(table, place, known, "floor", may_be_zero=True)
     every = given.get(EVERY, {})
     return {agent: Floor(**{**every, **own}) for agent, own in given.items()}
