@@ -19,7 +19,8 @@ from analyzer.pipeline import run
 from analyzer.simulation.agents import Agent
 from analyzer.simulation.faults import Fault, FaultKind
 from analyzer.simulation.fleet import Fleet
-from analyzer.types.document import incident_document
+from analyzer.types.document import incident_document, incident_from_document
+from analyzer.types.report import Severity, State, Subject
 from analyzer.types.trace import Span
 from analyzer.wiring.building import build
 
@@ -167,6 +168,30 @@ def test_a_second_run_in_the_middle_changes_no_figure(spans: tuple[Span, ...], p
     life = ("state", "opened_at")
     assert facts(found(store, NOW), without=life) == facts(plain, without=life)
     assert first
+
+
+def test_a_detector_that_humans_dismiss_counts_one_severity_less(
+    spans: tuple[Span, ...], plain: Found, tmp_path: Path
+) -> None:
+    """With its last incidents dismissed the cost detector's next one is a step less severe; others are as they were."""
+    store = stored(spans, tmp_path / "s")
+    [cost] = [name for name in plain if name.startswith("cost alpha")]
+    kept = incident_from_document(plain[cost])
+    before = [
+        replace(kept, id=f"inc-{number:010x}", fingerprint=f"{number:016x}", state=State.DISMISSED)
+        for number in range(6)
+    ]
+    old = [
+        replace(one, findings=tuple(replace(f, subject=Subject(agent="gone")) for f in one.findings)) for one in before
+    ]
+    with build(settings(store), out=None) as app:
+        app.incidents.save_incidents(old, run_trace_id="old")
+    with build(settings(store), out=None) as app:
+        run(app, NOW)
+        now = {one.kind.value: one.severity for one in app.incidents.incidents(active_only=True)}
+    steps = list(Severity)
+    assert steps.index(now["cost"]) == steps.index(Severity(plain[cost]["severity"])) - 1
+    assert now["tool-errors"] == next(one["severity"] for name, one in plain.items() if name.startswith("tool-errors"))
 
 
 @pytest.mark.parametrize("weeks", [-7, 52])

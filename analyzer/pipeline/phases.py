@@ -15,9 +15,9 @@ from analyzer.metrics.evidence import evaluated
 from analyzer.metrics.window import Reach, before, collect
 from analyzer.pipeline.app import App
 from analyzer.triage import triage
-from analyzer.triage.trust import distrusted, one_lower
+from analyzer.triage.trust import distrusted
 from analyzer.types.metric import Window
-from analyzer.types.report import Examined, Finding, Gap, Incident, Kind, Severity
+from analyzer.types.report import Examined, Finding, Gap, Incident, Kind
 
 TOOLS_NAMED_MAX = 5
 
@@ -107,18 +107,13 @@ def triaged(
     watched = {finding.subject.agent for one in previous for finding in one.findings if finding.subject.agent}
     blind = watched if blind_spots else watched - seen
     worth = stakes or stakes_of(window, app.floors)
-    doubtful = distrusted(previous)
-
-    def judged(finding: Finding, last: Severity | None) -> Severity:
-        grade = severity(finding, hours_of(finding, window.end), last, worth)
-        return one_lower(grade) if finding.detector in doubtful else grade
-
     return triage(
         [one for one in known if not is_single(one)],
         previous,
         window.end,
         run_start=window.start,
-        severity=judged,
+        severity=lambda finding, last: severity(finding, hours_of(finding, window.end), last, worth),
+        demoted=distrusted(previous),
         blind=frozenset(agent for agent in blind if agent),
     )
 

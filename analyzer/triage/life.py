@@ -18,6 +18,7 @@ from analyzer.triage.rules import (
     keys_of,
     nothing_new,
 )
+from analyzer.triage.trust import lowered
 from analyzer.types.report import ACTIVE, Examined, Finding, Incident, Kind, State
 from analyzer.types.word import Said
 from analyzer.types.worse import clearly_worse
@@ -33,6 +34,7 @@ def triage(
     run_start: datetime,
     severity: Judge,
     blind: AbstractSet[str] = frozenset(),
+    demoted: AbstractSet[str] = frozenset(),
     rules: Rules = _DEFAULT_RULES,
 ) -> tuple[Incident, ...]:
     """Return the incidents as this run leaves them, worst first.
@@ -40,7 +42,8 @@ def triage(
     `examined` are this run's findings, `previous` every incident of earlier runs in its latest form, `at` the run's
     now, `run_start` the beginning of the part of the window that is judged, `blind` the agents that could not be
     seen: nothing of theirs is resolved, for not being able to see is no recovery, and nothing becomes more severe.
-    While the whole fleet is silent no agent's does either: the silence is the news.
+    While the whole fleet is silent no agent's does either: the silence is the news. Incidents that a finding of a
+    `demoted` detector leads count one severity less.
 
     Returned are the incidents of this run's findings, the unresolved ones of earlier runs, and those this run
     resolved. A resolved or dismissed incident that no finding touches is left out: nothing about it changed.
@@ -59,7 +62,8 @@ def triage(
     touched = set()
     for group in grouped(fresh, unresolved, run_start, rules):
         base = group.home or _returned(group, closed)
-        incident = _next_form(group, base, at, severity, blind, rules, silent=silent)
+        judge = lowered(severity) if _leads(group, base).detector in demoted else severity
+        incident = _next_form(group, base, at, judge, blind, rules, silent=silent)
         if base is None and incident.id in {other.id for other in (*known, *incidents)}:
             # The id of an incident that has since become another one's: rare, and both must be kept.
             incident = replace(incident, id=incident_id(f"{incident.fingerprint}/{len(known)}", incident.onset))
@@ -181,6 +185,13 @@ def _next_form(
         if not rose and not _is_worse(group, base):
             return dismissed(base, course)
     return compose(group, base, course, at, severity, rules)
+
+
+def _leads(group: Group, base: Incident | None) -> Finding:
+    """Return the foremost finding of a group and of what its incident holds already."""
+    known = base.findings if base is not None and base.state is not State.RESOLVED else ()
+    findings = [*(entry.finding for entry in group.members), *known]
+    return min(findings, key=lambda finding: finding_rank(finding, findings))
 
 
 def _is_worse(group: Group, base: Incident) -> bool:

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable
 
+from analyzer.triage.compose import Judge
 from analyzer.types.report import Incident, Severity, State
 
 MOSTLY_FALSE = 0.5
@@ -15,7 +16,7 @@ _Z = 1.96
 
 
 def distrusted(incidents: Iterable[Incident]) -> frozenset[str]:
-    """Return the detectors whose incidents humans dismiss: their findings count one severity less.
+    """Return the detectors whose incidents humans dismiss: those to come count one severity less.
 
     An incident belongs to the detector of its foremost finding. One that nobody judged counts for its detector, so that
     a few dismissals among many incidents demote nobody: the lower end of Wilson's interval (1927) for the share of
@@ -39,6 +40,7 @@ def least_share(hits: int, of: int) -> float:
     return (share + z2 / (2 * of) - spread) / (1 + z2 / of)
 
 
-def one_lower(severity: Severity) -> Severity:
-    """Return the severity below; the lowest stays."""
-    return list(Severity)[max(severity.rank - 1, 0)]
+def lowered(judge: Judge) -> Judge:
+    """Return a judge that says the severity below, for the lowest the same."""
+    grades = list(Severity)
+    return lambda finding, last: grades[max(judge(finding, last).rank - 1, 0)]
