@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 from analyzer.agent.answer import AnswerError, payload_in
+from analyzer.agent.asking import STOP_ENDINGS, Asking, spoken, turn_of
 from analyzer.agent.limits import Limits, Meter, Refusal
 from analyzer.agent.model import (
     Model,
     ModelReply,
     ModelRequest,
-    Stop,
     Text,
     ToolCall,
     ToolReturn,
@@ -26,20 +25,13 @@ from analyzer.agent.model import (
 from analyzer.agent.obedience import Obedience
 from analyzer.agent.text import Mask
 from analyzer.agent.toolbox import Toolbox
-from analyzer.agent.wire import masked_arguments, masked_turns, news_document, reply_document, request_document
+from analyzer.agent.wire import masked_arguments, masked_turns
 from analyzer.errors import ModelError, StoreError
 from analyzer.prompts import load
-from analyzer.types.audit import Act, Action, Journal, Unwritten, canonical, digest
+from analyzer.types.audit import Act, Action, Journal, Unwritten
 from analyzer.types.diagnosis import Ending
-from analyzer.types.trace import Operation
 from analyzer.types.watch import Watch
 
-STOP_ENDINGS = {
-    Stop.LENGTH: Ending.TOKENS,
-    Stop.CONTEXT: Ending.TOKENS,
-    Stop.REFUSAL: Ending.REFUSED,
-    Stop.CUT: Ending.INVALID,
-}
 SECONDS_TO_ANSWER = 0.35
 """When less than this part of the time is left the model is asked for its answer: a late one is worth nothing."""
 
@@ -149,62 +141,16 @@ class Investigator:
         return request, refused
 
     def _ask(self, request: ModelRequest) -> ModelReply | Refusal:
-        """Pay for a request, write it down, and send it. Raises ModelError, StoreError."""
-        reservation = self.meter.reserve(request)
-        if isinstance(reservation, Refusal):
-            return reservation
-        self._log_request(request)
-        name = f"chat {self.model.name}"
-        shown = "\n".join(_spoken(turn) for turn in request.messages[-1:])
-        with self.watch.span(name, Operation.CHAT, model=self.model.name, input=self.mask(shown)) as mark:
-            try:
-                reply = self.model.reply(replace(request, again=partial(self.meter.again, reservation)))
-            except ModelError as error:
-                self.meter.lose(reservation, error.lost_tries)
-                why = {"ending": error.ending, "message": self.mask(str(error))}
-                self.journal.write(Act(Action.MODEL_ERROR, self.about, self.model.name, why, failed=True))
-                raise
-            self.meter.add(reservation, request, reply)
-            self._log_reply(reply)
-            mark.set(
-                output=self.mask(_spoken(_turn(reply))),
-                tokens=reply.usage,
-                cost_usd=self.meter.cost(reply.usage),
-                response_id=reply.response_id or None,
-                model=reply.model or self.model.name,
-            )
-            if reply.stop in STOP_ENDINGS:
-                mark.fail(reply.stop.value, f"the reply ended with {reply.stop.value}")
-        return reply
-
-    def _log_request(self, request: ModelRequest) -> None:
-        about_it = {
-            "request_sha256": digest(canonical(request_document(request, self.mask))),
-            "messages": len(request.messages),
-            "max_tokens": request.max_tokens,
-            "must_answer": request.must_answer,
-        }
-        news = news_document(request, self.logged, self.mask)
-        self.journal.write(Act(Action.MODEL_REQUEST, self.about, self.model.name, about_it, given=news))
-        self.logged = len(request.messages)
-
-    def _log_reply(self, reply: ModelReply) -> None:
-        self.journal.write(
-            Act(
-                Action.MODEL_REPLY,
-                self.about,
-                reply.model or self.model.name,
-                {"stop": reply.stop.value, "response_id": reply.response_id},
-                returned=reply_document(reply, self.mask),
-                failed=reply.stop in STOP_ENDINGS,
-                tokens=reply.usage.total,
-                cost_usd=self.meter.cost(reply.usage),
-            )
-        )
+        """Ask, and remember what the log has. Raises ModelError, StoreError."""
+        asking = Asking(self.model, self.meter, self.journal, self.watch, self.mask, self.about, self.logged)
+        try:
+            return asking.ask(request, "\n".join(spoken(turn) for turn in request.messages[-1:]))
+        finally:
+            self.logged = asking.logged
 
     def _take(self, reply: ModelReply, *, must_answer: bool) -> Ending | None:
         """Take in a reply: run its tools, or judge its answer. Return an ending when there is nothing more to do."""
-        self.history.append(_turn(reply))
+        self.history.append(turn_of(reply))
         submitted = next((call for call in reply.tool_calls if call.name == self.submit.name), None)
         if self.obedience is not None and self.obedience.follows(reply.tool_calls):
             return Ending.INJECTED
@@ -264,21 +210,6 @@ def _taken_in(history: list[Turn]) -> tuple[ToolReturn, ...]:
     last = history[-1:]
     open_calls = [block for turn in last if turn.role == "assistant" for block in turn.blocks]
     return tuple(ToolReturn(call.id, "taken in") for call in open_calls if isinstance(call, ToolCall))
-
-
-def _turn(reply: ModelReply) -> Turn:
-    blocks = ((Text(reply.text),) if reply.text else ()) + reply.tool_calls
-    return Turn("assistant", blocks or (Text("(no text)"),), reply.echo)
-
-
-def _spoken(turn: Turn) -> str:
-    lines = []
-    for block in turn.blocks:
-        if isinstance(block, Text | ToolReturn):
-            lines.append(block.text)
-        else:
-            lines.append(f"[call {block.name} {dict(block.arguments)}]")
-    return "\n".join(lines)
 
 
 def _ending(error: ModelError) -> Ending:

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from analyzer.agent.answer import AnswerError, payload_in
+from analyzer.agent.asking import Asking
 from analyzer.agent.facts import evidence_of, number
 from analyzer.agent.limits import Meter, Refusal
 from analyzer.agent.model import Model, ModelReply, ModelRequest, Stop, Text, Turn
 from analyzer.agent.text import Markers, Mask, visible
-from analyzer.agent.wire import news_document, reply_document, request_document
 from analyzer.errors import ModelError, StoreError
 from analyzer.prompts import load
-from analyzer.types.audit import Act, Action, Journal, canonical, digest
+from analyzer.types.audit import Journal
 from analyzer.types.diagnosis import Claim, Diagnosis, Verdict
 from analyzer.types.report import Evidence, Incident, MetricEvidence
-from analyzer.types.trace import Operation
 from analyzer.types.watch import Watch
 
 REPLY_TOKENS = 1_000
@@ -69,7 +67,7 @@ def read_again(
     if meter.refusal(request) is not None:
         return _noted(diagnosis, "no room in the limits for a second reader")
     try:
-        reply = _asked(model, replace(request, about=incident.id), meter, watch, journal, mask)
+        reply = _asked(Asking(model, meter, journal, watch, mask, incident.id), replace(request, about=incident.id))
     except StoreError:
         # What cannot be paid for or written down is not done.
         return _noted(diagnosis, "the second reader was not asked, for its call could not be written down")
@@ -81,38 +79,17 @@ def read_again(
     return _lowered(diagnosis, doubted) if doubted else _noted(diagnosis, "a second reader agrees")
 
 
-def _asked(
-    model: Model, request: ModelRequest, meter: Meter, watch: Watch, journal: Journal, mask: Mask
-) -> ModelReply | str:
+def _asked(asking: Asking, request: ModelRequest) -> ModelReply | str:
     """Return the reply, or why there is none. Raises StoreError."""
-    reservation = meter.reserve(request)
-    if isinstance(reservation, Refusal):
-        return "no room in the limits for a second reader"
-    news, whole = news_document(request, 0, mask), digest(canonical(request_document(request, mask)))
-    about_it = {"request_sha256": whole, "messages": 1, "max_tokens": request.max_tokens, "must_answer": True}
-    journal.write(Act(Action.MODEL_REQUEST, request.about, model.name, about_it, given=news))
-    with watch.span(f"chat {model.name}", Operation.CHAT, model=model.name, input="second reader") as mark:
-        try:
-            reply = model.reply(replace(request, again=partial(meter.again, reservation)))
-        except ModelError as error:
-            meter.lose(reservation, error.lost_tries)
-            why = {"ending": error.ending, "message": mask(str(error))}
-            journal.write(Act(Action.MODEL_ERROR, request.about, model.name, why, failed=True))
-            mark.fail("unavailable", str(error)[:200])
-            return "the second reader could not be reached"
-        except Exception as error:  # noqa: BLE001 - whatever a broken model provokes, the diagnosis stands as it is
-            meter.lose(reservation, 1)
-            mark.fail("invalid", type(error).__name__)
-            return "the second reader failed"
-        meter.add(reservation, request, reply)
-        said = {"stop": reply.stop.value, "response_id": mask(reply.response_id)}
-        used, usd = reply.usage.total, meter.cost(reply.usage)
-        returned = reply_document(reply, mask)
-        journal.write(
-            Act(Action.MODEL_REPLY, request.about, model.name, said, returned=returned, tokens=used, cost_usd=usd)
-        )
-        mark.set(tokens=reply.usage, cost_usd=meter.cost(reply.usage))
-    return reply
+    try:
+        reply = asking.ask(request, "second reader")
+    except ModelError:
+        return "the second reader could not be reached"
+    except StoreError:
+        raise
+    except Exception:  # noqa: BLE001 - whatever a broken model provokes, the diagnosis stands as it is
+        return "the second reader failed"
+    return "no room in the limits for a second reader" if isinstance(reply, Refusal) else reply
 
 
 def _lowered(diagnosis: Diagnosis, doubted: Sequence[int]) -> Diagnosis:
