@@ -66,6 +66,7 @@ def verify(export: Path | None, anchors: tuple[Path, ...], store: str | None, as
 
     Exit codes: 0 whole; 4 not.
     """
+    from analyzer.render.numbers import count
     from analyzer.render.text import one_line
     from analyzer.wiring.opening import open_audit
 
@@ -84,7 +85,8 @@ def verify(export: Path | None, anchors: tuple[Path, ...], store: str | None, as
         if not verified.faults:
             head = verified.head
             held = f", and {len(seen)} anchor{'s' if len(seen) > 1 else ''} agree" if seen else ""
-            click.echo(f"{head.entries} entries, nothing changed, removed or moved{held}; head {head.hash or '-'}")
+            whole = f"{count(head.entries, 'entry', 'entries')}, nothing changed, removed or moved"
+            click.echo(f"{whole}{held}; head {head.hash or '-'}")
     return FAILED if verified.faults else DONE
 
 

@@ -44,6 +44,8 @@ def stats(store: str | None, as_json: bool) -> int:
 
 
 def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
+    from analyzer.render.numbers import count
+
     rows = found["rows"]
     each = "-" if found["bytes_per_span"] is None else f"{found['bytes_per_span']:,.0f} bytes"
     return [
@@ -51,7 +53,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("per span", each),
         ("spans", f"{found['spans']:,} in {found['trajectories']:,} trajectories"),
         ("from, to", f"{found['oldest'] or '-'}, {found['newest'] or '-'}"),
-        ("incidents", f"{rows['incidents']:,}, {rows['reports']:,} reports"),
+        ("incidents", f"{rows['incidents']:,}, {count(rows['reports'], 'report')}"),
         ("texts", f"{_size(found['sent_bytes'])} as sent, {_size(found['distinct_bytes'])} each once"),
         ("packed", f"{_size(found['packed_bytes'])}{_times(found['sent_bytes'], found['packed_bytes'])}"),
         ("schema", found["store_schema"]),
