@@ -187,7 +187,7 @@ def test_an_export_is_verified_by_itself(walked: Path, tmp_path: Path) -> None:
         path = tmp_path / "log.jsonl"
         path.write_text(exported.stdout, "utf-8")
         verified = analyzer("audit", "verify", str(path), "--anchor", str(path))
-        assert verified.stdout.startswith(f"{len(lines) - 1} entries, nothing changed"), verified.stdout
+        assert verified.stdout.startswith(f"{len(lines) - 1:,} entries, nothing changed"), verified.stdout
         path.write_text(exported.stdout.replace('"failed": false', '"failed": true', 1), "utf-8")
         assert analyzer("audit", "verify", str(path)).code == 4
     entry = json.loads(lines[0])["entry"]

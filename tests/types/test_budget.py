@@ -35,9 +35,9 @@ def test_budgets_come_from_the_file(tmp_path) -> None:
         ({"a": {"usd_per_day": float("inf")}}, "here.a.usd_per_day: expected a number above 0, not inf"),
         (
             {"usd_per_day": 20},
-            f"here: 'usd_per_day' {OUTSIDE}: write it under [budgets.\"*\"] or [budgets.<agent>]",
+            f"here: 'usd_per_day' {OUTSIDE}: write it under [here.\"*\"] or [here.<agent>]",
         ),
-        ({"a": 20}, f"here: 'a' {OUTSIDE}: write it under [budgets.a]"),
+        ({"a": 20}, f"here: 'a' {OUTSIDE}: write it under [here.a]"),
     ],
 )
 def test_what_is_no_budget_is_refused(table: dict, message: str) -> None:
