@@ -182,10 +182,12 @@ def _audit(settings: Settings) -> Check:
 
 
 def _prompts(_settings: Settings) -> Check:
-    from analyzer.prompts import load
+    from analyzer.prompts import load, names
 
-    names = ("investigate_system", "investigate_case", "ask_system", "repair", "last_step")
-    return Check("prompts", "ok", ", ".join(f"{name} {load(name).hash[:6]}" for name in names))
+    found = names()
+    if not found:
+        return Check("prompts", "failed", "there are none", "reinstall the package: they are part of it")
+    return Check("prompts", "ok", ", ".join(f"{name} {load(name).hash[:6]}" for name in found))
 
 
 def _routes(settings: Settings) -> list[Check]:

@@ -54,7 +54,8 @@ def _located(trajectories: SqliteTrajectories, given: str) -> tuple[str, str | N
 
     trace, slash, span_id = given.partition("/")
     if slash:
-        return _resolved(trajectories, trace), span_id.strip().lower()
+        trace_id = _resolved(trajectories, trace)
+        return trace_id, trajectories.resolve_span(trace_id, span_id.strip().lower())
     try:
         return _resolved(trajectories, trace), None
     except NotFoundError:
@@ -124,8 +125,8 @@ def list_(agent: str | None, errors: bool, order: Any, limit: int, store: str | 
 def show(trace: str, store: str | None, as_json: bool) -> int:
     """Show one trajectory as a tree of its steps, or one span in full.
 
-    TRACE is an id or a beginning of one, `latest` or `worst`. With a slash and a span's id behind it, or as a span's
-    id alone, it names that span.
+    TRACE is an id or a beginning of one, `latest` or `worst`. With a slash and a span's id or a beginning of it
+    behind it, or as a whole span's id alone, it names that span.
     """
     from analyzer.cli.documents import trajectory_document
     from analyzer.render.trajectory import trajectory_view

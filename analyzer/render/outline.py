@@ -123,7 +123,8 @@ def as_of_note(incident: Incident) -> Iterable[Block]:
     if diagnosis is None or diagnosis.as_of is None:
         return
     then, now = (figure(value, incident.kind, incident.unit) for value in (diagnosis.observed, incident.observed))
-    if diagnosis.as_of < incident.last_seen_at or then != now:
+    # What rules say is made with the figures: those of a dismissed incident stay, however often it is seen again.
+    if then != now or (diagnosis.as_of < incident.last_seen_at and not diagnosis.by_rules):
         observed = f"when {then} was observed; its figures are of then"
         yield Paragraph(plain(f"Explained as of {moment(diagnosis.as_of)}, {observed}."))
 

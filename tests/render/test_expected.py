@@ -10,7 +10,7 @@ from support.incidents import NOW, cost_incident, finding, incident
 from analyzer.render.message import message_outline
 from analyzer.render.outline import incident_outline
 from analyzer.render.terminal import terminal
-from analyzer.types.report import Affected, Kind
+from analyzer.types.report import Affected, Kind, State
 from analyzer.types.sent import Reason
 
 
@@ -48,3 +48,12 @@ def test_an_explanation_of_earlier_figures_says_of_when_it_is() -> None:
         assert f"{said}\n\nCause: " in text
     fresh = replace(old, diagnosis=replace(diagnosis, as_of=NOW, observed=0.31))
     assert "Explained as of" not in terminal(incident_outline(fresh, NOW))
+
+
+def test_what_rules_say_of_a_dismissed_incident_needs_no_date() -> None:
+    """It is seen again by each run and its figures stay those that were dismissed: the explanation is of them."""
+    diagnosis = replace(cost_incident().diagnosis, by="rules", as_of=NOW - timedelta(days=4), observed=0.31)
+    seen = replace(cost_incident(), state=State.DISMISSED, last_seen_at=NOW, diagnosis=diagnosis)
+    assert "Explained as of" not in terminal(incident_outline(seen, NOW))
+    moved = replace(seen, diagnosis=replace(diagnosis, observed=0.25))
+    assert "Explained as of 2026-11-19" in terminal(incident_outline(moved, NOW))
