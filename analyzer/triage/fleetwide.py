@@ -118,7 +118,8 @@ def _dated(lead: Finding, alike: Sequence[Finding], findings: Sequence[Finding])
 
     Agents are independent witnesses of one moment, where the findings of one agent are not: so the mean of their onsets
     counts, each by the one of its findings that dates it best, weighted by how sharp that is (the inverse square of its
-    interval, as for any mean of estimates), on the grid of ticks. What joined later, beside the sharpest one's interval, is no witness of the beginning.
+    interval, as for any mean of estimates), on the grid of ticks. What joined later, beside the sharpest one's
+    interval, is no witness of the beginning.
     """
     witnesses = [best_dated(one, (other for other in findings if _are_of_one(one, other))) for one in alike]
     sharpest = min(witnesses, key=_width_s)
