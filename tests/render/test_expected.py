@@ -10,7 +10,7 @@ from support.incidents import NOW, cost_incident, finding, incident
 from analyzer.render.message import message_outline
 from analyzer.render.outline import incident_outline
 from analyzer.render.terminal import terminal
-from analyzer.types.report import Affected, Kind, State
+from analyzer.types.report import Affected, Factor, Kind, State
 from analyzer.types.sent import Reason
 
 
@@ -57,3 +57,13 @@ def test_what_rules_say_of_a_dismissed_incident_needs_no_date() -> None:
     assert "Explained as of" not in terminal(incident_outline(seen, NOW))
     moved = replace(seen, diagnosis=replace(diagnosis, observed=0.25))
     assert "Explained as of 2026-11-19" in terminal(incident_outline(moved, NOW))
+
+
+def test_prices_are_read_per_million_tokens() -> None:
+    """A factor in USD per token has no zeros to count; every other factor stands as it is."""
+    mix = Factor("model mix", 2.7e-7, 3.3e-6, 0.9), Factor("price", None, 1.5e-5, 0.1), Factor("runs", 4.0, 4.2, 0.0)
+    text = terminal(incident_outline(incident(account=mix), NOW))
+    assert "$0.27 per M tokens" in text
+    assert "$3.30 per M tokens" in text
+    assert "$15.00 per M tokens" in text
+    assert "e-0" not in text
