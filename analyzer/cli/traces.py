@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.common import at_option, columns, json_option, moment, print_json, settings_from, store_option
+from analyzer.cli.common import (
+    ALL_TIME,
+    at_option,
+    columns,
+    json_option,
+    moment,
+    print_json,
+    settings_from,
+    store_option,
+)
 
 if TYPE_CHECKING:
     from analyzer.stores.base import TrajectoryStore
@@ -17,7 +25,6 @@ if TYPE_CHECKING:
 AGENTS_NAMED = 8
 """Agents named to somebody who named one that is not there."""
 _SPAN_ID = re.compile(r"[0-9a-fA-F]{16}")
-ALL_TIME = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
 
 
 def _resolved(trajectories: TrajectoryStore, trace: str) -> str:
