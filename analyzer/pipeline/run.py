@@ -14,7 +14,7 @@ from analyzer.pipeline.investigated import investigated, out_of_budget, unpriced
 from analyzer.pipeline.memory import remembered_before
 from analyzer.pipeline.naming import unknown_agents
 from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
-from analyzer.types.audit import Act, Action, digest
+from analyzer.types.audit import Act, Action, canonical, digest
 from analyzer.types.document import incident_document, time_text
 from analyzer.types.metric import Window
 from analyzer.types.report import REPEATED, Report, Run
@@ -62,6 +62,7 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
             delivered = phase("deliver", lambda: app.deliver(report, at=at))
             if delivered.gaps or delivered.held:
                 report = delivered.told_in(report)
+                _noted(app, report, at)
                 _kept(app, report, at)
         own.set(output=f"{len(incidents)} incidents, {len(report.gaps)} gaps", incidents=[one.id for one in incidents])
     return report
@@ -108,16 +109,25 @@ def _run(app: App, window: Window, use: ModelUse, duration_s: float) -> Run:
 def _filed(app: App, report: Report, at: datetime) -> Report:
     """Write the incidents to the log, and keep everything; return the report with how far the log goes."""
     for incident in report.incidents:
+        document = incident_document(incident)
         arguments = {
             "at": time_text(at),
             "severity": incident.severity.value,
             "markdown_sha256": digest(app.incident_markdown(incident, at)),
+            "document_sha256": digest(canonical(document)),
         }
-        document = incident_document(incident)
         app.journal.write(Act(Action.INCIDENT_FILED, incident.id, incident.state.value, arguments, returned=document))
     report = replace(report, run=replace(report.run, audit=app.journal.head()))
     _kept(app, report, at)
+    _noted(app, report, at)
     return report
+
+
+def _noted(app: App, report: Report, at: datetime) -> None:
+    """Write the hashes of a report to the log, after it was kept for the first time: what the log has must be there."""
+    hashes = {"document_sha256": digest(app.document(report)), "markdown_sha256": digest(app.markdown(report))}
+    arguments = {"at": time_text(at), **hashes}
+    app.journal.write(Act(Action.REPORT_FILED, "report", f"{len(report.incidents)} incidents", arguments))
 
 
 def _kept(app: App, report: Report, at: datetime) -> None:
