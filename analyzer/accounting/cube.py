@@ -71,15 +71,19 @@ class Table:
     @staticmethod
     def of(rows: Sequence[Cohort], names: Sequence[Mapping[str, int]] | None = None) -> Table:
         """Return rows as columns; values without a number among `names`, where they are given, are not told apart."""
-        sums = np.array([(one.trajectories, one.total, one.squares) for one in rows], dtype=np.float64)
-        columns = list(zip(*(one.values for one in rows), strict=True)) or [()] * len(DIMENSIONS)
+        sums = [[one.trajectories for one in rows], [one.total for one in rows], [one.squares for one in rows]]
+        # Periods of several days hold most combinations of values several times.
+        different: dict[tuple[str | None, ...], int] = {}
+        which = [different.setdefault(one.values, len(different)) for one in rows]
+        columns = list(zip(*different, strict=True)) or [()] * len(DIMENSIONS)
         if names is None:
             names = [_numbered(column) for column in columns]
         codes = [
             [-1 if value is None else known.get(value, -1) for value in column]
             for column, known in zip(columns, names, strict=True)
         ]
-        return Table(tuple(names), np.array(codes, dtype=np.int64), sums.reshape(-1, 3).T)
+        codes_of = np.array(codes, dtype=np.int64)[:, np.array(which, dtype=np.int64)]
+        return Table(tuple(names), codes_of, np.array(sums, dtype=np.float64))
 
     def value(self, dimension: int, row: int) -> str | None:
         """Return the value of a row."""
