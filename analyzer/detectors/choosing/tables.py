@@ -95,7 +95,6 @@ class View:
     strata: tuple[int, ...]
     of: Floats
     picked: Floats
-    failed: Floats
     expected: Floats
     """Trajectories that would have picked each value, had each kind of task chosen as usual: (values, hours)."""
     units: Floats
@@ -248,7 +247,6 @@ def view(table: Table, usual_: Usual, strata: Sequence[int], masked: Bools) -> V
         tuple(rows),
         of.sum(axis=0),
         (table.picked[rows] * known[:, None, :]).sum(axis=0),
-        (table.failed[rows] * known[:, None, :]).sum(axis=0),
         expected,
         units,
         _dispersion(usual_, rows)[day],
