@@ -20,7 +20,7 @@ from analyzer.notify.reasons import is_fleets_silence, reason
 from analyzer.stores.base import IncidentStore
 from analyzer.types.policy import AT_ONCE, Policy, policy_of
 from analyzer.types.report import Gap, Incident, State
-from analyzer.types.sent import Delivered, Delivery, Held, Reason, Sent
+from analyzer.types.sent import Delivered, Delivery, Held, Reason, Sent, figures_of
 from analyzer.types.watch import Unwatched, Watch
 
 CATCH_UP = timedelta(days=3)
@@ -186,7 +186,8 @@ class _Round:
             why = message.reason if above and not sent else Reason.DIGEST
             incident = message.incident
             observed = incident.observed if math.isfinite(incident.observed) else 0.0
-            sent[incident.id] = Sent(why, self._at, incident.state, incident.severity, observed)
+            figures = figures_of(incident, incident.kind)
+            sent[incident.id] = Sent(why, self._at, incident.state, incident.severity, observed, incident.kind, figures)
             self._deliveries.append(Delivery(incident.id, self._route.name, message.reason))
         try:
             self._store.record_sent(self._route.name, sent)

@@ -13,6 +13,7 @@ from analyzer.stores.base import IncidentStore, TrajectoryStore
 from analyzer.types.audit import Journal, Unwritten
 from analyzer.types.explained import Answer, Explained
 from analyzer.types.floor import Floor
+from analyzer.types.named import Named
 from analyzer.types.report import Finding, Gap, Incident, Report
 from analyzer.types.sent import Delivered
 from analyzer.types.spending import Purse, Unlimited
@@ -86,6 +87,8 @@ class App:
     investigations_max: int
     floors: Mapping[str, Floor] = field(default_factory=dict)
     """What a loss must come to before its ratio counts, by agent."""
+    agents_named: Sequence[Named] = ()
+    """Where the settings are about agents by name."""
     purse: Purse = field(default_factory=Unlimited)
     journal: Journal = field(default_factory=Unwritten)
     rehearsal: bool = False

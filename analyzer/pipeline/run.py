@@ -12,6 +12,7 @@ from analyzer.metrics.window import learning_agents
 from analyzer.pipeline.app import App
 from analyzer.pipeline.investigated import investigated, out_of_budget, unpriced
 from analyzer.pipeline.memory import remembered_before
+from analyzer.pipeline.naming import unknown_agents
 from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
 from analyzer.types.audit import Act, Action, digest
 from analyzer.types.document import incident_document, time_text
@@ -49,11 +50,12 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
         known = phase("account", lambda: examined(app, findings, window))
         incidents = phase("triage", lambda: triaged(app, known, window, blind_spots))
         incidents, use = phase("investigate", lambda: investigated(app, incidents, at))
+        unknown, named = unknown_agents(app, window)
         report = Report(
             run=_run(app, window, use, time.monotonic() - began),
             incidents=incidents,
-            gaps=(*window.gaps, *blind_spots, *unpriced(use), *app.gaps()),
-            notes={**_notes(window, later, rehearsal=app.rehearsal), **out_of_budget(incidents, at)},
+            gaps=(*window.gaps, *blind_spots, *unpriced(use), *unknown, *app.gaps()),
+            notes={**_notes(window, later, rehearsal=app.rehearsal), **named, **out_of_budget(incidents, at)},
         )
         if later is None and not app.rehearsal:
             report = phase("report", lambda: _filed(app, report, at))

@@ -38,7 +38,19 @@ from analyzer.render.numbers import (
 from analyzer.render.said import said_outline
 from analyzer.render.text import cut, one_line
 from analyzer.types.diagnosis import Diagnosis, Ending
-from analyzer.types.report import CALLS, OF_CALLS, Change, Incident, Kind, Report, Run, State
+from analyzer.types.report import (
+    CALLS,
+    MILLION,
+    OF_CALLS,
+    PER_TOKEN,
+    Change,
+    Factor,
+    Incident,
+    Kind,
+    Report,
+    Run,
+    State,
+)
 from analyzer.types.shared import Part
 
 TRACES_SHOWN_MAX = 5
@@ -123,7 +135,8 @@ def as_of_note(incident: Incident) -> Iterable[Block]:
     if diagnosis is None or diagnosis.as_of is None:
         return
     then, now = (figure(value, incident.kind, incident.unit) for value in (diagnosis.observed, incident.observed))
-    if diagnosis.as_of < incident.last_seen_at or then != now:
+    # What rules say is made with the figures: those of a dismissed incident stay, however often it is seen again.
+    if then != now or (diagnosis.as_of < incident.last_seen_at and not diagnosis.by_rules):
         observed = f"when {then} was observed; its figures are of then"
         yield Paragraph(plain(f"Explained as of {moment(diagnosis.as_of)}, {observed}."))
 
@@ -259,13 +272,19 @@ def _account(incident: Incident, level: int) -> Iterable[Block]:
     rows = tuple(
         (
             plain(factor.factor),
-            plain(number(factor.from_value) if factor.from_value is not None else "-"),
-            plain(number(factor.to_value) if factor.to_value is not None else "-"),
+            plain(_factor_value(factor, factor.from_value)),
+            plain(_factor_value(factor, factor.to_value)),
             plain(percent(factor.share)),
         )
         for factor in incident.account
     )
     yield Table(("factor", "before", "since", "share of the change"), rows, right=frozenset({1, 2, 3}))
+
+
+def _factor_value(factor: Factor, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{money(value * MILLION)} per M tokens" if factor.factor in PER_TOKEN else number(value)
 
 
 def _changes(changes: Sequence[Change], level: int) -> Iterable[Block]:

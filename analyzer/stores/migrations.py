@@ -311,3 +311,10 @@ def m011_kept(db: Database) -> None:
         "CREATE TRIGGER audit_head_keeps BEFORE DELETE ON audit_head"
         " BEGIN SELECT RAISE(ABORT, 'the audit log keeps its own count'); END",
     )
+
+
+@MIGRATIONS()
+def m012_figures(db: Database) -> None:
+    """Keep with what was said of which kind its figure was and what each agent had; of older messages nobody knows."""
+    db.execute("ALTER TABLE deliveries ADD COLUMN kind TEXT")
+    db.execute("ALTER TABLE deliveries ADD COLUMN figures TEXT")

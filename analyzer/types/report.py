@@ -177,6 +177,11 @@ class Finding:
     """Of a finding of kind tool-choice: which choice took the place of which."""
 
 
+PER_TOKEN = frozenset({"price", "model mix"})
+"""Factors in USD per token: people read them per million."""
+MILLION = 1e6
+
+
 @dataclass(frozen=True, slots=True)
 class Factor:
     """One line of an account: how much of the change comes from this factor."""

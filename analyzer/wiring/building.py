@@ -46,6 +46,7 @@ from analyzer.types.spending import Unlimited
 from analyzer.types.trace import Tokens
 from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.detecting import detectors_of
+from analyzer.wiring.naming import agents_named
 from analyzer.wiring.opening import (
     Tape,
     open_existing,
@@ -112,6 +113,7 @@ def build(
             run_trace_id="" if rehearsal else recorder.trace_id,
             queries=settings.queries,
             floors=settings.floors,
+            agents_named=agents_named(settings),
             lookback=settings.lookback,
             history=settings.history,
             budget_usd=settings.budget_usd,
