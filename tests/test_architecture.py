@@ -55,6 +55,7 @@ DOORS: dict[str, str] = {
     "uvicorn": "server/",
     "grpc": "server/grpc.py",
     "genai_prices": "ingest/pricing.py",
+    "vl_convert": "render/charts/drawing.py",
 }
 TALKERS = ("cli/", "__main__.py")
 """Only these print or exit."""
