@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from analyzer.errors import AnalyzerError, DeliveryError
-from analyzer.notify.base import Digest, DigestNotifier, Message, RateLimitedError, Route
+from analyzer.notify.base import Digest, DigestNotifier, Message, RateLimitedError, Remarking, Route
 from analyzer.notify.plan import LATELY, planned
 from analyzer.notify.reasons import is_fleets_silence, reason
 from analyzer.stores.base import IncidentStore
@@ -143,6 +143,8 @@ class _Round:
             for message in plan.together:
                 self._say(notifier.send, message, (message,))
         self._name_failures()
+        if isinstance(notifier, Remarking):
+            self._gaps += notifier.remarks()
         held = tuple(
             Held(one.message.incident.id, self._route.name, one.message.reason, one.why) for one in plan.waiting
         )

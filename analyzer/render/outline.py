@@ -11,6 +11,7 @@ from analyzer.render.blocks import (
     Bullets,
     Code,
     Divider,
+    Figure,
     Heading,
     Line,
     Paragraph,
@@ -21,6 +22,8 @@ from analyzer.render.blocks import (
     prose,
     strong,
 )
+from analyzer.render.charts.account import ACCOUNT
+from analyzer.render.charts.chosen import charts_of, file_of
 from analyzer.render.evidence import evidence_outline
 from analyzer.render.numbers import (
     LIMITED,
@@ -98,6 +101,7 @@ def incident_outline(incident: Incident, at: datetime, *, level: int = 1) -> tup
         Paragraph(status_line(incident)),
         *said_outline(incident),
         *_explanation(incident),
+        *_figures(incident, is_account=False),
         *facts(incident, below),
         *_account(incident, below),
         *_changes(incident.changes, below),
@@ -265,10 +269,18 @@ def _agents_table(agents: Sequence[Part]) -> Table:
     return Table(("agent", "part", "observed", "expected", "hit", "excess"), rows, right=frozenset({1, 2, 3, 4, 5}))
 
 
+def _figures(incident: Incident, *, is_account: bool) -> Iterable[Block]:
+    """Yield the charts: that of the account stands with its table, the others where it is said what was seen."""
+    for chart in charts_of(incident):
+        if (chart.name == ACCOUNT) == is_account:
+            yield Figure(chart, file_of(incident, chart), is_told=is_account)
+
+
 def _account(incident: Incident, level: int) -> Iterable[Block]:
     if not incident.account:
         return
     yield Heading(level, plain("Where the change comes from"))
+    yield from _figures(incident, is_account=True)
     rows = tuple(
         (
             plain(factor.factor),

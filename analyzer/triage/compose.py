@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from analyzer.triage.dated import since
+from analyzer.triage.drawn import curve_of, strip_of
 from analyzer.triage.evidence import numbered
 from analyzer.triage.explaining import is_way_of
 from analyzer.triage.fleetwide import of_several, shared_by
@@ -113,6 +114,8 @@ def compose(
         past=_past(base),
         heard=base.heard if base else 0,
         agents=told.agents,
+        curve=curve_of(lead, findings, members, last_form),
+        strip=strip_of(findings, members, last_form),
     )
 
 

@@ -26,6 +26,7 @@ from analyzer.notify.alertmanager import Alertmanager
 from analyzer.notify.base import Route
 from analyzer.notify.deliver import deliver, wait_s, worth_it
 from analyzer.notify.files import ReportFolder
+from analyzer.notify.pictures import undrawn
 from analyzer.notify.writer import WriterNotifier
 from analyzer.pipeline import App
 from analyzer.render.markdown import markdown
@@ -249,6 +250,8 @@ def _send(
     unwritten = _written(folder, report)
     told = deliver(report.incidents, routes, memory, at, retry=retry, watch=watch, policies=settings.notify)
     gaps = [*unwritten, *told.gaps]
+    if folder.undrawn:
+        gaps.append(undrawn("charts of the report files", folder.undrawn))
     if alertmanager is not None:
         gaps += _told(alertmanager, memory, at, retry)
     if settings.pushgateway_url is not None:
