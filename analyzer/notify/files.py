@@ -18,6 +18,7 @@ from analyzer.errors import DeliveryError
 from analyzer.notify.base import Message
 from analyzer.render.blocks import Block
 from analyzer.render.html import html
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.markdown import markdown
 from analyzer.render.outline import incident_outline, report_outline
 from analyzer.types.report import Incident, Report
@@ -29,8 +30,9 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 class ReportFolder:
     """Writes reports and incidents into one folder, which is made when it is first needed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, links: Links = NO_LINKS) -> None:
         self._folder = folder
+        self._links = links
 
     def send(self, message: Message) -> None:
         """Write the incident of a message. Raises DeliveryError."""
@@ -42,7 +44,7 @@ class ReportFolder:
         A file that already holds the same text is left alone, with its time.
         """
         title = f"Report of {report.run.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        files = self._write_both(self._folder / REPORT_NAME, report_outline(report), title)
+        files = self._write_both(self._folder / REPORT_NAME, report_outline(report, self._links), title)
         return (*files, *self._write_incidents(report.incidents, report.run.at))
 
     def path(self, incident: Incident) -> Path:
@@ -53,7 +55,8 @@ class ReportFolder:
     def _write_incidents(self, incidents: Sequence[Incident], at: datetime) -> list[Path]:
         files: list[Path] = []
         for incident in incidents:
-            files += self._write_both(self.path(incident), incident_outline(incident, at), incident.title)
+            outline = self._links.within(incident_outline(incident, at), incident)
+            files += self._write_both(self.path(incident), outline, incident.title)
         return files
 
     def _write_both(self, file: Path, outline: Sequence[Block], title: str) -> tuple[Path, Path]:

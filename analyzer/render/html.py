@@ -1,6 +1,7 @@
-"""Blocks as one HTML page that needs nothing else: no script, no picture, no address, and a policy that allows none.
+"""Blocks as one HTML page that needs nothing else: no script, no picture, and a policy that loads none.
 
-All text is escaped; what a block holds can be no tag and no attribute, for none of it is set into an attribute.
+All text is escaped; what a block holds can be no tag and no attribute. The one thing that is set into an attribute is
+the address of a piece, which is never text from a span.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from analyzer.render.blocks import Block, Bullets, Code, Heading, Line, Paragraph, Quote, Style, Table
+from analyzer.render.blocks import Block, Bullets, Code, Heading, Line, Paragraph, Piece, Quote, Style, Table
 from analyzer.render.text import visible
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -65,12 +66,14 @@ def _table(block: Table) -> str:
 
 
 def _line(line: Line) -> str:
-    return "".join(
-        f"<{_TAGS[piece.style]}>{_text(piece.text)}</{_TAGS[piece.style]}>"
-        if piece.style in _TAGS
-        else _text(piece.text)
-        for piece in line
-    )
+    return "".join(map(_piece, line))
+
+
+def _piece(piece: Piece) -> str:
+    text = _text(piece.text)
+    if piece.style in _TAGS:
+        text = f"<{_TAGS[piece.style]}>{text}</{_TAGS[piece.style]}>"
+    return f'<a href="{escape(piece.href)}" rel="noopener noreferrer">{text}</a>' if piece.href else text
 
 
 def _text(text: str) -> str:

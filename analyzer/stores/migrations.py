@@ -311,3 +311,19 @@ def m011_kept(db: Database) -> None:
         "CREATE TRIGGER audit_head_keeps BEFORE DELETE ON audit_head"
         " BEGIN SELECT RAISE(ABORT, 'the audit log keeps its own count'); END",
     )
+
+
+@MIGRATIONS()
+def m012_alerts(db: Database) -> None:
+    """Keep alerts that came in by Alertmanager's webhook: each firing once, with what a run had to say of it.
+
+    `settled` is 1 once its end was answered.
+    """
+    _execute(
+        db,
+        "CREATE TABLE alerts ("
+        "id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, starts_at TEXT NOT NULL, ends_at TEXT, name TEXT NOT NULL,"
+        " agent TEXT, summary TEXT NOT NULL, url TEXT NOT NULL, alertmanager_url TEXT NOT NULL,"
+        " received_at TEXT NOT NULL, heard_at TEXT NOT NULL, answered_at TEXT, incidents TEXT NOT NULL DEFAULT '[]',"
+        " said TEXT NOT NULL DEFAULT '', settled INTEGER NOT NULL DEFAULT 0, UNIQUE (fingerprint, starts_at))",
+    )

@@ -113,6 +113,7 @@ def compose(
         past=_past(base),
         heard=base.heard if base else 0,
         agents=told.agents,
+        alerts=base.alerts if keep and base else (),
     )
 
 

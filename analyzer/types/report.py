@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Diagnosis
@@ -253,6 +254,8 @@ class Incident:
     """The number of the last word that this form takes into account; kept by the store, in no document."""
     agents: tuple[Part, ...] = ()
     """Of a cause that several agents share, what each has of it, worst first; empty where one agent is concerned."""
+    alerts: tuple[PrometheusAlert, ...] = ()
+    """Alerts of somebody's Prometheus that fired on what it is about while it went on, the earliest first."""
 
     @property
     def concerned(self) -> tuple[str, ...]:

@@ -12,9 +12,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from analyzer.render import numbers
 from analyzer.render.blocks import Block
+from analyzer.render.links import link
 from analyzer.render.text import visible
 from analyzer.server.pages.drawing import LINE_HEIGHT, LINE_WIDTH, WATERFALL_WIDTH
-from analyzer.server.pages.page import link
 
 ASSETS = {
     "pages.css": "text/css; charset=utf-8",

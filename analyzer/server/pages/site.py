@@ -14,11 +14,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from analyzer.errors import AnalyzerError, NotFoundError
+from analyzer.render.links import link
 from analyzer.render.text import one_line
 from analyzer.server.pages import analyst, compare, fleet, incidents, spans, trajectories
 from analyzer.server.pages.analyst import Setting
 from analyzer.server.pages.drawn import ASSETS, asset, drawn
-from analyzer.server.pages.page import Asked, View, link
+from analyzer.server.pages.page import Asked, View
 from analyzer.server.pages.reading import CrowdedError, Readers
 from analyzer.server.pages.visitors import Visitors
 from analyzer.stores.trajectories import SqliteTrajectories
