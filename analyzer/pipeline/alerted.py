@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from shlex import quote
 
 from analyzer.detectors.base import Detector
 from analyzer.pipeline.app import App
@@ -142,7 +143,7 @@ class _Silence:
     def _why(self, agent: str) -> str:
         """Say what came nearest, and how to see all of it."""
         if agent not in self._nearest:
-            more = f" All of it: analyzer why-not {one_line(agent)} --at {self._at:%Y-%m-%dT%H:%M:%SZ}"
+            more = f" All of it: analyzer why-not {quote(one_line(agent))} --at {self._at:%Y-%m-%dT%H:%M:%SZ}"
             if len(self._nearest) >= LOOKED_INTO_MAX:
                 return more
             narrowed = self._window.narrowed(lambda name: name == agent)

@@ -77,7 +77,7 @@ class Investigations:
 
 
 async def in_process(command: Sequence[str], *, accepted: frozenset[int], timeout_s: float = RUN_S) -> str:
-    """Do a run as a process; return "" where it ended with an accepted code, else its last line of standard error.
+    """Do a run of this program as a process; return "" where it ended with an accepted code, else its last line of error.
 
     When this is cancelled the process is ended: what it was to answer still waits.
     """
@@ -99,7 +99,7 @@ async def in_process(command: Sequence[str], *, accepted: frozenset[int], timeou
         await _ended(process)
     if code in accepted:
         return ""
-    return said.splitlines()[-1] if said.strip() else f"exit code {code}"
+    return said.splitlines()[-1].removeprefix("analyzer: ") if said else f"exit code {code}"
 
 
 async def _tail(stream: asyncio.StreamReader | None) -> str:
