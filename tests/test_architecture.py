@@ -51,6 +51,7 @@ DOORS: dict[str, str] = {
     "opentelemetry.sdk": "selfwatch/",
     "slack_sdk": "notify/slack.py",
     "jinja2": "server/pages/",
+    "markdown_it": "server/pages/",
     "starlette": "server/",
     "uvicorn": "server/",
     "grpc": "server/grpc.py",

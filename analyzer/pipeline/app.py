@@ -10,6 +10,7 @@ from typing import Protocol
 from analyzer.detectors.base import Detector
 from analyzer.metrics.base import MetricSource
 from analyzer.stores.base import IncidentStore, TrajectoryStore
+from analyzer.types.alerts import AlertBook, NoAlerts
 from analyzer.types.audit import Journal, Unwritten
 from analyzer.types.explained import Answer, Explained
 from analyzer.types.floor import Floor
@@ -91,6 +92,8 @@ class App:
     """Where the settings are about agents by name."""
     purse: Purse = field(default_factory=Unlimited)
     journal: Journal = field(default_factory=Unwritten)
+    alerts: AlertBook = field(default_factory=NoAlerts)
+    """Alerts that came in by Alertmanager's webhook."""
     rehearsal: bool = False
     """A recorded conversation is played back: nothing is saved, sent or logged."""
     remarks: Callable[[], tuple[str, ...]] = tuple

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from analyzer.render import incidents as tables
+from analyzer.render.alerts import alerts_outline
 from analyzer.render.blocks import (
     Block,
     Bullets,
@@ -25,6 +26,7 @@ from analyzer.render.blocks import (
 from analyzer.render.charts.account import ACCOUNT
 from analyzer.render.charts.chosen import charts_of, file_of
 from analyzer.render.evidence import evidence_outline
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.numbers import (
     LIMITED,
     count,
@@ -74,7 +76,7 @@ _ENDINGS = {
 }
 
 
-def report_outline(report: Report) -> tuple[Block, ...]:
+def report_outline(report: Report, links: Links = NO_LINKS) -> tuple[Block, ...]:
     """Return a whole report: summary, incidents worst first, what could not be seen, and the run itself."""
     at = report.run.at
     blocks: list[Block] = [
@@ -82,9 +84,10 @@ def report_outline(report: Report) -> tuple[Block, ...]:
         Paragraph(plain(_headline(report))),
     ]
     if len(report.incidents) > 1:
-        blocks.append(tables.incident_table(report.incidents, at))
+        blocks += links.within([tables.incident_table(report.incidents, at)], *report.incidents)
     for incident in report.incidents:
-        blocks += [Divider(), *incident_outline(incident, at, level=2)]
+        # By itself: the numbers of evidence begin anew in each.
+        blocks += [Divider(), *links.within(incident_outline(incident, at, level=2), incident)]
     if report.incidents:
         blocks.append(Divider())
     blocks += _gaps(report)
@@ -100,6 +103,7 @@ def incident_outline(incident: Incident, at: datetime, *, level: int = 1) -> tup
         Heading(level, plain(incident.title)),
         Paragraph(status_line(incident)),
         *said_outline(incident),
+        *alerts_outline(incident),
         *_explanation(incident),
         *_figures(incident, is_account=False),
         *facts(incident, below),

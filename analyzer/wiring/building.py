@@ -34,6 +34,7 @@ from analyzer.render.outline import incident_outline, report_outline
 from analyzer.retry import retrying
 from analyzer.selfwatch.recorder import Recorder
 from analyzer.selfwatch.told import Told
+from analyzer.stores.alerts import SqliteAlerts
 from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
@@ -57,7 +58,7 @@ from analyzer.wiring.opening import (
     reports_folder,
     spending_of,
 )
-from analyzer.wiring.routes import open_alertmanager, outside
+from analyzer.wiring.routes import links_to, open_alertmanager, outside
 
 
 @contextmanager
@@ -88,7 +89,7 @@ def build(
         means = replace(_means(settings, store, metrics, heard, model), past=memory.incidents)
         if not rehearsal:
             means = _accounted(means, settings, store, recorder.trace_id)
-        folder = ReportFolder(reports_folder(settings))
+        folder = ReportFolder(reports_folder(settings), links_to(settings))
         routes = _routes(settings, store.connection, out)
         alertmanager = open_alertmanager(settings)
         send = partial(
@@ -121,6 +122,7 @@ def build(
             investigations_max=settings.investigations_max,
             purse=means.purse,
             journal=means.journal,
+            alerts=SqliteAlerts(store.connection),
             rehearsal=rehearsal,
             remarks=lambda: _remarks(model, settings),
             gaps=lambda: (*there.gaps, *failures),
@@ -227,7 +229,7 @@ def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float
 def _routes(settings: Settings, memory: Connection, out: TextIO | None) -> tuple[Route, ...]:
     routes = [one.route() for one in outside(settings, partial(SqliteThreads, memory))]
     if out is not None:
-        routes.append(Route("stdout", WriterNotifier(out)))
+        routes.append(Route("stdout", WriterNotifier(out, links=links_to(settings))))
     return tuple(routes)
 
 
