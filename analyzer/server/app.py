@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from analyzer.server import answers
 from analyzer.server.decode import Encoding, Signal
+from analyzer.server.metrics import Scrapes
 from analyzer.server.pages.site import Site
 from analyzer.server.receiver import Receiver
 from analyzer.server.refusal import CODES, RefusalError, busy
@@ -37,10 +38,12 @@ _HINTS = {
 }
 
 
-def application(receiver: Receiver, site: Site | None = None) -> Starlette:
-    """Return the ASGI application over a receiver, with pages for people where there is a site."""
+def application(receiver: Receiver, site: Site | None = None, scrapes: Scrapes | None = None) -> Starlette:
+    """Return the ASGI application over a receiver, with pages for people and metrics where they are given."""
     routes = [Route(path, _export(receiver, signal), methods=["POST"]) for path, signal in PATHS.items()]
     routes.append(Route("/healthz", _health(receiver), methods=["GET"]))
+    if scrapes is not None:
+        routes.append(Route("/metrics", scrapes.answer, methods=["GET"]))
     if site is not None:
         routes += site.routes()
 

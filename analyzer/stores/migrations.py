@@ -311,3 +311,16 @@ def m011_kept(db: Database) -> None:
         "CREATE TRIGGER audit_head_keeps BEFORE DELETE ON audit_head"
         " BEGIN SELECT RAISE(ABORT, 'the audit log keeps its own count'); END",
     )
+
+
+@MIGRATIONS()
+def m012_measures(db: Database) -> None:
+    """Add the metrics, and which trajectories are to be counted and were; what is stored already is history."""
+    _execute(
+        db,
+        "CREATE TABLE measures ("
+        "name TEXT NOT NULL, labels TEXT NOT NULL, value REAL NOT NULL, touched_s REAL NOT NULL,"
+        " trace_id TEXT, exemplar REAL, exemplar_s REAL, PRIMARY KEY (name, labels)) WITHOUT ROWID;\n"
+        "CREATE TABLE uncounted (trajectory INTEGER PRIMARY KEY, touched_s INTEGER NOT NULL);\n"
+        "CREATE TABLE counted (trajectory INTEGER PRIMARY KEY, began_s INTEGER NOT NULL, body BLOB NOT NULL)",
+    )

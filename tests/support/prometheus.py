@@ -25,17 +25,18 @@ def need_prometheus() -> None:
 
 
 @contextmanager
-def prometheus(folder: Path, openmetrics: Path) -> Iterator[str]:
-    """Backfill the history, start the server on a free loopback port, and give its URL."""
+def prometheus(folder: Path, openmetrics: Path | None = None, *, config: str = "global: {}\n") -> Iterator[str]:
+    """Backfill a history, start the server on a free loopback port with a configuration, and give its URL."""
     data = folder / "data"
-    subprocess.run(
-        ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(openmetrics), str(data)],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    config = folder / "prometheus.yml"
-    config.write_text("global: {}\n")
+    if openmetrics is not None:
+        subprocess.run(
+            ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(openmetrics), str(data)],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+    settings = folder / "prometheus.yml"
+    settings.write_text(config)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -43,11 +44,12 @@ def prometheus(folder: Path, openmetrics: Path) -> Iterator[str]:
         server = subprocess.Popen(
             [
                 "prometheus",
-                f"--config.file={config}",
+                f"--config.file={settings}",
                 f"--storage.tsdb.path={data}",
                 # The made-up history lies in the past: it must not be thrown away.
                 "--storage.tsdb.retention.time=100y",
                 f"--web.listen-address={address}",
+                "--enable-feature=exemplar-storage",
             ],
             stdout=log,
             stderr=log,
