@@ -64,6 +64,26 @@ class Delivery(Protocol):
         """Send and record; return what was said, what waits, and a Gap for each route that failed."""
 
 
+class Measuring(Protocol):
+    """Keeps and shows the analyst's own metrics. Never raises, and takes a bounded time."""
+
+    def done(self, report: Report, told: Delivered, seconds: Mapping[str, float]) -> tuple[Gap, ...]:
+        """Add a finished run, with the seconds of its phases; return a Gap for each place that took no figures."""
+
+    def failed(self, seconds: Mapping[str, float]) -> None:
+        """Add a run that broke off, with the seconds of the phases that it got through."""
+
+
+class Unmeasured:
+    """Keeps nothing."""
+
+    def done(self, report: Report, told: Delivered, seconds: Mapping[str, float]) -> tuple[Gap, ...]:  # noqa: ARG002, D102 - see Measuring
+        return ()
+
+    def failed(self, seconds: Mapping[str, float]) -> None:
+        """See `Measuring.failed`."""
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """Everything a walk needs, put together by `wiring.build`."""
@@ -94,6 +114,7 @@ class App:
     journal: Journal = field(default_factory=Unwritten)
     alerts: AlertBook = field(default_factory=NoAlerts)
     """Alerts that came in by Alertmanager's webhook."""
+    measuring: Measuring = field(default_factory=Unmeasured)
     rehearsal: bool = False
     """A recorded conversation is played back: nothing is saved, sent or logged."""
     remarks: Callable[[], tuple[str, ...]] = tuple

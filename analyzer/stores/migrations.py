@@ -334,3 +334,16 @@ def m013_alerts(db: Database) -> None:
         " received_at TEXT NOT NULL, heard_at TEXT NOT NULL, answered_at TEXT, incidents TEXT NOT NULL DEFAULT '[]',"
         " said TEXT NOT NULL DEFAULT '', settled INTEGER NOT NULL DEFAULT 0, UNIQUE (fingerprint, starts_at))",
     )
+
+
+@MIGRATIONS()
+def m014_measures(db: Database) -> None:
+    """Add the metrics, and which trajectories are to be counted and were; what is stored already is history."""
+    _execute(
+        db,
+        "CREATE TABLE measures ("
+        "name TEXT NOT NULL, labels TEXT NOT NULL, value REAL NOT NULL, touched_s REAL NOT NULL,"
+        " trace_id TEXT, exemplar REAL, exemplar_s REAL, PRIMARY KEY (name, labels)) WITHOUT ROWID;\n"
+        "CREATE TABLE uncounted (trajectory INTEGER PRIMARY KEY, touched_s INTEGER NOT NULL);\n"
+        "CREATE TABLE counted (trajectory INTEGER PRIMARY KEY, began_s INTEGER NOT NULL, body BLOB NOT NULL)",
+    )

@@ -32,6 +32,7 @@ from analyzer.pipeline import App
 from analyzer.render.markdown import markdown
 from analyzer.render.outline import incident_outline, report_outline
 from analyzer.retry import retrying
+from analyzer.selfwatch.measured import Measured
 from analyzer.selfwatch.recorder import Recorder
 from analyzer.selfwatch.told import Told
 from analyzer.stores.alerts import SqliteAlerts
@@ -123,6 +124,9 @@ def build(
             purse=means.purse,
             journal=means.journal,
             alerts=SqliteAlerts(store.connection),
+            measuring=Measured(
+                store.connection, settings.pushgateway_url, settings.metrics_textfile, settings.metrics_instance
+            ),
             rehearsal=rehearsal,
             remarks=lambda: _remarks(model, settings),
             gaps=lambda: (*there.gaps, *failures),
@@ -244,7 +248,7 @@ def _send(
     alertmanager: Alertmanager | None,
     watch: Recorder,
 ) -> Delivered:
-    """Write the report files, tell every route what there is to say, and push the run's own metrics.
+    """Write the report files, and tell every route what there is to say.
 
     The files come first, so that a message never speaks of what cannot be read; what was not said is added to them.
     """
@@ -256,10 +260,6 @@ def _send(
         gaps.append(undrawn("charts of the report files", folder.undrawn))
     if alertmanager is not None:
         gaps += _told(alertmanager, memory, at, retry)
-    if settings.pushgateway_url is not None:
-        from analyzer.selfwatch.push import push
-
-        gaps += push(report, settings.pushgateway_url)
     told = replace(told, gaps=tuple(gaps))
     if not unwritten and (told.gaps or told.held):
         told = replace(told, gaps=(*told.gaps, *_written(folder, told.told_in(report))))
