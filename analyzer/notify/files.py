@@ -21,7 +21,8 @@ from analyzer.render.charts.drawing import svg
 from analyzer.render.html import html
 from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.markdown import markdown
-from analyzer.render.outline import incident_outline, report_outline
+from analyzer.render.outline import incident_outline
+from analyzer.render.report import report_outline
 from analyzer.types.report import Incident, Report
 
 REPORT_NAME = "report.md"

@@ -30,7 +30,8 @@ from analyzer.notify.pictures import undrawn
 from analyzer.notify.writer import WriterNotifier
 from analyzer.pipeline import App
 from analyzer.render.markdown import markdown
-from analyzer.render.outline import incident_outline, report_outline
+from analyzer.render.outline import incident_outline
+from analyzer.render.report import report_outline
 from analyzer.retry import retrying
 from analyzer.selfwatch.measured import Measured
 from analyzer.selfwatch.recorder import Recorder
