@@ -13,6 +13,7 @@ from analyzer.config.scalars import (
     parse_choice,
     parse_count,
     parse_duration,
+    parse_page_url,
     parse_path,
     parse_port,
     parse_positive,
@@ -61,7 +62,13 @@ class Settings:
         parse_duration,
         "how long an alert outlives its last run: more than the time between runs",
     )
-    pushgateway_url: str | None = _setting(None, parse_url, "Prometheus Pushgateway that gets the run's own metrics")
+    pushgateway_url: str | None = _setting(
+        None, parse_url, "Prometheus Pushgateway that gets the analyst's own metrics"
+    )
+    metrics_textfile: Path | None = _setting(
+        None, parse_path, "file for node_exporter's textfile collector, ending in `.prom`: own and fleet metrics"
+    )
+    metrics_instance: str | None = _setting(None, str, "name of this analyst at the Pushgateway; unset: the host's")
     lookback: timedelta = _setting(timedelta(hours=24), parse_duration, "how far back a run judges")
     history: timedelta = _setting(timedelta(days=28), parse_duration, "how far back the detectors learn")
     fail_on: str | None = _setting(
@@ -84,6 +91,17 @@ class Settings:
     serve_port: int = _setting(4318, parse_port, "port of the receiver; 0: a free one")
     serve_token: str | None = _setting(
         None, str, "bearer token that clients of the receiver send, and pages ask for", secret=True
+    )
+    base_url: str | None = _setting(
+        None, parse_page_url, "where people reach the pages of `analyzer serve`: messages and report files link there"
+    )
+    alert_labels: str = _setting(
+        "agent,gen_ai_agent_name,agent_name",
+        str,
+        "labels of alerts that may name an agent, separated by commas; the first one given counts",
+    )
+    alert_wait: timedelta = _setting(
+        timedelta(seconds=30), parse_duration, "how long after an alert its run begins; what comes meanwhile is one run"
     )
     queries: Mapping[str, tuple[str, ...]] = _table(lambda: dict(DEFAULT_QUERIES), "PromQL by signal")
     detectors: Mapping[str, Mapping[str, Any]] = _table(dict, "settings of detectors, by detector")

@@ -79,7 +79,9 @@ def deliver(
         default = Policy() if isinstance(route.notifier, DigestNotifier) else AT_ONCE
         this = _Round(route, policy_of(policies, route.name, default), store, at, retry, watch, silent)
         one = this.delivered(candidates)
-        done = Delivered(done.deliveries + one.deliveries, done.gaps + one.gaps, done.held + one.held)
+        done = Delivered(
+            done.deliveries + one.deliveries, done.gaps + one.gaps, done.held + one.held, done.missed + one.missed
+        )
     return done
 
 
@@ -148,7 +150,8 @@ class _Round:
         held = tuple(
             Held(one.message.incident.id, self._route.name, one.message.reason, one.why) for one in plan.waiting
         )
-        return Delivered(tuple(self._deliveries), tuple(self._gaps), held)
+        missed = ((self._route.name, self._missed),) if self._missed else ()
+        return Delivered(tuple(self._deliveries), tuple(self._gaps), held, missed)
 
     def _due(self, incident: Incident) -> Message | None:
         last = self._store.last_sent(incident.id, self._route.name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from analyzer.render.alerts import alert_lines
 from analyzer.render.blocks import (
     Block,
     Bullets,
@@ -19,6 +20,7 @@ from analyzer.render.blocks import (
     prose,
     strong,
 )
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.numbers import clock, count, figure, money, percent
 from analyzer.render.outline import as_of_note, ending_text, figures, status_line
 from analyzer.render.text import one_line, visible
@@ -47,7 +49,9 @@ def headline(incident: Incident, reason: Reason) -> str:
     return f"{_REASONS[reason]}: {one_line(incident.title)}"
 
 
-def message_outline(incident: Incident, reason: Reason, at: datetime, last: Sent | None = None) -> tuple[Block, ...]:
+def message_outline(
+    incident: Incident, reason: Reason, at: datetime, last: Sent | None = None, links: Links = NO_LINKS
+) -> tuple[Block, ...]:
     """Return the message: title, status, figures, cause, what changed, two quotes, what to do, where the rest is.
 
     What got worse is held against what was said `last`. A resolved incident needs no advice: its message is the title,
@@ -58,10 +62,10 @@ def message_outline(incident: Incident, reason: Reason, at: datetime, last: Sent
         Paragraph(status_line(incident)),
         _facts(incident, at, last if reason is Reason.GOT_WORSE else None),
     )
-    more = Paragraph(line("All of it: ", code(f"analyzer incidents show {incident.id}")))
+    more = Paragraph(links.where(incident))
     if reason is Reason.RESOLVED:
-        return (*head, more)
-    return (*head, *_cause(incident), *_quotes(incident), *_advice(incident), more)
+        return links.within((*head, more), incident)
+    return links.within((*head, *_cause(incident), *_quotes(incident), *_advice(incident), more), incident)
 
 
 def _facts(incident: Incident, at: datetime, last: Sent | None) -> Block:
@@ -76,7 +80,7 @@ def _facts(incident: Incident, at: datetime, last: Sent | None) -> Block:
         # Over 100 % means that other factors went the other way.
         others = ", against other factors" if main.share > 1.005 else ""  # noqa: PLR2004 - what rounds to 101 %
         entries.append(plain(f"{percent(main.share)} of the change comes from {main.factor}{others}"))
-    entries.append(_changes(incident, at))
+    entries += [_changes(incident, at), *alert_lines(incident)]
     return Bullets(tuple(entries))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -88,10 +88,12 @@ class SqliteTrajectories:
         patterns: Sequence[tuple[str, str]] = (),
         allow: Sequence[str] = (),
         read_only: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Open or create the store; `patterns` and `allow` are the masker's. Raises StoreError.
 
-        With `read_only` it must be there already, and nothing can be written: no question waits for a writer.
+        With `read_only` it must be there already, and nothing can be written: no question waits for a writer. `clock`
+        gives the time at which spans arrive, in Unix seconds.
         """
         self.connection = Connection(path, read_only=read_only)
         self.masking = Masking(self.connection.secret("masking"), tuple(patterns), tuple(allow))
@@ -99,7 +101,7 @@ class SqliteTrajectories:
         self._codec = Codec()
         self._payloads = Payloads(self._codec)
         self._counts = Counts()
-        self._writer = Writer(self.connection, self._codec, self.masker)
+        self._writer = Writer(self.connection, self._codec, self.masker, clock)
 
     def close(self) -> None:
         """Close the file."""

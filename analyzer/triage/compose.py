@@ -116,6 +116,7 @@ def compose(
         agents=told.agents,
         curve=curve_of(lead, findings, members, last_form),
         strip=strip_of(findings, members, last_form),
+        alerts=base.alerts if keep and base else (),
     )
 
 

@@ -32,6 +32,8 @@ class Action(StrEnum):
     REPORT_FILED = "report.filed"
     """A run's report as it is kept, by its hashes; written where it is kept already, or is about to be kept anew."""
     QUESTION_ANSWERED = "question.answered"
+    ALERT_ANSWERED = "alert.answered"
+    """What a run had to say of an alert that came in, for the first time or anew."""
     WORD_SAID = "word.said"
     """What a human said of an incident; the actor is who said it."""
 
@@ -46,7 +48,8 @@ class Act:
 
     action: Action
     about: str
-    """The id of the incident; `question-` and the trace id, or `fleet`, where that was asked about."""
+    """The id of the incident; `question-` and the trace id, or `fleet`, where that was asked about; `alert-` and its
+    fingerprint."""
     name: str
     """The model or the tool; of an incident its state, of a human's word what was said."""
     arguments: Mapping[str, Any] = field(default_factory=dict)

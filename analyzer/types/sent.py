@@ -89,6 +89,8 @@ class Delivered:
     deliveries: tuple[Delivery, ...] = ()
     gaps: tuple[Gap, ...] = ()
     held: tuple[Held, ...] = ()
+    missed: tuple[tuple[str, int], ...] = ()
+    """Routes that failed, each with how many messages were not delivered on it."""
 
     def told_in(self, report: Report) -> Report:
         """Return the report with what was not said: as gaps what failed, as a note what waits."""
