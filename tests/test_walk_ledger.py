@@ -404,7 +404,9 @@ def test_a_question_killed_in_the_middle_of_a_call_is_paid_and_in_the_log(walked
     [
         ("UPDATE incidents SET document = replace(document, '\"high\"', '\"low\"')", "the incident inc-"),
         ("UPDATE incidents SET document = document || ' and more'", "the incident inc-"),
+        ("UPDATE incidents SET document = CAST(x'ff00' AS BLOB)", "the incident inc-"),
         ("UPDATE incidents SET state = 'resolved'", "the incident inc-"),
+        ("UPDATE reports SET markdown = x'ff00'", "the report of run "),
         ("DELETE FROM incidents", "the incident inc-"),
         ("UPDATE reports SET markdown = replace(markdown, 'repeated', 'did not repeat')", "the report of run "),
         ("UPDATE reports SET document = replace(document, ': 1', ': 2')", "the report of run "),

@@ -61,7 +61,7 @@ def tampered(raw: sqlite3.Connection) -> Iterator[Fault]:
         row = raw.execute("SELECT document, markdown FROM reports WHERE run = ?", (run,)).fetchone()
         if row is None:
             yield Fault(last, f"the report of run {run[:12]} that entry {last} filed is gone from the store")
-        elif (digest(row[0]), digest(row[1])) not in forms:
+        elif (digest(str(row[0])), digest(str(row[1]))) not in forms:
             yield Fault(last, f"the report of run {run[:12]} is not in the store as entry {last} filed it")
 
 
@@ -85,6 +85,6 @@ def _form(state: str, document: str) -> str:
     """Return the hash of an incident as it is kept; "" of what is none any more, or stands in another state's row."""
     try:
         read = json.loads(document)
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     return digest(canonical(read)) if isinstance(read, dict) and read.get("state") == state else ""
