@@ -122,7 +122,7 @@ class _Replayed:
     def __init__(self, detector: ToolChoiceDetector, whole: Window) -> None:
         self._detector, self._end = detector, whole.end
         self._whole = {_place(one): one for one in whole.choices}
-        # Moments come in order, and what is known changes with them: the last tables are held, and not those of every hour.
+        # Moments come in order: the last tables are held, and not those of every hour.
         self._looked: dict[Any, tuple[_Places, list[tuple[Table, Looked]]]] = {}
         self._walks: dict[Any, tuple[tuple[_Places, ...], Sequence[tuple[Table, Shift]]]] = {}
 
