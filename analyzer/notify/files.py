@@ -19,8 +19,10 @@ from analyzer.render.blocks import Block, Figure
 from analyzer.render.charts.chosen import stem_of
 from analyzer.render.charts.drawing import svg
 from analyzer.render.html import html
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.markdown import markdown
-from analyzer.render.outline import incident_outline, report_outline
+from analyzer.render.outline import incident_outline
+from analyzer.render.report import report_outline
 from analyzer.types.report import Incident, Report
 
 REPORT_NAME = "report.md"
@@ -29,8 +31,9 @@ REPORT_NAME = "report.md"
 class ReportFolder:
     """Writes reports and incidents into one folder, which is made when it is first needed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, links: Links = NO_LINKS) -> None:
         self._folder = folder
+        self._links = links
         self.undrawn: tuple[str, ...] = ()
         """Why charts of the last report are missing, each reason once: their words stand in the texts all the same."""
 
@@ -45,7 +48,7 @@ class ReportFolder:
         """
         title = f"Report of {report.run.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
         self.undrawn = ()
-        files = self._write_both(self._folder / REPORT_NAME, report_outline(report), title)
+        files = self._write_both(self._folder / REPORT_NAME, report_outline(report, self._links), title)
         return (*files, *self._write_incidents(report.incidents, report.run.at))
 
     def path(self, incident: Incident) -> Path:
@@ -55,7 +58,7 @@ class ReportFolder:
     def _write_incidents(self, incidents: Sequence[Incident], at: datetime) -> list[Path]:
         files: list[Path] = []
         for incident in incidents:
-            outline = incident_outline(incident, at)
+            outline = self._links.within(incident_outline(incident, at), incident)
             files += self._write_both(self.path(incident), outline, incident.title)
             files += self._write_charts([block for block in outline if isinstance(block, Figure)])
         return files

@@ -27,6 +27,7 @@ from analyzer.render.blocks import Block, Figure
 from analyzer.render.charts.chosen import charts_of
 from analyzer.render.digest import digest_headline, digest_outline
 from analyzer.render.html import html
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.message import headline, message_outline
 from analyzer.render.terminal import WIDTH, terminal
 from analyzer.render.text import one_line
@@ -56,7 +57,14 @@ class Mailbox:
 class Mail:
     """Sends each message as a mail of its own, in the conversation of its incident."""
 
-    def __init__(self, box: Mailbox, *, timeout_s: float = TIMEOUT_S, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        box: Mailbox,
+        *,
+        links: Links = NO_LINKS,
+        timeout_s: float = TIMEOUT_S,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         """Check addresses and server. Raises UsageError. `context` is for authorities of one's own."""
         self._scheme, self._host, self._port = _server(box.url)
         self._box = box
@@ -66,6 +74,7 @@ class Mail:
             raise UsageError("ANALYZER_MAIL_TO names nobody: give an address, or several with commas")
         if (box.user is None) != (box.password is None):
             raise UsageError("set both ANALYZER_SMTP_USER and ANALYZER_SMTP_PASSWORD, or neither")
+        self._links = links
         self._timeout_s = timeout_s
         self._context = context or ssl.create_default_context()
         self._remarks: list[Gap] = []
@@ -77,7 +86,7 @@ class Mail:
     def send_digest(self, digest: Digest) -> None:
         """Send several messages as one mail, which belongs to no conversation. Raises DeliveryError."""
         entries = [(message.incident, message.reason) for message in digest.messages]
-        outline = digest_outline(entries, storm=digest.storm)
+        outline = digest_outline(entries, storm=digest.storm, links=self._links)
         letter = self._blank(digest_headline(entries, storm=digest.storm), outline, digest.at)
         names = " ".join(_name(message) for message in digest.messages)
         letter["Message-ID"] = self._id(f"digest {names}")
@@ -137,7 +146,7 @@ class Mail:
         return server
 
     def _letter(self, message: Message) -> EmailMessage:
-        outline = message_outline(message.incident, message.reason, message.at, message.last)
+        outline = message_outline(message.incident, message.reason, message.at, message.last, self._links)
         letter = self._blank(headline(message.incident, message.reason), outline, message.at, message.incident)
         first = self._id(message.incident.id)
         if message.last is None:

@@ -26,6 +26,7 @@ from analyzer.notify.pictures import pictures, undrawn
 from analyzer.render.blocks import Block, Heading, plain
 from analyzer.render.charts.chosen import charts_of
 from analyzer.render.digest import digest_headline, digest_outline
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.message import headline, message_outline
 from analyzer.render.slack import fallback_text, slack_blocks
 from analyzer.render.text import cut
@@ -101,12 +102,22 @@ class ForgottenThreads:
 class SlackBot:
     """Keeps one thread an incident in one channel."""
 
-    def __init__(self, token: str, channel: str, threads: Threads, *, api_url: str, timeout_s: int = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        token: str,
+        channel: str,
+        threads: Threads,
+        *,
+        api_url: str,
+        links: Links = NO_LINKS,
+        timeout_s: int = TIMEOUT_S,
+    ) -> None:
         """Check the API's URL: https, or plain http to this machine. Raises UsageError."""
         _check(api_url, "Slack API")
         self._client = WebClient(token, base_url=api_url, timeout=timeout_s, retry_handlers=[], logger=_silent_logger())
         self._channel = channel
         self._threads = threads
+        self._links = links
         self._timeout_s = timeout_s
         self._remarks: list[Gap] = []
 
@@ -121,12 +132,12 @@ class SlackBot:
         name = _name(message)
         if known is not None and self._edited(known, message):
             if known.said != name:
-                self._post(message, message_outline(message.incident, message.reason, message.at, message.last), known)
+                self._post(message, _outline(message, self._links), known)
                 self._threads.keep(message.incident.id, replace(known, said=name))
                 if message.reason in _REDRAWN:
                     self._attach(known, message.incident)
             return
-        answer = self._post(message, _state_outline(message), None)
+        answer = self._post(message, _state_outline(message, self._links), None)
         begun = Thread(self._channel, str(answer["channel"]), str(answer["ts"]), name)
         self._threads.keep(message.incident.id, begun)
         self._attach(begun, message.incident)
@@ -147,7 +158,7 @@ class SlackBot:
                 self._edited(thread, message)
         entries = [(message.incident, message.reason) for message in digest.messages]
         title = digest_headline(entries, storm=digest.storm)
-        self._say(title, digest_outline(entries, storm=digest.storm), channel=self._channel)
+        self._say(title, digest_outline(entries, storm=digest.storm, links=self._links), channel=self._channel)
 
     def check(self) -> str:
         """Ask Slack who we are, which posts nothing; return a line about it. Raises DeliveryError."""
@@ -184,7 +195,7 @@ class SlackBot:
                 channel=thread.channel_id,
                 ts=thread.ts,
                 text=fallback_text(headline(message.incident, message.reason)),
-                blocks=slack_blocks(_state_outline(message)),
+                blocks=slack_blocks(_state_outline(message, self._links)),
             )
         except _RefusedError as refused:
             if refused.code in _PARENT_GONE:
@@ -224,9 +235,13 @@ def _name(message: Message) -> str:
     return f"{message.reason.value} {after} {message.incident.severity.value}{' over' if over else ''}"
 
 
-def _state_outline(message: Message) -> tuple[Block, ...]:
+def _outline(message: Message, links: Links) -> tuple[Block, ...]:
+    return message_outline(message.incident, message.reason, message.at, message.last, links)
+
+
+def _state_outline(message: Message, links: Links) -> tuple[Block, ...]:
     """Return the first message of a thread: the incident as it stands, cause and advice included, over or not."""
-    _, *rest = message_outline(message.incident, Reason.FIRST_SEEN, message.at)
+    _, *rest = message_outline(message.incident, Reason.FIRST_SEEN, message.at, links=links)
     return (Heading(1, plain(headline(message.incident, message.reason))), *rest)
 
 
@@ -267,22 +282,25 @@ def _unreached(error: Exception, timeout_s: int) -> DeliveryError:
 class SlackNotifier:
     """Posts each message to one incoming webhook."""
 
-    def __init__(self, url: str, *, timeout_s: int = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, links: Links = NO_LINKS, timeout_s: int = TIMEOUT_S) -> None:
         """Check the URL: https, or plain http to this machine. Raises UsageError without repeating the URL."""
         _check(url, "Slack webhook")
         # No retry handlers: whether to try again is decided in one place, and that is not here.
         self._client = WebhookClient(url, timeout=timeout_s, retry_handlers=[], logger=_silent_logger())
+        self._links = links
         self._timeout_s = timeout_s
 
     def send(self, message: Message) -> None:
         """Post one message. Raises DeliveryError; RateLimitedError where Slack asked to wait."""
-        outline = message_outline(message.incident, message.reason, message.at, message.last)
+        outline = _outline(message, self._links)
         self._post(headline(message.incident, message.reason), outline)
 
     def send_digest(self, digest: Digest) -> None:
         """Post several messages as one. Raises DeliveryError; RateLimitedError where Slack asked to wait."""
         entries = [(message.incident, message.reason) for message in digest.messages]
-        self._post(digest_headline(entries, storm=digest.storm), digest_outline(entries, storm=digest.storm))
+        self._post(
+            digest_headline(entries, storm=digest.storm), digest_outline(entries, storm=digest.storm, links=self._links)
+        )
 
     def _post(self, title: str, outline: Sequence[Block]) -> None:
         text, blocks = fallback_text(title), slack_blocks(outline)

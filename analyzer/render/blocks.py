@@ -1,6 +1,7 @@
 """What a report is made of before it takes a form: blocks of pieces of text.
 
-No text in a block is markup: each renderer escapes all of it, so that an outline may hold text from spans anywhere.
+No text in a block is markup: each renderer escapes all of it, so that an outline may hold text from spans anywhere but
+in an address.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ class Piece:
 
     text: str
     style: Style = Style.PLAIN
+    href: str = ""
+    """Where it leads: an address that `types.address.web_address` lets pass, never text from a span. "": nowhere."""
 
 
 Line = tuple[Piece, ...]

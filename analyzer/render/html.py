@@ -1,7 +1,8 @@
 """Blocks as one HTML page that needs nothing else: no script, nothing to fetch, and a policy that allows neither.
 
-All text is escaped; what a block holds can be no tag, and an attribute only where `charts.drawing` escapes the words of
-a chart. Charts are part of the page, in its own colours, wide and narrow; a style sheet chooses.
+All text is escaped; what a block holds can be no tag. Two things are set into attributes: the address of a piece, which
+is never text from a span, and the words of a chart, which `charts.drawing` escapes. Charts are part of the page, in its
+own colours, wide and narrow; a style sheet chooses.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from analyzer.errors import DrawingError
-from analyzer.render.blocks import Block, Bullets, Code, Figure, Heading, Line, Paragraph, Quote, Style, Table
+from analyzer.render.blocks import Block, Bullets, Code, Figure, Heading, Line, Paragraph, Piece, Quote, Style, Table
 from analyzer.render.charts.base import WIDE
 from analyzer.render.charts.drawing import inline
 from analyzer.render.text import visible
@@ -116,12 +117,14 @@ def _figure(block: Figure, pictures: Mapping[str, str]) -> str:
 
 
 def _line(line: Line) -> str:
-    return "".join(
-        f"<{_TAGS[piece.style]}>{_text(piece.text)}</{_TAGS[piece.style]}>"
-        if piece.style in _TAGS
-        else _text(piece.text)
-        for piece in line
-    )
+    return "".join(map(_piece, line))
+
+
+def _piece(piece: Piece) -> str:
+    text = _text(piece.text)
+    if piece.style in _TAGS:
+        text = f"<{_TAGS[piece.style]}>{text}</{_TAGS[piece.style]}>"
+    return f'<a href="{escape(piece.href)}" rel="noopener noreferrer">{text}</a>' if piece.href else text
 
 
 def _text(text: str) -> str:

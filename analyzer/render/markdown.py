@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from analyzer.render.blocks import (
     Block,
@@ -79,6 +80,9 @@ def _line(line: Line, *, cell: bool = False) -> str:
 
 
 def _piece(piece: Piece, *, cell: bool) -> str:
+    if piece.href:
+        # In angle brackets parentheses of the address end nothing; an address holds no angle brackets.
+        return f"[{_piece(replace(piece, href=''), cell=cell)}](<{piece.href}>)"
     text = piece.text.replace("|", _RESERVED) if cell else piece.text
     if piece.style is Style.CODE:
         return _code_span(one_line(text))

@@ -11,6 +11,7 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Diagnosis
 from analyzer.types.drawn import Curve, Strip
@@ -23,6 +24,7 @@ from analyzer.types.word import Episode, Word
 
 __all__ = [
     "SCHEMA",
+    "alert_document",
     "gap_document",
     "incident_document",
     "incident_from_document",
@@ -86,6 +88,7 @@ def incident_document(incident: Incident) -> Document:
         "agents": [_part(part) for part in incident.agents],
         "curve": None if incident.curve is None else _curve(incident.curve),
         "strip": None if incident.strip is None else _strip(incident.strip),
+        "alerts": [alert_document(alert) for alert in incident.alerts],
     }
 
 
@@ -98,6 +101,20 @@ def word_document(word: Word) -> Document:
         "by": word.by,
         "reason": word.reason,
         "until": _time_or_none(word.until),
+    }
+
+
+def alert_document(alert: PrometheusAlert) -> Document:
+    """Return an alert that came in by Alertmanager's webhook."""
+    return {
+        "name": alert.name,
+        "agent": alert.agent,
+        "starts_at": time_text(alert.starts_at),
+        "ends_at": _time_or_none(alert.ends_at),
+        "summary": alert.summary,
+        "url": alert.url,
+        "alertmanager_url": alert.alertmanager_url,
+        "fingerprint": alert.fingerprint,
     }
 
 

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from analyzer.errors import InputError
+from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
 from analyzer.types.drawn import Curve, Drawn, Strip
@@ -86,6 +87,7 @@ def _incident(document: Mapping[str, Any]) -> Incident:
         past=tuple(_read_episode(entry) for entry in document.get("past", [])),
         curve=None if document.get("curve") is None else _read_curve(document["curve"]),
         strip=None if document.get("strip") is None else _read_strip(document["strip"]),
+        alerts=tuple(_read_alert(entry) for entry in document.get("alerts", [])),
     )
 
 
@@ -97,6 +99,19 @@ def _read_word(entry: Mapping[str, Any]) -> Word:
         by=_text(entry["by"]),
         reason=_text(entry["reason"]),
         until=_read_time_or_none(entry["until"]),
+    )
+
+
+def _read_alert(entry: Mapping[str, Any]) -> PrometheusAlert:
+    return PrometheusAlert(
+        fingerprint=_text(entry["fingerprint"]),
+        name=_text(entry["name"]),
+        agent=None if entry["agent"] is None else _text(entry["agent"]),
+        starts_at=_read_time(entry["starts_at"]),
+        ends_at=_read_time_or_none(entry["ends_at"]),
+        summary=_text(entry["summary"]),
+        url=_text(entry["url"]),
+        alertmanager_url=_text(entry["alertmanager_url"]),
     )
 
 

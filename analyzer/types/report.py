@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Diagnosis
@@ -178,6 +179,11 @@ class Finding:
     """Of a finding of kind tool-choice: which choice took the place of which."""
 
 
+PER_TOKEN = frozenset({"price", "model mix"})
+"""Factors in USD per token: people read them per million."""
+MILLION = 1e6
+
+
 @dataclass(frozen=True, slots=True)
 class Factor:
     """One line of an account: how much of the change comes from this factor."""
@@ -258,6 +264,8 @@ class Incident:
     """The metric around the onset; None where nothing is measured over time, and in what older releases filed."""
     strip: Strip | None = None
     """Of a loop: the steps of the worst trajectory."""
+    alerts: tuple[PrometheusAlert, ...] = ()
+    """Alerts of somebody's Prometheus that fired on what it is about while it went on, the earliest first."""
 
     @property
     def concerned(self) -> tuple[str, ...]:

@@ -16,9 +16,9 @@ from analyzer.render import numbers
 from analyzer.render.blocks import Block
 from analyzer.render.charts.base import Chart
 from analyzer.render.charts.drawing import inline
+from analyzer.render.links import link
 from analyzer.render.text import visible
 from analyzer.server.pages.drawing import LINE_HEIGHT, LINE_WIDTH, WATERFALL_WIDTH
-from analyzer.server.pages.page import link
 
 ASSETS = {
     "pages.css": "text/css; charset=utf-8",
