@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from support.hostile import ATTACKS, hostile_report
 
 from analyzer.render.blocks import Bullets, Code, Divider, Heading, Paragraph, Quote, Table, code, line, plain, strong
-from analyzer.render.charts.drawing import ATTRIBUTES
+from analyzer.render.charts.drawing import ATTRIBUTES, SAID
 from analyzer.render.html import html
 from analyzer.render.report import report_outline
 
@@ -63,4 +63,4 @@ def test_text_from_spans_is_never_markup() -> None:
         assert values <= {("class", "right"), ("class", "scroll"), ("scope", "col")}, attack
         drawn = {name for tag, attrs in seen.tags if tag in drawing for name, _ in attrs}
         assert not {name for name in drawn if name.startswith("on") or name in {"style", "href", "id"}}, attack
-        assert drawn <= {name.lower() for name in ATTRIBUTES} | {"class", "role"}
+        assert drawn <= {name.lower() for name in ATTRIBUTES} | {"class", "role", "aria-label", SAID}

@@ -17,7 +17,7 @@ from support.incidents import ONSET, cost_incident, curve, incident, loop_incide
 from analyzer.errors import DrawingError
 from analyzer.render.charts.base import NARROW, PAGE, PAPER
 from analyzer.render.charts.chosen import charts_of
-from analyzer.render.charts.drawing import ATTRIBUTES, inline, png, svg
+from analyzer.render.charts.drawing import ATTRIBUTES, SAID, inline, png, svg
 from analyzer.types.report import Change, Factor, Incident, Kind
 
 
@@ -136,7 +136,7 @@ def test_text_from_spans_is_inert_in_every_drawing(attack: str) -> None:
         tags, expected = ([one.tag for one in drawing.iter()] for drawing in drawings)
         assert set(tags) <= set(expected)
         names = {name for one in drawings[0].iter() for name in one.attrib}
-        assert names <= ATTRIBUTES | {"class", "role", "aria-label"}
+        assert names <= ATTRIBUTES | {"class", "role", "aria-label", SAID}
         assert len(inline(chart)) < 2 * len(inline(innocent)) + 4000
 
 
