@@ -21,6 +21,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 
 from analyzer.agent.answer import CLAIM_CHARS, QUOTE_CHARS, TEXT_CHARS, Draft, DraftClaim, FactRef, MetricValue, Quote
 from analyzer.agent.case import CaseFile
@@ -33,6 +34,7 @@ from analyzer.agent.subjects import stems
 from analyzer.agent.text import Mask, defuse, find_verbatim, has_hidden, text_of
 from analyzer.agent.verdict import Standing, contradicts, lacking, verdict_of
 from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
+from analyzer.types.explained import Statement
 from analyzer.types.report import PROMETHEUS, Evidence, MetricEvidence, SpanEvidence
 from analyzer.types.trace import TEXT_FIELDS, Span
 
@@ -60,6 +62,8 @@ class Gated:
     evidence: tuple[Evidence, ...]
     """New pieces that the standing claims rest on, with ids that follow the filed ones."""
     struck: tuple[Struck, ...]
+    missing: str = ""
+    """What the author says would decide it, where that holds; "" where the verdict needs no more."""
 
 
 @dataclass(slots=True)
@@ -101,7 +105,7 @@ class Gate:
         self._case = case
         self._shown = shown
         self._lookup = lookup
-        self._recompute = recompute
+        self._recompute = cache(recompute)
         self._mask = mask
         self._metered = metered
         self._filed = {entry.id: entry for entry in evidence_of(case.incident)}
@@ -165,7 +169,21 @@ class Gate:
             missing=missing or lacking(standing, self._case.incident),
         )
         new = tuple(replace(entry, id=name) for entry, name in ids.new.items() if name in used)
-        return Gated(diagnosis, new, tuple(struck))
+        return Gated(diagnosis, new, tuple(struck), missing)
+
+    def one_by_one(self) -> Callable[[DraftClaim], Statement | None]:
+        """Return what judges the claims of one answer as they come: as `judge` does, and with the same ids."""
+        ids = _Ids(set(self._filed), {})
+
+        def judged(claim: DraftClaim) -> Statement | None:
+            try:
+                standing, _ = self._claim(claim, ids)
+            except _StruckError:
+                return None
+            known = self._filed | {name: replace(entry, id=name) for entry, name in ids.new.items()}
+            return Statement(standing, tuple(known[name] for name in standing.evidence))
+
+        return judged
 
     def _claim(self, claim: DraftClaim, ids: _Ids) -> tuple[Claim, Ground]:
         if not claim.evidence:
