@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 from analyzer.agent.answer import read_answer
@@ -62,15 +63,15 @@ class Session:
 
         `tell` hears of each statement that stands as soon as it is written; the answer is the same without it.
         """
-        rules = self._topic.by_rules(question[:QUESTION_CHARS])
+        rules = cache(partial(self._topic.by_rules, question[:QUESTION_CHARS]))
         if self._means.model is None:
-            return rules
+            return rules()
         means = replace(self._means, limits=self._left)
         meter = means.meter(self._topic.case.incident.id)
         try:
             ended = self._conversed(question[:QUESTION_CHARS], means, meter, tell)
             if ended.judged is None:
-                return self._unanswered(rules, ended, meter)
+                return self._unanswered(rules(), ended, meter)
             gated = self._read_again(_for_a_question(ended.judged.outcome), meter)
             return self._answered(gated, ended, rules, meter.use)
         finally:
@@ -136,11 +137,11 @@ class Session:
         )
         return replace(gated, diagnosis=read)
 
-    def _answered(self, gated: Gated, ended: Conversation, rules: Answer, use: ModelUse) -> Answer:
+    def _answered(self, gated: Gated, ended: Conversation, rules: Callable[[], Answer], use: ModelUse) -> Answer:
         diagnosis, filed = gated.diagnosis, evidence_of(self._topic.case.incident)
         own_words = diagnosis.summary != self._topic.fallback.summary
         return Answer(
-            text=diagnosis.summary if own_words else rules.text,
+            text=diagnosis.summary if own_words else rules().text,
             claims=diagnosis.claims,
             evidence=(*filed, *gated.evidence),
             verdict=diagnosis.verdict,

@@ -124,7 +124,7 @@ def _how(answer: Answer) -> Block:
     """Return who answered, what of it was checked, and what it cost."""
     by_rules = answer.by == "rules"
     parts = ["By rules, without a model" if by_rules else f"By {answer.by}"]
-    if answer.claims or not answer.tables or not by_rules:
+    if answer.claims or not by_rules:
         parts.append(f"{count(len(answer.claims), 'claim')} borne out by evidence, {answer.struck_out} struck out")
     if answer.use.calls:
         parts.append(f"{count(answer.use.calls, 'call')}, {money(answer.use.cost_usd)}")

@@ -51,7 +51,9 @@ def test_people_are_told_first_that_no_model_is_set_up(store: Path) -> None:
     """Then the sums, then the table that the words ask for."""
     lines = ask(store, "fleet", "errors by agent", "--last", "2d", *AT).stdout.splitlines()
     assert lines[0] == "The fleet"
-    assert lines[3].startswith("No model is set up, so tables were chosen by the words of the question")
+    assert lines[3].startswith(
+        "No model was asked: the words of the question chose what was computed (Failures by agent)"
+    )
     assert any(line.startswith("Failures by agent, 2026-11-18 12:00 to 2026-11-20 12:00 UTC") for line in lines)
 
 
