@@ -27,6 +27,7 @@ from analyzer.agent.answer import CLAIM_CHARS, QUOTE_CHARS, TEXT_CHARS, Draft, D
 from analyzer.agent.case import CaseFile
 from analyzer.agent.facts import Fact, evidence_of, metric_quantities
 from analyzer.agent.grounds import Ground, known_from_start, span_quantities
+from analyzer.agent.kind_words import words_of
 from analyzer.agent.promql import objection
 from analyzer.agent.shown import Shown
 from analyzer.agent.statements import Grounds, steps_in, why_not
@@ -117,7 +118,8 @@ class Gate:
         }
         self._affected = {one.summary.trace_id for one in case.trajectories} | set(case.incident.trace_ids)
         subject = case.incident.subject
-        self._names = stems(" ".join(part for part in (subject.agent, subject.tool, subject.model) if part))
+        own = stems(" ".join(part for part in (subject.agent, subject.tool, subject.model) if part))
+        self._names = own | words_of(case.incident)
         self._base = known_from_start(case, self._filed.values(), shown)
 
     def judge(self, draft: Draft, fallback: Diagnosis, by: str) -> Gated:
