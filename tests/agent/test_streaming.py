@@ -225,7 +225,7 @@ def test_an_answer_that_gives_away_the_mark_tells_nothing_from_there_on():
         whole = next(one for one in told.splitlines() if one.startswith(line))
         return submits(FAILED, claim(whole, quote(ERROR, number=27, field="status_message")), ABSENT)
 
-    found, told, _ = asked(leaking)
+    found, told, _ = asked(leaking, limits=Limits(repairs=0))
     assert texts(told) == [FAILED["text"]]
     assert found.ending is Ending.INJECTED
 
