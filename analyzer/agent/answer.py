@@ -180,11 +180,13 @@ DIAGNOSIS_SCHEMA: Mapping[str, Any] = _object(
 )
 
 ANSWER_SCHEMA: Mapping[str, Any] = _object(
-    summary=_string("the answer to the question, two to six short sentences"),
     claims=_CLAIMS,
     responsible=_RESPONSIBLE,
+    missing=_string("where the evidence does not answer it: what evidence would; else empty"),
+    summary=_string("the answer to the question, two to six short sentences, from what the claims say"),
 )
-"""The form of an answer to a question about one trajectory."""
+"""The form of an answer to a question. Claims come first: each can be checked and shown while the rest is written, and
+a summary can only be checked against claims that stand."""
 
 
 def payload_in(text: str) -> Mapping[str, Any]:
@@ -224,7 +226,17 @@ def read_diagnosis(payload: Mapping[str, Any]) -> Draft:
 def read_answer(payload: Mapping[str, Any]) -> Draft:
     """Return the draft of an answer to a question. Raises AnswerError."""
     summary = _text(payload, "summary", TEXT_CHARS * 2)
-    return Draft(summary, "", "unknown", "", _claims(payload), _responsible(payload.get("responsible")), (), "")
+    return Draft(
+        summary=summary,
+        cause="",
+        category="unknown",
+        refutation="",
+        claims=_claims(payload),
+        responsible=_responsible(payload.get("responsible")),
+        actions=(),
+        check="",
+        missing=_text(payload, "missing", TEXT_CHARS, required=False),
+    )
 
 
 def _loads(text: str) -> Any:
@@ -247,10 +259,11 @@ def _claims(payload: Mapping[str, Any]) -> tuple[DraftClaim, ...]:
     value = payload.get("claims")
     if not isinstance(value, list):
         raise AnswerError("'claims' must be a list")
-    return tuple(_claim(entry, f"claims[{index}]") for index, entry in enumerate(value[:CLAIMS_MAX]))
+    return tuple(claim_in(entry, f"claims[{index}]") for index, entry in enumerate(value[:CLAIMS_MAX]))
 
 
-def _claim(value: Any, where: str) -> DraftClaim:
+def claim_in(value: Any, where: str) -> DraftClaim:
+    """Return one claim of an answer; `where` names it in the error. Raises AnswerError."""
     if not isinstance(value, Mapping):
         raise AnswerError(f"{where} must be an object")
     text = value.get("text")

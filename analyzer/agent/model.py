@@ -78,6 +78,16 @@ class ToolSpec:
     """JSON schema of the arguments: an object, every property required, nothing additional."""
 
 
+class Listener(Protocol):
+    """Hears a reply while it is written. What it hears is unproven, and may be cut or taken back."""
+
+    def begin(self) -> None:
+        """Take note that a try begins: what was heard of an earlier one is void."""
+
+    def hear(self, block: int, tool: str, piece: str) -> None:
+        """Take in the next piece of a block: of its text, or (`tool` is not empty) of the JSON of its arguments."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One request: the whole history, because nothing is kept on the server's side."""
@@ -98,6 +108,8 @@ class ModelRequest:
     again: Callable[[int], None] = field(default=_unheld, compare=False, repr=False)
     """To be called before another try of this request, with how many before it may be billed although no reply came.
     Raises ModelError (its ending is the limit) where another one no longer fits, StoreError."""
+    listener: Listener | None = field(default=None, compare=False, repr=False)
+    """Hears the reply while it is written, where the model can do that; the reply is the same with and without."""
 
 
 @dataclass(frozen=True, slots=True)
