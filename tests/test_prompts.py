@@ -18,7 +18,7 @@ from analyzer.errors import PromptError
 from analyzer.prompts import FOLDERS, load
 
 SHIPPED = {
-    "investigate_system": {"categories"},
+    "investigate_system": set(),
     "investigate_case": {"mark", "window", "agents", "trace_ids"},
     "ask_system": set(),
     "ask_incident": {"mark", "window", "trace_ids"},
