@@ -7,15 +7,35 @@ import re
 import time
 from dataclasses import replace
 
-from agent.cases import ERROR, HEALTHY, SECOND, WORST, chat, incident, looping, the_case, tool, trajectory, well
+import pytest
+from agent.cases import (
+    ERROR,
+    HEALTHY,
+    SECOND,
+    WORST,
+    HeldStore,
+    answer,
+    chat,
+    incident,
+    looping,
+    the_case,
+    tool,
+    trajectory,
+    well,
+)
+from agent.scripting import submit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from analyzer.agent.case import BESIDE_TOKENS_MAX, build_case, room_of
+from analyzer.agent.explainer import Explainer
+from analyzer.agent.investigate import Means
+from analyzer.agent.model import ModelReply
 from analyzer.agent.notable import first_difference, notable
 from analyzer.agent.outline import chosen_lines, left_out, rows_of
 from analyzer.agent.passages import CUT, excerpt
 from analyzer.agent.portions import portions
+from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.text import Markers, estimate_tokens
 from analyzer.types.messages import readable
 from analyzer.types.report import Subject
@@ -336,11 +356,27 @@ def test_what_stands_beside_the_worst_is_bounded():
     assert worst > 8_000
 
 
-@given(sent=st.integers(0, 10**7), most=st.integers(1, 50_000))
-def test_the_file_of_an_incident_is_a_part_of_what_its_runs_were_sent(sent: int, most: int):
-    """Never more than the setting, never less than 4,000 unless that is less, else a sixteenth of the input."""
+@pytest.mark.parametrize(
+    ("sent", "setting", "room"),
+    [(160_000, 12_000, 10_000), (20_000, 12_000, 4_000), (10**6, 12_000, 12_000), (0, 12_000, 12_000), (20_000, 9, 9)],
+)
+def test_the_file_of_an_incident_is_a_part_of_what_its_runs_were_sent(sent: int, setting: int, room: int):
+    """A sixteenth of the input, 4,000 tokens at least, the setting at most; the setting where no usage is known."""
     one = looping()
-    room = room_of([replace(one, summary=replace(one.summary, input_tokens=sent))], most)
-    assert room <= most
-    assert room == most or room >= 4_000
-    assert room == most or room == max(sent // 16, 4_000)
+    half = replace(one, summary=replace(one.summary, input_tokens=sent // 2))
+    assert room_of([half, half], setting) == room
+
+
+def test_an_incident_is_explained_within_its_part_and_a_question_has_all_of_it():
+    """What goes to the model about an incident of cheap runs is small; a person who asks gets the whole setting."""
+    long = long_run(300)
+    means = Means(ScriptedModel([submit(answer()), ModelReply(text="no")]), HeldStore(long, well()))
+    explainer = Explainer(means, 12_000)
+    one = incident(trace_ids=(WORST,), healthy_trace_ids=(HEALTHY,))
+    cheap = replace(long, summary=replace(long.summary, input_tokens=50_000))
+    means.store.held[WORST] = cheap
+    explainer.explain(one, budget_usd=1.0, history_start=one.onset)
+    explainer.about_incident(one, history_start=one.onset).ask("why?")
+    explained, asked = (means.model.requests[at].messages[0].blocks[0].text for at in (0, -1))
+    assert 2_000 < estimate_tokens(explained) <= 4_000
+    assert estimate_tokens(asked) > 8_000
