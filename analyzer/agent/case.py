@@ -30,7 +30,8 @@ TOKENS_MAX = 12_000
 TOKENS_MIN, INPUT_PART = 4_000, 16
 """An incident's case file takes at most this part of what its trajectories were sent, and at least so many tokens, in
 which 95 % of decisive steps are still in sight. A file is paid about 1.6 times (written to the cache, read by three
-calls), prompt, tools and their answers take some 9,000 more: so explaining stays below a fifth of what is explained."""
+calls), prompt, tools and their answers take some 9,000 more: so explaining stays below a fifth of what is explained,
+but for runs that were sent little (docs/investigator.md, "What it costs")."""
 TRAJECTORIES_MAX = 3
 HEALTHY_MAX = 2
 FACTS_SHARE = 0.35
