@@ -128,25 +128,23 @@ _QUOTE = _object(
     trace_id=_string("32 hex digits"),
     span_id=_string("16 hex digits"),
     field={"type": "string", "enum": ["input", "output", "system", "tool_definitions", "status_message"]},
-    quote=_string("verbatim, from between span markers; at least 8 characters; no ellipsis, no correction"),
+    quote=_string("verbatim, from between span tags"),
 )
 _METRIC = _object(
     kind={"type": "string", "enum": ["metric"]},
-    promql=_string("a query that gives one value when evaluated at `end`"),
+    promql=_string("gives one value at `end`"),
     start=_string("ISO 8601, UTC"),
     end=_string("ISO 8601, UTC"),
-    step={"type": "number", "description": "seconds from start to end for a single value"},
+    step={"type": "number", "description": "seconds from start to end"},
     value={"type": "number", "description": "as the metric tool returned it"},
 )
-_FACT = _object(
-    kind={"type": "string", "enum": ["fact"]}, id=_string("F1 (a fact), T1.2 (a table's row) or E1 (evidence)")
-)
+_FACT = _object(kind={"type": "string", "enum": ["fact"]}, id=_string("F1, T1.2 or E1"))
 _CLAIMS = {
     "type": "array",
-    "description": f"at most {CLAIMS_MAX}; each one sentence that its evidence bears out by itself",
+    "description": f"at most {CLAIMS_MAX}",
     "items": _object(
-        text=_string("one sentence; every number in it stands in its evidence or in the facts"),
-        decisive={"type": "boolean", "description": "true for the one claim the cause rests on"},
+        text=_string("one sentence"),
+        decisive={"type": "boolean", "description": "true for one claim: the cause rests on it"},
         evidence={"type": "array", "items": {"anyOf": [_QUOTE, _METRIC, _FACT]}},
     ),
 }
@@ -157,26 +155,23 @@ _RESPONSIBLE = {
             trace_id=_string("32 hex digits"),
             span_id=_string("16 hex digits"),
             step={"type": "integer", "description": "1-based, as in the case file"},
-            agent=_string("the agent whose step it is, as the span names it"),
+            agent=_string("whose step it is, as the span names it"),
         ),
         {"type": "null"},
     ],
-    "description": "the earliest step whose correction would have avoided the failure; null: none can be named",
+    "description": "the decisive step; null: none can be named",
 }
 
 DIAGNOSIS_SCHEMA: Mapping[str, Any] = _object(
     summary=_string("two or three short sentences for a person woken at night: what happened, since when, how bad"),
     cause=_string("the likely cause in one sentence, two at most"),
     category={"type": "string", "enum": list(CATEGORIES)},
-    refutation=_string("what one would see if this cause were wrong"),
+    refutation=_string("what one would see if it were wrong"),
     claims=_CLAIMS,
     responsible=_RESPONSIBLE,
     missing=_string("where the evidence does not decide it: what evidence would; else empty"),
     actions={"type": "array", "items": {"type": "string"}, "description": f"at most {ACTIONS_MAX}, most useful first"},
-    check=_string(
-        "`analyzer traces show <trace id>`, `analyzer traces diff <trace id> <trace id>`, or, where the metric tool "
-        "answers, a PromQL query on this agent"
-    ),
+    check=_string("a command or a PromQL query, as described"),
 )
 
 ANSWER_SCHEMA: Mapping[str, Any] = _object(

@@ -238,13 +238,14 @@ class ClaudeModel:
         }
         if request.tools:
             body["tools"] = [tool_body(tool, strict=not self._plain) for tool in request.tools]
-            # The tools stay in the request when they may not be called: they are part of the cached prefix, and the
-            # API wants to know the tools that the history speaks of.
-            body["tool_choice"] = {"type": "none"} if request.must_answer else {"type": "auto"}
+            # Tools, their choice and the form of the output are what the cache is keyed by: another choice loses the
+            # messages, another form everything. So none of them changes when the model must answer; the words of the
+            # request close the tools, and what is handed in has its form by the strict schema of the submit tool.
+            body["tool_choice"] = {"type": "auto"}
         config: dict[str, Any] = {}
         if self._effort is not None:
             config["effort"] = self._effort
-        if request.schema is not None:
+        if request.schema is not None and not request.tools:
             config["format"] = {"type": "json_schema", "schema": dict(request.schema)}
         if config and not self._plain:
             body["output_config"] = config

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from analyzer.agent.answer import CATEGORIES, read_diagnosis
+from analyzer.agent.answer import read_diagnosis
 from analyzer.agent.case import CaseFile
 from analyzer.agent.gate import Gate, Gated, Recompute
 from analyzer.agent.investigator import Conversation, Investigator, Judge, Judged
@@ -117,7 +117,7 @@ def investigate(incident: Incident, case: CaseFile, means: Means) -> Investigati
             trace_ids=", ".join(sorted(case.trace_ids)[:30]) or "none",
         ),
     )
-    system = load("investigate_system").render(categories=", ".join(CATEGORIES))
+    system = load("investigate_system").text
     ended = converse(case, means, meter, SUBMIT_DIAGNOSIS_SPEC, judge, system, opening)
     if ended.judged is not None and ended.judged.standing:
         gated: Gated = ended.judged.outcome

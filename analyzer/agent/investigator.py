@@ -141,7 +141,7 @@ class Investigator:
             if not self.repairs:
                 words = Text(load("last_step").text)
                 self.history[-1] = replace(self.history[-1], blocks=(*self.history[-1].blocks, words))
-            request = replace(request, messages=tuple(self.history), must_answer=True, schema=self.submit.schema)
+            request = replace(request, messages=tuple(self.history), must_answer=True)
         return request, refused
 
     def _ask(self, request: ModelRequest) -> ModelReply | Refusal:

@@ -100,9 +100,9 @@ class ModelRequest:
     timeout_s: float
     """Everything together, retries and waiting included."""
     schema: Mapping[str, Any] | None = None
-    """JSON schema that the reply's text shall have."""
+    """JSON schema that the reply's text shall have, where it has no tool to hand in an answer with."""
     must_answer: bool = False
-    """Tools may not be called any more."""
+    """No tool is run any more: only an answer is read. The messages say so."""
     about: str = ""
     """The id of what is investigated: whose conversation this is. The provider is not told."""
     again: Callable[[int], None] = field(default=_unheld, compare=False, repr=False)
