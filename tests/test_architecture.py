@@ -46,7 +46,7 @@ DOORS: dict[str, str] = {
     "sqlite3": "stores/",
     "detect_secrets": "masking/library.py",
     "re2": "masking/sieve.py",
-    "prometheus_client": "selfwatch/push.py",
+    "prometheus_client": "selfwatch/",
     "tenacity": "retry.py",
     "opentelemetry.sdk": "selfwatch/",
     "slack_sdk": "notify/slack.py",
@@ -56,6 +56,7 @@ DOORS: dict[str, str] = {
     "uvicorn": "server/",
     "grpc": "server/grpc.py",
     "genai_prices": "ingest/pricing.py",
+    "vl_convert": "render/charts/drawing.py",
 }
 TALKERS = ("cli/", "__main__.py")
 """Only these print or exit."""

@@ -37,12 +37,15 @@ def command(host: str | None, port: int | None, grpc_port: int | None, store: st
     a run as `analyzer run` would do it with the settings of this process.
 
     The same address shows pages in a browser: the fleet, its incidents with what humans say of them, trajectories.
+    Prometheus scrapes /metrics: tokens, cost, steps and outcomes of the fleet, and the analyst's own figures.
 
     It listens on loopback. Elsewhere it needs ANALYZER_SERVE_TOKEN; clients send it as `Authorization: Bearer TOKEN`,
     and the pages ask for it once. With --json, the addresses are printed once it is ready.
     """
     from analyzer.ingest.pricing import Pricer
+    from analyzer.server.auth import is_loopback
     from analyzer.server.listen import bind, listen
+    from analyzer.server.metrics import Scrapes
     from analyzer.server.receiver import Receiver
     from analyzer.wiring.opening import open_store
 
@@ -62,6 +65,12 @@ def command(host: str | None, port: int | None, grpc_port: int | None, store: st
             listener,
             site=_site(loaded, trajectories, receiver.say),
             alerts=_alerts(settings, trajectories, receiver.say),
+            scrapes=Scrapes(
+                partial(open_store, settings),
+                token=settings.serve_token,
+                loopback=is_loopback(settings.serve_host),
+                say=receiver.say,
+            ),
             grpc=None if grpc_port is None else (settings.serve_host, grpc_port),
             on_ready=lambda where: _ready(where, str(settings.store), as_json=as_json),
         )

@@ -62,7 +62,13 @@ class Settings:
         parse_duration,
         "how long an alert outlives its last run: more than the time between runs",
     )
-    pushgateway_url: str | None = _setting(None, parse_url, "Prometheus Pushgateway that gets the run's own metrics")
+    pushgateway_url: str | None = _setting(
+        None, parse_url, "Prometheus Pushgateway that gets the analyst's own metrics"
+    )
+    metrics_textfile: Path | None = _setting(
+        None, parse_path, "file for node_exporter's textfile collector, ending in `.prom`: own and fleet metrics"
+    )
+    metrics_instance: str | None = _setting(None, str, "name of this analyst at the Pushgateway; unset: the host's")
     lookback: timedelta = _setting(timedelta(hours=24), parse_duration, "how far back a run judges")
     history: timedelta = _setting(timedelta(days=28), parse_duration, "how far back the detectors learn")
     fail_on: str | None = _setting(

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from analyzer.accounting.drawn import with_charts
 from analyzer.accounting.examine import examine, is_single, with_extent
 from analyzer.accounting.fleetwide import with_causes
 from analyzer.accounting.severity import severity
@@ -97,7 +98,7 @@ def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Exam
         )
         for finding in findings
     ]
-    return with_causes(known, window)
+    return with_causes([with_charts(one, window) for one in known], window)
 
 
 def triaged(

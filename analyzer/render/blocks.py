@@ -10,6 +10,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from analyzer.render.charts.base import Chart
+
 _TICKED = re.compile(r"(?<!`)`([^`\n]{1,200})`(?!`)")
 
 
@@ -91,7 +93,18 @@ class Divider:
     """What follows is another matter."""
 
 
-Block = Heading | Paragraph | Bullets | Table | Quote | Code | Divider
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart. Where there are no pictures its words stand for it."""
+
+    chart: Chart
+    file: str
+    """Its name as a file beside the report: letters, digits, `-`, `_` and `.` alone."""
+    is_told: bool = False
+    """Whether what follows says the same in text: then no caption repeats it."""
+
+
+Block = Heading | Paragraph | Bullets | Table | Quote | Code | Divider | Figure
 
 
 def plain(text: str) -> Line:

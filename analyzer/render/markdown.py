@@ -11,7 +11,21 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analyzer.render.blocks import Block, Bullets, Code, Divider, Heading, Line, Paragraph, Piece, Quote, Style, Table
+from analyzer.render.blocks import (
+    Block,
+    Bullets,
+    Code,
+    Divider,
+    Figure,
+    Heading,
+    Line,
+    Paragraph,
+    Piece,
+    Quote,
+    Style,
+    Table,
+    plain,
+)
 from analyzer.render.text import one_line, visible
 
 _ACTIVE = re.compile(r"[`\\<>\[\]|@#$]|:/|www\.|mailto:|xmpp:", re.IGNORECASE)
@@ -48,6 +62,8 @@ def _block(block: Block) -> str:
             text = f"{_start(_line(block.source))}\n\n{_fenced(block.text, 'text')}"
         case Code():
             text = _fenced(block.text, block.language)
+        case Figure():
+            text = f"![{_line(plain(block.chart.alt))}]({block.file})"
         case Divider():
             pass
     return text

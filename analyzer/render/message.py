@@ -21,7 +21,7 @@ from analyzer.render.blocks import (
     strong,
 )
 from analyzer.render.links import NO_LINKS, Links
-from analyzer.render.numbers import clock, figure, money, percent, span_of
+from analyzer.render.numbers import clock, count, figure, money, percent, span_of
 from analyzer.render.outline import as_of_note, ending_text, figures, status_line
 from analyzer.render.text import one_line, visible
 from analyzer.types.report import Incident, SpanEvidence, State
@@ -97,9 +97,19 @@ def _agents(incident: Incident) -> str:
 
 
 def _rise(incident: Incident, last: Sent, at: datetime) -> str:
-    """Say what rose since the last message: the figure, the severity, or both; a rise that rounds away is none."""
-    before, now = (figure(value, incident.kind, incident.unit) for value in (last.observed, incident.observed))
-    parts = [f"from {before} to {now}" if before != now else f"still {now}"]
+    """Say what rose since the last message: the figure or the agents, the severity, or both.
+
+    A rise of a figure that rounds away is none.
+    """
+    parts = []
+    if last.figures and len(incident.concerned) > len(last.figures):
+        parts.append(f"{len(last.figures)} to {count(len(incident.concerned), 'agent')}")
+    elif last.kind in {None, incident.kind}:
+        # A figure of another kind, or the mean of other agents, is not what it rose from.
+        before, now = (figure(value, incident.kind, incident.unit) for value in (last.observed, incident.observed))
+        parts.append(f"from {before} to {now}" if before != now else f"still {now}")
+    else:
+        parts.append(f"{incident.kind.value} leads it now")
     if incident.severity.rank > last.severity.rank:
         parts.append(f"severity {last.severity.value} to {incident.severity.value}")
     return f"since the message of {clock(last.at, at)}: {', '.join(parts)}"

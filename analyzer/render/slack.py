@@ -14,7 +14,20 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from analyzer.render.blocks import Block, Bullets, Code, Divider, Heading, Line, Paragraph, Quote, Style, Table
+from analyzer.render.blocks import (
+    Block,
+    Bullets,
+    Code,
+    Divider,
+    Figure,
+    Heading,
+    Line,
+    Paragraph,
+    Piece,
+    Quote,
+    Style,
+    Table,
+)
 from analyzer.render.terminal import flat, table_lines
 from analyzer.render.text import ELLIPSIS, one_line, visible
 
@@ -87,6 +100,8 @@ def _block(block: Block) -> dict[str, Any]:
             part = _section(f"{source}\n{_fence(visible(block.text), SECTION_CHARACTERS_MAX - len(source) - 1)}")
         case Code():
             part = _section(_fence(visible(block.text), SECTION_CHARACTERS_MAX))
+        case Figure():
+            part = _section(mrkdwn((Piece(block.chart.alt),)))
         case Divider():
             pass
     return part

@@ -16,6 +16,7 @@ from analyzer.server import answers
 from analyzer.server.alerts import BODY_BYTES_MAX, AlertInbox
 from analyzer.server.alerts import PATH as ALERTS
 from analyzer.server.decode import Encoding, Signal
+from analyzer.server.metrics import Scrapes
 from analyzer.server.pages.site import Site
 from analyzer.server.receiver import Receiver
 from analyzer.server.refusal import CODES, RefusalError, busy
@@ -39,10 +40,14 @@ _HINTS = {
 }
 
 
-def application(receiver: Receiver, site: Site | None = None, alerts: AlertInbox | None = None) -> Starlette:
-    """Return the ASGI application over a receiver; with pages for people where there is a site, and alerts' inbox."""
+def application(
+    receiver: Receiver, site: Site | None = None, scrapes: Scrapes | None = None, alerts: AlertInbox | None = None
+) -> Starlette:
+    """Return the ASGI application over a receiver; with pages for people, metrics and alerts' inbox where given."""
     routes = [Route(path, _export(receiver, signal), methods=["POST"]) for path, signal in PATHS.items()]
     routes.append(Route("/healthz", _health(receiver), methods=["GET"]))
+    if scrapes is not None:
+        routes.append(Route("/metrics", scrapes.answer, methods=["GET"]))
     if alerts is not None:
         routes.append(Route(ALERTS, _alerts(receiver, alerts), methods=["POST"]))
     if site is not None:

@@ -77,7 +77,7 @@ class Investigations:
 
 
 async def in_process(command: Sequence[str], *, accepted: frozenset[int], timeout_s: float = RUN_S) -> str:
-    """Do a run of this program as a process; return "" where its code is accepted, else its last line of error.
+    """Do a run of this program as a process; return "" where it ended with an accepted code, else its last error line.
 
     When this is cancelled the process is ended: what it was to answer still waits.
     """

@@ -17,15 +17,29 @@ def need_prometheus() -> None:
 
 
 @contextmanager
-def prometheus(folder: Path, openmetrics: Path) -> Iterator[str]:
-    """Backfill the history, start the server on a free loopback port, and give its URL."""
-    subprocess.run(
-        ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(openmetrics), str(folder / "data")],
-        check=True,
-        capture_output=True,
-        timeout=120,
+def prometheus(folder: Path, openmetrics: Path | None = None, *, config: str = "global: {}\n") -> Iterator[str]:
+    """Backfill a history, start the server on a free loopback port with a configuration, and give its URL."""
+    data = folder / "data"
+    if openmetrics is not None:
+        subprocess.run(
+            ["promtool", "tsdb", "create-blocks-from", "openmetrics", str(openmetrics), str(data)],
+            check=True,
+            capture_output=True,
+            timeout=120,
+        )
+    settings = folder / "prometheus.yml"
+    settings.write_text(config)
+    address = free_address()
+    command = (
+        "prometheus",
+        f"--config.file={settings}",
+        f"--storage.tsdb.path={data}",
+        # A made-up history lies in the past: it must not be thrown away.
+        "--storage.tsdb.retention.time=100y",
+        f"--web.listen-address={address}",
+        "--enable-feature=exemplar-storage",
     )
-    with _running(folder, "global: {}\n") as url:
+    with started(command, address, folder / "prometheus.log") as url:
         yield url
 
 
@@ -33,28 +47,11 @@ def prometheus(folder: Path, openmetrics: Path) -> Iterator[str]:
 def alerting(folder: Path, *, scraped: str, alertmanager: str, rules: str) -> Iterator[str]:
     """Start one that scrapes an address every second and sends what its rules find to an Alertmanager."""
     (folder / "rules.yml").write_text(rules)
-    with _running(
-        folder,
+    config = (
         "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
         f"rule_files: ['{folder / 'rules.yml'}']\n"
         f"scrape_configs: [{{job_name: fleet, static_configs: [{{targets: ['{scraped}']}}]}}]\n"
-        f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}\n",
-    ) as url:
-        yield url
-
-
-@contextmanager
-def _running(folder: Path, configuration: str) -> Iterator[str]:
-    config = folder / "prometheus.yml"
-    config.write_text(configuration)
-    address = free_address()
-    command = (
-        "prometheus",
-        f"--config.file={config}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        # A made-up history lies in the past: it must not be thrown away.
-        "--storage.tsdb.retention.time=100y",
-        f"--web.listen-address={address}",
+        f"alerting: {{alertmanagers: [{{static_configs: [{{targets: ['{alertmanager}']}}]}}]}}\n"
     )
-    with started(command, address, folder / "prometheus.log") as url:
+    with prometheus(folder, config=config) as url:
         yield url

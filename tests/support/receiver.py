@@ -17,6 +17,7 @@ from typing import Any
 from analyzer.server.alerts import AlertInbox
 from analyzer.server.limits import Limits
 from analyzer.server.listen import Listening, bind, listen
+from analyzer.server.metrics import Scrapes
 from analyzer.server.pages.site import Site
 from analyzer.server.receiver import Receiver
 from analyzer.stores.base import Added
@@ -74,6 +75,7 @@ def running(
     grpc: bool = False,
     site: Site | None = None,
     alerts: AlertInbox | None = None,
+    scrapes: Scrapes | None = None,
 ) -> Iterator[Running]:
     """Serve on a free port for the length of a block."""
     said: list[str] = []
@@ -84,7 +86,7 @@ def running(
     thread = threading.Thread(
         target=listen,
         args=(receiver, listener),
-        kwargs={"site": site, "alerts": alerts, "grpc": where_grpc, "on_ready": ready.put},
+        kwargs={"site": site, "scrapes": scrapes, "alerts": alerts, "grpc": where_grpc, "on_ready": ready.put},
         daemon=True,
     )
     thread.start()
