@@ -17,7 +17,8 @@ from analyzer.render.html import html
 from analyzer.render.links import NO_LINKS, Links, links_of
 from analyzer.render.markdown import markdown
 from analyzer.render.message import message_outline
-from analyzer.render.outline import incident_outline, report_outline
+from analyzer.render.outline import incident_outline
+from analyzer.render.report import report_outline
 from analyzer.render.slack import mrkdwn, slack_blocks
 from analyzer.render.terminal import terminal
 from analyzer.types.address import web_address
