@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
@@ -240,6 +241,16 @@ def full_report() -> Report:
     looping = replace(looping, findings=(replace(looping.findings[0], shifted=shifted), *looping.findings[1:]))
     word = Word(3, Said.CONFIRMED, NOW, "jo", "the deploy is rolled back")
     looping = replace(looping, word=word, past=(Episode(ONSET - timedelta(days=9), ONSET - timedelta(days=8), 17.0),))
+    fired = PrometheusAlert(
+        "53c9dfc1093686c7",
+        "AgentStepsHigh",
+        "billing-bot",
+        ONSET + timedelta(hours=1),
+        summary="billing-bot takes 90 steps",
+        url="http://prometheus.example:9090/graph?g0.expr=agent_steps_max+%3E+50&g0.tab=1",
+        alertmanager_url="http://alertmanager.example:9093",
+    )
+    looping = replace(looping, alerts=(fired,))
     gap = Gap(
         "metrics of Prometheus", "http://127.0.0.1:9090 did not answer", "start it, or check ANALYZER_PROMETHEUS_URL"
     )
