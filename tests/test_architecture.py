@@ -51,10 +51,12 @@ DOORS: dict[str, str] = {
     "opentelemetry.sdk": "selfwatch/",
     "slack_sdk": "notify/slack.py",
     "jinja2": "server/pages/",
+    "markdown_it": "server/pages/",
     "starlette": "server/",
     "uvicorn": "server/",
     "grpc": "server/grpc.py",
     "genai_prices": "ingest/pricing.py",
+    "vl_convert": "render/charts/drawing.py",
 }
 TALKERS = ("cli/", "__main__.py")
 """Only these print or exit."""

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from analyzer.errors import UsageError
+from analyzer.types.address import web_address
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PORTS = 65_536
@@ -106,3 +107,11 @@ def parse_url(text: str) -> str:
     if not re.match(r"https?://[^\s/]+", text):
         raise UsageError("a URL must begin with http:// or https://")
     return text.rstrip("/")
+
+
+def parse_page_url(text: str) -> str:
+    """Return the address of our own pages without a slash at its end: links are made from it. Raises UsageError."""
+    address = web_address(text)
+    if not address or "?" in address or "#" in address:
+        raise UsageError("write the address of the pages as https://analyzer.example.com, without a name and password")
+    return address.rstrip("/")

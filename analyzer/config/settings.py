@@ -13,6 +13,7 @@ from analyzer.config.scalars import (
     parse_choice,
     parse_count,
     parse_duration,
+    parse_page_url,
     parse_path,
     parse_port,
     parse_positive,
@@ -90,6 +91,17 @@ class Settings:
     serve_port: int = _setting(4318, parse_port, "port of the receiver; 0: a free one")
     serve_token: str | None = _setting(
         None, str, "bearer token that clients of the receiver send, and pages ask for", secret=True
+    )
+    base_url: str | None = _setting(
+        None, parse_page_url, "where people reach the pages of `analyzer serve`: messages and report files link there"
+    )
+    alert_labels: str = _setting(
+        "agent,gen_ai_agent_name,agent_name",
+        str,
+        "labels of alerts that may name an agent, separated by commas; the first one given counts",
+    )
+    alert_wait: timedelta = _setting(
+        timedelta(seconds=30), parse_duration, "how long after an alert its run begins; what comes meanwhile is one run"
     )
     queries: Mapping[str, tuple[str, ...]] = _table(lambda: dict(DEFAULT_QUERIES), "PromQL by signal")
     detectors: Mapping[str, Mapping[str, Any]] = _table(dict, "settings of detectors, by detector")

@@ -10,9 +10,11 @@ from typing import Protocol
 from analyzer.detectors.base import Detector
 from analyzer.metrics.base import MetricSource
 from analyzer.stores.base import IncidentStore, TrajectoryStore
+from analyzer.types.alerts import AlertBook, NoAlerts
 from analyzer.types.audit import Journal, Unwritten
 from analyzer.types.explained import Answer, Explained
 from analyzer.types.floor import Floor
+from analyzer.types.named import Named
 from analyzer.types.report import Finding, Gap, Incident, Report
 from analyzer.types.sent import Delivered
 from analyzer.types.spending import Purse, Unlimited
@@ -106,8 +108,12 @@ class App:
     investigations_max: int
     floors: Mapping[str, Floor] = field(default_factory=dict)
     """What a loss must come to before its ratio counts, by agent."""
+    agents_named: Sequence[Named] = ()
+    """Where the settings are about agents by name."""
     purse: Purse = field(default_factory=Unlimited)
     journal: Journal = field(default_factory=Unwritten)
+    alerts: AlertBook = field(default_factory=NoAlerts)
+    """Alerts that came in by Alertmanager's webhook."""
     measuring: Measuring = field(default_factory=Unmeasured)
     rehearsal: bool = False
     """A recorded conversation is played back: nothing is saved, sent or logged."""

@@ -148,6 +148,12 @@ class SqliteTrajectories:
             owner, _ = summaries.one(raw, trace_id)
             return spans.one(raw, self._payloads, owner, trace_id, span_id)
 
+    def resolve_span(self, trace_id: str, prefix: str) -> str:
+        """Return the full id of a span of a trajectory; a beginning is enough. Raises NotFoundError."""
+        with self.connection.reading() as raw:
+            owner, _ = summaries.one(raw, trace_id)
+            return spans.resolve(raw, owner, trace_id, prefix)
+
     def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
         """See `TrajectoryStore.steps`. Of a conversation only the last message is read."""
         found: dict[str, tuple[Step, ...]] = {}

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analyzer.server.alerts import AlertInbox
 from analyzer.server.limits import Limits
 from analyzer.server.listen import Listening, bind, listen
 from analyzer.server.metrics import Scrapes
@@ -73,6 +74,7 @@ def running(
     limits: Limits | None = None,
     grpc: bool = False,
     site: Site | None = None,
+    alerts: AlertInbox | None = None,
     scrapes: Scrapes | None = None,
 ) -> Iterator[Running]:
     """Serve on a free port for the length of a block."""
@@ -84,7 +86,7 @@ def running(
     thread = threading.Thread(
         target=listen,
         args=(receiver, listener),
-        kwargs={"site": site, "scrapes": scrapes, "grpc": where_grpc, "on_ready": ready.put},
+        kwargs={"site": site, "scrapes": scrapes, "alerts": alerts, "grpc": where_grpc, "on_ready": ready.put},
         daemon=True,
     )
     thread.start()
