@@ -86,7 +86,7 @@ def history(spans: list[Span], folder: Path, start: datetime) -> Path:
 
 
 @pytest.mark.server
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_the_default_queries_find_in_exported_metrics_what_the_spans_say(tmp_path: Path) -> None:
     """A fleet counted every quarter of an hour: a run over its metrics finds what one over all spans finds.
 
@@ -111,13 +111,13 @@ def test_the_default_queries_find_in_exported_metrics_what_the_spans_say(tmp_pat
             Fault(FaultKind.ERROR_BURST, "sql", NOW - timedelta(hours=14), share=0.6),
             Fault(FaultKind.SLOW_TOOL, "reviewer", NOW - timedelta(hours=10)),
         ),
-        days=6,
+        days=5,
         seed=11,
         now=NOW,
     )
     pricer = Pricer()
     spans = [span for request in fleet.requests() for span in spans_from_json(request, pricer=pricer).spans]
-    om = history([one for one in spans if one.end_ns is not None], tmp_path, NOW - timedelta(days=6))
+    om = history([one for one in spans if one.end_ns is not None], tmp_path, NOW - timedelta(days=5))
     recent = (NOW - timedelta(days=2)).timestamp() * 1e9
     found = {}
     with prometheus(tmp_path, om) as url:
