@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, str] = {
     "change": "Record what changed where no span shows it.",
     "audit": "Show and verify the log of the analyst's own calls.",
     "store": "Show what the store takes, and delete what is old.",
+    "rules": "Make Prometheus rules from the settings of the detectors.",
+    "dashboard": "Make a Grafana dashboard on the metrics of /metrics.",
     "notify": "Try the routes on which incidents are told.",
     "doctor": "Show every setting with its source and check every connection.",
 }

@@ -109,7 +109,8 @@ class Settings:
     tool_costs: Mapping[str, Any] = _table(dict, "USD per call, second or unit of what was used, by tool")
     budgets: Mapping[str, Budget] = _table(
         dict,
-        "`usd_per_day`, `tokens_per_day`, `usd_per_trajectory`, `steps_per_trajectory`, by agent; `*`: every agent",
+        "`usd_per_day`, `tokens_per_day`, `usd_per_trajectory`, `steps_per_trajectory`, `retries_per_trajectory`,"
+        " by agent; `*`: every agent",
     )
     floors: Mapping[str, Floor] = _table(
         dict,

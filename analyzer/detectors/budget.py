@@ -58,6 +58,7 @@ class BudgetDetector:
                 self._day(window, agent, Signal.TOKENS, budget.tokens_per_day, "tokens"),
                 self._single(window, agent, "USD", budget.usd_per_trajectory),
                 self._single(window, agent, "steps", budget.steps_per_trajectory),
+                self._single(window, agent, "retries", budget.retries_per_trajectory),
             ]
             exceeded = [one for one in candidates if one is not None]
             if exceeded:
@@ -74,6 +75,7 @@ class BudgetDetector:
             (budget.tokens_per_day, "tokens", Signal.TOKENS),
             (budget.usd_per_trajectory, "USD", None),
             (budget.steps_per_trajectory, "steps", None),
+            (budget.retries_per_trajectory, "retries", None),
         )
         found = tuple(
             self._reading(window, agent, limit, unit, signal) for limit, unit, signal in limits if limit is not None
@@ -225,7 +227,9 @@ def _forecast(spent: float, budget: float, now: datetime) -> str:
 
 
 def _spent(summary: TrajectorySummary, unit: str) -> float | None:
-    return {"USD": summary.cost_usd, "tokens": float(summary.tokens), "steps": float(summary.steps)}[unit]
+    if unit == "USD":
+        return summary.cost_usd
+    return float({"tokens": summary.tokens, "steps": summary.steps, "retries": summary.retries}[unit])
 
 
 def _still(over: Sequence[tuple[float, TrajectorySummary]], running: Sequence[OpenTrajectory]) -> int:

@@ -26,12 +26,11 @@ def of_run(report: Report, told: Delivered, seconds: Mapping[str, float], finish
             yield Amount(measures.OPENED.name, severity, 1.0)
         for finding in incident.findings if incident.last_seen_at == run.at else ():
             yield Amount(measures.FINDINGS.name, (finding.kind.value,), 1.0)
-    for route, count in Counter(one.route for one in told.deliveries).items():
-        yield Amount(measures.DELIVERIES.name, (route, "sent"), float(count))
-    for route, count in Counter(one.route for one in told.held).items():
-        yield Amount(measures.DELIVERIES.name, (route, "held"), float(count))
-    for route, count in told.missed:
-        yield Amount(measures.DELIVERIES.name, (route, "failed"), float(count))
+    sent, held = Counter(one.route for one in told.deliveries), Counter(one.route for one in told.held)
+    missed = Counter(dict(told.missed))
+    for route in sorted({*sent, *held, *missed}):
+        for outcome, counts in (("sent", sent), ("held", held), ("failed", missed)):
+            yield Amount(measures.DELIVERIES.name, (route, outcome), float(counts[route]))
     for phase, took_s in seconds.items():
         yield Amount(measures.PHASE_SECONDS.name, (phase,), took_s)
     yield Amount(measures.GAPS.name, (), float(gaps))

@@ -18,6 +18,7 @@ class Budget:
     """Input and output tokens."""
     usd_per_trajectory: float | None = None
     steps_per_trajectory: float | None = None
+    retries_per_trajectory: float | None = None
 
 
 def budget_of(budgets: Mapping[str, Budget], agent: str) -> Budget:

@@ -19,7 +19,6 @@ from analyzer.config import Settings
 from analyzer.errors import DeliveryError, StoreError
 from analyzer.pipeline import run
 from analyzer.selfwatch import exposition
-from analyzer.stores.counting import CALM_S
 from analyzer.stores.measures import SqliteMeasures
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.measures import OWN
@@ -36,7 +35,7 @@ def test_a_run_leaves_a_file_that_node_exporter_reads(tmp_path: Path) -> None:
     """Own and fleet metrics stand in the file, whole and readable by others; the next run adds to its counters."""
     need_prometheus()
     store, textfile = tmp_path / "store.db", tmp_path / "textfile" / "analyzer.prom"
-    ago_s = time.time() - EPOCH.timestamp() - CALM_S - 30
+    ago_s = time.time() - EPOCH.timestamp() - 3600
     with SqliteTrajectories(store, clock=lambda: EPOCH.timestamp() + ago_s) as trajectories:
         trajectories.add([root(1, at_s=ago_s), chat(1, 2, at_s=ago_s)])
     env = {"ANALYZER_METRICS_TEXTFILE": str(textfile), "ANALYZER_LLM": "off"}

@@ -8,7 +8,7 @@ from analyzer.config import load
 from analyzer.errors import UsageError
 from analyzer.types.budget import Budget, budget_of, read_budgets
 
-NAMES = ("steps_per_trajectory", "tokens_per_day", "usd_per_day", "usd_per_trajectory")
+NAMES = ("retries_per_trajectory", "steps_per_trajectory", "tokens_per_day", "usd_per_day", "usd_per_trajectory")
 OUTSIDE = "stands outside an agent's table"
 
 
