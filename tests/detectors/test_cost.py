@@ -142,13 +142,22 @@ def test_a_job_of_two_hours_on_a_high_night_is_no_anomaly():
 
     def level(ticks):
         drift = np.where((ticks >= night[0]) & (ticks < night[1]), 1.15, 1.0)
-        return drift * step(begun, 1.0, 2.6, begun + 2 * HOUR)(ticks)
+        return drift * step(begun, 1.0, 2.4, begun + 2 * HOUR)(ticks)
 
     job = costs(level, per_hour=500, days=7, sigma=0.6)
     assert amount_episodes(job, time_of(7 * DAY), AmountSettings()) == []
     (reading,) = DETECTOR.explain(window(job, end=begun + 2 * HOUR), "a")
     assert reading.gate is Gate.EFFECT
     assert "until a week is known it must last longer than a weekly job of two hours could" in reading.why
+
+
+def test_two_hours_at_five_times_the_cost_are_told_in_the_first_week():
+    """Known or not, what no weekly job and no drift explain together is an anomaly."""
+    begun = 6 * DAY + 2 * HOUR
+    burst = costs(step(begun, 1.0, 5.0, begun + 2 * HOUR), per_hour=500, days=7, sigma=0.6)
+    (episode,) = amount_episodes(burst, time_of(7 * DAY), AmountSettings())
+    assert abs(episode.onset - begun) <= 1
+    assert episode.alarmed - begun < 2 * HOUR
 
 
 def test_a_doubling_in_the_first_week_is_found_within_hours():

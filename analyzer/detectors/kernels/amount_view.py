@@ -28,7 +28,7 @@ LASTING_TICKS = 4 * TICKS_PER_HOUR
 gate as well. A doubling needs 2.4 of them for that."""
 JOB_TICKS = 2 * TICKS_PER_HOUR
 """... and what is left of them without their dearest two must lie above its root: the drift beside a job of two hours
-is no rise. A doubling needs 2.6 hours for that."""
+is no rise. A doubling needs 2.6 hours for that. A mean above the gate times its root is more than both can do."""
 UNITS_LEFT_MIN = 1.0
 """Less is what is left of a difference of sums."""
 TAIL_RISE = 2.5
@@ -120,10 +120,11 @@ class AmountView:
         """Tell whether a rise up to a tick could be no weekly job: the same hour a week ago is known, or it lasts."""
         if tick - WEEK_TICKS >= self._baseline.start:
             return True
-        gate = self._baseline.gate
-        if self.ratio(tick - LASTING_TICKS + 1, tick) < gate:
+        gate, root = self._baseline.gate, math.sqrt(self._baseline.gate)
+        lately = self.ratio(tick - LASTING_TICKS + 1, tick)
+        if lately < gate or self.ratio(tick - TICKS_PER_HOUR + 1, tick) < root:
             return False
-        return min(self.ratio(tick - TICKS_PER_HOUR + 1, tick), self._beside_a_job(tick)) >= math.sqrt(gate)
+        return lately >= gate * root or self._beside_a_job(tick) >= root
 
     def _beside_a_job(self, tick: int) -> float:
         """Return the ratio over the last four hours without the two that lower it most: 1 where no unit is left."""
