@@ -10,6 +10,7 @@
      │    └── MetricsQueryError   ... because the query is wrong: the text may help its author
      ├── ModelError            the LLM could not answer; `ending` says how
      ├── DeliveryError         a message did not go out; `retryable` says whether trying again could help
+     ├── DrawingError          a chart could not be drawn; its words are there all the same
      └── PromptError           a prompt file is missing or names an unknown variable
 
 An error is one line that names the thing and says what to do next. `exit_code` is what the command line returns
@@ -72,6 +73,10 @@ class DeliveryError(AnalyzerError):
     def __init__(self, message: str, *, retryable: bool) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class DrawingError(AnalyzerError):
+    """A chart could not be drawn."""
 
 
 class PromptError(AnalyzerError):

@@ -56,6 +56,11 @@ def load(name: str, folders: tuple[Path, ...] = FOLDERS) -> Prompt:
     return _load(name, folders)
 
 
+def names(folders: tuple[Path, ...] = FOLDERS) -> list[str]:
+    """Return the names of all prompts that are there, sorted."""
+    return sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
+
+
 @cache
 def _load(name: str, folders: tuple[Path, ...]) -> Prompt:
     if not name or Path(name).name != name:

@@ -1,13 +1,17 @@
 """Looks for loops in recorded coding runs and prints each flagged one, for judging by eye.
 
-Usage: `python bench/loops.py FOLDER`, a folder of mini-swe-agent `.traj.json` files
+Usage: `python bench/loops.py FOLDER`, a folder of mini-swe-agent `.traj.json` files; `python bench/loops.py --steps`
+prints what long trajectories take, in processor time of 1,000 and of 10,000 steps.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import random
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +65,36 @@ def _step(number: int, operation: Operation, name: str, asked: str, answer: str)
     )
 
 
+def made_up(count: int) -> tuple[Step, ...]:
+    """Return replies and calls in turn, with answers of some 200 characters that all bring something new."""
+    drawn = random.Random(7)
+    steps: list[Step] = []
+    answer = ""
+    for number in range(1, count, 2):
+        path = f"src/module_{number}.py"
+        steps.append(_step(number, Operation.CHAT, "model", answer, f"I will read {path} and look for the handler."))
+        answer = " ".join("".join(drawn.choices("etaoinshrdlu", k=7)) for _ in range(25))
+        steps.append(_step(number + 1, Operation.TOOL, "read_file", json.dumps({"path": path, "n": number}), answer))
+    return tuple(steps)
+
+
+def print_steps() -> None:
+    """Print what a scan takes, the best of five."""
+    for count in (1_000, 10_000):
+        steps = made_up(count)
+        best = math.inf
+        for _ in range(5):
+            began = time.process_time()
+            scan(steps)
+            best = min(best, time.process_time() - began)
+        print(f"{count:,} steps: {best:.2f} s of processor time, {best / count * 1e6:.0f} us a step")
+
+
 def main() -> None:
-    """Scan every run of a folder."""
+    """Scan every run of a folder, or long ones that are made up."""
+    if sys.argv[1:] == ["--steps"]:
+        print_steps()
+        return
     paths = sorted(Path(sys.argv[1]).rglob("*.traj.json"))
     flagged = total = 0
     for path in paths:

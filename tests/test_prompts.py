@@ -15,7 +15,7 @@ from analyzer.agent.case import build_case
 from analyzer.agent.narrative import AFFECTED, PEER
 from analyzer.agent.passages import CUT
 from analyzer.errors import PromptError
-from analyzer.prompts import FOLDERS, load
+from analyzer.prompts import FOLDERS, load, names
 
 SHIPPED = {
     "investigate_system": {"categories"},
@@ -39,6 +39,11 @@ def test_shipped_prompts_have_the_variables_the_code_fills(name: str):
     text = prompt.render(**dict.fromkeys(SHIPPED[name], "VALUE"))
     assert "$" not in text
     assert len(prompt.hash) == 12
+
+
+def test_all_prompts_are_listed():
+    """`doctor` names every prompt that the code fills, and the folder holds no other."""
+    assert names() == sorted(SHIPPED)
 
 
 def test_every_category_is_explained_to_the_model():

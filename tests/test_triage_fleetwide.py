@@ -123,6 +123,30 @@ def test_what_a_model_said_of_one_agent_is_not_said_of_all() -> None:
     assert later.diagnosis == claim
 
 
+def between(kind: Kind, agent: str, low_h: float, at_h: float, high_h: float) -> Finding:
+    """Return a finding that began so many hours after ONSET, and between which hours."""
+    low, at, high = (ONSET + hours * HOUR for hours in (low_h, at_h, high_h))
+    return replace(finding(kind, agent, onset=at, of=100, affected=50), onset_low=low, onset_high=high)
+
+
+def test_each_agent_is_dated_by_its_sharpest_finding() -> None:
+    """Costs leave half a day open in both agents; steps of one date the rise to the half-hour: all are dated by it."""
+    early, deploy = Change("tools", "1", "2", ONSET - 5 * HOUR), Change("model", "haiku", "opus", ONSET + 3 * HOUR)
+    costs = [
+        replace(dearer(name), finding=between(Kind.COST, name, -6, at, 6), changes=(early, deploy))
+        for name, at in (("a", -3), ("b", 1))
+    ]
+    steps = Examined(between(Kind.STEPS, "b", 2.75, 3, 3.25))
+    (one,) = run([*costs, steps])
+    assert (one.kind, one.onset) == (Kind.COST, ONSET + 3 * HOUR + timedelta(minutes=5))
+    assert one.changes == (deploy,)
+    (wide,) = run(costs)
+    assert wide.onset < ONSET
+    assert set(wide.changes) == {early, deploy}
+    elsewhere = Examined(between(Kind.STEPS, "b", 7, 7.25, 7.5))
+    assert {found.onset for found in run([*costs, elsewhere])} >= {wide.onset}
+
+
 def test_it_is_over_when_every_agent_has_recovered() -> None:
     """One that recovered keeps its part while the others go on; the last one's recovery ends it, and it may return."""
     [first] = run([dearer("a"), dearer("b")])

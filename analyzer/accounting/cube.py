@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -19,6 +19,9 @@ VALUES_MAX = 200
 AGENT, MODEL = DIMENSIONS.index("agent"), DIMENSIONS.index("model")
 
 Codes = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+Name = tuple[str | None, ...]
+"""Nothing, an agent, or an agent and a model."""
 Key = tuple[tuple[int, str], ...]
 """(dimension, value) pairs, sorted."""
 
@@ -54,53 +57,100 @@ class Sums:
         return max(self.squares / self.trajectories - self.mean**2, 0.0) if self.trajectories else 0.0
 
 
-def told_apart(before: Sequence[Cohort], after: Sequence[Cohort]) -> tuple[list[Cohort], list[Cohort]]:
-    """Forget rare values: a user who came once tells nothing."""
-    common = []
-    for dimension in range(len(DIMENSIONS)):
-        counts: Counter[str] = Counter()
-        for one in after:
-            if one.values[dimension] is not None:
-                counts[str(one.values[dimension])] += one.trajectories
-        common.append({value for value, _ in counts.most_common(VALUES_MAX)})
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cohorts as columns: a search adds them up some hundred times, and numbers are added up faster than names."""
 
-    def known(rows: Sequence[Cohort]) -> list[Cohort]:
-        found = []
-        for one in rows:
-            pairs = zip(one.values, common, strict=True)
-            values = tuple([value if value in kept else None for value, kept in pairs])
-            same = values == one.values
-            found.append(one if same else Cohort(values, one.trajectories, one.total, one.squares))
-        return found
+    names: tuple[Mapping[str, int], ...]
+    """The values of each dimension with their numbers, in the order in which the rows first have them."""
+    codes: Codes
+    """The number of each row's value, shape (dimensions, rows); -1 where it has none that is told apart."""
+    sums: Floats
+    """Trajectories, totals and squares, shape (3, rows)."""
 
-    return known(before), known(after)
+    @staticmethod
+    def of(rows: Sequence[Cohort], names: Sequence[Mapping[str, int]] | None = None) -> Table:
+        """Return rows as columns; values without a number among `names`, where they are given, are not told apart."""
+        sums = [[one.trajectories for one in rows], [one.total for one in rows], [one.squares for one in rows]]
+        # Periods of several days hold most combinations of values several times.
+        different: dict[tuple[str | None, ...], int] = {}
+        which = [different.setdefault(one.values, len(different)) for one in rows]
+        columns = list(zip(*different, strict=True)) or [()] * len(DIMENSIONS)
+        if names is None:
+            names = [_numbered(column) for column in columns]
+        codes = [
+            [-1 if value is None else known.get(value, -1) for value in column]
+            for column, known in zip(columns, names, strict=True)
+        ]
+        codes_of = np.array(codes, dtype=np.int64)[:, np.array(which, dtype=np.int64)]
+        return Table(tuple(names), codes_of, np.array(sums, dtype=np.float64))
+
+    def value(self, dimension: int, row: int) -> str | None:
+        """Return the value of a row."""
+        code = int(self.codes[dimension, row])
+        return None if code < 0 else list(self.names[dimension])[code]
+
+    def without(self, key: Key) -> Table:
+        """Return the rows that are not in a slice."""
+        held = np.ones(self.codes.shape[1], dtype=np.bool_)
+        for dimension, value in key:
+            held &= self.codes[dimension] == self.names[dimension][value]
+        return replace(self, codes=self.codes[:, ~held], sums=self.sums[:, ~held])
+
+    def grouped(self, dimensions: Sequence[int]) -> tuple[Codes, Codes]:
+        """Return the first row of each combination of values, None among them, and the combination of each row."""
+        codes = np.zeros(self.codes.shape[1], dtype=np.int64)
+        for dimension in dimensions:
+            codes = codes * (len(self.names[dimension]) + 1) + self.codes[dimension] + 1
+        _, first, group = np.unique(codes, return_index=True, return_inverse=True)
+        return first, group
 
 
-def norms_of(before: Iterable[Cohort]) -> Mapping[tuple[str | None, ...], tuple[float, float]]:
+def _numbered(values: Sequence[str | None]) -> dict[str, int]:
+    known: dict[str, int] = {}
+    for value in values:
+        if value is not None:
+            known.setdefault(value, len(known))
+    return known
+
+
+def told_apart(before: Sequence[Cohort], after: Sequence[Cohort]) -> tuple[Table, Table]:
+    """Return both as tables without rare values: a user who came once tells nothing."""
+    every = Table.of(after)
+    names = []
+    for known, codes in zip(every.names, every.codes, strict=True):
+        of = np.bincount(codes[codes >= 0], weights=every.sums[0][codes >= 0], minlength=len(known))
+        values = list(known)
+        common = np.argsort(-of, kind="stable")[:VALUES_MAX].tolist()
+        names.append({values[code]: number for number, code in enumerate(sorted(common))})
+    return Table.of(before, names), Table.of(after, names)
+
+
+def norms_of(before: Table) -> Mapping[Name, tuple[float, float]]:
     """Return mean and variance of a trajectory by agent and model, shrunk towards the agent; and of the agents."""
-    sums: dict[tuple[str | None, ...], Sums] = defaultdict(Sums)
-    for one in before:
-        agent, model = one.values[AGENT], one.values[MODEL]
-        names: tuple[tuple[str | None, ...], ...] = ((), (agent,), (agent, model))
-        for name in names:
-            sums[name].add(one)
-    found: dict[tuple[str | None, ...], tuple[float, float]] = {(): (sums[()].mean, sums[()].variance)}
-    for name, own in sorted(sums.items(), key=lambda entry: len(entry[0])):
-        if name:
+    found: dict[Name, tuple[float, float]] = {}
+    for dimensions in ((), (AGENT,), (AGENT, MODEL)):
+        first, group = before.grouped(dimensions)
+        sums = [np.bincount(group, weights=part, minlength=len(first)).tolist() for part in before.sums]
+        for row, own in zip(first.tolist(), (Sums(*part) for part in zip(*sums, strict=True)), strict=True):
+            name = tuple(before.value(dimension, row) for dimension in dimensions)
+            if not name:
+                found[name] = own.mean, own.variance
+                continue
             mean, variance = found[name[:-1]]
             known = own.trajectories + SHRINK
             shrunk = (own.total + SHRINK * mean) / known
             square = (own.squares + SHRINK * (variance + mean**2)) / known
             found[name] = shrunk, max(square - shrunk**2, 0.0)
-    return found
+    return found or {(): (0.0, 0.0)}
 
 
 def cube_of(
-    rows: Sequence[Cohort],
-    norms: Mapping[tuple[str | None, ...], tuple[float, float]],
+    rows: Table,
+    norms: Mapping[Name, tuple[float, float]],
     *,
     trajectories_min: float = 0.0,
-    among: Container[Key] | None = None,
+    among: Collection[Key] | None = None,
 ) -> dict[Key, Sums]:
     """Return the sums of slices: of all rows, of those with one value and with two; norms are those of `norms_of`.
 
@@ -108,50 +158,57 @@ def cube_of(
     ten thousands of pairs that nothing can be said of. All slices of one pair of dimensions are added up at once, each
     row by row; they come in the order in which the rows first have them.
     """
-    if not rows:
+    if not rows.codes.shape[1]:
         return {(): Sums()}
-    usual = [
-        norms.get((one.values[AGENT], one.values[MODEL])) or norms.get((one.values[AGENT],)) or norms[()]
-        for one in rows
-    ]
-    of = np.array([one.trajectories for one in rows], dtype=np.float64)
-    of_usual = np.array(usual, dtype=np.float64).reshape(-1, 2)
-    parts = [
-        of,
-        np.array([one.total for one in rows], dtype=np.float64),
-        np.array([one.squares for one in rows], dtype=np.float64),
-        of * of_usual[:, 0],
-        of * of_usual[:, 1],
-    ]
-    columns = [_Column.of([one.values[dimension] for one in rows]) for dimension in range(len(DIMENSIONS))]
-    patterns = [(), *((one,) for one in range(len(columns))), *combinations(range(len(columns)), 2)]
+    usual = _usual(rows, norms)
+    parts = [*rows.sums, rows.sums[0] * usual[:, 0], rows.sums[0] * usual[:, 1]]
+    asked = None if among is None else _by_dimensions(rows, among)
     found: list[tuple[int, int, Key, Sums]] = []
+    patterns = [(), *((one,) for one in range(len(DIMENSIONS))), *combinations(range(len(DIMENSIONS)), 2)]
     for rank, pattern in enumerate(patterns):
-        seen, codes = np.arange(len(rows)), np.zeros(len(rows), dtype=np.int64)
-        for dimension in pattern:
-            column = columns[dimension]
-            codes = codes * (len(column.values) + 1) + column.codes
-            seen = seen[column.codes[seen] >= 0]
-        _, first, slot = np.unique(codes[seen], return_index=True, return_inverse=True)
-        sums = np.stack([np.bincount(slot, weights=part[seen], minlength=len(first)) for part in parts], axis=1)
-        enough = np.flatnonzero((sums[:, 0] >= trajectories_min) | (not pattern))
-        for row, added in zip(seen[first[enough]].tolist(), sums[enough].tolist(), strict=True):
-            key = tuple((dimension, str(rows[row].values[dimension])) for dimension in pattern)
-            if among is None or not pattern or key in among:
-                found.append((row, rank, key, Sums(*added)))
+        seen, codes, size = _slots(rows, pattern)
+        of = np.bincount(codes, weights=parts[0][seen], minlength=size)
+        enough = of >= max(trajectories_min, 1.0) if pattern else np.ones(1, dtype=np.bool_)
+        if asked is not None and pattern:
+            enough &= np.isin(np.arange(size), asked[pattern])
+        kept = enough[codes]
+        seen, codes, slots = seen[kept], codes[kept], np.flatnonzero(enough).tolist()
+        first = np.zeros(size, dtype=np.int64)
+        first[codes[::-1]] = seen[::-1]  # the last that is assigned stays: the first row
+        sums = np.stack([np.bincount(codes, weights=part[seen], minlength=size)[slots] for part in parts], axis=1)
+        for slot, added in zip(slots, sums.tolist(), strict=True):
+            row = int(first[slot])
+            key = tuple((dimension, str(rows.value(dimension, row))) for dimension in pattern)
+            found.append((row, rank, key, Sums(*added)))
     return {key: sums for _, _, key, sums in sorted(found, key=lambda one: one[:2])}
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """The values of one dimension, row by row."""
+def _usual(rows: Table, norms: Mapping[Name, tuple[float, float]]) -> Floats:
+    """Return the mean and variance that are usual for each row, shape (rows, 2)."""
+    first, group = rows.grouped((AGENT, MODEL))
+    names = [(rows.value(AGENT, row), rows.value(MODEL, row)) for row in first.tolist()]
+    known = [norms.get(name) or norms.get(name[:1]) or norms[()] for name in names]
+    return np.array(known, dtype=np.float64)[group]
 
-    values: dict[str, int]
-    codes: Codes
-    """The number of each row's value, shape (rows,); -1 where it has none."""
 
-    @staticmethod
-    def of(values: Sequence[str | None]) -> _Column:
-        known: dict[str, int] = {}
-        codes = [-1 if value is None else known.setdefault(value, len(known)) for value in values]
-        return _Column(known, np.array(codes, dtype=np.int64))
+def _slots(rows: Table, pattern: Sequence[int]) -> tuple[Codes, Codes, int]:
+    """Return the rows with a value in each of some dimensions, the slot of their values, and how many slots are."""
+    seen, codes, size = np.arange(rows.codes.shape[1]), np.zeros(rows.codes.shape[1], dtype=np.int64), 1
+    for dimension in pattern:
+        many = max(len(rows.names[dimension]), 1)
+        codes, size = codes * many + rows.codes[dimension], size * many
+        seen = seen[rows.codes[dimension][seen] >= 0]
+    return seen, codes[seen], size
+
+
+def _by_dimensions(rows: Table, keys: Collection[Key]) -> Mapping[tuple[int, ...], list[int]]:
+    """Return the slots of slices, as far as the rows have their values, by their dimensions."""
+    found: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for key in keys:
+        slot = 0
+        for dimension, value in key:
+            known = rows.names[dimension]
+            slot = slot * len(known) + known.get(value, -1) if value in known and slot >= 0 else -1
+        if slot >= 0:
+            found[tuple(dimension for dimension, _ in key)].append(slot)
+    return found

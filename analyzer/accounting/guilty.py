@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Literal
 
 from analyzer.accounting.chosen import making
@@ -19,6 +20,10 @@ LOOKED_AT = 100
 """Failed trajectories whose steps are read to find what they have in common."""
 SHARED_MIN = 0.5
 """Part of the trajectories that missed their goal whose commonest error is what they have in common."""
+RISEN_MIN = 0.25
+"""Part of a rise that an error which was there before must make up: less is how often it happens to occur."""
+BEFORE = timedelta(days=7)
+"""How far back errors are looked for that were always there."""
 QUOTE_MAX = 300
 _VARYING = re.compile(r"[0-9a-f]{8,}|\d+")
 
@@ -32,6 +37,13 @@ _ORDERS: Mapping[Kind, Order] = {
     Kind.TRUNCATION: "truncated",
 }
 """By what the trajectories of a kind are put in order, worst first."""
+_FAILED: Mapping[Kind, frozenset[Outcome]] = {
+    Kind.ERRORS: frozenset({Outcome.ERROR}),
+    Kind.SUCCESS: frozenset({Outcome.ERROR, Outcome.FAILURE}),
+}
+"""How the trajectories ended that a kind counts; of others it does not matter."""
+_RATES = frozenset({Kind.ERRORS, Kind.SUCCESS, Kind.TOOL_ERRORS})
+"""Kinds whose figures are shares of what fails."""
 
 
 def at_fault(
@@ -66,46 +78,100 @@ def at_fault(
 def _failing(
     store: TrajectoryStore, finding: Finding, agent: str, end: datetime
 ) -> tuple[tuple[str, ...], tuple[SpanEvidence, ...]]:
-    """Return the trajectories that failed, and the error that they share."""
-    failed = store.summaries(
-        agent=agent, start=finding.onset, end=end, order="errors", errors_only=True, limit=LOOKED_AT
-    )
-    steps = store.steps([one.trace_id for one in failed])
-    ids, evidence, sharing = _sharing_the_commonest_error(steps, lambda step: finding.subject.tool in {None, step.name})
+    """Return the trajectories that failed, and the errors that rose with the finding, the commonest first.
+
+    An error that is as common as it was before says nothing of what began: it is neither quoted nor looked for.
+    """
+    steps = _failed_steps(store, finding, agent, finding.onset, end)
+    since = _Errors.of(steps, finding)
+    known = _Errors.of(_failed_steps(store, finding, agent, finding.onset_low - BEFORE, finding.onset_low), finding)
+    rose = [shape for shape in since.commonest if _rose(shape, since, known, finding)]
+    if not rose:
+        return tuple(steps)[:WORST], ()
+    sharing = sum(rose[0] in shapes for shapes in since.by_trajectory.values())
+    ids = since.worst(rose[0])
     if finding.kind is Kind.SUCCESS and sharing < SHARED_MIN * len(steps):
         # Most missed their goal without that error: it is the noise that is always there, and says nothing of them.
         return tuple(sorted(steps, key=lambda trace_id: trace_id in ids)[:WORST]), ()
-    return ids[:WORST], evidence
+    return ids[:WORST], tuple(since.first[shape] for shape in rose[:2])
+
+
+def _failed_steps(
+    store: TrajectoryStore, finding: Finding, agent: str, start: datetime, end: datetime
+) -> dict[str, tuple[Step, ...]]:
+    """Return the steps of trajectories that failed in a range, most errors first; of a tool's, that have an error.
+
+    Where an error was overcome, as some always were, a trajectory did not fail: those that did are read, if any did.
+    """
+    listed = store.summaries(agent=agent, start=start, end=end, order="errors", errors_only=True, limit=LOOKED_AT)
+    failed = [one for one in listed if one.outcome in _FAILED.get(finding.kind, frozenset(Outcome))]
+    return store.steps([one.trace_id for one in failed or listed])
+
+
+@dataclass(frozen=True, slots=True)
+class _Errors:
+    """What failed trajectories say: each error without numbers and ids."""
+
+    trajectories: int
+    """Those looked at, with and without an error."""
+    by_trajectory: dict[str, Counter[str]]
+    """How often each error occurs in a trajectory."""
+    first: dict[str, SpanEvidence]
+    """The first quote of each error."""
+
+    @classmethod
+    def of(cls, steps: dict[str, tuple[Step, ...]], finding: Finding | None = None) -> _Errors:
+        """Read the errors of trajectories; of a finding about a tool only those of its calls."""
+        tool = finding.subject.tool if finding is not None else None
+        guilty: dict[str, Counter[str]] = {}
+        first: dict[str, SpanEvidence] = {}
+        for trace_id, sequence in steps.items():
+            for step in sequence:
+                concerned = step.status is Status.ERROR and tool in {None, step.name}
+                quoted = _error_quote(step) if concerned else None
+                if quoted is None:
+                    continue
+                field, quote = quoted
+                shape = folded(quote)
+                guilty.setdefault(trace_id, Counter())[shape] += 1
+                first.setdefault(shape, SpanEvidence("", trace_id, step.span_id, field, quote))
+        return cls(len(guilty) if tool is not None else len(steps), guilty, first)
+
+    @property
+    def commonest(self) -> list[str]:
+        """All errors, the one with most calls first."""
+        said = sum(self.by_trajectory.values(), Counter[str]())
+        return [shape for shape, _ in sorted(said.items(), key=lambda entry: (-entry[1], entry[0]))]
+
+    def share(self, shape: str) -> float:
+        """Return in which part of the trajectories an error occurs."""
+        holders = sum(shape in shapes for shapes in self.by_trajectory.values())
+        return holders / self.trajectories if holders else 0.0
+
+    def worst(self, shape: str) -> tuple[str, ...]:
+        """Return the trajectories with an error, those in which this one is most frequent first."""
+        return tuple(sorted(self.by_trajectory, key=lambda one: self._order(one, shape)))
+
+    def _order(self, trace_id: str, shape: str) -> tuple[int, int, str]:
+        shapes = self.by_trajectory[trace_id]
+        return -shapes[shape], -shapes.total(), trace_id
+
+
+def _rose(shape: str, since: _Errors, known: _Errors, finding: Finding) -> bool:
+    """Say whether an error has its part in a rise: it is new, or makes up enough of what fails more often than before.
+
+    How often it occurs among all trajectories is its part of those that failed times how many fail, since and before.
+    """
+    if not known.share(shape) or finding.kind not in _RATES:
+        return True
+    more = finding.value * since.share(shape) - finding.baseline * known.share(shape)
+    return more > 0 and more >= RISEN_MIN * (finding.value - finding.baseline)
 
 
 def commonest_error(steps: dict[str, tuple[Step, ...]]) -> tuple[SpanEvidence, ...]:
     """Return quotes of the error that most of these trajectories share, and of the next; empty where none failed."""
-    return _sharing_the_commonest_error(steps, lambda _step: True)[1]
-
-
-def _sharing_the_commonest_error(
-    steps: dict[str, tuple[Step, ...]], concerned: Callable[[Step], bool]
-) -> tuple[tuple[str, ...], tuple[SpanEvidence, ...], int]:
-    """Return the trajectories with an error, those with the commonest first, its quotes, and how many have it."""
-    said: Counter[str] = Counter()
-    first: dict[str, SpanEvidence] = {}
-    guilty: dict[str, Counter[str]] = {}
-    for trace_id, sequence in steps.items():
-        for step in sequence:
-            quoted = _error_quote(step) if step.status is Status.ERROR and concerned(step) else None
-            if quoted is None:
-                continue
-            field, quote = quoted
-            shape = folded(quote)
-            said[shape] += 1
-            guilty.setdefault(trace_id, Counter())[shape] += 1
-            first.setdefault(shape, SpanEvidence("", trace_id, step.span_id, field, quote))
-    common = [shape for shape, _ in sorted(said.items(), key=lambda entry: (-entry[1], entry[0]))]
-    if not common:
-        return tuple(steps), (), 0
-    worst = sorted(guilty, key=lambda trace_id: (-guilty[trace_id][common[0]], -guilty[trace_id].total(), trace_id))
-    sharing = sum(shapes[common[0]] > 0 for shapes in guilty.values())
-    return tuple(worst), tuple(first[shape] for shape in common[:2]), sharing
+    found = _Errors.of(steps)
+    return tuple(found.first[shape] for shape in found.commonest[:2])
 
 
 def _error_quote(step: Step) -> tuple[str, str] | None:

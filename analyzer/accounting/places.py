@@ -10,7 +10,7 @@ from analyzer.accounting.periods import Periods
 from analyzer.accounting.slices import search
 from analyzer.stores.base import Cohort, Measure, TrajectoryStore
 from analyzer.types.place import Place
-from analyzer.types.report import Change, Finding, Kind, Subject
+from analyzer.types.report import MILLION, Change, Finding, Kind, Subject
 
 MEASURES: dict[Kind, Measure] = {
     Kind.COST: "cost",
@@ -29,7 +29,6 @@ NAMED_SHARE = 0.2
 """A factor with at least this part of the change names its model; below are small change and noise."""
 PRICE_RATIO_MIN = 1.1
 """Less is a tier or rounding, and no price that was changed."""
-MILLION = 1e6
 
 
 @dataclass(frozen=True, slots=True)

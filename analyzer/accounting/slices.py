@@ -20,10 +20,12 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from analyzer.accounting.cube import AGENT, SHRINK, Key, Sums, cube_of, norms_of, told_apart
+import numpy as np
+
+from analyzer.accounting.cube import AGENT, SHRINK, Key, Sums, Table, cube_of, norms_of, told_apart
 from analyzer.stores.base import DIMENSIONS, Cohort
 from analyzer.types.place import Place, Way
 
@@ -74,11 +76,11 @@ def search(
     one trajectory; with `spend` it is the sum of all, and more trajectories are an answer. Amounts should be
     winsorised: cut at 1.5 times what 99 % were below before.
     """
-    before, after = told_apart(before, after)
+    then, now = told_apart(before, after)
     found: list[Place] = []
     rise: float | None = None
     while len(found) < SLICES_MAX:
-        scan = _Scan(before, after, traffic, spend=spend)
+        scan = _Scan(then, now, traffic, spend=spend)
         rise = max(scan.rise, 0.0) if rise is None else rise
         best = scan.best(rise)
         if best is None:
@@ -86,23 +88,19 @@ def search(
         found.append(best.found)
         if sum(one.share for one in found) >= DONE_SHARE:
             break
-        before, after = _without(before, best.key), _without(after, best.key)
+        then, now = then.without(best.key), now.without(best.key)
     return tuple(found)
-
-
-def _without(rows: Iterable[Cohort], key: Key) -> list[Cohort]:
-    return [one for one in rows if not all(one.values[dimension] == value for dimension, value in key)]
 
 
 class _Scan:
     """All slices of two periods."""
 
-    def __init__(self, before: Sequence[Cohort], after: Sequence[Cohort], traffic: float, *, spend: bool) -> None:
+    def __init__(self, before: Table, after: Table, traffic: float, *, spend: bool) -> None:
         self.traffic, self.spend = traffic, spend
         norms = norms_of(before)
         # What is looked at has so many trajectories now, and what shares most of them with it nearly as many.
         self.after = cube_of(after, norms, trajectories_min=PREFERRED_SHARE * TRAJECTORIES_MIN)
-        self.agents = self._agents_of_own((*before, *after))
+        self.agents = _agents_of_own((before, after))
         self.before = cube_of(before, norms, among=self._looked_up(after))
         whole = self.after[()]
         self.expected_whole = self.before[()].total * traffic if spend else self._expected_sum(after)
@@ -273,9 +271,9 @@ class _Scan:
         rest = {pair for pair in key if pair[0] not in OWN}
         return tuple(sorted(rest | set(self._agent_of(key))))
 
-    def _looked_up(self, after: Iterable[Cohort]) -> set[Key]:
+    def _looked_up(self, after: Table) -> set[Key]:
         """Return the slices whose past is asked for: those that there are now, all around them, and the agents."""
-        found: set[Key] = {((AGENT, agent),) for one in after if (agent := one.values[AGENT]) is not None}
+        found: set[Key] = {((AGENT, agent),) for agent in _values(after, AGENT) if agent is not None}
         for key in self.after:
             around = key
             while around not in found:
@@ -291,24 +289,31 @@ class _Scan:
                 return ((AGENT, next(iter(agents))),)
         return ()
 
-    def _agents_of_own(self, rows: Iterable[Cohort]) -> Mapping[tuple[int, str], set[str]]:
-        found: dict[tuple[int, str], set[str]] = defaultdict(set)
-        for one in rows:
-            for dimension in OWN:
-                value, agent = one.values[dimension], one.values[AGENT]
-                if value is not None and agent is not None:
-                    found[dimension, value].add(agent)
-        return found
-
-    def _expected_sum(self, after: Sequence[Cohort]) -> float:
+    def _expected_sum(self, after: Table) -> float:
         """Return what the trajectories of now would have taken as those of their agents did before."""
         whole = self.before.get((), Sums()).mean
-        total = 0.0
-        for one in after:
-            agent = one.values[AGENT]
-            past = self.before.get(((AGENT, agent),)) if agent is not None else None
-            total += one.trajectories * (past.mean if past is not None else whole)
-        return total
+        first, group = after.grouped((AGENT,))
+        pasts = [self.before.get(((AGENT, str(after.value(AGENT, row))),)) for row in first.tolist()]
+        means = np.array([whole if past is None else past.mean for past in pasts])
+        # Row by row, as the sums of slices are.
+        return float(np.cumsum(after.sums[0] * means[group])[-1]) if len(group) else 0.0
+
+
+def _values(rows: Table, dimension: int) -> Iterator[str | None]:
+    """Yield the different values that rows have."""
+    return (rows.value(dimension, row) for row in rows.grouped((dimension,))[0].tolist())
+
+
+def _agents_of_own(tables: Iterable[Table]) -> Mapping[tuple[int, str], set[str]]:
+    """Return the agents of each version and prompt."""
+    found: dict[tuple[int, str], set[str]] = defaultdict(set)
+    for rows in tables:
+        for dimension in OWN:
+            for row in rows.grouped((dimension, AGENT))[0].tolist():
+                value, agent = rows.value(dimension, row), rows.value(AGENT, row)
+                if value is not None and agent is not None:
+                    found[dimension, value].add(agent)
+    return found
 
 
 def _stands_out(observed: float, expected: float, deviation: float, sure: float, rise: float) -> bool:

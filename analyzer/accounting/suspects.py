@@ -73,7 +73,8 @@ def _failing(
     store: TrajectoryStore, finding: Finding, worst: Sequence[str], evidence: Sequence[SpanEvidence]
 ) -> Iterable[Shared]:
     """Yield what the call was of that fails, with what it says: a tool, or a model and its provider."""
-    quotes = evidence or commonest_error(store.steps(worst))
+    # Of retries nothing was quoted yet; of what fails, the errors that are as common as before were left out.
+    quotes = commonest_error(store.steps(worst)) if finding.kind is Kind.RETRIES else evidence
     if not quotes:
         return
     said = folded(quotes[0].quote)

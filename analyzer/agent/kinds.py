@@ -6,10 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzer.agent.facts import named_factors
-from analyzer.agent.readings import LOOP_KINDS, Reading, Scene, Seen, busier, cut, failed, grown, looped, slowed
+from analyzer.agent.readings import (
+    FAILING,
+    LOOP_KINDS,
+    Reading,
+    Scene,
+    Seen,
+    busier,
+    cut,
+    erred,
+    failed,
+    grown,
+    looped,
+    slowed,
+)
 from analyzer.types.report import Incident, Kind
-
-FAILURES = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.RETRIES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +54,7 @@ _BESIDE = Look(looped, kinds=LOOP_KINDS)
 _MORE_STEPS = (
     Look(looped, "steps", LOOP_KINDS),
     Look(busier, "steps"),
-    Look(failed, "steps", FAILURES),
+    Look(failed, "steps", FAILING),
 )
 _SPEND = (Look(grown, "tokens"), *_MORE_STEPS)
 _CAP = "Cap steps and cost per trajectory where the agent is run."
@@ -55,10 +66,10 @@ ROWS: Mapping[Kind, Row] = {
         _SPEND,
         ("Look at the worst trajectories of the day, then raise the budget or cap the agent where it is run.",),
     ),
-    Kind.STEPS: Row((_LOOP, Look(busier), Look(failed, kinds=FAILURES))),
+    Kind.STEPS: Row((_LOOP, Look(busier), Look(failed, kinds=FAILING))),
     Kind.RUNAWAY: Row((_LOOP, Look(busier), Look(grown)), (_CAP,)),
     Kind.LOOP: Row(
-        (_LOOP, Look(failed, kinds=FAILURES)),
+        (_LOOP, Look(failed, kinds=FAILING)),
         (
             "Give the loop a way out: stop after the second identical call with an identical result.",
             "Tell the agent in the tool's result what to do when the call gives nothing new.",
@@ -76,7 +87,7 @@ ROWS: Mapping[Kind, Row] = {
         ("Check the tool's backend and its last deployment; the quoted error says what it refused.",),
     ),
     Kind.SUCCESS: Row((_FAILED, Look(cut), _BESIDE)),
-    Kind.LATENCY: Row((Look(slowed), Look(busier), _BESIDE, Look(failed, kinds=FAILURES))),
+    Kind.LATENCY: Row((Look(slowed), Look(busier), _BESIDE, Look(failed, kinds=FAILING))),
     Kind.TOOL_LATENCY: Row((Look(slowed),), ("Check the tool's backend: load, locks, and its last deployment.",)),
     Kind.TOOL_COST: Row((Look(busier), _BESIDE)),
     Kind.TOOL_CHOICE: Row(
@@ -92,7 +103,7 @@ ROWS: Mapping[Kind, Row] = {
     Kind.METERING: Row((), ("Check that metrics and traces are exported by the same instances of the agent.",)),
     Kind.INJECTION: Row((), ("Read the text before you open it elsewhere: it was written to steer whoever reads it.",)),
 }
-QUESTION = Row((_LOOP, Look(failed)))
+QUESTION = Row((_LOOP, Look(erred)))
 """A question about one trajectory: whatever stands out in it, for no anomaly says what to keep to."""
 
 

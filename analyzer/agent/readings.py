@@ -23,6 +23,10 @@ from analyzer.types.trace import FinishReason, Operation, Status
 from analyzer.types.trajectory import Trajectory
 
 LOOP_KINDS = frozenset({Kind.LOOP, Kind.RUNAWAY})
+FAILING = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.RETRIES})
+"""Kinds that are about failed steps: what rose is read off, though healthy peers met some of it as well."""
+SHARED_MIN = 0.5
+"""Part of the trajectories looked at that must have an error for it to explain anything but failures."""
 BUSIER_RATIO, BUSIER_CALLS_MIN = 2, 3
 """A tool is called more often than by peers from twice and three calls more on: less is how two goals differ."""
 SLOWER_RATIO = 2.0
@@ -116,6 +120,20 @@ class _Failure:
 def failed(scene: Scene) -> Seen | None:
     """Return the error behind an incident: of its own tool, and one that healthy peers lack where there is such a one.
 
+    Of an incident that is not about failed steps it is one that most of these trajectories have and no healthy peer
+    has: whatever else failed is background, and was always there.
+    """
+    return _error_of(scene, most=scene.incident.kind not in FAILING)
+
+
+def erred(scene: Scene) -> Seen | None:
+    """Return the error of a trajectory that is asked about, also where its peers met it."""
+    return _error_of(scene, most=False)
+
+
+def _error_of(scene: Scene, *, most: bool) -> Seen | None:
+    """Return the error that stands out, or with `most` only one that most trajectories have and healthy peers lack.
+
     Of whole trajectories that fail it is the error which most of them did not overcome; then, and of a tool at once,
     the one in most trajectories, then in most steps, then the earliest. Retries within one run do not outvote others.
     """
@@ -128,7 +146,11 @@ def failed(scene: Scene) -> Seen | None:
         if worked.get((one.summary.trace_id, step.operation, step.name), 0) < step.number:
             of_shape.stood.add(one.summary.trace_id)
     usual = {shape_of(quote.quote) for _, _, quote in _errors(scene, scene.healthy)}
-    unusual = [found for known, found in failures.items() if known not in usual] or list(failures.values())
+    unusual = [found for known, found in failures.items() if known not in usual]
+    if most:
+        unusual = [found for found in unusual if len(found.holders) >= SHARED_MIN * len(scene.trajectories)]
+    else:
+        unusual = unusual or list(failures.values())
     if not unusual:
         return None
     whole = not scene.tools

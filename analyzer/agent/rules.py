@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from analyzer.agent.facts import evidence_of, named_factors, near_onset, number, short
-from analyzer.agent.kinds import FAILURES, Row, read, row_of
+from analyzer.agent.kinds import Row, read, row_of
 from analyzer.agent.quoting import prefix
-from analyzer.agent.readings import Scene, Seen, failed
+from analyzer.agent.readings import FAILING, Scene, Seen, erred, failed
 from analyzer.agent.sentences import (
     change_sentence,
     check_of,
@@ -137,7 +137,7 @@ def _filed_claim(incident: Incident, row: Row) -> list[Claim]:
     if incident.kind is Kind.INJECTION:
         orders = [e for e in evidence_of(incident) if isinstance(e, SpanEvidence) and e.field == "output"]
         return [Claim(f'A tool returned: "{short(orders[0].quote, 240)}".', (orders[0].id,))] if orders else []
-    if not any(look.reading is failed and not look.kinds for look in row.looks):
+    if not any(look.reading in {failed, erred} and not look.kinds for look in row.looks):
         return []
     errors = [e for e in evidence_of(incident) if isinstance(e, SpanEvidence) and e.field == "status_message"]
     return [Claim(f'The error on file reads: "{short(errors[0].quote, 240)}".', (errors[0].id,))] if errors else []
@@ -180,7 +180,7 @@ def _category(incident: Incident, seen: Seen | None) -> str:
         return f"{moved.what}_change"
     if incident.kind is Kind.INJECTION:
         return "injection"
-    failures = FAILURES & {incident.kind, *(finding.kind for finding in incident.findings)}
+    failures = FAILING & {incident.kind, *(finding.kind for finding in incident.findings)}
     read_off = seen.category if seen is not None else "unknown"
     if read_off == "loop" or (failures and read_off != "unknown"):
         return read_off

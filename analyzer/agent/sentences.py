@@ -9,7 +9,7 @@ from analyzer.agent.facts import amount, evidence_of, moment, named_factors, nea
 from analyzer.agent.quoting import prefix
 from analyzer.agent.readings import LOOP_KINDS
 from analyzer.types.promql import pinned
-from analyzer.types.report import PROMETHEUS, STORE, Change, Factor, Incident, Kind, MetricEvidence
+from analyzer.types.report import MILLION, PER_TOKEN, PROMETHEUS, STORE, Change, Factor, Incident, Kind, MetricEvidence
 from analyzer.types.trajectory import Trajectory
 
 AGAINST_SHARE = 1.005
@@ -152,4 +152,7 @@ def _per_cent(factor: Factor) -> str:
 def _ends(factor: Factor) -> str:
     if factor.from_value is None or factor.to_value is None:
         return ""
+    if factor.factor in PER_TOKEN:
+        ends = (number(value * MILLION) for value in (factor.from_value, factor.to_value))
+        return f"from {' to '.join(ends)} USD per million tokens"
     return f"from {number(factor.from_value)} to {number(factor.to_value)}"

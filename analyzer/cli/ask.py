@@ -87,7 +87,9 @@ class _Range:
 @click.argument("question", required=False)
 @click.option("--from", "start", metavar="TIME", help="Fleet: beginning of the range (ISO 8601, UTC).")
 @click.option("--to", "end", metavar="TIME", help="Fleet: end of the range; unset: now.")
-@click.option("--last", metavar="DURATION", help="Fleet: length of the range; unset: what the question says, or 7d.")
+@click.option(
+    "--last", metavar="DURATION", help="Fleet: length of the range, 365d at most; unset: the question's, or 7d."
+)
 @click.option("--agent", metavar="NAME", help="Fleet: only this agent.")
 @click.option("--llm", type=click.Choice(["auto", "off"]), help="off: answer from what can be computed.")
 @click.option("--model", metavar="ID", help="The model that answers.")

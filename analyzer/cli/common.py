@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DONE, FAIL_ON, USAGE, GAPS, FAILED = 0, 1, 2, 3, 4
 """The exit codes of the contract."""
+ALL_TIME = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
+"""Whatever a store may hold."""
 
 Command = Callable[..., Any]
 

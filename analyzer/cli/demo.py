@@ -47,6 +47,7 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
         prometheus_url=None,
         slack_webhook_url=None,
         pushgateway_url=None,
+        metrics_textfile=None,
     )
     with build(settings, out=None if as_json else sys.stdout) as app:
         pricer = Pricer(settings.prices)

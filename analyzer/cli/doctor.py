@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.common import DONE, GAPS, json_option, print_json, settings_from, store_option
+from analyzer.cli.common import ALL_TIME, DONE, GAPS, json_option, print_json, settings_from, store_option
 from analyzer.errors import AnalyzerError
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def command(store: str | None, as_json: bool) -> int:
         for name, check in (
             ("store", _store),
             ("prices", _prices),
+            ("agents", _agents),
             ("prometheus", _prometheus),
             ("model", _model),
             ("budget", _budget),
@@ -122,6 +123,39 @@ def _calls(entries: Sequence[tuple[str, int]]) -> str:
     return ", ".join(f"{name} ({calls:,} calls)" for name, calls in entries[:5])
 
 
+def _agents(settings: Settings) -> Check:
+    """Say which settings are about agents that nobody ever saw: what is set for them holds for nobody."""
+    from analyzer.types.named import never_seen
+    from analyzer.wiring.naming import agents_named
+    from analyzer.wiring.opening import open_existing
+
+    named = agents_named(settings)
+    if not named:
+        return Check("agents", "off", "no setting is about an agent by its name")
+    if not settings.store.exists():
+        return Check("agents", "off", "no store yet, and so no agent that was seen")
+    with open_existing(settings) as store:
+        known = store.agents(*ALL_TIME)
+    if never_seen(named, known):
+        known = [*known, *_measured(settings)]
+    if found := never_seen(named, known):
+        return Check("agents", "failed", "; ".join(found), "correct the name in analyzer.toml, or wait for the agent")
+    return Check("agents", "ok", f"{len(named)} settings by name, each of an agent that was seen")
+
+
+def _measured(settings: Settings) -> list[str]:
+    """Return the agents that only metrics show, of the last 24 hours."""
+    from analyzer.metrics.series import prometheus_series
+    from analyzer.wiring.opening import open_prometheus
+
+    source = open_prometheus(settings)
+    if source is None:
+        return []
+    now = datetime.now(UTC)
+    series, _ = prometheus_series(source, settings.queries, now - timedelta(hours=24), now)
+    return sorted({one.subject.agent for one in series if one.subject.agent})
+
+
 def _prometheus(settings: Settings) -> Check:
     from analyzer.metrics.series import prometheus_series
     from analyzer.wiring.opening import open_prometheus
@@ -182,10 +216,12 @@ def _audit(settings: Settings) -> Check:
 
 
 def _prompts(_settings: Settings) -> Check:
-    from analyzer.prompts import load
+    from analyzer.prompts import load, names
 
-    names = ("investigate_system", "investigate_case", "ask_system", "repair", "last_step")
-    return Check("prompts", "ok", ", ".join(f"{name} {load(name).hash[:6]}" for name in names))
+    found = names()
+    if not found:
+        return Check("prompts", "failed", "there are none", "reinstall the package: they are part of it")
+    return Check("prompts", "ok", ", ".join(f"{name} {load(name).hash[:6]}" for name in found))
 
 
 def _routes(settings: Settings) -> list[Check]:

@@ -74,7 +74,7 @@ def command(
     something could not be seen; 4 failed.
     """
     from analyzer.pipeline import run
-    from analyzer.render.outline import report_outline
+    from analyzer.render.report import report_outline
     from analyzer.render.terminal import terminal
     from analyzer.stores.turn import alone
     from analyzer.types.report import REPEATED

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from analyzer.cli.common import DONE, json_option, print_json, settings_from, store_option
+from analyzer.cli.common import DONE, FAIL_ON, GAPS, json_option, print_json, settings_from, store_option
 
 if TYPE_CHECKING:
-    from analyzer.config import Loaded
+    from analyzer.config import Loaded, Settings
+    from analyzer.server.alerts import AlertInbox
     from analyzer.server.committer import Tally
     from analyzer.server.listen import Listening
     from analyzer.server.pages.site import Site
@@ -31,13 +33,19 @@ def command(host: str | None, port: int | None, grpc_port: int | None, store: st
     /v1/traces, records about spans at /v1/logs, Langfuse's SDK at /api/public/otel/v1/traces. What was answered with
     success is on disk, masked. On SIGTERM or ctrl-c requests in flight are finished first.
 
+    Alertmanager's webhooks are taken at /api/alerts: an alert that names an agent has the fleet looked into at once, by
+    a run as `analyzer run` would do it with the settings of this process.
+
     The same address shows pages in a browser: the fleet, its incidents with what humans say of them, trajectories.
+    Prometheus scrapes /metrics: tokens, cost, steps and outcomes of the fleet, and the analyst's own figures.
 
     It listens on loopback. Elsewhere it needs ANALYZER_SERVE_TOKEN; clients send it as `Authorization: Bearer TOKEN`,
     and the pages ask for it once. With --json, the addresses are printed once it is ready.
     """
     from analyzer.ingest.pricing import Pricer
+    from analyzer.server.auth import is_loopback
     from analyzer.server.listen import bind, listen
+    from analyzer.server.metrics import Scrapes
     from analyzer.server.receiver import Receiver
     from analyzer.wiring.opening import open_store
 
@@ -56,6 +64,13 @@ def command(host: str | None, port: int | None, grpc_port: int | None, store: st
             receiver,
             listener,
             site=_site(loaded, trajectories, receiver.say),
+            alerts=_alerts(settings, trajectories, receiver.say),
+            scrapes=Scrapes(
+                partial(open_store, settings),
+                token=settings.serve_token,
+                loopback=is_loopback(settings.serve_host),
+                say=receiver.say,
+            ),
             grpc=None if grpc_port is None else (settings.serve_host, grpc_port),
             on_ready=lambda where: _ready(where, str(settings.store), as_json=as_json),
         )
@@ -87,6 +102,23 @@ def _site(loaded: Loaded, store: SqliteTrajectories, say: Callable[[str], None])
         settings_file=str(loaded.file) if loaded.file else "",
     )
     return Site(sources, token=settings.serve_token, loopback=is_loopback(settings.serve_host), say=say)
+
+
+def _alerts(settings: Settings, store: SqliteTrajectories, say: Callable[[str], None]) -> AlertInbox:
+    """Return the inbox of alerts; a run is this program again, over the same store.
+
+    With --json it has no standard output: what a scheduled run would print is left to it.
+    """
+    from analyzer.server.alerts import AlertInbox
+    from analyzer.server.investigations import Investigations, in_process
+    from analyzer.stores.alerts import SqliteAlerts
+
+    book = SqliteAlerts(store.connection)
+    command = (sys.executable, "-m", "analyzer", "run", "--json", "--store", str(settings.store.absolute()))
+    run = partial(in_process, command, accepted=frozenset({DONE, FAIL_ON, GAPS}))
+    investigations = Investigations(book.waiting, run, wait_s=settings.alert_wait.total_seconds(), say=say)
+    labels = tuple(name.strip() for name in settings.alert_labels.split(",") if name.strip())
+    return AlertInbox(book, investigations, labels=labels, mask=store.masker.text, say=say)
 
 
 def _ready(where: Listening, store: str, *, as_json: bool) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from analyzer.cli.common import at_option, json_option, moment, print_json, settings_from, store_option
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 @click.group("store", no_args_is_help=True)
@@ -38,13 +41,14 @@ def stats(store: str | None, as_json: bool) -> int:
     if as_json:
         print_json(document)
         return 0
-    for label, value in _lines(document):
+    for label, value in _lines(document, found.oldest, found.newest):
         click.echo(f"{label:<14}{value}")
     return 0
 
 
-def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
-    from analyzer.render.numbers import count
+def _lines(found: dict[str, Any], oldest: datetime | None, newest: datetime | None) -> list[tuple[str, str]]:
+    """Return what people read; they read times to the minute."""
+    from analyzer.render.numbers import count, moment
 
     rows = found["rows"]
     each = "-" if found["bytes_per_span"] is None else f"{found['bytes_per_span']:,.0f} bytes"
@@ -52,7 +56,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("file", f"{_size(found['file_bytes'])}, of which {_size(found['free_bytes'])} free for what comes next"),
         ("per span", each),
         ("spans", f"{found['spans']:,} in {found['trajectories']:,} trajectories"),
-        ("from, to", f"{found['oldest'] or '-'}, {found['newest'] or '-'}"),
+        ("from, to", ", ".join("-" if one is None else moment(one) for one in (oldest, newest))),
         ("incidents", f"{rows['incidents']:,}, {count(rows['reports'], 'report')}"),
         ("texts", f"{_size(found['sent_bytes'])} as sent, {_size(found['distinct_bytes'])} each once"),
         ("packed", f"{_size(found['packed_bytes'])}{_times(found['sent_bytes'], found['packed_bytes'])}"),

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.common import at_option, columns, json_option, moment, print_json, settings_from, store_option
+from analyzer.cli.common import (
+    ALL_TIME,
+    at_option,
+    columns,
+    json_option,
+    moment,
+    print_json,
+    settings_from,
+    store_option,
+)
 
 if TYPE_CHECKING:
     from analyzer.stores.base import TrajectoryStore
@@ -17,7 +25,6 @@ if TYPE_CHECKING:
 AGENTS_NAMED = 8
 """Agents named to somebody who named one that is not there."""
 _SPAN_ID = re.compile(r"[0-9a-fA-F]{16}")
-ALL_TIME = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
 
 
 def _resolved(trajectories: TrajectoryStore, trace: str) -> str:
@@ -54,7 +61,8 @@ def _located(trajectories: SqliteTrajectories, given: str) -> tuple[str, str | N
 
     trace, slash, span_id = given.partition("/")
     if slash:
-        return _resolved(trajectories, trace), span_id.strip().lower()
+        trace_id = _resolved(trajectories, trace)
+        return trace_id, trajectories.resolve_span(trace_id, span_id.strip().lower())
     try:
         return _resolved(trajectories, trace), None
     except NotFoundError:
@@ -124,8 +132,8 @@ def list_(agent: str | None, errors: bool, order: Any, limit: int, store: str | 
 def show(trace: str, store: str | None, as_json: bool) -> int:
     """Show one trajectory as a tree of its steps, or one span in full.
 
-    TRACE is an id or a beginning of one, `latest` or `worst`. With a slash and a span's id behind it, or as a span's
-    id alone, it names that span.
+    TRACE is an id or a beginning of one, `latest` or `worst`. With a slash and a span's id or a beginning of it
+    behind it, or as a whole span's id alone, it names that span.
     """
     from analyzer.cli.documents import trajectory_document
     from analyzer.render.trajectory import trajectory_view

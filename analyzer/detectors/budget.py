@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from analyzer.detectors.base import Detector
+from analyzer.detectors.wording import rounded, still_running
 from analyzer.types.budget import Budget, budget_of
 from analyzer.types.metric import TICK_S, OpenTrajectory, Series, Signal, Window
 from analyzer.types.reading import Gate, Reading
@@ -85,7 +86,7 @@ class BudgetDetector:
         if signal is None:
             finding = self._single(window, agent, unit, limit)
             most = max((_spent(one, unit) or 0.0 for one in _trajectories(window, agent)), default=0.0)
-            why = f"the worst trajectory looked at took {most:,.6g} of {limit:,.6g} {unit}"
+            why = f"the worst trajectory looked at took {rounded(most, 6)} of {rounded(limit, 6)} {unit}"
             detectable = "Of finished trajectories, those that repeat a call are looked at."
             unit = f"{unit} a trajectory"
         else:
@@ -93,7 +94,7 @@ class BudgetDetector:
             series = next((s for s in window.series if s.signal is signal and s.subject == Subject(agent=agent)), None)
             running = sum(_spent(one.summary, unit) or 0.0 for one in window.running if one.summary.agent == agent)
             most = _days(series, window.end, limit, running).spent[-1]
-            why = f"{most:,.6g} of {limit:,.6g} {unit} since midnight (UTC)"
+            why = f"{rounded(most, 6)} of {rounded(limit, 6)} {unit} since midnight (UTC)"
             detectable = _forecast(most, limit, window.end)
         gate = Gate.FOUND if finding is not None and finding.recovered is None else Gate.SCORE
         return replace(blank, gate=gate, why=why, value=most, score=most, unit=unit, detectable=detectable)
@@ -138,7 +139,7 @@ class BudgetDetector:
             if unit == "USD"
             else None,
             note=(
-                f"{spent:,.6g} {unit} on {day:%Y-%m-%d} (UTC) of {budget:,.6g} a day, passed at"
+                f"{rounded(spent, 6)} {unit} on {day:%Y-%m-%d} (UTC) of {rounded(budget, 6)} a day, passed at"
                 f" {_time(days.passed_s[last] or 0.0):%H:%M}{row}."
             ),
         )
@@ -173,8 +174,8 @@ class BudgetDetector:
             excess_usd=sum(spent - budget for spent, _ in over) if unit == "USD" else None,
             trace_ids=tuple(one.trace_id for _, one in over[:TRACE_IDS_MAX]),
             note=(
-                f"{len(over)} trajectories took more than {budget:,.6g} {unit}, the worst {over[0][0]:,.6g};"
-                f" {still} of them still run."
+                f"{len(over):,} {'trajectory' if len(over) == 1 else 'trajectories'} took more than"
+                f" {rounded(budget, 6)} {unit}, the worst {rounded(over[0][0], 6)}.{still_running(still, len(over))}"
             ),
         )
 

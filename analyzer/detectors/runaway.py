@@ -18,6 +18,7 @@ import numpy as np
 from analyzer.detectors.kernels.events import log_tail
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR
 from analyzer.detectors.kernels.proportion import overdispersion
+from analyzer.detectors.wording import rounded, still_running
 from analyzer.types.metric import BIN_WIDTH, TICK_S, FlatSketches, OpenTrajectory, Series, Signal, Usual, Window
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
@@ -146,9 +147,9 @@ class RunawayDetector:
         unit = MEASURES[measure.signal]
         found = self._far(window, measure, running) is not None
         if not far:
-            gate, why = Gate.EFFECT, f"no trajectory looked at is beyond {measure.limit:,.4g} {unit}"
+            gate, why = Gate.EFFECT, f"no trajectory looked at is beyond {rounded(measure.limit)} {unit}"
         else:
-            gate, why = Gate.SCORE, f"{len(far)} beyond {measure.limit:,.4g} {unit}, as there always are"
+            gate, why = Gate.SCORE, f"{len(far)} beyond {rounded(measure.limit)} {unit}, as there always are"
         worst = far[0].value if far else None
         return replace(
             blank,
@@ -167,7 +168,7 @@ class RunawayDetector:
         """Say what a single trajectory must exceed to be reported by itself."""
         if not measure.record:
             return f"A single trajectory is reported from {self.settings.usd_cap:g} USD on."
-        return f"A single trajectory is reported beyond {self._least(measure):,.4g} {MEASURES[measure.signal]}."
+        return f"A single trajectory is reported beyond {rounded(self._least(measure))} {MEASURES[measure.signal]}."
 
     def _measures(self, window: Window, agent: str, running: Sequence[OpenTrajectory]) -> Iterator[_Measure]:
         usual = window.usual[agent]
@@ -288,13 +289,13 @@ class RunawayDetector:
         why = (
             f"{hit} are that far in the last day, more than this agent always has"
             if measure.many
-            else f"the most that ever ended was {measure.record:,.4g} {unit}"
+            else f"the most that ever ended was {rounded(measure.record)} {unit}"
             if measure.record
             else f"it costs more than {self.settings.usd_cap:g} USD"
         )
         return (
-            f"{worst.value:,.4g} {unit}, {state}, where {usual} below {measure.usual:,.4g}; {why}."
-            f" {still} of them still run."
+            f"{rounded(worst.value)} {unit}, {state}, where {usual} below {rounded(measure.usual)}; {why}."
+            f"{still_running(still, hit)}"
         )
 
     def _silent(self, window: Window, usual: Usual, running: Sequence[OpenTrajectory]) -> Finding | None:
@@ -330,7 +331,7 @@ class RunawayDetector:
             trace_ids=tuple(one.summary.trace_id for _, one in stuck[: own.trace_ids_max]),
             note=(
                 f"{len(stuck)} of {len(running)} running trajectories have not ended a step for up to {worst_s:,.0f} s,"
-                f" where 99 % of the pauses are below {usual.gap_p99_s:,.3g} s: something hangs."
+                f" where 99 % of the pauses are below {rounded(usual.gap_p99_s, 3)} s: something hangs."
             ),
         )
 

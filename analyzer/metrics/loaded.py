@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
-from typing import Any
-
-import numpy as np
 
 from analyzer.errors import MetricsError
 from analyzer.metrics.base import MetricSource
@@ -20,9 +16,9 @@ from analyzer.types.metric import Choices, Series
 from analyzer.types.report import Change, Gap
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Loaded:
-    """What is known over a stretch of time. Not slotted: what cutting needs is kept once it was worked out."""
+    """What is known over a stretch of time."""
 
     start: datetime
     end: datetime
@@ -40,11 +36,6 @@ class Loaded:
         """All series of both sources."""
         return (*self.stored, *self.metered)
 
-    @cached_property
-    def _packed(self) -> list[tuple[Choices, dict[str, int]]]:
-        """Choices as arrays, each with the hours in which its values were first picked."""
-        return [(_packed(one), one.first_picked()) for one in self.choices]
-
     def until(self, at: datetime) -> Loaded:
         """Return what was known at a moment, as far as the times of what is stored tell.
 
@@ -53,7 +44,7 @@ class Loaded:
         """
         at_s = at.timestamp()
         stored, metered = ([one.until(at_s) for one in series] for series in (self.stored, self.metered))
-        choices = [one.until(at_s, first) for one, first in self._packed]
+        choices = [one.until(at_s) for one in self.choices]
         return Loaded(
             self.start,
             at,
@@ -63,15 +54,6 @@ class Loaded:
             {agent: tuple(one for one in seen if one.at < at) for agent, seen in self.builds.items()},
             self.gaps,
         )
-
-
-def _packed(one: Choices) -> Choices:
-    """Return choices whose counts are arrays: a slice of one is no copy, and ids make thousands of values."""
-    return replace(one, picked=_arrays(one.picked), failed=_arrays(one.failed))
-
-
-def _arrays(counts: Mapping[str, Sequence[float]]) -> dict[str, Any]:
-    return {value: np.asarray(part, dtype=np.float64) for value, part in counts.items()}
 
 
 def load(

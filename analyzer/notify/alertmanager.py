@@ -15,6 +15,7 @@ from urllib.parse import quote
 from analyzer.errors import DeliveryError
 from analyzer.notify.base import Message
 from analyzer.notify.web import TIMEOUT_S, ask, check_url
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.message import headline
 from analyzer.render.text import one_line
 from analyzer.types.report import ACTIVE, Incident
@@ -33,12 +34,21 @@ _JOINER = "\u2060"
 class Alertmanager:
     """One Alertmanager, by its API of version 2."""
 
-    def __init__(self, url: str, *, expiry: timedelta, token: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        expiry: timedelta,
+        token: str | None = None,
+        links: Links = NO_LINKS,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         """Check the URL; alerts end by themselves `expiry` after they were last sent. Raises UsageError."""
         check_url(url, "ANALYZER_ALERTMANAGER_URL")
         self._api = f"{url.rstrip('/')}/api/v2"
         self._expiry = expiry
         self._headers = {} if token is None else {"Authorization": f"Bearer {token.strip()}"}
+        self._links = links
         self._timeout_s = timeout_s
 
     def tell(self, incidents: Sequence[Incident], known: Collection[str], at: datetime) -> None:
@@ -47,7 +57,7 @@ class Alertmanager:
         So a resolution, a dismissal, a mute and a severity that changed (it is a label) end the alert that stood for
         it; alerts of another installation are left alone. Raises DeliveryError.
         """
-        alerts = [_alert(one, at, at + self._expiry) for one in incidents if _is_told(one, at)]
+        alerts = [_alert(one, at, at + self._expiry, self._links) for one in incidents if _is_told(one, at)]
         now_firing = [alert["labels"] for alert in alerts]
         ended = [
             {"labels": labels, "startsAt": starts, "endsAt": _time(at)}
@@ -58,7 +68,7 @@ class Alertmanager:
 
     def send(self, message: Message) -> None:
         """Send one incident for five minutes: a test message. Raises DeliveryError."""
-        self._post([_alert(message.incident, message.at, message.at + TEST_LENGTH)])
+        self._post([_alert(message.incident, message.at, message.at + TEST_LENGTH, self._links)])
 
     def check(self) -> str:
         """Ask for the status, which changes nothing; return a line about it. Raises DeliveryError."""
@@ -96,7 +106,7 @@ def _is_told(incident: Incident, at: datetime) -> bool:
     return incident.state in ACTIVE and not muted
 
 
-def _alert(incident: Incident, at: datetime, ends_at: datetime) -> dict[str, Any]:
+def _alert(incident: Incident, at: datetime, ends_at: datetime, links: Links) -> dict[str, Any]:
     diagnosis = incident.diagnosis
     cause = "" if diagnosis is None else diagnosis.cause or diagnosis.summary
     labels = {
@@ -111,12 +121,14 @@ def _alert(incident: Incident, at: datetime, ends_at: datetime) -> dict[str, Any
         "description": _text(cause),
         "command": f"analyzer incidents show {incident.id}",
     }
+    page = links.incident(incident)
     return {
         # Alertmanager takes an empty label for none, and answers without it: what is compared must be without it too.
         "labels": {name: one_line(value) for name, value in labels.items() if value},
         "annotations": {name: value for name, value in annotations.items() if value},
         "startsAt": _time(min(incident.onset, at)),
         "endsAt": _time(ends_at),
+        **({"generatorURL": page} if page else {}),
     }
 
 

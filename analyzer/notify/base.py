@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from analyzer.errors import DeliveryError
-from analyzer.types.report import Incident
+from analyzer.types.report import Gap, Incident
 from analyzer.types.sent import Reason, Sent
 
 
@@ -50,6 +50,14 @@ class DigestNotifier(Notifier, Protocol):
 
     def send_digest(self, digest: Digest) -> None:
         """Send a digest, in bounded time. Raises DeliveryError."""
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """A notifier whose messages can go out with something missing that is no reason to send them again."""
+
+    def remarks(self) -> tuple[Gap, ...]:
+        """Return what was missing since it was asked last."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,13 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from analyzer.errors import AnalyzerError, DeliveryError
-from analyzer.notify.base import Digest, DigestNotifier, Message, RateLimitedError, Route
+from analyzer.notify.base import Digest, DigestNotifier, Message, RateLimitedError, Remarking, Route
 from analyzer.notify.plan import LATELY, planned
 from analyzer.notify.reasons import is_fleets_silence, reason
 from analyzer.stores.base import IncidentStore
 from analyzer.types.policy import AT_ONCE, Policy, policy_of
 from analyzer.types.report import Gap, Incident, State
-from analyzer.types.sent import Delivered, Delivery, Held, Reason, Sent
+from analyzer.types.sent import Delivered, Delivery, Held, Reason, Sent, figures_of
 from analyzer.types.watch import Unwatched, Watch
 
 CATCH_UP = timedelta(days=3)
@@ -79,7 +79,9 @@ def deliver(
         default = Policy() if isinstance(route.notifier, DigestNotifier) else AT_ONCE
         this = _Round(route, policy_of(policies, route.name, default), store, at, retry, watch, silent)
         one = this.delivered(candidates)
-        done = Delivered(done.deliveries + one.deliveries, done.gaps + one.gaps, done.held + one.held)
+        done = Delivered(
+            done.deliveries + one.deliveries, done.gaps + one.gaps, done.held + one.held, done.missed + one.missed
+        )
     return done
 
 
@@ -143,10 +145,13 @@ class _Round:
             for message in plan.together:
                 self._say(notifier.send, message, (message,))
         self._name_failures()
+        if isinstance(notifier, Remarking):
+            self._gaps += notifier.remarks()
         held = tuple(
             Held(one.message.incident.id, self._route.name, one.message.reason, one.why) for one in plan.waiting
         )
-        return Delivered(tuple(self._deliveries), tuple(self._gaps), held)
+        missed = ((self._route.name, self._missed),) if self._missed else ()
+        return Delivered(tuple(self._deliveries), tuple(self._gaps), held, missed)
 
     def _due(self, incident: Incident) -> Message | None:
         last = self._store.last_sent(incident.id, self._route.name)
@@ -186,7 +191,8 @@ class _Round:
             why = message.reason if above and not sent else Reason.DIGEST
             incident = message.incident
             observed = incident.observed if math.isfinite(incident.observed) else 0.0
-            sent[incident.id] = Sent(why, self._at, incident.state, incident.severity, observed)
+            figures = figures_of(incident, incident.kind)
+            sent[incident.id] = Sent(why, self._at, incident.state, incident.severity, observed, incident.kind, figures)
             self._deliveries.append(Delivery(incident.id, self._route.name, message.reason))
         try:
             self._store.record_sent(self._route.name, sent)

@@ -1,36 +1,41 @@
 """The reports folder: each incident and the latest report, as Markdown and as a page for a browser.
 
 `2026-11-23-inc-0123456789.md` stays the file of its incident through its whole life; `report.md` is the latest report.
-Beside each lies the same as `.html`, which needs nothing but itself.
+Beside each lies the same as `.html`, which needs nothing but itself, and the charts that the Markdown shows, as `.svg`.
 Files are replaced in one step: whoever reads sees the old text or the new one, never half of one.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from analyzer.errors import DeliveryError
+from analyzer.errors import DeliveryError, DrawingError
 from analyzer.notify.base import Message
-from analyzer.render.blocks import Block
+from analyzer.render.blocks import Block, Figure
+from analyzer.render.charts.chosen import stem_of
+from analyzer.render.charts.drawing import svg
 from analyzer.render.html import html
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.markdown import markdown
-from analyzer.render.outline import incident_outline, report_outline
+from analyzer.render.outline import incident_outline
+from analyzer.render.report import report_outline
 from analyzer.types.report import Incident, Report
 
 REPORT_NAME = "report.md"
-_UNSAFE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class ReportFolder:
     """Writes reports and incidents into one folder, which is made when it is first needed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, links: Links = NO_LINKS) -> None:
         self._folder = folder
+        self._links = links
+        self.undrawn: tuple[str, ...] = ()
+        """Why charts of the last report are missing, each reason once: their words stand in the texts all the same."""
 
     def send(self, message: Message) -> None:
         """Write the incident of a message. Raises DeliveryError."""
@@ -42,18 +47,33 @@ class ReportFolder:
         A file that already holds the same text is left alone, with its time.
         """
         title = f"Report of {report.run.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-        files = self._write_both(self._folder / REPORT_NAME, report_outline(report), title)
+        self.undrawn = ()
+        files = self._write_both(self._folder / REPORT_NAME, report_outline(report, self._links), title)
         return (*files, *self._write_incidents(report.incidents, report.run.at))
 
     def path(self, incident: Incident) -> Path:
         """Return the Markdown file of an incident: the day it was opened, and its id."""
-        opened = incident.opened_at.astimezone(UTC)
-        return self._folder / f"{opened:%Y-%m-%d}-{_UNSAFE.sub('_', incident.id)[:80]}.md"
+        return self._folder / f"{stem_of(incident)}.md"
 
     def _write_incidents(self, incidents: Sequence[Incident], at: datetime) -> list[Path]:
         files: list[Path] = []
         for incident in incidents:
-            files += self._write_both(self.path(incident), incident_outline(incident, at), incident.title)
+            outline = self._links.within(incident_outline(incident, at), incident)
+            files += self._write_both(self.path(incident), outline, incident.title)
+            files += self._write_charts([block for block in outline if isinstance(block, Figure)])
+        return files
+
+    def _write_charts(self, figures: Sequence[Figure]) -> list[Path]:
+        """Write the charts of an incident. One that cannot be drawn loses no text."""
+        files: list[Path] = []
+        for figure in figures:
+            try:
+                drawn = svg(figure.chart)
+            except DrawingError as error:
+                self.undrawn = tuple(dict.fromkeys((*self.undrawn, str(error))))
+                continue
+            files.append(self._folder / figure.file)
+            self._replace(files[-1], drawn)
         return files
 
     def _write_both(self, file: Path, outline: Sequence[Block], title: str) -> tuple[Path, Path]:

@@ -20,17 +20,23 @@ from email.message import EmailMessage
 from email.utils import format_datetime
 from urllib.parse import urlsplit
 
-from analyzer.errors import DeliveryError, UsageError
+from analyzer.errors import DeliveryError, DrawingError, UsageError
 from analyzer.notify.base import Digest, Message
-from analyzer.render.blocks import Block
+from analyzer.notify.pictures import Picture, pictures, undrawn
+from analyzer.render.blocks import Block, Figure
+from analyzer.render.charts.chosen import charts_of
 from analyzer.render.digest import digest_headline, digest_outline
 from analyzer.render.html import html
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.message import headline, message_outline
 from analyzer.render.terminal import WIDTH, terminal
 from analyzer.render.text import one_line
+from analyzer.types.report import Gap, Incident, State
 
 TIMEOUT_S = 15.0
 SUBJECT_CHARACTERS_MAX = 150
+_FIGURE_AT = 3
+"""The chart comes after title, status and figures."""
 _PORTS = {"smtp": 587, "smtps": 465}
 _FOR_NOW = range(400, 500)
 """SMTP's own: 4yz is a failure for now, 5yz for good (RFC 5321, 4.2.1)."""
@@ -51,7 +57,14 @@ class Mailbox:
 class Mail:
     """Sends each message as a mail of its own, in the conversation of its incident."""
 
-    def __init__(self, box: Mailbox, *, timeout_s: float = TIMEOUT_S, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        box: Mailbox,
+        *,
+        links: Links = NO_LINKS,
+        timeout_s: float = TIMEOUT_S,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
         """Check addresses and server. Raises UsageError. `context` is for authorities of one's own."""
         self._scheme, self._host, self._port = _server(box.url)
         self._box = box
@@ -61,8 +74,10 @@ class Mail:
             raise UsageError("ANALYZER_MAIL_TO names nobody: give an address, or several with commas")
         if (box.user is None) != (box.password is None):
             raise UsageError("set both ANALYZER_SMTP_USER and ANALYZER_SMTP_PASSWORD, or neither")
+        self._links = links
         self._timeout_s = timeout_s
         self._context = context or ssl.create_default_context()
+        self._remarks: list[Gap] = []
 
     def send(self, message: Message) -> None:
         """Send one mail; it is delivered where the server took it for at least one address. Raises DeliveryError."""
@@ -71,7 +86,7 @@ class Mail:
     def send_digest(self, digest: Digest) -> None:
         """Send several messages as one mail, which belongs to no conversation. Raises DeliveryError."""
         entries = [(message.incident, message.reason) for message in digest.messages]
-        outline = digest_outline(entries, storm=digest.storm)
+        outline = digest_outline(entries, storm=digest.storm, links=self._links)
         letter = self._blank(digest_headline(entries, storm=digest.storm), outline, digest.at)
         names = " ".join(_name(message) for message in digest.messages)
         letter["Message-ID"] = self._id(f"digest {names}")
@@ -131,8 +146,8 @@ class Mail:
         return server
 
     def _letter(self, message: Message) -> EmailMessage:
-        outline = message_outline(message.incident, message.reason, message.at, message.last)
-        letter = self._blank(headline(message.incident, message.reason), outline, message.at)
+        outline = message_outline(message.incident, message.reason, message.at, message.last, self._links)
+        letter = self._blank(headline(message.incident, message.reason), outline, message.at, message.incident)
         first = self._id(message.incident.id)
         if message.last is None:
             letter["Message-ID"] = first
@@ -142,8 +157,12 @@ class Mail:
             letter["References"] = first
         return letter
 
-    def _blank(self, subject: str, outline: Sequence[Block], at: datetime) -> EmailMessage:
-        """Return a mail that is complete but for its place in a conversation."""
+    def _blank(
+        self, subject: str, outline: Sequence[Block], at: datetime, incident: Incident | None = None
+    ) -> EmailMessage:
+        """Return a mail that is complete but for its place in a conversation; with an incident's first chart in it."""
+        figures, shown = self._figures(incident)
+        outline = (*outline[:_FIGURE_AT], *figures, *outline[_FIGURE_AT:])
         letter = EmailMessage()
         letter["Subject"] = one_line(subject, SUBJECT_CHARACTERS_MAX)
         letter["From"] = self._sender
@@ -151,8 +170,31 @@ class Mail:
         letter["Date"] = format_datetime(at)
         letter["Auto-Submitted"] = "auto-generated"
         letter.set_content(terminal(outline, WIDTH))
-        letter.add_alternative(html(outline, subject), subtype="html")
+        places = {one.file: f"cid:{self._id(one.file)[1:-1]}" for one in shown}
+        letter.add_alternative(html(outline, subject, places), subtype="html")
+        *_, page = letter.iter_parts()
+        for one in shown:
+            # Mailers drop drawings inside of HTML, and show pictures that come with the mail.
+            page.add_related(one.content, "image", "png", cid=self._id(one.file), filename=one.file)
         return letter
+
+    def _figures(self, incident: Incident | None) -> tuple[tuple[Figure, ...], tuple[Picture, ...]]:
+        """Return the first chart of an incident and its picture; without one where it cannot be drawn."""
+        if incident is None or incident.state is State.RESOLVED:
+            return (), ()
+        first = charts_of(incident)[:1]
+        shown: tuple[Picture, ...] = ()
+        try:
+            shown = pictures(incident, first)
+        except DrawingError as error:
+            self._remarks.append(undrawn("charts in mails", [error]))
+        files = [one.file for one in shown] or [""] * len(first)
+        return tuple(Figure(chart, file) for chart, file in zip(first, files, strict=True)), shown
+
+    def remarks(self) -> tuple[Gap, ...]:
+        """Return which charts are missing, each reason once. See `base.Remarking`."""
+        told, self._remarks = tuple(dict.fromkeys(self._remarks)), []
+        return told
 
     def _id(self, name: str) -> str:
         return f"<{hashlib.sha256(name.encode()).hexdigest()[:32]}@{self._sender.domain}>"

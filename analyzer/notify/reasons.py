@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 from analyzer.types.policy import AT_ONCE, Policy
 from analyzer.types.report import Incident, Kind, State
-from analyzer.types.sent import Reason, Sent
+from analyzer.types.sent import Reason, Sent, figures_of
 from analyzer.types.word import Said
-from analyzer.types.worse import clearly_worse
+from analyzer.types.worse import WORSE_FACTOR, clearly_worse
 
 
 def reason(
@@ -48,8 +49,28 @@ def _is_overruled(incident: Incident, last: Sent) -> bool:
 
 
 def _rose(incident: Incident, last: Sent) -> bool:
-    rose = incident.severity.rank > last.severity.rank
-    return rose or clearly_worse(incident.kind, last.observed, incident.observed)
+    return incident.severity.rank > last.severity.rank or has_spread(incident, last) or _figure_rose(incident, last)
+
+
+def has_spread(incident: Incident, last: Sent) -> bool:
+    """Say whether clearly more agents have it than when it was last spoken of: half as many again."""
+    before, now = len(last.figures), len(incident.concerned)
+    return 0 < before < now and now >= WORSE_FACTOR * before
+
+
+def _figure_rose(incident: Incident, last: Sent) -> bool:
+    """Say whether the figure is clearly worse, of one kind and in the agents that were spoken of.
+
+    Whoever joins changes the mean of several, and the foremost finding may be another one by now: neither is a rise.
+    """
+    kind = last.kind or incident.kind
+    then, now = dict(last.figures), dict(figures_of(incident, kind))
+    pairs = [(old, new) for agent, old in then.items() if old is not None and (new := now.get(agent)) is not None]
+    if pairs:
+        return clearly_worse(kind, *(math.fsum(side) / len(pairs) for side in zip(*pairs, strict=True)))
+    # A message of an older release tells no more, and the fleet's own silence has no agent.
+    told = not last.figures and kind is incident.kind
+    return told and clearly_worse(kind, last.observed, incident.observed)
 
 
 def _of_resolved(incident: Incident, last: Sent) -> Reason | None:

@@ -1,8 +1,8 @@
 """Slack, by a bot or by an incoming webhook: the one door to slack_sdk.
 
 A webhook can only post. A bot keeps one thread an incident: its first message shows how the incident stands, and what
-is said later stands below it. URL and token are credentials: they appear in no error, no log and no record, for which
-the SDK, that logs requests, gets a logger that is off.
+is said later stands below it, with the charts as pictures; a webhook can upload none. URL and token are credentials:
+they appear in no error, no log and no record, for which the SDK, that logs requests, gets a logger that is off.
 """
 
 from __future__ import annotations
@@ -20,13 +20,17 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
-from analyzer.errors import DeliveryError, UsageError
+from analyzer.errors import DeliveryError, DrawingError, UsageError
 from analyzer.notify.base import Digest, Message, RateLimitedError
+from analyzer.notify.pictures import pictures, undrawn
 from analyzer.render.blocks import Block, Heading, plain
+from analyzer.render.charts.chosen import charts_of
 from analyzer.render.digest import digest_headline, digest_outline
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.message import headline, message_outline
 from analyzer.render.slack import fallback_text, slack_blocks
-from analyzer.types.report import State
+from analyzer.render.text import cut
+from analyzer.types.report import Gap, Incident, State
 from analyzer.types.sent import Reason, Thread
 
 TIMEOUT_S = 10
@@ -50,7 +54,7 @@ _BOT_HINTS = {
     "account_inactive": "the bot was removed from the workspace; install the app again",
     "token_revoked": "the token was revoked; install the app again",
     "token_expired": "the token has expired; install the app again",
-    "missing_scope": "the app needs the scope chat:write",
+    "missing_scope": "the app needs the scopes chat:write and files:write",
     "not_in_channel": "invite the bot into the channel",
     "channel_not_found": "no such channel, or a private one without the bot: check ANALYZER_SLACK_CHANNEL",
     "is_archived": "the channel is archived: set ANALYZER_SLACK_CHANNEL to another",
@@ -64,6 +68,10 @@ _PARENT_FIXED = {"edit_window_closed", "cant_update_message"}
 """The workspace lets nobody edit so late: the thread still tells it all."""
 _LOUD = {Reason.GOT_WORSE, Reason.REGRESSED, Reason.REMINDER}
 """A reply wakes only those who follow its thread; these are shown in the channel as well."""
+
+_REDRAWN = {Reason.GOT_WORSE, Reason.REGRESSED}
+"""What the first picture does not show yet."""
+_CHARTS = "charts in Slack"
 
 
 class Threads(Protocol):
@@ -94,13 +102,24 @@ class ForgottenThreads:
 class SlackBot:
     """Keeps one thread an incident in one channel."""
 
-    def __init__(self, token: str, channel: str, threads: Threads, *, api_url: str, timeout_s: int = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        token: str,
+        channel: str,
+        threads: Threads,
+        *,
+        api_url: str,
+        links: Links = NO_LINKS,
+        timeout_s: int = TIMEOUT_S,
+    ) -> None:
         """Check the API's URL: https, or plain http to this machine. Raises UsageError."""
         _check(api_url, "Slack API")
         self._client = WebClient(token, base_url=api_url, timeout=timeout_s, retry_handlers=[], logger=_silent_logger())
         self._channel = channel
         self._threads = threads
+        self._links = links
         self._timeout_s = timeout_s
+        self._remarks: list[Gap] = []
 
     def send(self, message: Message) -> None:
         """Begin the thread of an incident, or edit its first message and reply. Raises DeliveryError, StoreError.
@@ -113,12 +132,20 @@ class SlackBot:
         name = _name(message)
         if known is not None and self._edited(known, message):
             if known.said != name:
-                self._post(message, message_outline(message.incident, message.reason, message.at, message.last), known)
+                self._post(message, _outline(message, self._links), known)
                 self._threads.keep(message.incident.id, replace(known, said=name))
+                if message.reason in _REDRAWN:
+                    self._attach(known, message.incident)
             return
-        answer = self._post(message, _state_outline(message), None)
+        answer = self._post(message, _state_outline(message, self._links), None)
         begun = Thread(self._channel, str(answer["channel"]), str(answer["ts"]), name)
         self._threads.keep(message.incident.id, begun)
+        self._attach(begun, message.incident)
+
+    def remarks(self) -> tuple[Gap, ...]:
+        """Return which charts are missing, each reason once. See `base.Remarking`."""
+        told, self._remarks = tuple(dict.fromkeys(self._remarks)), []
+        return told
 
     def send_digest(self, digest: Digest) -> None:
         """Post several messages as one in the channel; first show in the threads there are how things stand.
@@ -131,12 +158,34 @@ class SlackBot:
                 self._edited(thread, message)
         entries = [(message.incident, message.reason) for message in digest.messages]
         title = digest_headline(entries, storm=digest.storm)
-        self._say(title, digest_outline(entries, storm=digest.storm), channel=self._channel)
+        self._say(title, digest_outline(entries, storm=digest.storm, links=self._links), channel=self._channel)
 
     def check(self) -> str:
         """Ask Slack who we are, which posts nothing; return a line about it. Raises DeliveryError."""
         answer = self._asked(self._client.auth_test)
         return f"{answer.get('user')} in {answer.get('team')}; nothing was sent, the channel was not tried"
+
+    def _attach(self, thread: Thread, incident: Incident) -> None:
+        """Put the charts below the message, which is out: what fails here is told as a gap and never sent again."""
+        charts = charts_of(incident)
+        try:
+            files = [
+                {
+                    "file": one.content,
+                    "filename": one.file,
+                    "title": one.chart.title,
+                    "alt_txt": cut(one.chart.alt, 900),
+                }
+                for one in pictures(incident, charts)
+            ]
+            if files:
+                # No comment: Slack reads that as mrkdwn, and names in it come from spans.
+                where = {"channel": thread.channel_id, "thread_ts": thread.ts}
+                self._asked(self._client.files_upload_v2, file_uploads=files, **where)
+        except DrawingError as error:
+            self._remarks.append(undrawn(_CHARTS, [error]))
+        except DeliveryError as error:
+            self._remarks.append(Gap(_CHARTS, str(error), "give the app the scope files:write; the message is out"))
 
     def _edited(self, thread: Thread, message: Message) -> bool:
         """Show in the first message how the incident stands; return False where that message is gone."""
@@ -146,7 +195,7 @@ class SlackBot:
                 channel=thread.channel_id,
                 ts=thread.ts,
                 text=fallback_text(headline(message.incident, message.reason)),
-                blocks=slack_blocks(_state_outline(message)),
+                blocks=slack_blocks(_state_outline(message, self._links)),
             )
         except _RefusedError as refused:
             if refused.code in _PARENT_GONE:
@@ -186,9 +235,13 @@ def _name(message: Message) -> str:
     return f"{message.reason.value} {after} {message.incident.severity.value}{' over' if over else ''}"
 
 
-def _state_outline(message: Message) -> tuple[Block, ...]:
+def _outline(message: Message, links: Links) -> tuple[Block, ...]:
+    return message_outline(message.incident, message.reason, message.at, message.last, links)
+
+
+def _state_outline(message: Message, links: Links) -> tuple[Block, ...]:
     """Return the first message of a thread: the incident as it stands, cause and advice included, over or not."""
-    _, *rest = message_outline(message.incident, Reason.FIRST_SEEN, message.at)
+    _, *rest = message_outline(message.incident, Reason.FIRST_SEEN, message.at, links=links)
     return (Heading(1, plain(headline(message.incident, message.reason))), *rest)
 
 
@@ -229,22 +282,25 @@ def _unreached(error: Exception, timeout_s: int) -> DeliveryError:
 class SlackNotifier:
     """Posts each message to one incoming webhook."""
 
-    def __init__(self, url: str, *, timeout_s: int = TIMEOUT_S) -> None:
+    def __init__(self, url: str, *, links: Links = NO_LINKS, timeout_s: int = TIMEOUT_S) -> None:
         """Check the URL: https, or plain http to this machine. Raises UsageError without repeating the URL."""
         _check(url, "Slack webhook")
         # No retry handlers: whether to try again is decided in one place, and that is not here.
         self._client = WebhookClient(url, timeout=timeout_s, retry_handlers=[], logger=_silent_logger())
+        self._links = links
         self._timeout_s = timeout_s
 
     def send(self, message: Message) -> None:
         """Post one message. Raises DeliveryError; RateLimitedError where Slack asked to wait."""
-        outline = message_outline(message.incident, message.reason, message.at, message.last)
+        outline = _outline(message, self._links)
         self._post(headline(message.incident, message.reason), outline)
 
     def send_digest(self, digest: Digest) -> None:
         """Post several messages as one. Raises DeliveryError; RateLimitedError where Slack asked to wait."""
         entries = [(message.incident, message.reason) for message in digest.messages]
-        self._post(digest_headline(entries, storm=digest.storm), digest_outline(entries, storm=digest.storm))
+        self._post(
+            digest_headline(entries, storm=digest.storm), digest_outline(entries, storm=digest.storm, links=self._links)
+        )
 
     def _post(self, title: str, outline: Sequence[Block]) -> None:
         text, blocks = fallback_text(title), slack_blocks(outline)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from analyzer.errors import UsageError
 from analyzer.notify.base import Message
 from analyzer.notify.web import TIMEOUT_S, ask, check_url
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.types.document import incident_document
 
 SCHEMA = "analyzer.message/1"
@@ -29,18 +30,27 @@ class Webhook:
     """Posts each message to one URL."""
 
     def __init__(
-        self, url: str, secret: str | None, *, timeout_s: float = TIMEOUT_S, clock: Callable[[], float] = time.time
+        self,
+        url: str,
+        secret: str | None,
+        *,
+        links: Links = NO_LINKS,
+        timeout_s: float = TIMEOUT_S,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Check the URL and read the secret; without one messages are not signed. Raises UsageError."""
         check_url(url, "ANALYZER_WEBHOOK_URL")
         self._url = url
         self._key = None if secret is None else _key(secret)
+        self._links = links
         self._timeout_s = timeout_s
         self._clock = clock
 
     def send(self, message: Message) -> None:
         """Post one message. Raises DeliveryError."""
-        body = json.dumps(_document(message), ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+        body = json.dumps(_document(message, self._links), ensure_ascii=False, allow_nan=False).encode(
+            "utf-8", "replace"
+        )
         headers = {"Content-Type": "application/json", "User-Agent": "analyzer", "webhook-id": message_id(message)}
         headers["webhook-timestamp"] = str(int(self._clock()))
         if self._key is not None:
@@ -60,11 +70,12 @@ def message_id(message: Message) -> str:
     return f"msg_{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
-def _document(message: Message) -> dict[str, object]:
+def _document(message: Message, links: Links) -> dict[str, object]:
     return {
         "schema": SCHEMA,
         "reason": message.reason.value,
         "at": message.at.isoformat(),
+        "url": links.incident(message.incident) or None,
         "incident": incident_document(message.incident),
     }
 

@@ -6,6 +6,7 @@ from typing import TextIO
 
 from analyzer.errors import DeliveryError
 from analyzer.notify.base import Message
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.message import message_outline
 from analyzer.render.terminal import WIDTH, terminal
 
@@ -13,13 +14,15 @@ from analyzer.render.terminal import WIDTH, terminal
 class WriterNotifier:
     """Writes each message to a stream that somebody else opened and closes."""
 
-    def __init__(self, stream: TextIO, *, columns: int = WIDTH) -> None:
+    def __init__(self, stream: TextIO, *, columns: int = WIDTH, links: Links = NO_LINKS) -> None:
         self._stream = stream
         self._columns = columns
+        self._links = links
 
     def send(self, message: Message) -> None:
         """Write one message and a blank line. Raises DeliveryError where the stream is gone (a closed pipe)."""
-        text = terminal(message_outline(message.incident, message.reason, message.at, message.last), self._columns)
+        outline = message_outline(message.incident, message.reason, message.at, message.last, self._links)
+        text = terminal(outline, self._columns)
         try:
             self._stream.write(text + "\n")
             self._stream.flush()

@@ -10,9 +10,11 @@ from typing import Protocol
 from analyzer.detectors.base import Detector
 from analyzer.metrics.base import MetricSource
 from analyzer.stores.base import IncidentStore, TrajectoryStore
+from analyzer.types.alerts import AlertBook, NoAlerts
 from analyzer.types.audit import Journal, Unwritten
 from analyzer.types.explained import Answer, Explained
 from analyzer.types.floor import Floor
+from analyzer.types.named import Named
 from analyzer.types.report import Finding, Gap, Incident, Report
 from analyzer.types.sent import Delivered
 from analyzer.types.spending import Purse, Unlimited
@@ -62,6 +64,26 @@ class Delivery(Protocol):
         """Send and record; return what was said, what waits, and a Gap for each route that failed."""
 
 
+class Measuring(Protocol):
+    """Keeps and shows the analyst's own metrics. Never raises, and takes a bounded time."""
+
+    def done(self, report: Report, told: Delivered, seconds: Mapping[str, float]) -> tuple[Gap, ...]:
+        """Add a finished run, with the seconds of its phases; return a Gap for each place that took no figures."""
+
+    def failed(self, seconds: Mapping[str, float]) -> None:
+        """Add a run that broke off, with the seconds of the phases that it got through."""
+
+
+class Unmeasured:
+    """Keeps nothing."""
+
+    def done(self, report: Report, told: Delivered, seconds: Mapping[str, float]) -> tuple[Gap, ...]:  # noqa: ARG002, D102 - see Measuring
+        return ()
+
+    def failed(self, seconds: Mapping[str, float]) -> None:
+        """See `Measuring.failed`."""
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """Everything a walk needs, put together by `wiring.build`."""
@@ -86,8 +108,13 @@ class App:
     investigations_max: int
     floors: Mapping[str, Floor] = field(default_factory=dict)
     """What a loss must come to before its ratio counts, by agent."""
+    agents_named: Sequence[Named] = ()
+    """Where the settings are about agents by name."""
     purse: Purse = field(default_factory=Unlimited)
     journal: Journal = field(default_factory=Unwritten)
+    alerts: AlertBook = field(default_factory=NoAlerts)
+    """Alerts that came in by Alertmanager's webhook."""
+    measuring: Measuring = field(default_factory=Unmeasured)
     rehearsal: bool = False
     """A recorded conversation is played back: nothing is saved, sent or logged."""
     remarks: Callable[[], tuple[str, ...]] = tuple

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -19,33 +19,36 @@ _NOT_ASKED = frozenset({Ending.OFF, Ending.UNAVAILABLE})
 _LIMITED = frozenset({Ending.USD, Ending.TOKENS})
 
 
-def investigated(app: App, incidents: Sequence[Incident], at: datetime) -> tuple[tuple[Incident, ...], ModelUse]:
+def investigated(
+    app: App, incidents: Sequence[Incident], at: datetime, *, first: Collection[str] = ()
+) -> tuple[tuple[Incident, ...], ModelUse]:
     """Have every incident explained that this run saw, worst first: the model is asked within the run's limits.
 
-    Incidents come by severity, then by what they cost beyond what was expected. Rules explain the rest, anew in each
+    Incidents come by severity, then by what they cost beyond what was expected; those whose ids are in `first` come
+    before the others: somebody waits for an answer about them. Rules explain the rest, anew in each
     run, so that what they say agrees with the figures. What a model said is kept while its incident goes on, and it is
     asked again only about new facts: it was paid for, and it says of which time it is.
     """
     use = ModelUse(budget_usd=app.budget_usd)
     before = {one.id: one for one in as_of(app.incidents.incidents(), at)}
-    done: list[Incident] = []
+    done: dict[str, Incident] = {}
     asked = 0
-    for incident in incidents:
+    for incident in sorted(incidents, key=lambda one: one.id not in first):
         known = before.get(incident.id)
         asks = asked < app.investigations_max and incident.state in ACTIVE and _is_open_question(incident, known)
         if incident.state is State.DISMISSED or (incident.diagnosis is not None and not asks):
-            done.append(incident)
+            done[incident.id] = incident
             continue
         if asks:
             left_usd = max(0.0, app.budget_usd - (use.cost_usd or 0.0))
             explained = app.explainer.explain(incident, budget_usd=left_usd, history_start=at - app.history)
             use = added(use, explained.use)
             asked += 1
-            done.append(_answered(incident, known, explained, at))
+            done[incident.id] = _answered(incident, known, explained, at)
         else:
             explained = app.explainer.explain_by_rules(incident)
-            done.append(_with(incident, explained, _with_earlier_ending(explained.diagnosis, known), at))
-    return tuple(done), replace(use, left=app.purse.left())
+            done[incident.id] = _with(incident, explained, _with_earlier_ending(explained.diagnosis, known), at)
+    return tuple(done[incident.id] for incident in incidents), replace(use, left=app.purse.left())
 
 
 def unpriced(use: ModelUse) -> tuple[Gap, ...]:

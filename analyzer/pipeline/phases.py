@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import difflib
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from analyzer.accounting.drawn import with_charts
 from analyzer.accounting.examine import examine, is_single, with_extent
 from analyzer.accounting.fleetwide import with_causes
 from analyzer.accounting.severity import severity
 from analyzer.accounting.stakes import Stakes, stakes_of
+from analyzer.detectors.base import Detector
 from analyzer.detectors.loop import dated
 from analyzer.metrics.evidence import evaluated
 from analyzer.metrics.window import Reach, before, collect
@@ -17,9 +20,13 @@ from analyzer.pipeline.app import App
 from analyzer.triage import triage
 from analyzer.triage.trust import distrusted
 from analyzer.types.metric import Window
-from analyzer.types.report import Examined, Finding, Gap, Incident, Kind
+from analyzer.types.reading import Gate, Reading
+from analyzer.types.report import Examined, Finding, Gap, Incident, Kind, Subject
 
 TOOLS_NAMED_MAX = 5
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
+NAMED_MAX = 8
+"""Agents named to somebody who asked for one that is not there, where none has a name like it."""
 
 
 def reach_of(app: App, at: datetime) -> Reach:
@@ -91,7 +98,7 @@ def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Exam
         )
         for finding in findings
     ]
-    return with_causes(known, window)
+    return with_causes([with_charts(one, window) for one in known], window)
 
 
 def triaged(
@@ -121,3 +128,33 @@ def triaged(
 def hours_of(finding: Finding, at: datetime) -> float:
     """Return how long it has gone on, or went on."""
     return ((finding.recovered or at) - finding.onset) / timedelta(hours=1)
+
+
+def readings_of(detector: Detector, window: Window, agent: str) -> Sequence[Reading]:
+    """Ask a detector where it stands; one that raises is told as such, the others' readings are shown."""
+    try:
+        return detector.explain(window, agent)
+    except Exception as error:  # noqa: BLE001 - a detector may be anyone's
+        why = f"the detector failed: {type(error).__name__}: {error}"
+        return (Reading(detector.name, detector.kind, Subject(agent=agent), Gate.FAILED, why),)
+
+
+def known_agents(app: App, fleet: Window, at: datetime) -> set[str]:
+    """Return every agent that was heard of by a moment: in metrics, in trajectories, or in an incident."""
+    known = {*fleet.agents(), *app.trajectories.agents(EVER, at)}
+    return known | {name for one in app.incidents.incidents() for name in one.concerned}
+
+
+def names_like(agent: str, known: Collection[str]) -> str:
+    """Return the end of a sentence that says that an agent is not known: which are called like it, or which there are.
+
+    "" where none is known.
+    """
+    if not known:
+        return ""
+    by_folded = {name.casefold(): name for name in sorted(known)}
+    close = [by_folded[name] for name in difflib.get_close_matches(agent.casefold(), list(by_folded), n=3)]
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    more = ", ..." if len(known) > NAMED_MAX else ""
+    return f"; there are {', '.join(sorted(known)[:NAMED_MAX])}{more}"

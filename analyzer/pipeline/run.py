@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
 from analyzer.metrics.window import learning_agents
+from analyzer.pipeline.alerted import Alerted, alerted, keep_answers
 from analyzer.pipeline.app import App
 from analyzer.pipeline.investigated import investigated, out_of_budget, unpriced
 from analyzer.pipeline.memory import remembered_before
+from analyzer.pipeline.naming import unknown_agents
 from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
+from analyzer.types.alerts import AlertAnswer
 from analyzer.types.audit import Act, Action, digest
 from analyzer.types.document import incident_document, time_text
 from analyzer.types.metric import Window
@@ -32,15 +35,34 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
     REPEATED. It knows less than what is kept, and would put back incidents that people look at now. `live` says that
     `at` is the clock's own now, which is never history: a run at a wrong time must not silence those on schedule.
     """
+    seconds: dict[str, float] = {}
+    later = None if live or app.rehearsal else _later_run(app, at)
+    is_kept = later is None and not app.rehearsal
+    try:
+        return _walked(app, at, later, seconds, on_phase)
+    except BaseException:
+        if is_kept:
+            app.measuring.failed(seconds)
+        raise
+
+
+def _walked(
+    app: App, at: datetime, later: datetime | None, seconds: dict[str, float], on_phase: Callable[[str], None]
+) -> Report:
+    """Do the pass, and note how many seconds each phase took; `later` is a run after it that was kept."""
     began = time.monotonic()
 
     def phase(name: str, work: Callable[[], _T]) -> _T:
         on_phase(name)
-        with app.watch.span(name):
-            return work()
+        started = time.monotonic()
+        try:
+            with app.watch.span(name):
+                return work()
+        finally:
+            seconds[name] = time.monotonic() - started
 
     with app.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer") as own:
-        later = None if live or app.rehearsal else _later_run(app, at)
+        keeps = later is None and not app.rehearsal
         if app.rehearsal:
             then = remembered_before(app.incidents, at)
             app = replace(app, incidents=then, explainer=app.explainer.with_past(then.incidents))
@@ -48,16 +70,25 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
         findings, blind_spots = phase("detect", lambda: with_beginnings(app, *detected(app, window), at))
         known = phase("account", lambda: examined(app, findings, window))
         incidents = phase("triage", lambda: triaged(app, known, window, blind_spots))
-        incidents, use = phase("investigate", lambda: investigated(app, incidents, at))
+        noted = alerted(app, incidents, window, at) if keeps else Alerted(incidents)
+        incidents, use = phase("investigate", lambda: investigated(app, noted.incidents, at, first=noted.fresh))
+        unknown, named = unknown_agents(app, window)
         report = Report(
             run=_run(app, window, use, time.monotonic() - began),
             incidents=incidents,
-            gaps=(*window.gaps, *blind_spots, *unpriced(use), *app.gaps()),
-            notes={**_notes(window, later, rehearsal=app.rehearsal), **out_of_budget(incidents, at)},
+            gaps=(*window.gaps, *blind_spots, *unpriced(use), *unknown, *app.gaps()),
+            notes={
+                **_notes(window, later, rehearsal=app.rehearsal),
+                **noted.notes,
+                **named,
+                **out_of_budget(incidents, at),
+            },
         )
-        if later is None and not app.rehearsal:
-            report = phase("report", lambda: _filed(app, report, at))
+        if keeps:
+            report = phase("report", lambda: _filed(app, report, at, noted.answers))
             delivered = phase("deliver", lambda: app.deliver(report, at=at))
+            unmeasured = app.measuring.done(report, delivered, seconds)
+            delivered = replace(delivered, gaps=(*delivered.gaps, *unmeasured))
             if delivered.gaps or delivered.held:
                 report = delivered.told_in(report)
                 _kept(app, report, at)
@@ -103,8 +134,11 @@ def _run(app: App, window: Window, use: ModelUse, duration_s: float) -> Run:
     )
 
 
-def _filed(app: App, report: Report, at: datetime) -> Report:
-    """Write the incidents to the log, and keep everything; return the report with how far the log goes."""
+def _filed(app: App, report: Report, at: datetime, answers: Sequence[AlertAnswer]) -> Report:
+    """Write the incidents to the log, and keep everything; return the report with how far the log goes.
+
+    Alerts that came in are answered last: what an answer names is there by then.
+    """
     for incident in report.incidents:
         arguments = {
             "at": time_text(at),
@@ -115,6 +149,7 @@ def _filed(app: App, report: Report, at: datetime) -> Report:
         app.journal.write(Act(Action.INCIDENT_FILED, incident.id, incident.state.value, arguments, returned=document))
     report = replace(report, run=replace(report.run, audit=app.journal.head()))
     _kept(app, report, at)
+    keep_answers(app, answers, at)
     return report
 
 

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from analyzer.accounting.examine import is_single
 from analyzer.accounting.stakes import Stakes, stakes_of
-from analyzer.detectors.base import Detector
 from analyzer.errors import NotFoundError, UsageError
 from analyzer.pipeline.app import App
-from analyzer.pipeline.phases import collected, detected, examined, hours_of, triaged, with_beginnings
+from analyzer.pipeline.phases import (
+    collected,
+    detected,
+    examined,
+    hours_of,
+    known_agents,
+    names_like,
+    readings_of,
+    triaged,
+    with_beginnings,
+)
 from analyzer.render.numbers import figure, moment, money, number
 from analyzer.triage.rules import key_of, keys_of
 from analyzer.types.metric import Window
 from analyzer.types.reading import Fate, Gate, Reading, Standing, WhyNot
-from analyzer.types.report import Examined, Finding, Incident, Kind, State, Subject
-
-EVER = datetime(1970, 1, 1, tzinfo=UTC)
-NAMED_MAX = 8
-"""Agents named to somebody who asked for one that is not there, where none has a name like it."""
+from analyzer.types.report import Examined, Finding, Incident, Kind, State
 
 
 def why_not(app: App, agent: str, at: datetime, *, kind: Kind | None = None) -> WhyNot:
@@ -37,7 +41,7 @@ def why_not(app: App, agent: str, at: datetime, *, kind: Kind | None = None) -> 
     fleet = collected(app, at)
     _check_known(app, agent, fleet, at)
     window = fleet.narrowed(lambda name: name == agent)
-    readings = [one for detector in asked for one in _readings(detector, window, agent)]
+    readings = [one for detector in asked for one in readings_of(detector, window, agent)]
     findings, blind_spots = with_beginnings(app, *detected(app, window), at)
     own = [finding for finding in findings if finding.subject.agent in {agent, None}]
     known = examined(app, own, window)
@@ -79,29 +83,14 @@ def _with_loss(standing: Standing, told: Mapping[int, str]) -> Standing:
 
 def _check_known(app: App, agent: str, fleet: Window, at: datetime) -> None:
     """Raise NotFoundError for an agent that was never heard of by a moment, with those that are called like it."""
-    known = {*fleet.agents(), *app.trajectories.agents(EVER, at)}
-    known |= {name for one in app.incidents.incidents() for name in one.concerned}
+    known = known_agents(app, fleet, at)
     if agent in known:
         return
     if not known:
         raise NotFoundError(
             f"no agent called '{agent}': the store holds no trajectories before {at:%Y-%m-%d %H:%M} UTC"
         )
-    by_folded = {name.casefold(): name for name in sorted(known)}
-    close = [by_folded[name] for name in difflib.get_close_matches(agent.casefold(), list(by_folded), n=3)]
-    if close:
-        raise NotFoundError(f"no agent called '{agent}'; did you mean {' or '.join(close)}?")
-    more = ", ..." if len(known) > NAMED_MAX else ""
-    raise NotFoundError(f"no agent called '{agent}'; there are {', '.join(sorted(known)[:NAMED_MAX])}{more}")
-
-
-def _readings(detector: Detector, window: Window, agent: str) -> Sequence[Reading]:
-    """Ask a detector; one that raises is told as such, the others' readings are shown."""
-    try:
-        return detector.explain(window, agent)
-    except Exception as error:  # noqa: BLE001 - a detector may be anyone's
-        why = f"the detector failed: {type(error).__name__}: {error}"
-        return (Reading(detector.name, detector.kind, Subject(agent=agent), Gate.FAILED, why),)
+    raise NotFoundError(f"no agent called '{agent}'{names_like(agent, known)}")
 
 
 def _standing(

@@ -1,6 +1,7 @@
 """What a report is made of before it takes a form: blocks of pieces of text.
 
-No text in a block is markup: each renderer escapes all of it, so that an outline may hold text from spans anywhere.
+No text in a block is markup: each renderer escapes all of it, so that an outline may hold text from spans anywhere but
+in an address.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+from analyzer.render.charts.base import Chart
 
 _TICKED = re.compile(r"(?<!`)`([^`\n]{1,200})`(?!`)")
 
@@ -27,6 +30,8 @@ class Piece:
 
     text: str
     style: Style = Style.PLAIN
+    href: str = ""
+    """Where it leads: an address that `types.address.web_address` lets pass, never text from a span. "": nowhere."""
 
 
 Line = tuple[Piece, ...]
@@ -88,7 +93,18 @@ class Divider:
     """What follows is another matter."""
 
 
-Block = Heading | Paragraph | Bullets | Table | Quote | Code | Divider
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A chart. Where there are no pictures its words stand for it."""
+
+    chart: Chart
+    file: str
+    """Its name as a file beside the report: letters, digits, `-`, `_` and `.` alone."""
+    is_told: bool = False
+    """Whether what follows says the same in text: then no caption repeats it."""
+
+
+Block = Heading | Paragraph | Bullets | Table | Quote | Code | Divider | Figure
 
 
 def plain(text: str) -> Line:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.render.blocks import Block, Bullets, Heading, Line, Paragraph, code, line, plain
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.message import headline
 from analyzer.render.numbers import count
 from analyzer.render.text import one_line
@@ -27,18 +28,16 @@ def digest_headline(entries: Sequence[tuple[Incident, Reason]], *, storm: bool) 
     return f"{len(entries)} messages at once, the worst: {headline(incident, reason)}"
 
 
-def digest_outline(entries: Sequence[tuple[Incident, Reason]], *, storm: bool) -> tuple[Block, ...]:
+def digest_outline(
+    entries: Sequence[tuple[Incident, Reason]], *, storm: bool, links: Links = NO_LINKS
+) -> tuple[Block, ...]:
     """Return the message: a heading, a line for each incident in the order given, and where the rest is."""
     named = [_line(incident, reason) for incident, reason in entries[:NAMED_MAX]]
     lists = [Bullets(tuple(named[start : start + LINES_MAX])) for start in range(0, len(named), LINES_MAX)]
     more = len(entries) - len(named)
     rest = (Paragraph(plain(f"And {more} more.")),) if more else ()
-    return (
-        Heading(1, plain(digest_headline(entries, storm=storm))),
-        *lists,
-        *rest,
-        Paragraph(line("All of it: ", code("analyzer incidents list --all"))),
-    )
+    blocks = (Heading(1, plain(digest_headline(entries, storm=storm))), *lists, *rest, Paragraph(links.where_all()))
+    return links.within(blocks, *(incident for incident, _ in entries))
 
 
 def _line(incident: Incident, reason: Reason) -> Line:

@@ -9,8 +9,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from analyzer.render.blocks import Block, Bullets, Code, Divider, Heading, Line, Paragraph, Piece, Quote, Style, Table
+from analyzer.render.blocks import (
+    Block,
+    Bullets,
+    Code,
+    Divider,
+    Figure,
+    Heading,
+    Line,
+    Paragraph,
+    Piece,
+    Quote,
+    Style,
+    Table,
+    plain,
+)
 from analyzer.render.text import one_line, visible
 
 _ACTIVE = re.compile(r"[`\\<>\[\]|@#$]|:/|www\.|mailto:|xmpp:", re.IGNORECASE)
@@ -47,6 +62,8 @@ def _block(block: Block) -> str:
             text = f"{_start(_line(block.source))}\n\n{_fenced(block.text, 'text')}"
         case Code():
             text = _fenced(block.text, block.language)
+        case Figure():
+            text = f"![{_line(plain(block.chart.alt))}]({block.file})"
         case Divider():
             pass
     return text
@@ -63,6 +80,9 @@ def _line(line: Line, *, cell: bool = False) -> str:
 
 
 def _piece(piece: Piece, *, cell: bool) -> str:
+    if piece.href:
+        # In angle brackets parentheses of the address end nothing; an address holds no angle brackets.
+        return f"[{_piece(replace(piece, href=''), cell=cell)}](<{piece.href}>)"
     text = piece.text.replace("|", _RESERVED) if cell else piece.text
     if piece.style is Style.CODE:
         return _code_span(one_line(text))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
+from analyzer.render.alerts import alert_lines
 from analyzer.render.blocks import (
     Block,
     Bullets,
@@ -19,7 +20,8 @@ from analyzer.render.blocks import (
     prose,
     strong,
 )
-from analyzer.render.numbers import clock, figure, money, percent
+from analyzer.render.links import NO_LINKS, Links
+from analyzer.render.numbers import clock, count, figure, money, percent
 from analyzer.render.outline import as_of_note, ending_text, figures, status_line
 from analyzer.render.text import one_line, visible
 from analyzer.types.report import Incident, SpanEvidence
@@ -47,7 +49,9 @@ def headline(incident: Incident, reason: Reason) -> str:
     return f"{_REASONS[reason]}: {one_line(incident.title)}"
 
 
-def message_outline(incident: Incident, reason: Reason, at: datetime, last: Sent | None = None) -> tuple[Block, ...]:
+def message_outline(
+    incident: Incident, reason: Reason, at: datetime, last: Sent | None = None, links: Links = NO_LINKS
+) -> tuple[Block, ...]:
     """Return the message: title, status, figures, cause, what changed, two quotes, what to do, where the rest is.
 
     What got worse is held against what was said `last`. A resolved incident needs no advice: its message is the title,
@@ -58,10 +62,10 @@ def message_outline(incident: Incident, reason: Reason, at: datetime, last: Sent
         Paragraph(status_line(incident)),
         _facts(incident, at, last if reason is Reason.GOT_WORSE else None),
     )
-    more = Paragraph(line("All of it: ", code(f"analyzer incidents show {incident.id}")))
+    more = Paragraph(links.where(incident))
     if reason is Reason.RESOLVED:
-        return (*head, more)
-    return (*head, *_cause(incident), *_quotes(incident), *_advice(incident), more)
+        return links.within((*head, more), incident)
+    return links.within((*head, *_cause(incident), *_quotes(incident), *_advice(incident), more), incident)
 
 
 def _facts(incident: Incident, at: datetime, last: Sent | None) -> Block:
@@ -76,7 +80,7 @@ def _facts(incident: Incident, at: datetime, last: Sent | None) -> Block:
         # Over 100 % means that other factors went the other way.
         others = ", against other factors" if main.share > 1.005 else ""  # noqa: PLR2004 - what rounds to 101 %
         entries.append(plain(f"{percent(main.share)} of the change comes from {main.factor}{others}"))
-    entries.append(_changes(incident, at))
+    entries += [_changes(incident, at), *alert_lines(incident)]
     return Bullets(tuple(entries))
 
 
@@ -88,9 +92,19 @@ def _agents(incident: Incident) -> str:
 
 
 def _rise(incident: Incident, last: Sent, at: datetime) -> str:
-    """Say what rose since the last message: the figure, the severity, or both; a rise that rounds away is none."""
-    before, now = (figure(value, incident.kind, incident.unit) for value in (last.observed, incident.observed))
-    parts = [f"from {before} to {now}" if before != now else f"still {now}"]
+    """Say what rose since the last message: the figure or the agents, the severity, or both.
+
+    A rise of a figure that rounds away is none.
+    """
+    parts = []
+    if last.figures and len(incident.concerned) > len(last.figures):
+        parts.append(f"{len(last.figures)} to {count(len(incident.concerned), 'agent')}")
+    elif last.kind in {None, incident.kind}:
+        # A figure of another kind, or the mean of other agents, is not what it rose from.
+        before, now = (figure(value, incident.kind, incident.unit) for value in (last.observed, incident.observed))
+        parts.append(f"from {before} to {now}" if before != now else f"still {now}")
+    else:
+        parts.append(f"{incident.kind.value} leads it now")
     if incident.severity.rank > last.severity.rank:
         parts.append(f"severity {last.severity.value} to {incident.severity.value}")
     return f"since the message of {clock(last.at, at)}: {', '.join(parts)}"

@@ -1,16 +1,16 @@
-"""Reports and incidents as blocks: what is said, in which order, whatever form it takes afterwards."""
+"""An incident as blocks: what is said of it, in which order, whatever form it takes afterwards."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from analyzer.render import incidents as tables
+from analyzer.render.alerts import alerts_outline
 from analyzer.render.blocks import (
     Block,
     Bullets,
     Code,
-    Divider,
+    Figure,
     Heading,
     Line,
     Paragraph,
@@ -21,11 +21,12 @@ from analyzer.render.blocks import (
     prose,
     strong,
 )
+from analyzer.render.charts.account import ACCOUNT
+from analyzer.render.charts.chosen import charts_of, file_of
 from analyzer.render.evidence import evidence_outline
 from analyzer.render.numbers import (
     LIMITED,
     count,
-    duration,
     figure,
     moment,
     money,
@@ -33,12 +34,20 @@ from analyzer.render.numbers import (
     percent,
     ratio,
     span_of,
-    tokens,
 )
 from analyzer.render.said import said_outline
-from analyzer.render.text import cut, one_line
+from analyzer.render.text import one_line
 from analyzer.types.diagnosis import Diagnosis, Ending
-from analyzer.types.report import CALLS, OF_CALLS, Change, Incident, Kind, Report, Run, State
+from analyzer.types.report import (
+    CALLS,
+    MILLION,
+    OF_CALLS,
+    PER_TOKEN,
+    Change,
+    Factor,
+    Incident,
+    Kind,
+)
 from analyzer.types.shared import Part
 
 TRACES_SHOWN_MAX = 5
@@ -59,25 +68,6 @@ _ENDINGS = {
 }
 
 
-def report_outline(report: Report) -> tuple[Block, ...]:
-    """Return a whole report: summary, incidents worst first, what could not be seen, and the run itself."""
-    at = report.run.at
-    blocks: list[Block] = [
-        Heading(1, plain(f"Agent fleet report, {moment(at)}")),
-        Paragraph(plain(_headline(report))),
-    ]
-    if len(report.incidents) > 1:
-        blocks.append(tables.incident_table(report.incidents, at))
-    for incident in report.incidents:
-        blocks += [Divider(), *incident_outline(incident, at, level=2)]
-    if report.incidents:
-        blocks.append(Divider())
-    blocks += _gaps(report)
-    blocks += _notes(report)
-    blocks += [Heading(2, plain("This run")), Bullets(tuple(_run_lines(report.run)))]
-    return tuple(blocks)
-
-
 def incident_outline(incident: Incident, at: datetime, *, level: int = 1) -> tuple[Block, ...]:
     """Return one incident under a heading of `level`, its times as seen from `at`."""
     below = level + 1
@@ -85,7 +75,9 @@ def incident_outline(incident: Incident, at: datetime, *, level: int = 1) -> tup
         Heading(level, plain(incident.title)),
         Paragraph(status_line(incident)),
         *said_outline(incident),
+        *alerts_outline(incident),
         *_explanation(incident),
+        *_figures(incident, is_account=False),
         *facts(incident, below),
         *_account(incident, below),
         *_changes(incident.changes, below),
@@ -123,21 +115,10 @@ def as_of_note(incident: Incident) -> Iterable[Block]:
     if diagnosis is None or diagnosis.as_of is None:
         return
     then, now = (figure(value, incident.kind, incident.unit) for value in (diagnosis.observed, incident.observed))
-    if diagnosis.as_of < incident.last_seen_at or then != now:
+    # What rules say is made with the figures: those of a dismissed incident stay, however often it is seen again.
+    if then != now or (diagnosis.as_of < incident.last_seen_at and not diagnosis.by_rules):
         observed = f"when {then} was observed; its figures are of then"
         yield Paragraph(plain(f"Explained as of {moment(diagnosis.as_of)}, {observed}."))
-
-
-def _headline(report: Report) -> str:
-    active = [entry for entry in report.incidents if entry.state not in {State.RESOLVED, State.DISMISSED}]
-    resolved = sum(1 for entry in report.incidents if entry.state is State.RESOLVED)
-    seen = count(report.run.trajectories_seen, "trajectory", "trajectories")
-    parts = [count(len(active), "incident") if active else "No incidents", f"{seen} seen"]
-    if resolved:
-        parts.insert(1, f"{resolved} resolved")
-    if report.gaps:
-        parts.append(f"{count(len(report.gaps), 'thing')} could not be seen")
-    return ", ".join(parts) + "."
 
 
 def _explanation(incident: Incident) -> Iterable[Block]:
@@ -252,20 +233,34 @@ def _agents_table(agents: Sequence[Part]) -> Table:
     return Table(("agent", "part", "observed", "expected", "hit", "excess"), rows, right=frozenset({1, 2, 3, 4, 5}))
 
 
+def _figures(incident: Incident, *, is_account: bool) -> Iterable[Block]:
+    """Yield the charts: that of the account stands with its table, the others where it is said what was seen."""
+    for chart in charts_of(incident):
+        if (chart.name == ACCOUNT) == is_account:
+            yield Figure(chart, file_of(incident, chart), is_told=is_account)
+
+
 def _account(incident: Incident, level: int) -> Iterable[Block]:
     if not incident.account:
         return
     yield Heading(level, plain("Where the change comes from"))
+    yield from _figures(incident, is_account=True)
     rows = tuple(
         (
             plain(factor.factor),
-            plain(number(factor.from_value) if factor.from_value is not None else "-"),
-            plain(number(factor.to_value) if factor.to_value is not None else "-"),
+            plain(_factor_value(factor, factor.from_value)),
+            plain(_factor_value(factor, factor.to_value)),
             plain(percent(factor.share)),
         )
         for factor in incident.account
     )
     yield Table(("factor", "before", "since", "share of the change"), rows, right=frozenset({1, 2, 3}))
+
+
+def _factor_value(factor: Factor, value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{money(value * MILLION)} per M tokens" if factor.factor in PER_TOKEN else number(value)
 
 
 def _changes(changes: Sequence[Change], level: int) -> Iterable[Block]:
@@ -331,40 +326,3 @@ def _provenance(incident: Incident, level: int) -> Iterable[Block]:
         return
     yield Heading(level, plain("How this was explained"))
     yield Paragraph(plain(ending_text(incident.diagnosis)))
-
-
-def _gaps(report: Report) -> Iterable[Block]:
-    yield Heading(2, plain("What could not be seen"))
-    if not report.gaps:
-        yield Paragraph(plain("Nothing: every source answered."))
-        return
-    yield Bullets(
-        tuple(
-            line(strong(one_line(gap.what)), f": {one_line(gap.why).rstrip('.')}; {one_line(gap.hint)}")
-            for gap in report.gaps
-        )
-    )
-
-
-def _notes(report: Report) -> Iterable[Block]:
-    if report.notes:
-        yield Heading(2, plain("Good to know"))
-        yield Bullets(tuple(line(strong(one_line(name)), f": {one_line(text)}") for name, text in report.notes.items()))
-
-
-def _run_lines(run: Run) -> Iterable[Line]:
-    yield plain(f"looked at: {moment(run.start)} to {moment(run.end)} ({span_of(run.end - run.start)})")
-    seen = count(run.trajectories_seen, "trajectory", "trajectories")
-    yield plain(f"seen: {seen}, {count(run.spans_seen, 'span')}, in {duration(run.duration_s)}")
-    use = run.llm
-    if use.calls:
-        used = f"{tokens(use.input_tokens)} tokens in, {tokens(use.output_tokens)} out"
-        spent = f"{money(use.cost_usd)} of {money(use.budget_usd)}"
-        yield plain(f"model: {count(use.calls, 'call')}, {used}, {spent}")
-    else:
-        yield plain("model: not called")
-    if use.left is not None:
-        yield plain(f"left for the model today: {money(use.left.usd)} and {tokens(use.left.tokens)} tokens")
-    if run.audit is not None:
-        yield line(f"audit log: {run.audit.entries} entries, head ", code(run.audit.hash or "-"))
-    yield line("own trajectory: ", code(cut(one_line(run.trace_id), NAME_COLUMNS_MAX)))

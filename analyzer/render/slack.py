@@ -14,7 +14,20 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from analyzer.render.blocks import Block, Bullets, Code, Divider, Heading, Line, Paragraph, Quote, Style, Table
+from analyzer.render.blocks import (
+    Block,
+    Bullets,
+    Code,
+    Divider,
+    Figure,
+    Heading,
+    Line,
+    Paragraph,
+    Piece,
+    Quote,
+    Style,
+    Table,
+)
 from analyzer.render.terminal import flat, table_lines
 from analyzer.render.text import ELLIPSIS, one_line, visible
 
@@ -87,6 +100,8 @@ def _block(block: Block) -> dict[str, Any]:
             part = _section(f"{source}\n{_fence(visible(block.text), SECTION_CHARACTERS_MAX - len(source) - 1)}")
         case Code():
             part = _section(_fence(visible(block.text), SECTION_CHARACTERS_MAX))
+        case Figure():
+            part = _section(mrkdwn((Piece(block.chart.alt),)))
         case Divider():
             pass
     return part
@@ -127,6 +142,9 @@ def _line_words(line: Line) -> Iterable[str]:
         text = one_line(piece.text)
         before = " " if piece.text[0].isspace() else ""
         after = " " if piece.text[-1].isspace() and text else ""
+        if piece.href and (leads := _link(text, piece.href)):
+            yield f"{before}{f'*{leads}*' if piece.style is Style.STRONG else leads}{after}"
+            continue
         if piece.style is Style.CODE:
             yield f"{before}{_code(text)}{after}"
         elif piece.style is Style.STRONG and text:
@@ -138,6 +156,17 @@ def _line_words(line: Line) -> Iterable[str]:
             for index, word in enumerate(text.split()):
                 yield (" " if index else before) + _word(word)
             yield after
+
+
+def _link(text: str, href: str) -> str:
+    """Return a link that reads as the text; "" where the text could be a mark: Slack has no code inside a link.
+
+    An address as its own text is shown as it is: there is nothing to read but itself.
+    """
+    address = href.replace("&", "&amp;")
+    if text == href:
+        return f"<{address}>"
+    return "" if _MARKS.search(text) or "|" in text else f"<{address}|{_escaped(text)}>"
 
 
 def _word(word: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analyzer.render.blocks import Block, Bullets, Code, Divider, Heading, Line, Paragraph, Quote, Table
+from analyzer.render.blocks import Block, Bullets, Code, Divider, Figure, Heading, Line, Paragraph, Quote, Table
 from analyzer.render.text import cut, one_line, padded, visible, width, wrapped
 
 WIDTH = 100
@@ -68,6 +68,8 @@ def _block(block: Block, columns: int) -> list[str]:
             lines = [*wrapped(flat(block.source), columns), *_quoted(block.text, columns)]
         case Code():
             lines = ["    " + part for part in visible(block.text).split("\n")]
+        case Figure():
+            lines = [] if block.is_told else wrapped(one_line(block.chart.alt), columns)
         case Divider():
             pass
     return lines

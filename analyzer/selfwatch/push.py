@@ -1,57 +1,58 @@
-"""A run's own figures to a Prometheus Pushgateway: cron jobs end before anyone can scrape them.
+"""The analyst's own metrics at a Prometheus Pushgateway: cron jobs end before anyone can scrape them.
 
-Names follow Prometheus's conventions for batch jobs: everything is a gauge of the last run, for a gateway keeps the
-last value it was given, and a counter that starts anew with every process would never rise.
+What is pushed are the sums of the store, so a counter rises from run to run as that of a long-lived process would.
 """
 
 from __future__ import annotations
 
-import socket
-import time
-from urllib.error import URLError
+import threading
+from collections.abc import Callable, Iterable
+from urllib.error import HTTPError
 
-from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
+from prometheus_client import delete_from_gateway, push_to_gateway
 
-from analyzer.types.report import ACTIVE, Gap, Report
+from analyzer.errors import DeliveryError
+from analyzer.selfwatch.exposition import registry
+from analyzer.types.measures import OWN, Amount
 
 JOB = "analyzer"
 TIMEOUT_S = 5.0
-"""A gateway that does not answer must not hold up a run for longer."""
+"""For one answer of the gateway."""
+WHOLE_S = 8.0
+"""For everything: a name that does not resolve, or a gateway that sends a byte a second, must not hold up a run."""
 
 
-def push(report: Report, url: str) -> tuple[Gap, ...]:
-    """Push the figures of a run, grouped by job and instance; return a Gap where the gateway did not take them."""
-    try:
-        push_to_gateway(url, JOB, figures(report), {"instance": socket.gethostname()}, timeout=TIMEOUT_S)
-    except (OSError, URLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or type(error).__name__
-        why = f"the Pushgateway did not take them: {reason}"
-        return (Gap("the analyst's own metrics", why, "check ANALYZER_PUSHGATEWAY_URL"),)
-    return ()
+def push(url: str, amounts: Iterable[Amount], instance: str) -> None:
+    """Put the figures of an instance in the place of those that are there. Raises DeliveryError."""
+    figures = registry(amounts, OWN)
+    _bounded(lambda: push_to_gateway(url, JOB, figures, {"instance": instance}, timeout=TIMEOUT_S))
 
 
-def figures(report: Report) -> CollectorRegistry:
-    """Return the figures of a run as metrics."""
-    registry = CollectorRegistry()
-    run, use = report.run, report.run.llm
+def delete(url: str, instance: str) -> None:
+    """Delete the figures of an instance; that there are none is as good. Raises DeliveryError."""
+    _bounded(lambda: delete_from_gateway(url, JOB, {"instance": instance}, timeout=TIMEOUT_S))
 
-    def gauge(name: str, text: str, value: float) -> None:
-        Gauge(f"analyzer_{name}", text, registry=registry).set(value)
 
-    gauge("last_success_timestamp_seconds", "When the last run was finished: the dead man's switch.", time.time())
-    gauge("run_duration_seconds", "How long the last run took.", run.duration_s)
-    gauge("run_trajectories", "Trajectories that the last run looked at.", run.trajectories_seen)
-    gauge("run_gaps", "Things that the last run could not see.", len(report.gaps))
-    gauge("run_llm_calls", "Model calls of the last run.", use.calls)
-    gauge(
-        "run_llm_tokens",
-        "Tokens of the last run's model calls, input and output.",
-        use.input_tokens + use.output_tokens,
-    )
-    if use.cost_usd is not None:
-        gauge("run_llm_cost_usd", "USD spent on the model by the last run.", use.cost_usd)
-    active = Gauge("analyzer_incidents_active", "Incidents that are open.", ["kind", "severity"], registry=registry)
-    for incident in report.incidents:
-        if incident.state in ACTIVE:
-            active.labels(incident.kind.value, incident.severity.value).inc()
-    return registry
+def _bounded(work: Callable[[], None], seconds: float = WHOLE_S) -> None:
+    """Do something in a thread that is left behind where it takes too long. Raises DeliveryError."""
+    failed: list[Exception] = []
+
+    def attempt() -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - carried to the caller, who may have gone on
+            failed.append(error)
+
+    worker = threading.Thread(target=attempt, name="pushgateway", daemon=True)
+    worker.start()
+    worker.join(seconds)
+    if worker.is_alive():
+        raise DeliveryError(f"the Pushgateway did not answer within {seconds:g} s", retryable=False)
+    if failed:
+        [error] = failed
+        why = f"answered {error.code}" if isinstance(error, HTTPError) else _reason(error)
+        raise DeliveryError(f"the Pushgateway did not take them: {why}", retryable=False)
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "reason", None) or type(error).__name__)

@@ -13,7 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from analyzer.server import answers
+from analyzer.server.alerts import BODY_BYTES_MAX, AlertInbox
+from analyzer.server.alerts import PATH as ALERTS
 from analyzer.server.decode import Encoding, Signal
+from analyzer.server.metrics import Scrapes
 from analyzer.server.pages.site import Site
 from analyzer.server.receiver import Receiver
 from analyzer.server.refusal import CODES, RefusalError, busy
@@ -32,15 +35,21 @@ _ENCODINGS = {
     "application/json": Encoding.JSON,
 }
 _HINTS = {
-    404: f"no such path: OTLP is taken at {', '.join(PATHS)}",
+    404: f"no such path: OTLP is taken at {', '.join(PATHS)}; alerts at {ALERTS}",
     405: "only POST is taken here",
 }
 
 
-def application(receiver: Receiver, site: Site | None = None) -> Starlette:
-    """Return the ASGI application over a receiver, with pages for people where there is a site."""
+def application(
+    receiver: Receiver, site: Site | None = None, scrapes: Scrapes | None = None, alerts: AlertInbox | None = None
+) -> Starlette:
+    """Return the ASGI application over a receiver; with pages for people, metrics and alerts' inbox where given."""
     routes = [Route(path, _export(receiver, signal), methods=["POST"]) for path, signal in PATHS.items()]
     routes.append(Route("/healthz", _health(receiver), methods=["GET"]))
+    if scrapes is not None:
+        routes.append(Route("/metrics", scrapes.answer, methods=["GET"]))
+    if alerts is not None:
+        routes.append(Route(ALERTS, _alerts(receiver, alerts), methods=["POST"]))
     if site is not None:
         routes += site.routes()
 
@@ -81,6 +90,29 @@ def _export(receiver: Receiver, signal: Signal) -> Callable[[Request], Any]:
         return Response(answers.taken(signal, known, decoded), media_type=_content_type(request, known))
 
     return export
+
+
+def _alerts(receiver: Receiver, inbox: AlertInbox) -> Callable[[Request], Any]:
+    async def alerts(request: Request) -> Response:
+        try:
+            # JSON alone: a page in a browser cannot send it here without asking first, and is not told yes.
+            _check(request, receiver, Encoding.JSON if _encoding(request) is Encoding.JSON else None)
+            coding = request.headers.get("content-encoding", "")
+            taking = receiver.body(
+                request.stream(), compression=coding, length=_length(request), bytes_max=BODY_BYTES_MAX
+            )
+            async with taking as body:
+                told = await inbox.take(body)
+        except RefusalError as refusal:
+            return _refused(Encoding.JSON, refusal, receiver, {})
+        except ClientDisconnect:
+            return Response(status_code=400)
+        except Exception as error:  # noqa: BLE001 - Alertmanager sends again after 5xx, and nothing else may be lost
+            receiver.say(f"a webhook failed: {type(error).__name__}: {error}")
+            return _refused(Encoding.JSON, busy("the receiver failed"), receiver, {})
+        return Response(orjson.dumps(told), media_type="application/json")
+
+    return alerts
 
 
 def _health(receiver: Receiver) -> Callable[[Request], Any]:

@@ -11,11 +11,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import uvicorn
+from starlette.applications import Starlette
 
 from analyzer.errors import UsageError
 from analyzer.ingest.cycles import rarely_sought
+from analyzer.server.alerts import AlertInbox
 from analyzer.server.app import application
 from analyzer.server.auth import check_exposure
+from analyzer.server.metrics import Scrapes
 from analyzer.server.pages.site import Site
 from analyzer.server.receiver import Receiver
 
@@ -58,34 +61,42 @@ def listen(
     listener: socket.socket,
     *,
     site: Site | None = None,
+    alerts: AlertInbox | None = None,
+    scrapes: Scrapes | None = None,
     grpc: tuple[str, int] | None = None,
     on_ready: Callable[[Listening], None] = lambda _where: None,
 ) -> None:
     """Serve until SIGTERM or ctrl-c; then finish the requests in flight and commit what waits.
 
-    `site` are the pages, where there are any; `grpc` is the host and port of the gRPC receiver. `on_ready` is called
-    once requests are taken. Raises UsageError where the gRPC port is not to be had, or its library is not installed.
+    `site` are the pages, `scrapes` the metrics and `alerts` the inbox of webhooks from Alertmanager, where there are
+    any; `grpc` is the host and port of the gRPC receiver. `on_ready` is called once requests are taken. Raises
+    UsageError where the gRPC port is not to be had, or its library is not installed.
     """
     try:
         with rarely_sought():
-            asyncio.run(_serve(receiver, listener, site, grpc, on_ready))
+            asyncio.run(
+                _serve(application(receiver, site, scrapes, alerts), receiver, listener, alerts, grpc, on_ready)
+            )
     finally:
         listener.close()
         if site is not None:
             site.close()
+        if scrapes is not None:
+            scrapes.close()
         receiver.close()
 
 
 async def _serve(
+    app: Starlette,
     receiver: Receiver,
     listener: socket.socket,
-    site: Site | None,
+    alerts: AlertInbox | None,
     grpc: tuple[str, int] | None,
     on_ready: Callable[[Listening], None],
 ) -> None:
     server = _Server(
         uvicorn.Config(
-            application(receiver, site),
+            app,
             loop="asyncio",
             http="h11",
             ws="none",
@@ -108,9 +119,14 @@ async def _serve(
         stop_grpc, where = await start(receiver, *grpc)
     url = _url(listener)
     server.on_started = lambda: on_ready(Listening(url, where, server.stop))
+    looking = None if alerts is None else asyncio.create_task(alerts.investigations.work())
     try:
         await server.serve(sockets=[listener])
     finally:
+        if looking is not None:
+            # A run that is cut off is begun again at the next start: what it was to answer still waits.
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
         if stop_grpc is not None:
             await stop_grpc(receiver.limits.stop_s)
 

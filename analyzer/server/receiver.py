@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Future
+from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from analyzer.ingest.pricing import Pricer
@@ -78,6 +79,15 @@ class Receiver:
         with self._budget.share() as share:
             body = await read_body(pieces, encoding=compression, length=length, share=share, limits=self.limits)
             return await self._committed(signal, encoding, body)
+
+    @asynccontextmanager
+    async def body(
+        self, pieces: AsyncIterator[bytes], *, compression: str, length: int | None, bytes_max: int
+    ) -> AsyncIterator[bytes]:
+        """Give a whole body of at most `bytes_max` that is no export, within the same bounds. Raises RefusalError."""
+        limits = replace(self.limits, body_bytes_max=min(bytes_max, self.limits.body_bytes_max))
+        with self._budget.share() as share:
+            yield await read_body(pieces, encoding=compression, length=length, share=share, limits=limits)
 
     async def take(self, signal: Signal, encoding: Encoding, body: bytes) -> Decoded:
         """Take a body that is there already. Raises RefusalError."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from analyzer.stores import offers, sightings
 from analyzer.stores.rollups import FOREVER_NS, HOUR_NS, NS, SETTLED_S, unsettled
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 from analyzer.types.choices import TOOL
+from analyzer.types.hourly import HourlyCounts
 from analyzer.types.metric import HOUR_S, Choices
 from analyzer.types.report import Subject
 from analyzer.types.trace import Outcome
@@ -118,16 +119,18 @@ def choices(raw: sqlite3.Connection, start: datetime, end: datetime, *, marked: 
     for (agent, (tool, what, task)), values in sorted(picked.items()):
         if sum(trajectories for _, trajectories, _ in values.get("", ())) < TRAJECTORIES_MIN:
             continue
-        laid = {value: _laid(counts, hours) for value, counts in values.items()}
+        of = array("d", bytes(8 * hours))
+        for hour, trajectories, _ in values.pop("", ()):
+            of[hour] += trajectories
         found.append(
             Choices(
                 subject=Subject(agent=agent, tool=tool or None),
                 what=what,
                 task=None if task == "*" else task,
                 start_s=start_s,
-                picked={value: count for value, (count, _) in laid.items() if value},
-                of=laid[""][0],
-                failed={value: failed for value, (_, failed) in laid.items() if value},
+                picked=HourlyCounts.added(_entries(values, 1), hours),
+                of=of,
+                failed=HourlyCounts.added(_entries(values, 2), hours),
                 offered_s=offered.get(agent, {}) if what == TOOL else {},
             )
         )
@@ -166,10 +169,6 @@ def _read(
         yield from counted(raw, hour, at_ns).items()
 
 
-def _laid(counts: Iterable[_Hourly], hours: int) -> tuple[array[float], array[float]]:
-    """Return trajectories and failed ones by hour."""
-    picked, failed = array("d", bytes(8 * hours)), array("d", bytes(8 * hours))
-    for hour, trajectories, broken in counts:
-        picked[hour] += trajectories
-        failed[hour] += broken
-    return picked, failed
+def _entries(values: Mapping[str, Iterable[_Hourly]], which: int) -> Iterator[tuple[int, str, float]]:
+    """Yield hour, value and one of the counts of each entry that has any."""
+    return ((one[0], value, one[which]) for value, hourly in values.items() for one in hourly if one[which])

@@ -1,6 +1,7 @@
 """Trajectories of a range by everything they were made with: what a search for the place of a change is made of.
 
-One pass over the narrow rows of trajectories, added up in SQL. No tenant is stored as such: users stand for it.
+One pass over the narrow rows of trajectories, added up here: SQLite would sort the texts that they agree in, which
+takes three times as long. No tenant is stored as such: users stand for it.
 """
 
 from __future__ import annotations
@@ -35,14 +36,25 @@ def cohorts(
 ) -> list[Cohort]:
     """Return counts and sums by agent, version, model, prompt, task and user. See `TrajectoryStore.cohorts`."""
     query = (
-        "SELECT agent, version, model, prompt, task, user_id, COUNT(*), TOTAL(x), TOTAL(x * x) FROM ("  # noqa: S608 - own text
-        f"SELECT *, MIN({MEASURES[measure]}, ?) AS x FROM trajectories"
-        f" WHERE agent {'=' if agent else '<>'} ? AND end_ns >= ? AND end_ns < ?) WHERE x IS NOT NULL"
-        " GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 7 DESC, 1, 2, 3, 4, 5, 6 LIMIT ?"
+        f"SELECT agent, version, model, prompt, task, user_id, MIN({MEASURES[measure]}, ?) FROM trajectories"  # noqa: S608 - own text
+        f" WHERE agent {'=' if agent else '<>'} ? AND end_ns >= ? AND end_ns < ?"
     )
     most = 1e300 if capped_at is None else capped_at
-    values = (most, agent or OWN_AGENT, nanoseconds(start), nanoseconds(end), COHORTS_MAX)
-    return [Cohort(tuple(row[:6]), *row[6:]) for row in raw.execute(query, values)]
+    sums: dict[tuple[str | None, ...], list[float]] = {}
+    for row in raw.execute(query, (most, agent or OWN_AGENT, nanoseconds(start), nanoseconds(end))):
+        amount = row[6]
+        if amount is not None:
+            known = sums.setdefault(row[:6], [0, 0.0, 0.0])
+            known[0] += 1
+            known[1] += amount
+            known[2] += amount * amount
+    ranked = sorted(sums.items(), key=lambda entry: (-entry[1][0], order_of(entry[0])))
+    return [Cohort(values, int(of), total, squares) for values, (of, total, squares) in ranked[:COHORTS_MAX]]
+
+
+def order_of(values: tuple[str | None, ...]) -> str:
+    """Return what cohorts of as many trajectories are put in order by."""
+    return "\0".join([name or "" for name in values])
 
 
 def percentile(

@@ -73,6 +73,7 @@ class Connection:
         self.lock = threading.RLock()
         self._log = self.path.with_name(self.path.name + "-wal")
         self._log_after_s = 0.0
+        self._busy_ms = BUSY_TIMEOUT_MS
         if not read_only:
             make_room(self.path)
         name = f"{self.path.absolute().as_uri()}?mode=ro" if read_only else self.path
@@ -159,8 +160,14 @@ class Connection:
         try:
             is_busy, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         finally:
-            raw.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}").close()
+            raw.execute(f"PRAGMA busy_timeout = {self._busy_ms}").close()
         self._log_after_s = time.monotonic() + LOG_REST_S if is_busy else 0.0
+
+    def wait_at_most(self, milliseconds: int) -> None:
+        """Wait for another writer no longer than this: who must answer soon reads what there is instead."""
+        self._busy_ms = milliseconds
+        with self.lock:
+            self.raw.execute(f"PRAGMA busy_timeout = {milliseconds}").close()
 
     def secret(self, name: str) -> bytes:
         """Return a random key kept in this store, made when it is first asked for."""

@@ -13,12 +13,12 @@ from analyzer.errors import NotFoundError
 from analyzer.stores.database import Connection
 from analyzer.types.document import incident_document, incident_from_document
 from analyzer.types.hearing import heard
-from analyzer.types.report import ACTIVE, Incident, Severity, State
+from analyzer.types.report import ACTIVE, Incident, Kind, Severity, State
 from analyzer.types.sent import Reason, Sent
 from analyzer.types.word import Said, Word
 
 _WORD = "id, said, at, who, reason, until"
-_SENT = "reason, at, state, severity, observed"
+_SENT = "reason, at, state, severity, observed, kind, figures"
 _UNHEARD = "SELECT words.* FROM words JOIN incidents ON incidents.id = words.incident WHERE words.id > incidents.heard"
 _STATES = ", ".join(repr(state.value) for state in sorted(ACTIVE))
 _MAYBE_ACTIVE = f"(state IN ({_STATES}) OR id IN (SELECT incident FROM ({_UNHEARD})))"  # noqa: S608 - own text
@@ -110,12 +110,15 @@ class SqliteIncidents:
     def record_sent(self, route: str, sent: Mapping[str, Sent]) -> None:
         """See `IncidentStore.record_sent`."""
         rows = [
-            (name, route, one.reason.value, one.at.isoformat(), one.state.value, one.severity.value, one.observed)
+            (
+                *(name, route, one.reason.value, one.at.isoformat(), one.state.value, one.severity.value, one.observed),
+                *(one.kind, json.dumps(one.figures)),
+            )
             for name, one in sent.items()
         ]
         with self._connection.writing() as raw:
             raw.executemany(
-                f"INSERT INTO deliveries (incident, route, {_SENT}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - own text
+                f"INSERT INTO deliveries (incident, route, {_SENT}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - own text
                 rows,
             )
 
@@ -159,8 +162,16 @@ def _unheard(raw: sqlite3.Connection) -> Mapping[str, Sequence[Word]]:
 
 
 def _sent(row: Sequence[Any]) -> Sent:
-    reason, at, state, severity, observed = row
-    return Sent(Reason(reason), datetime.fromisoformat(at), State(state), Severity(severity), float(observed))
+    reason, at, state, severity, observed, kind, figures = row
+    return Sent(
+        Reason(reason),
+        datetime.fromisoformat(at),
+        State(state),
+        Severity(severity),
+        float(observed),
+        None if kind is None else Kind(kind),
+        tuple((str(agent), value) for agent, value in json.loads(figures or "[]")),
+    )
 
 
 def _word(row: Sequence[Any]) -> Word:

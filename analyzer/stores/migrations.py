@@ -311,3 +311,39 @@ def m011_kept(db: Database) -> None:
         "CREATE TRIGGER audit_head_keeps BEFORE DELETE ON audit_head"
         " BEGIN SELECT RAISE(ABORT, 'the audit log keeps its own count'); END",
     )
+
+
+@MIGRATIONS()
+def m012_figures(db: Database) -> None:
+    """Keep with what was said of which kind its figure was and what each agent had; of older messages nobody knows."""
+    db.execute("ALTER TABLE deliveries ADD COLUMN kind TEXT")
+    db.execute("ALTER TABLE deliveries ADD COLUMN figures TEXT")
+
+
+@MIGRATIONS()
+def m013_alerts(db: Database) -> None:
+    """Keep alerts that came in by Alertmanager's webhook: each firing once, with what a run had to say of it.
+
+    `settled` is 1 once its end was answered.
+    """
+    _execute(
+        db,
+        "CREATE TABLE alerts ("
+        "id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, starts_at TEXT NOT NULL, ends_at TEXT, name TEXT NOT NULL,"
+        " agent TEXT, summary TEXT NOT NULL, url TEXT NOT NULL, alertmanager_url TEXT NOT NULL,"
+        " received_at TEXT NOT NULL, heard_at TEXT NOT NULL, answered_at TEXT, incidents TEXT NOT NULL DEFAULT '[]',"
+        " said TEXT NOT NULL DEFAULT '', settled INTEGER NOT NULL DEFAULT 0, UNIQUE (fingerprint, starts_at))",
+    )
+
+
+@MIGRATIONS()
+def m014_measures(db: Database) -> None:
+    """Add the metrics, and which trajectories are to be counted and were; what is stored already is history."""
+    _execute(
+        db,
+        "CREATE TABLE measures ("
+        "name TEXT NOT NULL, labels TEXT NOT NULL, value REAL NOT NULL, touched_s REAL NOT NULL,"
+        " trace_id TEXT, exemplar REAL, exemplar_s REAL, PRIMARY KEY (name, labels)) WITHOUT ROWID;\n"
+        "CREATE TABLE uncounted (trajectory INTEGER PRIMARY KEY, touched_s INTEGER NOT NULL);\n"
+        "CREATE TABLE counted (trajectory INTEGER PRIMARY KEY, began_s INTEGER NOT NULL, body BLOB NOT NULL)",
+    )

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
+from analyzer.stores import counting
 from analyzer.stores.base import Pruned
 from analyzer.stores.blocks import SLOT_BITS, SLOTS_MAX, Codec, packed_block, sizes_of, slots_of
 from analyzer.stores.database import Connection
@@ -135,6 +136,7 @@ def _delete_trajectories(connection: Connection, before_ns: int, kept: set[str])
             raw.executemany("DELETE FROM spans WHERE trajectory = ?", chosen)
             raw.executemany("DELETE FROM steered WHERE trajectory = ?", chosen)
             raw.executemany("DELETE FROM trajectories WHERE id = ?", chosen)
+            counting.forget(raw, chosen)
         trajectories += len(chosen)
         spans += size
 

@@ -40,6 +40,21 @@ def one(raw: sqlite3.Connection, payloads: Payloads, owner: int, trace_id: str, 
     return span
 
 
+def resolve(raw: sqlite3.Connection, owner: int, trace_id: str, prefix: str) -> str:
+    """Return the full id of a trajectory's span from a beginning of it. Raises NotFoundError for none or several."""
+    named = raw.execute(
+        "SELECT span_id FROM spans WHERE trajectory = ? AND substr(span_id, 1, ?) = ? ORDER BY span_id LIMIT 3",
+        (owner, len(prefix), prefix),
+    ).fetchall()
+    found = [str(row[0]) for row in named]
+    if not found or not prefix:
+        raise NotFoundError(f"trajectory {trace_id} has no span {prefix or '(empty)'}")
+    if len(found) > 1 and found[0] != prefix:
+        some = ", ".join(found)
+        raise NotFoundError(f"{prefix} is the beginning of several spans of trajectory {trace_id} ({some}): give more")
+    return found[0]
+
+
 def _reports(raw: sqlite3.Connection, owner: int, trace_id: str, span_id: str) -> list[str]:
     """Return the spans that only report this one again; most trajectories have none, which one row tells."""
     if not raw.execute("SELECT 1 FROM spans WHERE trajectory = ? AND repeated LIMIT 1", (owner,)).fetchone():

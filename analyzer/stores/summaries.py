@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -25,6 +25,12 @@ _INSERT = (
     f"INSERT INTO trajectories ({', '.join((*_NAMES, 'cost_bin', 'id'))}) VALUES ({', '.join('?' * (len(_NAMES) + 2))})"  # noqa: S608 - own names only
 )
 _FIELDS = attrgetter(*_NAMES)
+_OUTCOMES = {outcome.value: outcome for outcome in Outcome}
+_KINDS: tuple[tuple[int, Callable[[Any], Any]], ...] = tuple(
+    (_NAMES.index(name), kind)
+    for name, kind in (("complete", bool), ("judged", bool), ("outcome", _OUTCOMES.__getitem__))
+)
+"""Columns that SQLite has no type for."""
 _SELECT = f"SELECT {', '.join(_NAMES)} FROM trajectories"  # noqa: S608 - own names only
 _ORDERS: Mapping[Order, str] = {
     # NULL end times sort last: a trajectory without times cannot be called recent. SQLite takes NULL for smaller than
@@ -156,8 +162,8 @@ def holder(raw: sqlite3.Connection, span_id: str) -> str:
     return found[0]
 
 
-def _summary(row: tuple[Any, ...]) -> TrajectorySummary:
-    values = dict(zip(_NAMES, row, strict=True))
-    values["complete"], values["judged"] = bool(values["complete"]), bool(values["judged"])
-    values["outcome"] = Outcome(values["outcome"])
-    return TrajectorySummary(**values)
+def _summary(row: Sequence[Any]) -> TrajectorySummary:
+    values = list(row)
+    for at, kind in _KINDS:
+        values[at] = kind(values[at])
+    return TrajectorySummary(*values)

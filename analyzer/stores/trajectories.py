@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -88,10 +88,12 @@ class SqliteTrajectories:
         patterns: Sequence[tuple[str, str]] = (),
         allow: Sequence[str] = (),
         read_only: bool = False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Open or create the store; `patterns` and `allow` are the masker's. Raises StoreError.
 
-        With `read_only` it must be there already, and nothing can be written: no question waits for a writer.
+        With `read_only` it must be there already, and nothing can be written: no question waits for a writer. `clock`
+        gives the time at which spans arrive, in Unix seconds.
         """
         self.connection = Connection(path, read_only=read_only)
         self.masking = Masking(self.connection.secret("masking"), tuple(patterns), tuple(allow))
@@ -99,7 +101,7 @@ class SqliteTrajectories:
         self._codec = Codec()
         self._payloads = Payloads(self._codec)
         self._counts = Counts()
-        self._writer = Writer(self.connection, self._codec, self.masker)
+        self._writer = Writer(self.connection, self._codec, self.masker, clock)
 
     def close(self) -> None:
         """Close the file."""
@@ -145,6 +147,12 @@ class SqliteTrajectories:
         with self.connection.reading() as raw:
             owner, _ = summaries.one(raw, trace_id)
             return spans.one(raw, self._payloads, owner, trace_id, span_id)
+
+    def resolve_span(self, trace_id: str, prefix: str) -> str:
+        """Return the full id of a span of a trajectory; a beginning is enough. Raises NotFoundError."""
+        with self.connection.reading() as raw:
+            owner, _ = summaries.one(raw, trace_id)
+            return spans.resolve(raw, owner, trace_id, prefix)
 
     def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
         """See `TrajectoryStore.steps`. Of a conversation only the last message is read."""

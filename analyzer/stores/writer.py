@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analyzer.masking import Masker
-from analyzer.stores import offers, rollups, rows, steering, summaries
+from analyzer.stores import counting, offers, rollups, rows, steering, summaries
 from analyzer.stores.base import Added
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
@@ -61,8 +62,12 @@ class _Arrival:
 class Writer:
     """Writes batches of spans. Used under the connection's lock."""
 
-    def __init__(self, connection: Connection, codec: Codec, masker: Masker) -> None:
+    def __init__(
+        self, connection: Connection, codec: Codec, masker: Masker, clock: Callable[[], float] = time.time
+    ) -> None:
+        """`clock` gives Unix seconds."""
         self._connection = connection
+        self._clock = clock
         self._masker = masker
         self._intake = Intake(codec, masker.text, connection.secret("texts"))
         self._resources: dict[int, tuple[Mapping[str, Any], Text]] = {}
@@ -161,6 +166,8 @@ class Writer:
         summaries.insert(raw, fresh)
         offers.keep(raw, self._offers(staged))
         rollups.mark(raw, _moments(staged, (summary for _, summary in fresh)))
+        fed = (one for one in arrivals.values() if any(id(two) in placed for two in one.staged))
+        counting.note(raw, ((one.owner, _latest(one.staged)) for one in fed), self._clock())
         raw.executemany(
             "INSERT OR IGNORE INTO uses VALUES (?, ?)",
             sorted((block, arrival.owner) for arrival in arrivals.values() for block in arrival.blocks),
@@ -264,6 +271,10 @@ def _summary(trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> Traj
     top = top_of(spans)
     task = next((tasks[span.span_id] for span in (top, *spans) if span is not None and span.span_id in tasks), None)
     return replace(summary, prompt=versions.get(summary.prompt, summary.prompt), tools=tools, task=task)
+
+
+def _latest(staged: Iterable[_Staged]) -> int | None:
+    return max((one.span.end_ns or one.span.start_ns or 0 for one in staged), default=None)
 
 
 def _moments(staged: Sequence[_Staged], fresh: Iterable[TrajectorySummary]) -> Iterator[int | None]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from analyzer.triage.dated import since
+from analyzer.triage.drawn import curve_of, strip_of
 from analyzer.triage.evidence import numbered
+from analyzer.triage.explaining import is_way_of
 from analyzer.triage.fleetwide import of_several, shared_by
 from analyzer.triage.groups import Group
-from analyzer.triage.rules import EVENTS, Rules, cause_rank, incident_id, is_retry_of, is_turn_of, key_of
+from analyzer.triage.rules import EVENTS, Rules, cause_rank, incident_id, key_of
 from analyzer.triage.title import title
 from analyzer.triage.told import of_one
 from analyzer.types.diagnosis import Diagnosis
@@ -41,10 +43,9 @@ Judge = Callable[[Finding, Severity | None], Severity]
 def finding_rank(finding: Finding, others: Iterable[Finding] = ()) -> tuple[bool, int, bool, float, str]:
     """Return what findings of one incident are sorted by: cause first, what goes on first, strongest first.
 
-    Among `others`, a loop that only tries again what fails for everybody comes after the failure, and one over a tool
-    that was newly chosen after the choice.
+    Among `others`, a loop that is only how one of them goes on comes after it (`explaining`).
     """
-    echo = any(is_retry_of(finding, other) or is_turn_of(finding, other) for other in others)
+    echo = any(is_way_of(finding, other) for other in others)
     return (echo, cause_rank(finding.kind), finding.recovered is not None, -finding.score, key_of(finding))
 
 
@@ -113,6 +114,9 @@ def compose(
         past=_past(base),
         heard=base.heard if base else 0,
         agents=told.agents,
+        curve=curve_of(lead, findings, members, last_form),
+        strip=strip_of(findings, members, last_form),
+        alerts=base.alerts if keep and base else (),
     )
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from itertools import chain, zip_longest
 
 from analyzer.accounting.summed import Accounted, summed
-from analyzer.triage.dated import changes_near
+from analyzer.triage.dated import best_dated, changes_near
 from analyzer.triage.groups import Group
 from analyzer.triage.rules import fingerprint, key_of
 from analyzer.triage.told import Told, affected_of, ids_of, sources_of
@@ -58,7 +58,7 @@ def of_several(
     parts = _parts(lead, agents, members, findings, base)
     by_agent = {part.agent: [one for one in members if one.finding.subject.agent == part.agent] for part in parts}
     alike = [one for one in findings if (one.kind, one.subject.tool) == (lead.kind, lead.subject.tool)]
-    dated = _dated(lead, alike)
+    dated = _dated(lead, alike, findings)
     excess = [part.excess_usd for part in parts if part.excess_usd is not None]
     sources = [sources_of(own) for own in by_agent.values() if own]
     account = summed([_accounted(own, lead) for own in sources]).factors
@@ -113,21 +113,27 @@ def _together(lead: Finding, alike: Sequence[Finding]) -> Finding:
     )
 
 
-def _dated(lead: Finding, alike: Sequence[Finding]) -> Finding:
-    """Return the foremost finding with the onset that all agents together give.
+def _dated(lead: Finding, alike: Sequence[Finding], findings: Sequence[Finding]) -> Finding:
+    """Return the foremost finding with the onset that all agents together give; `alike` are those of its kind.
 
     Agents are independent witnesses of one moment, where the findings of one agent are not: so the mean of their onsets
-    counts, weighted by how sharp each is (the inverse square of its interval, as for any mean of estimates), on the
-    grid of ticks. What joined later, beside the sharpest one's interval, is no witness of the beginning.
+    counts, each by the one of its findings that dates it best, weighted by how sharp that is (the inverse square of its
+    interval, as for any mean of estimates), on the grid of ticks. What joined later, beside the sharpest one's
+    interval, is no witness of the beginning.
     """
-    sharpest = min(alike, key=_width_s)
-    found = [one for one in alike if one.onset_low <= sharpest.onset_high and one.onset_high >= sharpest.onset_low]
+    witnesses = [best_dated(one, (other for other in findings if _are_of_one(one, other))) for one in alike]
+    sharpest = min(witnesses, key=_width_s)
+    found = [one for one in witnesses if one.onset_low <= sharpest.onset_high and one.onset_high >= sharpest.onset_low]
     weights = [1 / max(_width_s(one), TICK_S) ** 2 for one in found]
     seconds = [one.onset.timestamp() * weight for one, weight in zip(found, weights, strict=True)]
     onset = datetime.fromtimestamp(round(math.fsum(seconds) / math.fsum(weights) / TICK_S) * TICK_S, UTC)
     low = min(onset, max(one.onset_low for one in found))
     high = max(onset, min(one.onset_high for one in found))
     return replace(lead, onset=onset, onset_low=low, onset_high=high)
+
+
+def _are_of_one(one: Finding, other: Finding) -> bool:
+    return one.subject.agent == other.subject.agent
 
 
 def _width_s(finding: Finding) -> float:

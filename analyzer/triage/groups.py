@@ -6,18 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from analyzer.triage.rules import (
-    EVENTS,
-    FAILURES,
-    FELT,
-    SYMPTOMS,
-    Rules,
-    cause_rank,
-    is_retry_of,
-    is_turn_of,
-    key_of,
-    keys_of,
-)
+from analyzer.triage.explaining import beginning, is_retry_of, is_way_of
+from analyzer.triage.rules import EVENTS, FAILURES, FELT, SYMPTOMS, Rules, cause_rank, key_of, keys_of
 from analyzer.types.report import ACTIVE, Examined, Finding, Incident, Kind, State
 from analyzer.types.shared import Cause
 
@@ -128,7 +118,7 @@ def one_cause(left: Examined, right: Examined, run_start: datetime, rules: Rules
         return False
     if a.kind in EVENTS and b.kind in EVENTS and _same_trajectories(left, right, rules):
         return True
-    together = _began_together(left, right, run_start, rules) or _began_during(a, b) or _began_during(b, a)
+    together = _began_together(left, right, run_start, rules) or _goes_on(a, b) or _goes_on(b, a)
     return together and (
         _of_one_story(a, b)
         or _same_trajectories(left, right, rules)
@@ -139,13 +129,15 @@ def one_cause(left: Examined, right: Examined, run_start: datetime, rules: Rules
 
 def _of_one_story(a: Finding, b: Finding) -> bool:
     """Say whether two kinds that begin together in one agent are known to come from each other."""
-    if {a.kind, b.kind} == {Kind.LOOP, Kind.TOOL_ERRORS} and a.subject.tool == b.subject.tool:
-        return True
-    if is_turn_of(a, b) or is_turn_of(b, a):
+    if {a.kind, b.kind} in _OVER_ONE_TOOL and a.subject.tool == b.subject.tool:
         return True
     symptoms = a.kind in SYMPTOMS and b.kind in SYMPTOMS
     failures = a.kind is not b.kind and a.kind in FAILURES and b.kind in FAILURES
     return symptoms or failures or b.kind in FELT.get(a.kind, ()) or a.kind in FELT.get(b.kind, ())
+
+
+_OVER_ONE_TOOL = ({Kind.LOOP, Kind.TOOL_ERRORS}, {Kind.LOOP, Kind.TOOL_CHOICE})
+"""A loop makes its tool be called more often, and fail more often; a new or a failing tool is gone round in."""
 
 
 def _episode_order(entry: Examined) -> tuple[bool, datetime]:
@@ -210,13 +202,17 @@ def _beginning(finding: Finding) -> tuple[datetime, datetime]:
     return (finding.began, finding.began) if finding.began is not None else (finding.onset_low, finding.onset_high)
 
 
-def _began_during(runaway: Finding, level: Finding) -> bool:
-    """Say whether single trajectories went far while all of their agent's had risen: that is the rise's own tail."""
+def _goes_on(event: Finding, cause: Finding) -> bool:
+    """Say whether single trajectories are a part of what lasts: loops of a failing tool, runaways of a risen level."""
+    during = cause.onset_low <= beginning(event) and (cause.recovered is None or event.onset < cause.recovered)
+    return during and (is_way_of(event, cause) or _is_tail_of(event, cause))
+
+
+def _is_tail_of(runaway: Finding, level: Finding) -> bool:
+    """Say whether single trajectories that went far are the tail of a level that rose for all of their agent's."""
     if runaway.kind is not Kind.RUNAWAY or level.kind in EVENTS:
         return False
-    if level.kind not in SYMPTOMS and level.kind is not Kind.TOOL_LATENCY:
-        return False
-    return level.onset_low <= runaway.onset and (level.recovered is None or runaway.onset < level.recovered)
+    return level.kind in SYMPTOMS or level.kind is Kind.TOOL_LATENCY
 
 
 def _same_trajectories(left: Examined, right: Examined, rules: Rules) -> bool:

@@ -84,36 +84,6 @@ def cause_rank(kind: Kind) -> int:
     return CAUSE_ORDER.index(kind)
 
 
-def is_turn_of(loop: Finding, choice: Finding) -> bool:
-    """Say whether a loop is only how a new choice goes on: the same tool, and most that chose it do not loop.
-
-    Where most of them loop, the loops are what made the tool be called more often, and are the cause.
-    """
-    if loop.kind is not Kind.LOOP or choice.kind is not Kind.TOOL_CHOICE:
-        return False
-    same = (loop.subject.agent, loop.subject.tool) == (choice.subject.agent, choice.subject.tool)
-    return same and loop.affected < RETRIED_SHARE * choice.affected
-
-
-def is_retry_of(loop: Finding, failure: Finding) -> bool:
-    """Say whether a loop is only an agent trying again what fails for everybody: the failure is the cause then.
-
-    The same tool, and the failure is not mostly made of the loops: a loop over a failing call makes the tool's error
-    rate rise as well, and then the loop is the cause. Where the failure counts calls, those of the loops are put at the
-    worst repeat times the runs.
-    """
-    if loop.kind is not Kind.LOOP or failure.kind is not Kind.TOOL_ERRORS:
-        return False
-    if (loop.subject.agent, loop.subject.tool) != (failure.subject.agent, failure.subject.tool):
-        return False
-    looping = loop.affected * (loop.value if failure.unit == "calls" else 1)
-    return looping < RETRIED_SHARE * failure.affected
-
-
-RETRIED_SHARE = 0.5
-"""Where the loops make up half of what failed or more, they are the cause of the rate and not its echo."""
-
-
 def key_of(finding: Finding) -> str:
     """Return what makes two findings the same anomaly in different runs: kind, agent and tool.
 

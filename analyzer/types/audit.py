@@ -30,6 +30,8 @@ class Action(StrEnum):
     INCIDENT_FILED = "incident.filed"
     """An incident as a run left it; its document is what `incidents show --from-log` renders."""
     QUESTION_ANSWERED = "question.answered"
+    ALERT_ANSWERED = "alert.answered"
+    """What a run had to say of an alert that came in, for the first time or anew."""
     WORD_SAID = "word.said"
     """What a human said of an incident; the actor is who said it."""
 
@@ -44,7 +46,8 @@ class Act:
 
     action: Action
     about: str
-    """The id of the incident; `question-` and the trace id, or `fleet`, where that was asked about."""
+    """The id of the incident; `question-` and the trace id, or `fleet`, where that was asked about; `alert-` and its
+    fingerprint."""
     name: str
     """The model or the tool; of an incident its state, of a human's word what was said."""
     arguments: Mapping[str, Any] = field(default_factory=dict)

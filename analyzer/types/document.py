@@ -11,8 +11,10 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
+from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Diagnosis
+from analyzer.types.drawn import Curve, Strip
 from analyzer.types.from_document import incident_from_document
 from analyzer.types.place import Place
 from analyzer.types.report import Change, Evidence, Factor, Finding, Gap, Incident, Report, Run, SpanEvidence, Subject
@@ -22,6 +24,7 @@ from analyzer.types.word import Episode, Word
 
 __all__ = [
     "SCHEMA",
+    "alert_document",
     "gap_document",
     "incident_document",
     "incident_from_document",
@@ -83,6 +86,9 @@ def incident_document(incident: Incident) -> Document:
         "muted_until": _time_or_none(incident.muted_until),
         "past": [_episode(episode) for episode in incident.past],
         "agents": [_part(part) for part in incident.agents],
+        "curve": None if incident.curve is None else _curve(incident.curve),
+        "strip": None if incident.strip is None else _strip(incident.strip),
+        "alerts": [alert_document(alert) for alert in incident.alerts],
     }
 
 
@@ -95,6 +101,20 @@ def word_document(word: Word) -> Document:
         "by": word.by,
         "reason": word.reason,
         "until": _time_or_none(word.until),
+    }
+
+
+def alert_document(alert: PrometheusAlert) -> Document:
+    """Return an alert that came in by Alertmanager's webhook."""
+    return {
+        "name": alert.name,
+        "agent": alert.agent,
+        "starts_at": time_text(alert.starts_at),
+        "ends_at": _time_or_none(alert.ends_at),
+        "summary": alert.summary,
+        "url": alert.url,
+        "alertmanager_url": alert.alertmanager_url,
+        "fingerprint": alert.fingerprint,
     }
 
 
@@ -180,6 +200,26 @@ def _place(place: Place) -> Document:
         "observed": finite(place.observed),
         "new": place.new,
     }
+
+
+def _curve(curve: Curve) -> Document:
+    return {
+        "kind": curve.kind,
+        "agent": curve.agent,
+        "tool": curve.tool,
+        "unit": curve.unit,
+        "start": time_text(curve.start),
+        "step_s": curve.step_s,
+        **{name: [finite(value) for value in getattr(curve, name)] for name in ("values", "usual", "low", "high")},
+    }
+
+
+def _strip(strip: Strip) -> Document:
+    steps = [
+        {"step": one.number, "name": one.name, "tool": one.is_tool, "failed": one.failed, "again": one.again}
+        for one in strip.steps
+    ]
+    return {"trace_id": strip.trace_id, "of": strip.of, "steps": steps}
 
 
 def _part(part: Part) -> Document:

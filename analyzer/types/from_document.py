@@ -9,8 +9,10 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from analyzer.errors import InputError
+from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
+from analyzer.types.drawn import Curve, Drawn, Strip
 from analyzer.types.place import Place
 from analyzer.types.report import (
     Affected,
@@ -83,6 +85,9 @@ def _incident(document: Mapping[str, Any]) -> Incident:
         word=None if document.get("word") is None else _read_word(document["word"]),
         muted_until=_read_time_or_none(document.get("muted_until")),
         past=tuple(_read_episode(entry) for entry in document.get("past", [])),
+        curve=None if document.get("curve") is None else _read_curve(document["curve"]),
+        strip=None if document.get("strip") is None else _read_strip(document["strip"]),
+        alerts=tuple(_read_alert(entry) for entry in document.get("alerts", [])),
     )
 
 
@@ -94,6 +99,19 @@ def _read_word(entry: Mapping[str, Any]) -> Word:
         by=_text(entry["by"]),
         reason=_text(entry["reason"]),
         until=_read_time_or_none(entry["until"]),
+    )
+
+
+def _read_alert(entry: Mapping[str, Any]) -> PrometheusAlert:
+    return PrometheusAlert(
+        fingerprint=_text(entry["fingerprint"]),
+        name=_text(entry["name"]),
+        agent=None if entry["agent"] is None else _text(entry["agent"]),
+        starts_at=_read_time(entry["starts_at"]),
+        ends_at=_read_time_or_none(entry["ends_at"]),
+        summary=_text(entry["summary"]),
+        url=_text(entry["url"]),
+        alertmanager_url=_text(entry["alertmanager_url"]),
     )
 
 
@@ -196,6 +214,25 @@ def _read_part(entry: Mapping[str, Any]) -> Part:
         excess_usd=_number_or_none(entry["excess_usd"]),
         share=_number(entry["share"]),
     )
+
+
+def _read_curve(entry: Mapping[str, Any]) -> Curve:
+    parts = [tuple(map(_number_or_none, entry[name])) for name in ("values", "usual", "low", "high")]
+    step_s = int(entry["step_s"])
+    if step_s <= 0 or any(len(part) not in {0, len(parts[0])} for part in parts):
+        raise ValueError("the sequences of a curve are of one length, and its step is positive")
+    return Curve(
+        _text(entry["kind"]), entry["agent"], entry["tool"], _text(entry["unit"]), _read_time(entry["start"]), step_s,
+        *parts,
+    )  # fmt: skip
+
+
+def _read_strip(entry: Mapping[str, Any]) -> Strip:
+    steps = (
+        Drawn(int(one["step"]), _text(one["name"]), one["tool"] is True, one["failed"] is True, one["again"] is True)
+        for one in entry["steps"]
+    )
+    return Strip(_text(entry["trace_id"]), int(entry["of"]), tuple(steps))
 
 
 def _read_diagnosis(entry: Mapping[str, Any]) -> Diagnosis:

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import overload
 
+from analyzer.types.hourly import HourlyCounts
 from analyzer.types.report import Change, Gap, Subject
 from analyzer.types.steps import Step
 from analyzer.types.trajectory import UNKNOWN_AGENT, TrajectorySummary
@@ -219,37 +220,23 @@ class Choices:
     """The kind of task (a key that is equal for goals of the same form), or None over all tasks."""
     start_s: int
     picked: Mapping[str, Sequence[float]]
-    """Choice -> trajectories per hour that chose it."""
+    """Choice -> trajectories per hour that chose it. From the store these are `HourlyCounts`."""
     of: Sequence[float]
     """Trajectories per hour that had the choice."""
     failed: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """Choice -> those of `picked` that missed their goal or broke."""
 
-    def until(self, end_s: float, first: Mapping[str, int] | None = None) -> Choices:
-        """Return the hours that had ended by a moment, in Unix seconds, and what had been chosen by then.
-
-        `first` is the first hour in which each value was picked, for those who ask often; it is looked up otherwise.
-        """
+    def until(self, end_s: float) -> Choices:
+        """Return the hours that had ended by a moment, in Unix seconds, and what had been chosen by then."""
         ended = max(min(len(self.of), math.floor((end_s - self.start_s) / HOUR_S)), 0)
         if ended == len(self.of):
             return self
-        first = self.first_picked() if first is None else first
-        picked = {value: counts[:ended] for value, counts in self.picked.items() if first[value] < ended}
-        failed = {value: counts[:ended] for value, counts in self.failed.items() if first.get(value, ended) < ended}
+        picked, failed = (HourlyCounts.of(part, len(self.of)).until(ended) for part in (self.picked, self.failed))
         return replace(self, picked=picked, of=self.of[:ended], failed=failed)
-
-    def first_picked(self) -> dict[str, int]:
-        """Return the first hour in which each value was picked; the number of hours for one that never was."""
-        return {
-            value: next((hour for hour, count in enumerate(counts) if count), len(self.of))
-            for value, counts in self.picked.items()
-        }
 
     def of_values(self, values: Collection[str]) -> Choices:
         """Return the same with some of the values only."""
-        picked, failed = (
-            {value: part[value] for value in values if value in part} for part in (self.picked, self.failed)
-        )
+        picked, failed = (HourlyCounts.of(part, len(self.of)).among(values) for part in (self.picked, self.failed))
         return replace(self, picked=picked, failed=failed)
 
     offered_s: Mapping[str, float] = field(default_factory=dict)

@@ -15,6 +15,8 @@ from analyzer.types.report import Severity
 
 EVERY = "*"
 """The name of the table that holds for every route."""
+ROUTES = ("mail", "slack", "slack-bot", "stdout", "webhook")
+"""The names of all routes with a policy. Alertmanager has none: it is told everything, and has rules of its own."""
 OFF = "off"
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
@@ -90,6 +92,10 @@ def read_policies(
     """
     given: dict[str, dict[str, Any]] = {}
     for route, entry in table.items():
+        if isinstance(entry, Mapping) and route not in {EVERY, *ROUTES}:
+            close = difflib.get_close_matches(route, ROUTES, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(ROUTES)}"
+            raise UsageError(f"{place}.{route}: there is no such route; {hint}")
         if not isinstance(entry, Mapping):
             hint = f"[notify.{route}]" if route not in _SETTINGS else '[notify."*"] or [notify.<route>]'
             raise UsageError(f"{place}: '{route}' stands outside a route's table: write it under {hint}")

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Diagnosis
+from analyzer.types.drawn import Curve, Strip
 from analyzer.types.place import Place
 from analyzer.types.shared import Cause, Part, Shared
 from analyzer.types.spending import ModelUse
@@ -177,6 +179,11 @@ class Finding:
     """Of a finding of kind tool-choice: which choice took the place of which."""
 
 
+PER_TOKEN = frozenset({"price", "model mix"})
+"""Factors in USD per token: people read them per million."""
+MILLION = 1e6
+
+
 @dataclass(frozen=True, slots=True)
 class Factor:
     """One line of an account: how much of the change comes from this factor."""
@@ -253,6 +260,12 @@ class Incident:
     """The number of the last word that this form takes into account; kept by the store, in no document."""
     agents: tuple[Part, ...] = ()
     """Of a cause that several agents share, what each has of it, worst first; empty where one agent is concerned."""
+    curve: Curve | None = None
+    """The metric around the onset; None where nothing is measured over time, and in what older releases filed."""
+    strip: Strip | None = None
+    """Of a loop: the steps of the worst trajectory."""
+    alerts: tuple[PrometheusAlert, ...] = ()
+    """Alerts of somebody's Prometheus that fired on what it is about while it went on, the earliest first."""
 
     @property
     def concerned(self) -> tuple[str, ...]:
@@ -286,6 +299,8 @@ class Examined:
     """What the rise comes from in this agent that other agents may use as well."""
     cause: Cause | None = None
     """The suspect that others have at the same time, where that makes it one cause."""
+    curve: Curve | None = None
+    strip: Strip | None = None
 
 
 @dataclass(frozen=True, slots=True)

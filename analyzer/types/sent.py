@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from analyzer.types.report import Gap, Report, Severity, State
+from analyzer.types.report import Gap, Incident, Kind, Report, Severity, State
 
 HELD_BACK = "held back"
 """The note of a report that says which messages wait, and why."""
 NAMED_MAX = 20
 """Messages named in that note before the rest is counted."""
+
+
+Figures = tuple[tuple[str, float | None], ...]
+"""Agents, each with its figure; None where it has none of that kind."""
 
 
 class Reason(StrEnum):
@@ -35,6 +40,26 @@ class Sent:
     state: State
     severity: Severity
     observed: float
+    kind: Kind | None = None
+    """Of what `observed` is; None: not known, it was sent by an older release."""
+    figures: Figures = ()
+    """What each agent had of it; empty: not known."""
+
+
+def figures_of(incident: Incident, kind: Kind) -> Figures:
+    """Return what each agent of an incident has of a kind, in the order in which they are named; None: nothing.
+
+    What several agents share is observed as their mean, which is no figure of any one of them.
+    """
+    if incident.agents:
+        return tuple((part.agent, _finite(part.observed) if part.kind == kind else None) for part in incident.agents)
+    own = (one.value for one in incident.findings if one.kind is kind)
+    value = incident.observed if incident.kind is kind else next(own, math.nan)
+    return tuple((agent, _finite(value)) for agent in incident.concerned)
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +89,8 @@ class Delivered:
     deliveries: tuple[Delivery, ...] = ()
     gaps: tuple[Gap, ...] = ()
     held: tuple[Held, ...] = ()
+    missed: tuple[tuple[str, int], ...] = ()
+    """Routes that failed, each with how many messages were not delivered on it."""
 
     def told_in(self, report: Report) -> Report:
         """Return the report with what was not said: as gaps what failed, as a note what waits."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from analyzer.types.messages import last_message, readable
+from analyzer.types.quick import quick
 from analyzer.types.repeats import completed, repeats_of
 from analyzer.types.steps import Step
 from analyzer.types.trace import ErrorClass, FinishReason, Operation, Outcome, Span, Status
@@ -18,6 +19,7 @@ UNKNOWN_AGENT = "unknown"
 """The agent of a trajectory whose spans name neither an agent nor a service."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class TrajectorySummary:
     """What a list, a rollup or a detector needs of a trajectory; one row in the store."""

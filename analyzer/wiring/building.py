@@ -26,13 +26,17 @@ from analyzer.notify.alertmanager import Alertmanager
 from analyzer.notify.base import Route
 from analyzer.notify.deliver import deliver, wait_s, worth_it
 from analyzer.notify.files import ReportFolder
+from analyzer.notify.pictures import undrawn
 from analyzer.notify.writer import WriterNotifier
 from analyzer.pipeline import App
 from analyzer.render.markdown import markdown
-from analyzer.render.outline import incident_outline, report_outline
+from analyzer.render.outline import incident_outline
+from analyzer.render.report import report_outline
 from analyzer.retry import retrying
+from analyzer.selfwatch.measured import Measured
 from analyzer.selfwatch.recorder import Recorder
 from analyzer.selfwatch.told import Told
+from analyzer.stores.alerts import SqliteAlerts
 from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
@@ -46,6 +50,7 @@ from analyzer.types.spending import Unlimited
 from analyzer.types.trace import Tokens
 from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.detecting import detectors_of
+from analyzer.wiring.naming import agents_named
 from analyzer.wiring.opening import (
     Tape,
     open_existing,
@@ -55,7 +60,7 @@ from analyzer.wiring.opening import (
     reports_folder,
     spending_of,
 )
-from analyzer.wiring.routes import open_alertmanager, outside
+from analyzer.wiring.routes import links_to, open_alertmanager, outside
 
 
 @contextmanager
@@ -86,7 +91,7 @@ def build(
         means = replace(_means(settings, store, metrics, heard, model), past=memory.incidents)
         if not rehearsal:
             means = _accounted(means, settings, store, recorder.trace_id)
-        folder = ReportFolder(reports_folder(settings))
+        folder = ReportFolder(reports_folder(settings), links_to(settings))
         routes = _routes(settings, store.connection, out)
         alertmanager = open_alertmanager(settings)
         send = partial(
@@ -112,12 +117,17 @@ def build(
             run_trace_id="" if rehearsal else recorder.trace_id,
             queries=settings.queries,
             floors=settings.floors,
+            agents_named=agents_named(settings),
             lookback=settings.lookback,
             history=settings.history,
             budget_usd=settings.budget_usd,
             investigations_max=settings.investigations_max,
             purse=means.purse,
             journal=means.journal,
+            alerts=SqliteAlerts(store.connection),
+            measuring=Measured(
+                store.connection, settings.pushgateway_url, settings.metrics_textfile, settings.metrics_instance
+            ),
             rehearsal=rehearsal,
             remarks=lambda: _remarks(model, settings),
             gaps=lambda: (*there.gaps, *failures),
@@ -224,7 +234,7 @@ def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float
 def _routes(settings: Settings, memory: Connection, out: TextIO | None) -> tuple[Route, ...]:
     routes = [one.route() for one in outside(settings, partial(SqliteThreads, memory))]
     if out is not None:
-        routes.append(Route("stdout", WriterNotifier(out)))
+        routes.append(Route("stdout", WriterNotifier(out, links=links_to(settings))))
     return tuple(routes)
 
 
@@ -239,7 +249,7 @@ def _send(
     alertmanager: Alertmanager | None,
     watch: Recorder,
 ) -> Delivered:
-    """Write the report files, tell every route what there is to say, and push the run's own metrics.
+    """Write the report files, and tell every route what there is to say.
 
     The files come first, so that a message never speaks of what cannot be read; what was not said is added to them.
     """
@@ -247,12 +257,10 @@ def _send(
     unwritten = _written(folder, report)
     told = deliver(report.incidents, routes, memory, at, retry=retry, watch=watch, policies=settings.notify)
     gaps = [*unwritten, *told.gaps]
+    if folder.undrawn:
+        gaps.append(undrawn("charts of the report files", folder.undrawn))
     if alertmanager is not None:
         gaps += _told(alertmanager, memory, at, retry)
-    if settings.pushgateway_url is not None:
-        from analyzer.selfwatch.push import push
-
-        gaps += push(report, settings.pushgateway_url)
     told = replace(told, gaps=tuple(gaps))
     if not unwritten and (told.gaps or told.held):
         told = replace(told, gaps=(*told.gaps, *_written(folder, told.told_in(report))))

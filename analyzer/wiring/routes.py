@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from analyzer.config import Settings
 from analyzer.errors import UsageError
 from analyzer.notify.base import Message, Route
+from analyzer.render.links import Links
 
 if TYPE_CHECKING:
     from analyzer.notify.alertmanager import Alertmanager
@@ -40,6 +41,11 @@ class Outside:
         return Route(self.name, self.place, self.hint)
 
 
+def links_to(settings: Settings) -> Links:
+    """Return the links to the pages of this installation."""
+    return Links(settings.base_url or "")
+
+
 def outside(settings: Settings, threads: Callable[[str], Threads]) -> tuple[Outside, ...]:
     """Return every place that is told messages; `threads` gives the memory of a route. Raises UsageError."""
     found = (_webhook_of_slack(settings), _bot_of_slack(settings, threads), _webhook(settings), _mail(settings))
@@ -53,7 +59,10 @@ def open_alertmanager(settings: Settings) -> Alertmanager | None:
     from analyzer.notify.alertmanager import Alertmanager
 
     return Alertmanager(
-        settings.alertmanager_url, expiry=settings.alertmanager_expiry, token=settings.alertmanager_token
+        settings.alertmanager_url,
+        expiry=settings.alertmanager_expiry,
+        token=settings.alertmanager_token,
+        links=links_to(settings),
     )
 
 
@@ -73,7 +82,9 @@ def _webhook_of_slack(settings: Settings) -> Outside | None:
         return None
     from analyzer.notify.slack import SlackNotifier
 
-    return Outside("slack", SlackNotifier(settings.slack_webhook_url), "check ANALYZER_SLACK_WEBHOOK_URL")
+    return Outside(
+        "slack", SlackNotifier(settings.slack_webhook_url, links=links_to(settings)), "check ANALYZER_SLACK_WEBHOOK_URL"
+    )
 
 
 def _bot_of_slack(settings: Settings, threads: Callable[[str], Threads]) -> Outside | None:
@@ -85,7 +96,7 @@ def _bot_of_slack(settings: Settings, threads: Callable[[str], Threads]) -> Outs
     from analyzer.notify.slack import SlackBot
 
     name = "slack-bot"
-    bot = SlackBot(token, channel, threads(name), api_url=settings.slack_api_url)
+    bot = SlackBot(token, channel, threads(name), api_url=settings.slack_api_url, links=links_to(settings))
     return Outside(name, bot, "check ANALYZER_SLACK_BOT_TOKEN and ANALYZER_SLACK_CHANNEL")
 
 
@@ -96,7 +107,11 @@ def _webhook(settings: Settings) -> Outside | None:
         return None
     from analyzer.notify.webhook import Webhook
 
-    return Outside("webhook", Webhook(settings.webhook_url, settings.webhook_secret), "check ANALYZER_WEBHOOK_URL")
+    return Outside(
+        "webhook",
+        Webhook(settings.webhook_url, settings.webhook_secret, links=links_to(settings)),
+        "check ANALYZER_WEBHOOK_URL",
+    )
 
 
 def _mail(settings: Settings) -> Outside | None:
@@ -109,4 +124,4 @@ def _mail(settings: Settings) -> Outside | None:
 
     recipients = tuple(one for one in to.split(",") if one.strip())
     box = Mailbox(url, sender, recipients, settings.smtp_user, settings.smtp_password)
-    return Outside("mail", Mail(box), "check ANALYZER_SMTP_URL and ANALYZER_MAIL_TO")
+    return Outside("mail", Mail(box, links=links_to(settings)), "check ANALYZER_SMTP_URL and ANALYZER_MAIL_TO")

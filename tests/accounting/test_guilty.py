@@ -12,8 +12,9 @@ from support.spans import EPOCH, chat, root, tool, trace_id
 from analyzer.accounting.guilty import at_fault
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.report import Finding, Kind, Subject
-from analyzer.types.trace import FinishReason, Outcome, Status, Tokens
+from analyzer.types.trace import FinishReason, Outcome, Span, Status, Tokens
 
+HOUR = timedelta(hours=1)
 END = EPOCH + timedelta(hours=2)
 WORST_BY_KIND = {
     Kind.COST: 1,
@@ -105,6 +106,42 @@ def test_an_error_that_few_of_the_missed_goals_share_is_not_theirs(tmp_path: Pat
     assert (ids[-1], len(ids), evidence) == (trace_id(1), 5, ())
     _, evidence = at_fault(store, finding(Kind.ERRORS), "shop", END)
     assert [one.quote for one in evidence] == ["timed out"]
+
+
+def broken(number: int, said: str, *, name: str = "lookup_order", at_s: float = 0.0) -> list[Span]:
+    """Return a run that ends with an error after a call of a tool that fails, or with nothing said."""
+    late = {"status": Status.ERROR, "status_message": said} if said else {}
+    end = {"status": Status.ERROR, "outcome": Outcome.ERROR}
+    return [root(number, at_s=at_s, **end), tool(number, 3, at_s=at_s + 1, tool=name, **late)]
+
+
+def test_an_error_that_is_as_common_as_it_always_was_is_no_evidence(tmp_path: Path) -> None:
+    """Runs fail five times as often; the tool's time-outs are what they were, and the new error is named alone."""
+    store = SqliteTrajectories(tmp_path / "store.db")
+    for number in range(1, 11):
+        store.add(broken(number, f"timed out after {number} s", at_s=number))
+    for number in range(11, 31):
+        store.add(broken(number, "timed out after 9 s" if number < 15 else "", at_s=3600 + number))
+    found = replace(finding(Kind.ERRORS), onset=EPOCH + HOUR, onset_low=EPOCH + HOUR, value=0.1, baseline=0.02)
+    assert at_fault(store, found, "shop", END)[1] == ()
+    store.add(broken(31, "no such model", at_s=3700))
+    ids, evidence = at_fault(store, found, "shop", END)
+    assert [one.quote for one in evidence] == ["no such model"]
+    assert ids[0] == trace_id(31)
+
+
+def test_an_error_that_became_more_common_is_evidence_though_it_is_old(tmp_path: Path) -> None:
+    """The same words at twenty times the rate are what rose; another old error at its old rate is not quoted beside."""
+    store = SqliteTrajectories(tmp_path / "store.db")
+    for number in range(1, 11):
+        store.add(broken(number, "503 unavailable" if number % 2 else "timed out", at_s=number))
+    for number in range(11, 51):
+        store.add(broken(number, "timed out" if number == 11 else "503 unavailable", at_s=3600 + number))
+    for kind in (Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS):
+        subject = Subject(agent="shop", tool="lookup_order" if kind is Kind.TOOL_ERRORS else None)
+        onset = {"onset": EPOCH + HOUR, "onset_low": EPOCH + HOUR, "value": 0.4, "baseline": 0.02}
+        _, evidence = at_fault(store, replace(finding(kind), subject=subject, **onset), "shop", END)
+        assert [one.quote for one in evidence] == ["503 unavailable"]
 
 
 def test_missed_goals_are_those_that_failed_or_broke(store: SqliteTrajectories) -> None:

@@ -217,7 +217,8 @@ def test_a_model_change_explains_the_model_mix():
     )
     diagnosis = explain(mixed, [], []).diagnosis
     assert diagnosis.cause == (
-        "102 % of the change comes from model mix, against what other factors took back: from 2e-06 to 2e-05. "
+        "102 % of the change comes from model mix, against what other factors took back: from 2 to 20 USD per million "
+        "tokens. "
         "It coincides with a change of model from haiku to opus, first seen 2026-11-20 14:03 UTC, "
         "which is what moved the mix. Also new then: version 1.4.2."
     )

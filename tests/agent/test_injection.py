@@ -25,7 +25,7 @@ from analyzer.agent.model import ModelReply, Stop, ToolCall
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.render.markdown import markdown
 from analyzer.render.message import message_outline
-from analyzer.render.outline import report_outline
+from analyzer.render.report import report_outline
 from analyzer.render.slack import slack_blocks
 from analyzer.types.report import Incident, Kind, ModelUse, Report, Run, Severity
 from analyzer.types.sent import Reason

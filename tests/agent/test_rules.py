@@ -14,6 +14,7 @@ from analyzer.agent.rules import ENDINGS, explain
 from analyzer.types.diagnosis import Ending, Verdict
 from analyzer.types.messages import readable
 from analyzer.types.report import Factor, Kind, SpanEvidence
+from analyzer.types.trajectory import Trajectory
 
 
 def test_a_person_woken_at_night_reads_what_happened():
@@ -85,6 +86,31 @@ def test_the_commonest_error_is_quoted_numbers_aside():
     spans.append(tool(6, "{}", "", error="something else broke"))
     found = explain(incident(kind=Kind.ERRORS), [trajectory(spans)], [])
     assert '"connection 1 reset by peer": 5 of 6 failed steps' in found.diagnosis.claims[0].text
+
+
+def erring(name: str, said: str) -> Trajectory:
+    """Return a run with one call that fails, so that the run misses its goal, or with none."""
+    call = tool(2, "{}", "" if said else "ok then", trace_id=name, error=said)
+    return trajectory([chat(1, "fine", trace_id=name), call, chat(3, "done", trace_id=name)], name)
+
+
+@pytest.mark.parametrize(
+    ("errors", "usual", "quoted"),
+    [
+        (["timed out"] * 3, "timed out", False),
+        (["timed out", "", ""], "", False),
+        (["timed out", "timed out", ""], "", True),
+        (["timed out", "timed out", "no such model"], "timed out", False),
+    ],
+    ids=["healthy runs have it too", "one of three has it", "most have it", "the new one is one run's"],
+)
+def test_an_error_in_the_background_is_no_cause_of_missed_goals(errors: list[str], usual: str, quoted: bool) -> None:
+    """What healthy runs meet as well, or only a few of those that missed their goal, is not quoted beside it."""
+    worst = [erring(letter * 32, said) for letter, said in zip("abe", errors, strict=True)]
+    missed = incident(kind=Kind.SUCCESS, observed=0.55, expected=0.3, unit="trajectories", account=(), changes=())
+    diagnosis = explain(missed, worst, [erring(HEALTHY, usual)]).diagnosis
+    assert ("fails with" in diagnosis.cause) is quoted
+    assert any("fails with" in claim.text for claim in diagnosis.claims) is quoted
 
 
 def test_filed_quotes_are_not_filed_twice():

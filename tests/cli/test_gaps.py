@@ -74,3 +74,37 @@ def test_figures_alone_are_no_news(why: str, news: bool) -> None:
     last = json.dumps({"gaps": [{"what": "cost", "why": "12 of 1,339 calls failed since 2026-11-16 08:00"}]})
     gap = Gap("cost", why, "look")
     assert untold([gap], last) == ([gap] if news else [])
+
+
+def test_a_setting_for_an_agent_that_was_never_seen_is_a_gap_once(tmp_path: Path) -> None:
+    """A misspelt agent is told by the first run, then stands in the notes; `doctor` says it as long as it is there."""
+    store = tmp_path / "s.db"
+    with SqliteTrajectories(store) as opened:
+        opened.add([chat(1, 2, at_s=60, cost_usd=0.01), root(1, at_s=60)])
+    file = tmp_path / "analyzer.toml"
+    file.write_text(
+        "[budgets.shpo]\nusd_per_day = 5\n[floors.shop]\nusd_per_day = 2\n"
+        '[detectors.cost.agents."shop-*"]\nenabled = false\n'
+    )
+    why = (
+        "[budgets.shpo]: no agent of this name was ever seen; did you mean shop?; "
+        '[detectors.cost.agents."shop-*"]: no agent whose name matches was ever seen'
+    )
+    env = {"ANALYZER_CONFIG": str(file)}
+    command = ("run", "--json", "--store", str(store), "--llm", "off", "--reports", str(tmp_path / "r"), "--at")
+    ends = [analyzer(*command, f"2026-11-16T0{hour}:00:00Z", env=env) for hour in (1, 2, 3)]
+    assert [end.code for end in ends] == [3, 0, 0]
+    gaps = [[one["why"] for one in json.loads(end.stdout)["gaps"]] for end in ends]
+    notes = [json.loads(end.stdout)["notes"].get("agents that settings name") for end in ends]
+    assert (gaps, notes) == ([[why], [], []], [None, why, why])
+    check = next(
+        one
+        for one in json.loads(analyzer("doctor", "--json", "--store", str(store), env=env).stdout)["checks"]
+        if one["name"] == "agents"
+    )
+    assert (check["state"], check["detail"]) == ("failed", why)
+    with SqliteTrajectories(store) as opened:
+        opened.add([chat(2, 2, at_s=90, cost_usd=0.01, agent="shop-a"), root(2, at_s=90, agent="shop-a")])
+        opened.add([chat(3, 2, at_s=90, cost_usd=0.01, agent="shpo"), root(3, at_s=90, agent="shpo")])
+    last = json.loads(analyzer(*command, "2026-11-16T04:00:00Z", env=env).stdout)
+    assert (last["gaps"], "agents that settings name" in last["notes"]) == ([], False)

@@ -31,6 +31,7 @@ def test_stats_for_people_and_for_programs(store: Path) -> None:
     assert shown.code == 0
     assert "70 in 10 trajectories" in shown.stdout
     assert "times less than was sent" in shown.stdout
+    assert "from, to      2026-11-16 00:01 UTC, 2026-11-16 00:10 UTC\n" in shown.stdout
     assert document["schema"] == "analyzer.store.stats/1"
     assert (document["spans"], document["rows"]["trajectories"]) == (70, 10)
     assert (document["oldest"], document["newest"]) == ("2026-11-16T00:01:10Z", "2026-11-16T00:10:10Z")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 from support.cli import analyzer
@@ -68,6 +69,25 @@ def test_two_runs_are_compared(store):
     assert "\u202e" not in shown.stdout
     document = json.loads(analyzer("traces", "diff", first, second, "--json", *store).stdout)
     assert (document["schema"], document["a"], document["b"]) == ("analyzer.trace-diff/1", first, second)
+
+
+def test_a_span_is_named_by_a_beginning_of_its_id(tmp_path):
+    """`TRACE/SPAN` takes beginnings of both; one that begins several spans, or none, is said to."""
+    path = tmp_path / "s.db"
+    with SqliteTrajectories(path) as opened:
+        spans = [chat(1, 2), tool(1, 3), tool(1, 4)]
+        ids = ["abc1000000000000", "abc2000000000000", "def0000000000000"]
+        opened.add([root(1), *(replace(span, span_id=one) for span, one in zip(spans, ids, strict=True))])
+        trace_id = opened.summaries()[0].trace_id
+    store = ("--store", str(path))
+    for prefix in ("def", "DEF0", "def0000000000000"):
+        shown = json.loads(analyzer("traces", "show", f"latest/{prefix}", "--json", *store).stdout)
+        assert (shown["trace_id"], shown["span_id"]) == (trace_id, "def0000000000000")
+    several = analyzer("traces", "show", "latest/abc", *store)
+    assert several.code == 2
+    assert f"abc is the beginning of several spans of trajectory {trace_id} (abc1000000000000, abc" in several.stderr
+    assert f"trajectory {trace_id} has no span 123" in analyzer("traces", "show", "latest/123", *store).stderr
+    assert "has no span (empty)" in analyzer("traces", "show", "latest/", *store).stderr
 
 
 def test_a_text_is_found_with_its_place(store):

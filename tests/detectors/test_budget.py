@@ -95,7 +95,7 @@ def test_single_trajectories_have_budgets() -> None:
     (found,) = detect(seen, steps_per_trajectory=50)
     assert (found.value, found.baseline, found.affected, found.unit) == (120.0, 50.0, 2, "steps a trajectory")
     assert found.trace_ids == ("a" * 32, "c" * 32)
-    assert found.note == "2 trajectories took more than 50 steps, the worst 120; 1 of them still run."
+    assert found.note == "2 trajectories took more than 50 steps, the worst 120. 1 of them still runs."
     (found,) = detect(seen, usd_per_trajectory=5, steps_per_trajectory=50)
     assert (found.value, found.unit, found.excess_usd) == (7.5, "USD a trajectory", 2.5)
     assert found.trace_ids == ("b" * 32, "a" * 32, "c" * 32)

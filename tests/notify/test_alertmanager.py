@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.alertmanager import alertmanager, asked, need_alertmanager
+from support.alertmanager import alertmanager, need_alertmanager
 from support.hostile import ATTACKS, hostile_incident
 from support.http import Answer, loopback
 from support.incidents import cost_incident, loop_incident, resolved
+from support.servers import asked
 
 from analyzer.errors import DeliveryError, UsageError
 from analyzer.notify.alertmanager import Alertmanager

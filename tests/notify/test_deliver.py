@@ -13,6 +13,8 @@ from analyzer.errors import DeliveryError, StoreError
 from analyzer.notify.base import RateLimitedError, RecordedDigests, RecordedNotifier, Route
 from analyzer.notify.deliver import deliver, wait_s, worth_it
 from analyzer.pipeline import memory as pipeline
+from analyzer.render.message import message_outline
+from analyzer.render.terminal import terminal
 from analyzer.retry import retrying
 from analyzer.types.report import Incident, Kind, Severity, State, Subject
 from analyzer.types.sent import HELD_BACK, Delivered, Delivery, Reason, Sent
@@ -335,3 +337,23 @@ def test_what_goes_on_is_told_again_until_somebody_takes_it_up() -> None:
         Reason.REMINDER,
     ]
     assert len(notifier.messages) == 5
+
+
+def test_an_incident_that_spreads_is_told_again() -> None:
+    """From one agent to ten is news, told once, though no figure and no severity rose; the memory has each of them."""
+    store, notifier = Memory(), RecordedNotifier()
+    route = [Route("slack", notifier)]
+    alone = incident(subject=Subject("agent-0"), observed=0.4)
+    names = [f"agent-{number}" for number in range(10)]
+    parts = tuple(Part(name, "cost", NOW, 0.4, 0.1, "USD", 1, 2, None, 0.1) for name in names)
+    shared = replace(alone, state=State.ONGOING, subject=Subject(model="opus"), observed=0.4, agents=parts)
+    store.save_incidents([alone], run_trace_id="")
+    for hours, one in enumerate((alone, shared, shared)):
+        deliver([one], route, store, NOW + hours * HOUR)
+    assert reasons(notifier) == [(alone.id, Reason.FIRST_SEEN), (alone.id, Reason.GOT_WORSE)]
+    message = notifier.messages[1]
+    text = terminal(message_outline(message.incident, message.reason, message.at, message.last))
+    assert "since the message of 18:00 UTC: 1 to 10 agents" in text
+    last = store.last_sent(alone.id, "slack")
+    assert last is not None
+    assert (last.kind, last.figures) == (Kind.COST, tuple((name, 0.4) for name in names))

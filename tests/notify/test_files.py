@@ -14,7 +14,8 @@ from analyzer.notify.base import Message
 from analyzer.notify.files import ReportFolder
 from analyzer.render.html import html
 from analyzer.render.markdown import markdown
-from analyzer.render.outline import incident_outline, report_outline
+from analyzer.render.outline import incident_outline
+from analyzer.render.report import report_outline
 from analyzer.types.sent import Reason
 
 

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from support.incidents import NOW, incident
+from support.incidents import NOW, finding, incident
 
 from analyzer.notify.reasons import reason
-from analyzer.types.report import Kind, Severity, State, Subject
-from analyzer.types.sent import Reason, Sent
+from analyzer.types.report import Incident, Kind, Severity, State, Subject
+from analyzer.types.sent import Reason, Sent, figures_of
 from analyzer.types.shared import Part
 from analyzer.types.word import Said, Word
 from analyzer.types.worse import clearly_worse
@@ -60,6 +61,59 @@ def test_no_agent_gets_worse_while_the_fleet_is_silent() -> None:
     assert reason(shared, sent(severity=Severity.MEDIUM), at=NOW) is Reason.GOT_WORSE
     fleet = incident(state=State.ONGOING, kind=Kind.SILENCE, subject=Subject())
     assert reason(fleet, sent(severity=Severity.MEDIUM), at=NOW, silent=True) is Reason.GOT_WORSE
+
+
+def shared(*figures: float, kind: str = "cost", **fields: Any) -> Incident:
+    """Return an incident that as many agents share, named by letters, each with its figure."""
+    parts = tuple(
+        Part(name, kind, NOW, figure, 0.1, "USD", 1, 2, None, 1 / len(figures))
+        for name, figure in zip("abcdefghijkl", figures, strict=False)
+    )
+    mean = sum(figures) / len(figures)
+    return incident(state=State.ONGOING, subject=Subject(model="opus"), observed=mean, agents=parts, **fields)
+
+
+def told(one: Incident) -> Sent:
+    """Return what is remembered of a message about an incident."""
+    when = NOW - HOUR
+    return Sent(Reason.FIRST_SEEN, when, one.state, one.severity, one.observed, one.kind, figures_of(one, one.kind))
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        (1, 2, Reason.GOT_WORSE),
+        (1, 10, Reason.GOT_WORSE),
+        (2, 3, Reason.GOT_WORSE),
+        (3, 4, None),
+        (3, 5, Reason.GOT_WORSE),
+        (4, 2, None),
+        (4, 4, None),
+    ],
+)
+def test_more_agents_are_worse(before: int, now: int, expected: Reason | None) -> None:
+    """Half as many agents again are worth a message, whatever figure and severity are; fewer, or one more, are not."""
+    first = replace(incident(subject=Subject("a")), observed=0.2) if before == 1 else shared(*[0.2] * before)
+    assert reason(shared(*[0.2] * now), told(first), at=NOW) is expected
+
+
+def test_a_figure_is_compared_in_the_agents_that_were_spoken_of() -> None:
+    """That dearer agents join raises the mean and nobody's cost; what rose in those known is worse, whoever joins."""
+    assert reason(shared(0.2, 0.2, 0.2, 2.0), told(shared(0.2, 0.2, 0.2)), at=NOW) is None
+    assert reason(shared(0.4, 0.4, 0.4, 0.01), told(shared(0.2, 0.2, 0.2)), at=NOW) is Reason.GOT_WORSE
+    assert reason(shared(0.4, 0.01, 0.01), told(shared(0.2, 0.3, 0.3)), at=NOW) is None
+
+
+def test_figures_of_different_kinds_are_not_compared() -> None:
+    """Where another finding leads by now, its figure is no rise of the old one; the old one's own figure may be."""
+    cost = incident(subject=Subject("a"), findings=(finding(agent="a", value=0.31),))
+    loop = finding(Kind.LOOP, agent="a", value=25.0, unit="repeats")
+    led = replace(cost, state=State.ONGOING, kind=Kind.LOOP, observed=25.0, findings=(loop, *cost.findings))
+    assert reason(led, told(cost), at=NOW) is None
+    dearer = replace(led, findings=(loop, finding(agent="a", value=0.62)))
+    assert reason(dearer, told(cost), at=NOW) is Reason.GOT_WORSE
+    alone = replace(led, findings=(loop,))
+    assert reason(alone, told(cost), at=NOW) is None
 
 
 def test_what_came_back_and_went_unsaid_is_told() -> None:

@@ -31,6 +31,7 @@ def test_a_message_is_the_incident_of_the_contract_and_is_signed() -> None:
         "schema": "analyzer.message/1",
         "reason": "FIRST_SEEN",
         "at": "2026-11-23T18:00:00+00:00",
+        "url": None,
         "incident": incident_document(cost_incident()),
     }
     assert (asked.path, headers["content-type"], headers["webhook-timestamp"]) == (

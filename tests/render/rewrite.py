@@ -15,7 +15,8 @@ from support.incidents import NOW, cost_incident, full_report, loop_incident, re
 
 from analyzer.render.markdown import markdown  # noqa: E402
 from analyzer.render.message import headline, message_outline  # noqa: E402
-from analyzer.render.outline import incident_outline, report_outline  # noqa: E402
+from analyzer.render.outline import incident_outline  # noqa: E402
+from analyzer.render.report import report_outline  # noqa: E402
 from analyzer.render.slack import fallback_text, slack_blocks  # noqa: E402
 from analyzer.render.terminal import terminal  # noqa: E402
 from analyzer.types.report import Severity, State  # noqa: E402

@@ -10,7 +10,7 @@ from support.incidents import NOW, cost_incident, finding, incident
 from analyzer.render.message import message_outline
 from analyzer.render.outline import incident_outline
 from analyzer.render.terminal import terminal
-from analyzer.types.report import Affected, Kind
+from analyzer.types.report import Affected, Factor, Kind, State
 from analyzer.types.sent import Reason
 
 
@@ -48,3 +48,22 @@ def test_an_explanation_of_earlier_figures_says_of_when_it_is() -> None:
         assert f"{said}\n\nCause: " in text
     fresh = replace(old, diagnosis=replace(diagnosis, as_of=NOW, observed=0.31))
     assert "Explained as of" not in terminal(incident_outline(fresh, NOW))
+
+
+def test_what_rules_say_of_a_dismissed_incident_needs_no_date() -> None:
+    """It is seen again by each run and its figures stay those that were dismissed: the explanation is of them."""
+    diagnosis = replace(cost_incident().diagnosis, by="rules", as_of=NOW - timedelta(days=4), observed=0.31)
+    seen = replace(cost_incident(), state=State.DISMISSED, last_seen_at=NOW, diagnosis=diagnosis)
+    assert "Explained as of" not in terminal(incident_outline(seen, NOW))
+    moved = replace(seen, diagnosis=replace(diagnosis, observed=0.25))
+    assert "Explained as of 2026-11-19" in terminal(incident_outline(moved, NOW))
+
+
+def test_prices_are_read_per_million_tokens() -> None:
+    """A factor in USD per token has no zeros to count; every other factor stands as it is."""
+    mix = Factor("model mix", 2.7e-7, 3.3e-6, 0.9), Factor("price", None, 1.5e-5, 0.1), Factor("runs", 4.0, 4.2, 0.0)
+    text = terminal(incident_outline(incident(account=mix), NOW))
+    assert "$0.27 per M tokens" in text
+    assert "$3.30 per M tokens" in text
+    assert "$15.00 per M tokens" in text
+    assert "e-0" not in text

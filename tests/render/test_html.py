@@ -6,7 +6,7 @@ from support.hostile import ATTACKS, hostile_report
 
 from analyzer.render.blocks import Bullets, Code, Divider, Heading, Paragraph, Quote, Table, code, line, plain, strong
 from analyzer.render.html import html
-from analyzer.render.outline import report_outline
+from analyzer.render.report import report_outline
 
 ALLOWED = {"html", "head", "meta", "title", "style", "body", "h1", "h2", "h3", "h4", "p", "ul", "ol", "li", "pre"}
 ALLOWED |= {"table", "thead", "tbody", "tr", "th", "td", "blockquote", "code", "strong", "hr"}

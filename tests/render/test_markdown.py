@@ -12,7 +12,7 @@ from support.hostile import ATTACKS, hostile_report
 
 from analyzer.render.blocks import Bullets, Code, Divider, Heading, Paragraph, Quote, Table, code, line, plain, strong
 from analyzer.render.markdown import markdown
-from analyzer.render.outline import report_outline
+from analyzer.render.report import report_outline
 from analyzer.types.report import Report
 
 PARSERS = (MarkdownIt("commonmark").enable("table"), MarkdownIt("gfm-like"))

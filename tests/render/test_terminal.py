@@ -10,7 +10,7 @@ from support.incidents import NOW, cost_incident, loop_incident
 
 from analyzer.render.blocks import Bullets, Code, Heading, Paragraph, Quote, Table, plain
 from analyzer.render.incidents import incident_table
-from analyzer.render.outline import report_outline
+from analyzer.render.report import report_outline
 from analyzer.render.terminal import table_lines, terminal
 from analyzer.render.text import width
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from support.incidents import incident
 from support.spans import EPOCH, chat, history, root, trace_id
 from support.stores import SCHEMAS, restored, spans_of, told
 
+from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.report import Kind, Severity, State
+from analyzer.types.sent import Reason, Sent
 
 
 @pytest.mark.parametrize("dump", SCHEMAS, ids=lambda path: path.stem)
@@ -77,3 +82,18 @@ def test_what_tools_cost_is_added_up_in_an_older_store(tmp_path: Path) -> None:
     raw.close()
     with SqliteTrajectories(path) as store:
         assert [one.tool_cost_usd for one in store.summaries()] == [0.25, 0.25, 0.25]
+
+
+def test_what_was_said_by_an_older_release_is_still_known(tmp_path: Path) -> None:
+    """A message whose kind and agents nobody kept is read without them; a new one is read as it was recorded."""
+    old = Sent(Reason.FIRST_SEEN, EPOCH, State.OPEN, Severity.HIGH, 0.31)
+    new = replace(old, kind=Kind.COST, figures=(("a", 0.31), ("b", None)))
+    with SqliteTrajectories(tmp_path / "s.db") as store:
+        kept = SqliteIncidents(store.connection)
+        kept.save_incidents([incident()], run_trace_id="")
+        name = incident().id
+        kept.record_sent("slack", {name: new})
+        assert kept.last_sent(name, "slack") == new
+        with store.connection.writing() as raw:
+            raw.execute("UPDATE deliveries SET kind = NULL, figures = NULL")
+        assert kept.last_sent(name, "slack") == old

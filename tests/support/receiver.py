@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analyzer.server.alerts import AlertInbox
 from analyzer.server.limits import Limits
 from analyzer.server.listen import Listening, bind, listen
+from analyzer.server.metrics import Scrapes
 from analyzer.server.pages.site import Site
 from analyzer.server.receiver import Receiver
 from analyzer.stores.base import Added
@@ -72,6 +74,8 @@ def running(
     limits: Limits | None = None,
     grpc: bool = False,
     site: Site | None = None,
+    alerts: AlertInbox | None = None,
+    scrapes: Scrapes | None = None,
 ) -> Iterator[Running]:
     """Serve on a free port for the length of a block."""
     said: list[str] = []
@@ -82,7 +86,7 @@ def running(
     thread = threading.Thread(
         target=listen,
         args=(receiver, listener),
-        kwargs={"site": site, "grpc": where_grpc, "on_ready": ready.put},
+        kwargs={"site": site, "scrapes": scrapes, "alerts": alerts, "grpc": where_grpc, "on_ready": ready.put},
         daemon=True,
     )
     thread.start()

@@ -50,6 +50,9 @@ def test_a_route_has_its_own_settings_over_those_of_every_route_over_its_default
         ({"slack": {"time_zone": "../etc"}}, "slack.time_zone: expected a time zone such as Europe/Berlin"),
         ({"slack": {"remind_after": "soon"}}, "slack.remind_after: 'soon' is no duration"),
         ({"slack": {"perday": 5}}, "slack.perday: there is no such setting; did you mean per_day?"),
+        ({"slak": {"per_day": 1}}, "notify.slak: there is no such route; did you mean slack?"),
+        ({"pager": {}}, "notify.pager: there is no such route; there are mail, slack, slack-bot, stdout, webhook"),
+        ({"alertmanager": {}}, "notify.alertmanager: there is no such route"),
         ({"quiet": "22:00-07:00"}, "'quiet' stands outside a route's table: write it under [notify.\"*\"]"),
     ],
 )

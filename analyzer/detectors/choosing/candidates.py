@@ -21,6 +21,7 @@ from analyzer.detectors.choosing.likelihood import (
     strength,
     variation,
     windowed,
+    windows,
 )
 from analyzer.detectors.choosing.tables import (
     BASELINE_DAYS,
@@ -90,7 +91,9 @@ class Look:
         self._usual = usual(table, masked)
         pooled = tuple(range(len(table.tasks)))
         self._pooled = view(table, self._usual, pooled, masked)
-        single = [(row,) for row in pooled if table.tasks[row] is not None] if len(pooled) > 1 else []
+        # Of a kind of task that is never known nothing can be said: not all are worth a view of their own.
+        named = [row for row in pooled if table.tasks[row] is not None and self._usual.known[row].any()]
+        single = [(row,) for row in named] if len(pooled) > 1 else []
         self._views = [self._pooled, *(view(table, self._usual, rows, masked) for rows in single)]
         total = table.picked.sum(axis=0)
         self._before = np.cumsum(total, axis=1) - total
@@ -104,12 +107,13 @@ class Look:
         found: list[Candidate] = []
         tests = np.zeros(self.table.hours)
         for seen in self._views:
-            for hours in WINDOWS_H:
-                sums = windowed(seen, hours)
-                enough = (sums.of >= self.settings.fallen_n_min) & (seen.units >= TRAJECTORIES_MIN)
+            known = seen.units >= TRAJECTORIES_MIN
+            for sums in windows(seen, WINDOWS_H) if known.any() else ():
+                enough = (sums.of >= self.settings.fallen_n_min) & known
                 tests += 2.0 * enough / len(WINDOWS_H)
-                found += self._fallen(seen, sums, enough, start)
-                found += self._unseen(seen, sums, enough, start)
+                if enough.any():
+                    found += self._fallen(seen, sums, enough, start)
+                    found += self._unseen(seen, sums, enough, start)
         if self.table.what == TOOL:
             found += self._drifted(self._pooled, tests, start)
         return Looked(tuple(sorted(found, key=_order)), np.ceil(tests))

@@ -10,14 +10,16 @@ mix      the shares of an agent's tools have drifted (kernel E, catalogue M8)
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import special
 
 from analyzer.detectors.choosing.tables import View
+from analyzer.detectors.kernels import grid
 from analyzer.detectors.kernels.events import log_tail
-from analyzer.detectors.kernels.grid import Bools, Floats, running_sum
+from analyzer.detectors.kernels.grid import Bools, Floats
 
 EXPECTED_MIN = 5.0
 """Values expected less often than this in a window of the mix test are taken together (Cochran 1954)."""
@@ -59,7 +61,6 @@ class Windowed:
     of: Floats
     picked: Floats
     expected: Floats
-    failed: Floats
 
     @property
     def share(self) -> Floats:
@@ -72,13 +73,16 @@ class Windowed:
         return np.asarray(self.expected / np.maximum(self.of, 1e-9))
 
 
+def windows(view: View, lengths: Iterable[int]) -> Iterator[Windowed]:
+    """Sum a view over windows of some lengths, in hours: what is cumulated once serves for all of them."""
+    cumulated = [np.cumsum(part, axis=-1) for part in (view.of, view.picked, view.expected)]
+    for hours in lengths:
+        yield Windowed(hours, *(grid.windowed(part, hours) for part in cumulated))
+
+
 def windowed(view: View, hours: int) -> Windowed:
     """Sum a view over windows of some hours."""
-    return Windowed(
-        hours,
-        running_sum(view.of, hours),
-        *(running_sum(part, hours) for part in (view.picked, view.expected, view.failed)),
-    )
+    return next(windows(view, (hours,)))
 
 
 def strength(units: float, dispersion: float) -> float:

@@ -7,14 +7,17 @@ must not look like a shift of the choice: each kind is expected to choose as it 
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from heapq import nsmallest
 
 import numpy as np
 
 from analyzer.detectors.kernels.grid import DAY_S, Bools, Floats
+from analyzer.types.hourly import HourlyCounts
 from analyzer.types.metric import HOUR_S, Choices
 
 DAY_H = 24
@@ -92,7 +95,6 @@ class View:
     strata: tuple[int, ...]
     of: Floats
     picked: Floats
-    failed: Floats
     expected: Floats
     """Trajectories that would have picked each value, had each kind of task chosen as usual: (values, hours)."""
     units: Floats
@@ -132,10 +134,6 @@ def _table(parts: Sequence[Choices], end: datetime) -> Table:
     return Table(subject.agent, subject.tool, parts[0].what, start_s, hours, values, tasks, of, picked, failed, offered)
 
 
-_ROWS = 256
-"""Values whose counts are added up at once: ids make thousands of values, and a row has an entry per hour."""
-
-
 def commonest(parts: Sequence[Choices], hours: int | None = None) -> tuple[str, ...]:
     """Return the values of one choice that were picked most, as many as a table has room for, sorted by name.
 
@@ -145,30 +143,47 @@ def commonest(parts: Sequence[Choices], hours: int | None = None) -> tuple[str, 
     if len(known) <= VALUES_MAX:
         return tuple(sorted(known))
     totals: dict[str, float] = defaultdict(float)
-    stop = None if hours is None else max(hours, 0)
     for part in parts:
-        values = list(part.picked)
-        for start in range(0, len(values), _ROWS):
-            rows = values[start : start + _ROWS]
-            taken = np.array([part.picked[value][:stop] for value in rows], dtype=np.float64)
-            sums = np.where((taken > 0) & (taken < math.inf), taken, 0.0).sum(axis=1)
-            for value, total in zip(rows, sums.tolist(), strict=True):
-                totals[value] += total
-    return tuple(sorted(sorted(totals, key=lambda value: (-totals[value], value))[:VALUES_MAX]))
+        picked = HourlyCounts.of(part.picked, len(part.of))
+        stop = len(picked.hours) if hours is None else bisect_left(picked.hours, hours)
+        taken = np.asarray(picked.counts[:stop], dtype=np.float64)
+        taken = np.where((taken > 0) & (taken < math.inf), taken, 0.0)
+        sums = np.bincount(np.asarray(picked.ranks[:stop], dtype=np.int64), weights=taken, minlength=len(picked))
+        for value, total in zip(picked, sums.tolist(), strict=True):
+            totals[value] += total
+    return tuple(sorted(nsmallest(VALUES_MAX, totals, key=lambda value: (-totals[value], value))))
 
 
 def _cut(counts: Sequence[float], own_s: int, start_s: int, hours: int) -> Floats:
     row = np.zeros(hours)
     offset = (own_s - start_s) // HOUR_S
-    taken = np.asarray(counts[: max(hours - offset, 0)], dtype=np.float64)
-    row[offset : offset + len(taken)] = np.where(np.isfinite(taken), np.maximum(taken, 0), 0)
+    taken = _possible(counts[: max(hours - offset, 0)])
+    row[offset : offset + len(taken)] = taken
     return row
+
+
+def _possible(counts: Sequence[float]) -> Floats:
+    """Return counts as an array, 0 for those that no number of trajectories can be."""
+    taken = np.asarray(counts, dtype=np.float64)
+    return np.where(np.isfinite(taken), np.maximum(taken, 0), 0)
 
 
 def _by_value(
     counts: Mapping[str, Sequence[float]], part: Choices, values: Sequence[str], start_s: int, hours: int
 ) -> Floats:
-    return np.stack([_cut(counts.get(value, ()), part.start_s, start_s, hours) for value in values])
+    """Return the counts of some values, shape (values, hours)."""
+    rows = np.zeros((len(values), hours))
+    own = HourlyCounts.of(counts, len(part.of))
+    offset = (part.start_s - start_s) // HOUR_S
+    stop = bisect_left(own.hours, hours - offset)
+    row_of = np.full(len(own.rank), -1)
+    for row, value in enumerate(values):
+        if value in own:
+            row_of[own.rank[value]] = row
+    slot = row_of[np.asarray(own.ranks[:stop], dtype=np.int64)]
+    hour = np.asarray(own.hours[:stop], dtype=np.int64) + offset
+    rows[slot[slot >= 0], hour[slot >= 0]] = _possible(own.counts[:stop])[slot >= 0]
+    return rows
 
 
 def by_day(counts: Floats) -> Floats:
@@ -232,7 +247,6 @@ def view(table: Table, usual_: Usual, strata: Sequence[int], masked: Bools) -> V
         tuple(rows),
         of.sum(axis=0),
         (table.picked[rows] * known[:, None, :]).sum(axis=0),
-        (table.failed[rows] * known[:, None, :]).sum(axis=0),
         expected,
         units,
         _dispersion(usual_, rows)[day],

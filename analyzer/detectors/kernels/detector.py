@@ -113,25 +113,32 @@ class _Walked:
     def __init__(self, detector: SeriesDetector, series: Sequence[Series] = ()) -> None:
         self._detector = detector
         self._whole = {key_of(one): one for one in series if one.signal is detector.signal}
-        self._walks: dict[SeriesKey, Walk[Any]] = {}
+        self._walks: dict[SeriesKey, Walk[Any] | None] = {}
+        """None where nothing was ever found: the histograms of most series need not be held for all moments."""
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         found: list[Finding] = []
         for series in window.series:
             if series.signal is self._detector.signal:
                 walk = self._walk(series, window)
-                stop = walk.model.grid.tick(series.start_s) + ticks_ended(series, window.end)
-                found += self._detector.findings(walk.past(stop), walk.model, series, window)
+                if walk is not None:
+                    stop = walk.model.grid.tick(series.start_s) + ticks_ended(series, window.end)
+                    found += self._detector.findings(walk.past(stop), walk.model, series, window)
         return tuple(found)
 
-    def _walk(self, series: Series, window: Window) -> Walk[Any]:
+    def _walk(self, series: Series, window: Window) -> Walk[Any] | None:
+        """Return the walk over a series; None where it found nothing."""
         key = key_of(series)
         whole = self._whole.get(key)
         if whole is None:
-            return Walk(self._detector.model(grid_of(series, window.end))).run()
+            return self._walked(grid_of(series, window.end))
         if key not in self._walks:
-            self._walks[key] = Walk(self._detector.model(grid_of(whole))).run()
+            self._walks[key] = self._walked(grid_of(whole))
         return self._walks[key]
+
+    def _walked(self, grid: Grid) -> Walk[Any] | None:
+        walk = Walk(self._detector.model(grid)).run()
+        return walk if walk.episodes else None
 
 
 def _readings(detector: SeriesDetector, window: Window, agent: str) -> tuple[Reading, ...]:

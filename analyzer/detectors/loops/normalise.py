@@ -74,7 +74,9 @@ def mask(text: str) -> str:
         middle = f" #{zlib.crc32(text[cut:-cut].encode('utf-8', 'replace')):x} "
         head = text[:cut] + " " + text[-cut:]
     folded = (head if head.isascii() else unicodedata.normalize("NFKC", head)).lower()
-    masked = " ".join([_mask_word(word) for word in folded.split()])
+    words = folded.split()
+    # Noise has digits, and most prose has none.
+    masked = " ".join([_mask_word(word) for word in words] if _DIGIT.search(folded) else words)
     if "<*>" in masked or "[req" in masked or "took" in masked or "elapsed" in masked:
         masked = _PRESENCE.sub(" ", _WORDY_DURATION.sub(r"\1\2<*>", masked))
         masked = " ".join(masked.split())
@@ -110,6 +112,8 @@ def error_signature(text: str) -> str:
 
 def ids_in(text: str) -> frozenset[str]:
     """Return the ids, times and the like that stand in a text: what a later call may be about."""
+    if not _DIGIT.search(text):
+        return frozenset()
     folded = text.lower()
     return frozenset(found[0] for word in folded.split() if _DIGIT.search(word) for found in NOISE.finditer(word))
 
@@ -154,7 +158,9 @@ def rewording(left: Call, right: Call) -> float:
 def _clean_text(text: str, given: AbstractSet[str]) -> str:
     """Mask noise but keep the case: `Get` and `get` may be two things to a tool."""
     folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
-    return " ".join(_clean_word(word, given) if _DIGIT.search(word) else word for word in folded.split())
+    if not _DIGIT.search(folded):
+        return " ".join(folded.split())
+    return " ".join([_clean_word(word, given) if _DIGIT.search(word) else word for word in folded.split()])
 
 
 def _clean_word(word: str, given: AbstractSet[str]) -> str:

@@ -60,21 +60,15 @@ class Made:
     """Work: a successful call that is no read and was not made before."""
     copies: int
     round: int
+    unseen: bool
+    """Whether no answer was recorded: that two of them are the same cannot be said."""
+    onward: bool
+    """Whether it leads on by its nature (scrolling, "next"), and no answer shows that it did not."""
 
     @property
     def failing(self) -> bool:
         """Whether it failed, or reported failure in an answer that came back well."""
         return self.failed or is_failing(self.step.output)
-
-    @property
-    def unseen(self) -> bool:
-        """Whether no answer was recorded: that two of them are the same cannot be said."""
-        return is_unseen(self.step)
-
-    @property
-    def onward(self) -> bool:
-        """Whether it leads on by its nature (scrolling, "next"), and no answer shows that it did not."""
-        return self.unseen and is_onward(self.step.name)
 
     @property
     def empty(self) -> bool:
@@ -95,6 +89,9 @@ class Said:
     text: str
     """Masked."""
     words: Shingles
+    asked: str
+    """What it was asked last, masked."""
+    asked_words: Shingles
     parallel: bool
     """Asked at the same time as the reply before: samples of one question, no sequence."""
     news: float
@@ -123,6 +120,9 @@ class _Seen:
     """When each call was made, on a clock that stands still while a step is under way."""
     busy_ns: int = 0
     masked: dict[str, tuple[str, Shingles]] = field(default_factory=dict)
+    """What was said and answered, with its words."""
+    asked: dict[str, tuple[str, Shingles]] = field(default_factory=dict)
+    """The same of what was asked and was no answer."""
     given: set[str] = field(default_factory=set)
     """Ids that answers brought: later calls are about them."""
 
@@ -153,9 +153,9 @@ def events_of(steps: Sequence[Step]) -> Iterator[Event]:
             yield from _round(batch, rounds, seen)
             batch, rounds, after_tools = [], rounds + 1, True
         said = _said(step, before, seen)
-        if before is not None and not after_tools and not said.parallel and _is_user(step, before, seen):
+        if before is not None and not after_tools and not said.parallel and _is_user(said, before, seen):
             yield Asked(step)
-        seen.inputs.add(digest(mask(step.input)))
+        seen.inputs.add(digest(said.asked))
         yield said
         before, after_tools = step, False
         led = step.output.count(CALL_MARK) or ROUND_CALLS_MAX
@@ -185,21 +185,22 @@ def _same_round(led: int, step: Step, batch: Sequence[Step]) -> bool:
 
 def _round(batch: Sequence[Step], number: int, seen: _Seen) -> Iterator[Made]:
     """Fold the equal calls of one round; different ones stay apart."""
-    calls = [call_of(step.name, step.input, seen.given, unseen=is_unseen(step)) for step in batch]
+    unseen = [is_unseen(step) for step in batch]
+    calls = [call_of(step.name, step.input, seen.given, unseen=no) for step, no in zip(batch, unseen, strict=True)]
     copies = Counter(call.exact for call in calls)
     done: set[str] = set()
-    for step, call in zip(batch, calls, strict=True):
+    for step, call, no_answer in zip(batch, calls, unseen, strict=True):
         if call.exact not in done:
             done.add(call.exact)
-            yield _made(step, call, copies[call.exact], number, seen)
+            yield _made(step, call, copies[call.exact], number, seen, unseen=no_answer)
 
 
-def _made(step: Step, call: Call, copies: int, number: int, seen: _Seen) -> Made:
+def _made(step: Step, call: Call, copies: int, number: int, seen: _Seen, *, unseen: bool) -> Made:
     failed = is_failure(step)
     text = step.output or step.status_message
     if text not in seen.masked and len(seen.given) < GIVEN_MAX:
         seen.given.update(ids_in(text[-GIVEN_CHARS:]))
-    masked, answer = _masked(text, seen)
+    masked, answer = _masked(text, seen.masked)
     signature = error_signature(step.status_message or text) if failed else ""
     known = seen.by_tool.get(step.name)
     novelty = 1.0 if known is None else (len(answer - known) / len(answer) if answer else 0.0)
@@ -221,18 +222,20 @@ def _made(step: Step, call: Call, copies: int, number: int, seen: _Seen) -> Made
         fresh_write=first and not failed and not poll and (is_write(step.name, step.input) or not read),
         copies=copies,
         round=number,
+        unseen=unseen,
+        onward=unseen and is_onward(step.name),
     )
 
 
-def _masked(text: str, seen: _Seen) -> tuple[str, Shingles]:
+def _masked(text: str, known: dict[str, tuple[str, Shingles]]) -> tuple[str, Shingles]:
     """Mask a text once: loops return the same one over and over."""
-    known = seen.masked.get(text)
-    if known is None:
+    found = known.get(text)
+    if found is None:
         masked = mask(text)
-        known = (masked, shingles(masked))
-        if len(seen.masked) < 4096:  # noqa: PLR2004 - bounds the memory of a long run with new outputs
-            seen.masked[text] = known
-    return known
+        found = (masked, shingles(masked))
+        if len(known) < 4096:  # noqa: PLR2004 - bounds the memory of a long run with new outputs
+            known[text] = found
+    return found
 
 
 def _regular(step: Step, call: Call, seen: _Seen) -> bool:
@@ -253,8 +256,8 @@ def _regular(step: Step, call: Call, seen: _Seen) -> bool:
 
 
 def _said(step: Step, before: Step | None, seen: _Seen) -> Said:
-    masked, words = _masked(step.output, seen)
-    asked = shingles(mask(step.input))
+    masked, words = _masked(step.output, seen.masked)
+    text, asked = seen.masked.get(step.input) or _masked(step.input, seen.asked)
     news = len(asked - seen.input_words) / len(asked) if asked else 0.0
     seen.input_words.update(asked)
     overlapping = (
@@ -264,15 +267,15 @@ def _said(step: Step, before: Step | None, seen: _Seen) -> Said:
         and step.start_ns is not None
         and step.start_ns < before.end_ns
     )
-    return Said(step=step, text=masked, words=words, parallel=overlapping, news=news)
+    return Said(step=step, text=masked, words=words, asked=text, asked_words=asked, parallel=overlapping, news=news)
 
 
-def _is_user(step: Step, before: Step, seen: _Seen) -> bool:
+def _is_user(asking: Said, before: Step, seen: _Seen) -> bool:
     """Tell whether what the model was sent is a new message from outside, and not the echo of its own work."""
-    text = mask(step.input)
+    text, asked = asking.asked, asking.asked_words
     if not text or digest(text) in seen.inputs:
         return False
-    asked, said = shingles(text), shingles(mask(before.output))
+    masked, said = _masked(before.output, seen.masked)
     if asked and said and len(asked & said) / len(asked) >= DERIVED_SHARE_MIN:
         return False
-    return text not in mask(before.output)
+    return text not in masked

@@ -7,8 +7,9 @@ from itertools import groupby
 
 from analyzer.errors import NotFoundError
 from analyzer.render.diff import verdict_lines
+from analyzer.render.links import link
 from analyzer.render.pairs import Match, Pair, compare
-from analyzer.server.pages.page import Asked, Page, link
+from analyzer.server.pages.page import Asked, Page
 from analyzer.server.pages.reading import Reader
 from analyzer.types.steps import Step
 

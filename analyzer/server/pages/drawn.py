@@ -9,12 +9,16 @@ from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from analyzer.errors import DrawingError
 from analyzer.render import numbers
 from analyzer.render.blocks import Block
+from analyzer.render.charts.base import Chart
+from analyzer.render.charts.drawing import inline
+from analyzer.render.links import link
 from analyzer.render.text import visible
 from analyzer.server.pages.drawing import LINE_HEIGHT, LINE_WIDTH, WATERFALL_WIDTH
-from analyzer.server.pages.page import link
 
 ASSETS = {
     "pages.css": "text/css; charset=utf-8",
@@ -46,6 +50,7 @@ def environment() -> Environment:
     made.globals.update(
         link=link,
         asset=lambda name: f"/assets/{name}?v={asset(name)[1]}",
+        picture=picture,
         line_width=LINE_WIDTH,
         line_height=LINE_HEIGHT,
         waterfall_width=WATERFALL_WIDTH,
@@ -72,6 +77,15 @@ def drawn(template: str, **values: Any) -> str:
 def kind(block: Block) -> str:
     """Return what a block is, as templates ask for it: `heading`, `table`, ..."""
     return type(block).__name__.lower()
+
+
+def picture(chart: Chart) -> Markup:
+    """Return a chart as part of a page; nothing where it cannot be drawn: its words stand below it."""
+    try:
+        # What draws is all that `drawing` lets through, and its texts are escaped there.
+        return Markup(inline(chart))  # noqa: S704 - see above
+    except DrawingError:
+        return Markup()
 
 
 def at_ns(time_ns: int | None) -> str:

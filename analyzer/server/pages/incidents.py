@@ -6,13 +6,14 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from analyzer.render.blocks import Block, Heading
+from analyzer.render.links import kind_link, link, links_of
 from analyzer.render.numbers import LIMITED, clock, figure, money, ratio
 from analyzer.render.outline import incident_outline
 from analyzer.render.said import word_text
-from analyzer.server.pages.page import Asked, Page, link
+from analyzer.server.pages.page import Asked, Page
 from analyzer.server.pages.reading import Reader
 from analyzer.triage import newest_first
-from analyzer.types.report import ACTIVE, Incident, Kind, Severity, SpanEvidence, State
+from analyzer.types.report import ACTIVE, Incident, Kind, Severity, State
 from analyzer.types.word import Said
 
 STATES = ("active", "all", *(state.value for state in State))
@@ -73,6 +74,7 @@ def one(reader: Reader, asked: Asked) -> Page:
         "buttons": buttons(incident, is_muted=incident.muted_until is not None and incident.muted_until > now),
         "mutes": MUTES,
         "compared": _compared(incident),
+        "meaning": kind_link(incident.kind),
     }
     return Page("incident.html", values)
 
@@ -94,32 +96,6 @@ def buttons(incident: Incident, *, is_muted: bool) -> tuple[Said, ...]:
     else:
         said.append(Said.REOPENED)
     return tuple(said)
-
-
-def links_of(incident: Incident) -> dict[str, str]:
-    """Return where names in the incident's outline lead: evidence to its place in the span, ids to their pages."""
-    links = {
-        trace_id: link("trajectories", trace_id) for trace_id in (*incident.trace_ids, *incident.healthy_trace_ids)
-    }
-    responsible = incident.diagnosis.responsible if incident.diagnosis is not None else None
-    if responsible is not None and responsible.trace_id:
-        links[responsible.trace_id] = link("trajectories", responsible.trace_id)
-        if responsible.span_id:
-            links[responsible.span_id] = link("trajectories", responsible.trace_id, "spans", responsible.span_id)
-    for agent in incident.concerned:
-        links[agent] = link("trajectories", agent=agent)
-    for entry in incident.evidence:
-        if isinstance(entry, SpanEvidence):
-            links[entry.trace_id] = link("trajectories", entry.trace_id)
-            links[entry.span_id] = link("trajectories", entry.trace_id, "spans", entry.span_id)
-            links[entry.id] = evidence_link(incident, entry)
-    return links
-
-
-def evidence_link(incident: Incident, entry: SpanEvidence) -> str:
-    """Return where a quote is seen in its span."""
-    place = link("trajectories", entry.trace_id, "spans", entry.span_id, incident=incident.id, evidence=entry.id)
-    return f"{place}#quote"
 
 
 def mute_length(text: str) -> timedelta:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from analyzer.server.pages.reading import Reader
 
@@ -43,10 +42,3 @@ class Page:
 
 
 View = Callable[[Reader, Asked], Page]
-
-
-def link(*parts: str, **query: str | int | None) -> str:
-    """Return the address of a page: its parts and what is asked, escaped; what is None or "" is left out."""
-    path = "/" + "/".join(quote(part, safe="") for part in parts)
-    asked = urlencode({name: value for name, value in query.items() if value not in (None, "")})
-    return f"{path}?{asked}" if asked else path

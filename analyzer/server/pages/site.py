@@ -14,11 +14,12 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from analyzer.errors import AnalyzerError, NotFoundError
+from analyzer.render.links import link
 from analyzer.render.text import one_line
-from analyzer.server.pages import analyst, compare, fleet, incidents, spans, trajectories
+from analyzer.server.pages import alerts, analyst, compare, fleet, handbook, incidents, spans, trajectories
 from analyzer.server.pages.analyst import Setting
 from analyzer.server.pages.drawn import ASSETS, asset, drawn
-from analyzer.server.pages.page import Asked, View, link
+from analyzer.server.pages.page import Asked, View
 from analyzer.server.pages.reading import CrowdedError, Readers
 from analyzer.server.pages.visitors import Visitors
 from analyzer.stores.trajectories import SqliteTrajectories
@@ -43,7 +44,7 @@ HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
 }
 _NAV = (("/", "Fleet"), ("/incidents", "Incidents"), ("/trajectories", "Trajectories"), ("/compare", "Compare"),
-        ("/analyst", "Analyst"), ("/settings", "Settings"))  # fmt: skip
+        ("/alerts", "Alerts"), ("/analyst", "Analyst"), ("/settings", "Settings"))  # fmt: skip
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -91,6 +92,8 @@ class Site:
             "/trajectories/{trace}": trajectories.one,
             "/trajectories/{trace}/spans/{span}": spans.one,
             "/compare": compare.view,
+            "/alerts": alerts.view,
+            "/docs/{name:path}": handbook.view,
             "/analyst": analyst.runs,
             "/settings": analyst.settings_view(self._sources.settings, self._sources.settings_file),
         }

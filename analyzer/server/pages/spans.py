@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from analyzer.errors import NotFoundError
-from analyzer.server.pages.page import Asked, Page, link
+from analyzer.render.links import link
+from analyzer.server.pages.page import Asked, Page
 from analyzer.server.pages.reading import Reader
 from analyzer.types.messages import parse_messages, readable
 from analyzer.types.report import Incident, SpanEvidence

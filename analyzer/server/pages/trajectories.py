@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from analyzer.render.folding import Repeat, folded, shapes
+from analyzer.render.links import evidence_link, link
 from analyzer.render.trajectory import children_of
 from analyzer.server.pages.drawing import bar
-from analyzer.server.pages.incidents import evidence_link
-from analyzer.server.pages.page import Asked, Page, link
+from analyzer.server.pages.page import Asked, Page
 from analyzer.server.pages.reading import Reader
 from analyzer.stores.base import Order
 from analyzer.stores.summaries import OWN_AGENT

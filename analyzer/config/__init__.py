@@ -1,0 +1,20 @@
+"""Settings: what can be set (`settings`), how it is read (`scalars`, `tables`), and where from (`loading`)."""
+
+from analyzer.config.loading import Loaded, credentials_hint, load
+from analyzer.config.queries import DEFAULT_QUERIES
+from analyzer.config.scalars import DURATION_MAX, YEARS, duration_text, parse_duration, parse_time
+from analyzer.config.settings import SECTIONS, Settings
+
+__all__ = [
+    "DEFAULT_QUERIES",
+    "DURATION_MAX",
+    "SECTIONS",
+    "YEARS",
+    "Loaded",
+    "Settings",
+    "credentials_hint",
+    "duration_text",
+    "load",
+    "parse_duration",
+    "parse_time",
+]

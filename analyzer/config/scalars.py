@@ -1,0 +1,117 @@
+"""Settings that are one value: durations, times, numbers, ports and URLs, from text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from analyzer.errors import UsageError
+from analyzer.types.address import web_address
+
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_PORTS = 65_536
+YEARS = (1971, 2261)
+"""Times are kept as Unix nanoseconds in 64 bits, which end in 2262; before the first year lies at most a history."""
+DURATION_MAX = timedelta(days=365)
+"""No detector learns from more, and a slip of the pen must not make a run read everything."""
+_DURATION = re.compile(r"(?:(\d+(?:\.\d+)?)\s*([smhdw]))+")
+_DURATION_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
+
+
+def parse_duration(text: str) -> timedelta:
+    """Return the length of `90s`, `15m`, `24h`, `14d`, `2w` or `1d12h`. Raises UsageError."""
+    compact = text.strip().lower()
+    if not _DURATION.fullmatch(compact):
+        raise UsageError(f"'{text}' is no duration: write 15m, 24h, 14d or 1d12h")
+    seconds = sum(float(number) * _UNITS_S[unit] for number, unit in _DURATION_PART.findall(compact))
+    if seconds <= 0:
+        raise UsageError(f"'{text}' is no duration: it must be longer than nothing")
+    if seconds > DURATION_MAX.total_seconds():
+        raise UsageError(f"'{text}' is longer than {DURATION_MAX.days} days")
+    return timedelta(seconds=seconds)
+
+
+def duration_text(length: timedelta) -> str:
+    """Return a length of time as it is written in a setting, `1d12h`: what `parse_duration` reads back."""
+    rest, parts = int(length.total_seconds()), []
+    for unit in ("d", "h", "m", "s"):
+        count, rest = divmod(rest, _UNITS_S[unit])
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def parse_time(text: str) -> datetime:
+    """Return an ISO 8601 time, or Unix seconds, in UTC; a time without a zone is UTC. Raises UsageError."""
+    compact = text.strip()
+    try:
+        if re.fullmatch(r"\d{9,11}(\.\d+)?", compact):
+            parsed = datetime.fromtimestamp(float(compact), UTC)
+        else:
+            parsed = datetime.fromisoformat(compact)
+    except ValueError:
+        raise UsageError(f"'{text}' is no time: write it as 2026-11-23T14:10:00Z") from None
+    first, last = YEARS
+    if not first <= parsed.year <= last:
+        raise UsageError(f"'{text}' is out of range: {first} to {last}")
+    return parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed.astimezone(UTC)
+
+
+def parse_path(text: str) -> Path:
+    """Return a path, `~` expanded."""
+    return Path(text).expanduser()
+
+
+def parse_choice(*choices: str) -> Callable[[str], str]:
+    """Return a reader of one of these words, in any case of letters."""
+
+    def parse(text: str) -> str:
+        if text.lower() not in choices:
+            raise UsageError(f"'{text}' is none of {', '.join(choices)}")
+        return text.lower()
+
+    return parse
+
+
+def parse_positive(text: str) -> float:
+    """Return a finite number of 0 or more. Raises UsageError."""
+    try:
+        number = float(text)
+    except ValueError:
+        raise UsageError(f"'{text}' is no number") from None
+    if not 0 <= number < float("inf"):
+        raise UsageError(f"'{text}' must be a number of 0 or more")
+    return number
+
+
+def parse_count(text: str) -> int:
+    """Return a whole number of 0 or more. Raises UsageError."""
+    number = parse_positive(text)
+    if number != int(number):
+        raise UsageError(f"'{text}' is no whole number")
+    return int(number)
+
+
+def parse_port(text: str) -> int:
+    """Return a TCP port; 0 asks for a free one. Raises UsageError."""
+    number = parse_count(text)
+    if number >= _PORTS:
+        raise UsageError(f"'{text}' is no port: expected 0 to {_PORTS - 1}")
+    return number
+
+
+def parse_url(text: str) -> str:
+    """Return an HTTP URL without a slash at its end. Raises UsageError."""
+    if not re.match(r"https?://[^\s/]+", text):
+        raise UsageError("a URL must begin with http:// or https://")
+    return text.rstrip("/")
+
+
+def parse_page_url(text: str) -> str:
+    """Return the address of our own pages without a slash at its end: links are made from it. Raises UsageError."""
+    address = web_address(text)
+    if not address or "?" in address or "#" in address:
+        raise UsageError("write the address of the pages as https://analyzer.example.com, without a name and password")
+    return address.rstrip("/")

@@ -1,0 +1,90 @@
+"""The trajectories of one agent as columns in memory: for walks that ask about another stretch of them every hour.
+
+The same answers as those of `cohorts`, figure by figure: amounts are added up in the same order. A trajectory takes
+some 80 bytes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from analyzer.stores.base import Cohort, Measure
+from analyzer.stores.cohorts import COHORTS_MAX, MEASURES, order_of
+from analyzer.stores.summaries import nanoseconds
+
+Values = tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """One entry for each trajectory of an agent, by when it ended."""
+
+    ends_ns: npt.NDArray[np.int64]
+    """Unix nanoseconds, ascending."""
+    group: npt.NDArray[np.int64]
+    """Which of `values` it was made with."""
+    values: Sequence[Values]
+    """One for each of DIMENSIONS, in the order of cohorts that hold as many trajectories."""
+    amounts: Mapping[Measure, npt.NDArray[np.float64]]
+    """NaN where the measure is not known."""
+
+    @staticmethod
+    def of(raw: sqlite3.Connection, agent: str) -> Columns:
+        """Read all that ended."""
+        query = (
+            f"SELECT end_ns, agent, version, model, prompt, task, user_id, {', '.join(MEASURES.values())}"  # noqa: S608 - own text
+            " FROM trajectories WHERE agent = ? AND end_ns IS NOT NULL ORDER BY end_ns, id"
+        )
+        known: dict[Values, int] = {}
+        ends_ns, group, rows = [], [], []
+        for end_ns, *row in raw.execute(query, (agent,)):
+            ends_ns.append(end_ns)
+            group.append(known.setdefault(tuple(row[:6]), len(known)))
+            rows.append(row[6:])
+        ordered = sorted(known, key=order_of)
+        place = np.zeros(len(known), dtype=np.int64)
+        place[[known[values] for values in ordered]] = np.arange(len(known))
+        amounts = np.array(rows, dtype=np.float64).reshape(-1, len(MEASURES)).T
+        return Columns(
+            np.array(ends_ns, dtype=np.int64),
+            place[np.array(group, dtype=np.int64)],
+            ordered,
+            dict(zip(MEASURES, np.ascontiguousarray(amounts), strict=True)),
+        )
+
+    def cohorts(self, start: datetime, end: datetime, measure: Measure, capped_at: float | None) -> list[Cohort]:
+        """See `TrajectoryStore.cohorts`."""
+        amounts, held = self._held(start, end, measure)
+        if capped_at is not None:
+            amounts = np.minimum(amounts, capped_at)
+        groups, slot = np.unique(held, return_inverse=True)
+        of = np.bincount(slot, minlength=len(groups))
+        totals, squares = (
+            np.bincount(slot, weights=part, minlength=len(groups)) for part in (amounts, amounts * amounts)
+        )
+        largest = np.argsort(-of, kind="stable")[:COHORTS_MAX]
+        columns = (part[largest].tolist() for part in (groups, of, totals, squares))
+        return [Cohort(self.values[at], *sums) for at, *sums in zip(*columns, strict=True)]
+
+    def percentile(self, start: datetime, end: datetime, measure: Measure, share: float) -> float | None:
+        """See `TrajectoryStore.percentile`."""
+        amounts, _ = self._held(start, end, measure)
+        if not len(amounts):
+            return None
+        at = int(share * (len(amounts) - 1))
+        return float(np.partition(amounts, at)[at])
+
+    def _held(
+        self, start: datetime, end: datetime, measure: Measure
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """Return the amounts that are known of a range, and what each was made with."""
+        first, stop = np.searchsorted(self.ends_ns, (nanoseconds(start), nanoseconds(end))).tolist()
+        amounts = self.amounts[measure][first:stop]
+        known = ~np.isnan(amounts)
+        return amounts[known], self.group[first:stop][known]

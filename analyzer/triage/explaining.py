@@ -1,0 +1,59 @@
+"""What explains what, of two findings of one agent: loops beside a failing tool or a new choice of one.
+
+Kinds alone do not say it. A tool that fails for everybody makes some agents try again and again; and agents that go
+round in a failing call make the tool's error rate rise. What covers more, and was not there later, explains the rest.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from analyzer.triage.shares import least_share
+from analyzer.types.report import CALLS, Finding, Kind
+
+MAIN_SHARE = 0.5
+"""Where the loops make up half of what failed, or of what chose the tool, they are the cause and not its echo."""
+_WIDER = frozenset({Kind.TOOL_ERRORS, Kind.TOOL_CHOICE})
+"""Kinds that may go on as loops in a few of the trajectories that they hit."""
+
+
+def is_way_of(loop: Finding, cause: Finding) -> bool:
+    """Say whether a loop is only how a failing tool, or a new choice of one, goes on in a few trajectories.
+
+    It is over the same tool, or over no single one (replies, several calls in turn); it makes up less than half of what
+    the cause hits; and it did not begin before it, which says nothing of tries of the same failing tool: those were few
+    before it failed for everybody, too.
+    """
+    if loop.kind is not Kind.LOOP or cause.kind not in _WIDER or loop.subject.agent != cause.subject.agent:
+        return False
+    if loop.subject.tool not in {None, cause.subject.tool} or makes_up(loop, cause):
+        return False
+    return is_retry_of(loop, cause) or beginning(loop) >= cause.onset_low
+
+
+def is_retry_of(loop: Finding, failure: Finding) -> bool:
+    """Say whether a loop is only an agent trying again what fails for everybody: it goes with it whenever it began."""
+    if loop.kind is not Kind.LOOP or failure.kind is not Kind.TOOL_ERRORS:
+        return False
+    same = (loop.subject.agent, loop.subject.tool) == (failure.subject.agent, failure.subject.tool)
+    return same and not makes_up(loop, failure)
+
+
+def makes_up(loop: Finding, cause: Finding) -> bool:
+    """Say whether loops make up half of what a failing tool, or a new choice, hits: by their number or their share.
+
+    Loops are looked for in the window, the others are counted since their onset. So the share in the loops' own hours
+    counts as well, as far as it is sure: of the last three trajectories two loop by chance. Where the failure counts
+    calls, those of the loops are put at the worst repeat times the trajectories.
+    """
+    looping = loop.affected * (loop.value if cause.unit == CALLS else 1)
+    if looping >= MAIN_SHARE * cause.affected:
+        return True
+    if cause.unit == CALLS or not cause.of:
+        return False
+    return least_share(loop.affected, max(loop.of, loop.affected)) >= MAIN_SHARE * cause.affected / cause.of
+
+
+def beginning(finding: Finding) -> datetime:
+    """Return when a finding began: what the history shows earlier than the window is no estimate."""
+    return finding.began or finding.onset

@@ -1,0 +1,106 @@
+"""Counts per hour of many names, most of which have few."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HourlyCounts(Mapping[str, Sequence[float]]):
+    """What each name has in each hour, as arrays with an entry for what there is, by hour.
+
+    Ids make thousands of names that were met once: a list of all hours for each would be mostly noughts. Reads like a
+    mapping of each name to its counts per hour. What is cut off at an hour shares its names with the whole.
+    """
+
+    length: int
+    """How many hours there are."""
+    rank: Mapping[str, int]
+    """Names by the hour in which they first have anything: those of an earlier end are the first of them."""
+    first: Sequence[int]
+    """That hour, by rank; ascending. `length` for names that never have anything."""
+    hours: Sequence[int]
+    """Ascending. The hour of each entry."""
+    ranks: Sequence[int]
+    """The name of each entry, by rank."""
+    counts: Sequence[float]
+    known: int
+    """How many of the names there are."""
+
+    @staticmethod
+    def added(entries: Iterable[tuple[int, str, float]], length: int, names: Iterable[str] = ()) -> HourlyCounts:
+        """Return the sums of (hour, name, count); `names` are there even without an entry."""
+        sums: dict[tuple[int, str], float] = {}
+        for hour, name, count in entries:
+            sums[hour, name] = sums.get((hour, name), 0.0) + count
+        rank: dict[str, int] = {}
+        first, hours, ranks = (array("i") for _ in range(3))
+        ordered = sorted(sums)
+        for hour, name in ordered:
+            at = rank.setdefault(name, len(rank))
+            if at == len(first):
+                first.append(hour)
+            hours.append(hour)
+            ranks.append(at)
+        for name in sorted(set(names) - rank.keys()):
+            rank[name] = len(rank)
+            first.append(length)
+        return HourlyCounts(length, rank, first, hours, ranks, array("d", [sums[at] for at in ordered]), len(rank))
+
+    @staticmethod
+    def of(counts: Mapping[str, Sequence[float]], length: int) -> HourlyCounts:
+        """Return a mapping of names to their counts per hour in this form."""
+        if isinstance(counts, HourlyCounts):
+            return counts
+        entries = ((hour, name, count) for name, row in counts.items() for hour, count in enumerate(row) if count)
+        return HourlyCounts.added(entries, length, counts)
+
+    def __len__(self) -> int:
+        """Return how many names there are."""
+        return self.known
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the names by the hour in which they first have anything."""
+        return islice(self.rank, self.known)
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether there is a name."""
+        return self.rank.get(name, self.known) < self.known  # type: ignore[call-overload,no-any-return]
+
+    def __getitem__(self, name: str) -> Sequence[float]:
+        """Return the counts of a name, one for each hour. Raises KeyError."""
+        if name not in self:
+            raise KeyError(name)
+        row, own = array("d", bytes(8 * self.length)), self.rank[name]
+        for hour, rank, count in zip(self.hours, self.ranks, self.counts, strict=True):
+            if rank == own:
+                row[hour] = count
+        return row
+
+    def until(self, hour: int) -> HourlyCounts:
+        """Return what there was before an hour, and the names that had anything by then."""
+        if hour >= self.length:
+            return self
+        stop, known = bisect_left(self.hours, hour), bisect_left(self.first, hour, hi=self.known)
+        hours, ranks, counts = self.hours[:stop], self.ranks[:stop], self.counts[:stop]
+        return HourlyCounts(hour, self.rank, self.first, hours, ranks, counts, known)
+
+    def among(self, names: Collection[str]) -> HourlyCounts:
+        """Return the same with some of the names only."""
+        if self.known <= len(names) and all(name in names for name in self):
+            return self
+        again = {rank: at for at, rank in enumerate(self.rank[name] for name in self if name in names)}
+        kept = [at for at, rank in enumerate(self.ranks) if rank in again]
+        return replace(
+            self,
+            rank={name: again[rank] for name, rank in self.rank.items() if rank in again},
+            first=array("i", [self.first[rank] for rank in again]),
+            hours=array("i", [self.hours[at] for at in kept]),
+            ranks=array("i", [again[self.ranks[at]] for at in kept]),
+            counts=array("d", [self.counts[at] for at in kept]),
+            known=len(again),
+        )

@@ -1,0 +1,36 @@
+"""Agents that settings name: one that was never seen is a slip of the pen, or one to come."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+WILD = frozenset("*?[")
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Where a setting names agents, and how."""
+
+    place: str
+    """The table, as it stands in the file: `[budgets.support]`."""
+    pattern: str
+    """A name, or a pattern of names as in a shell."""
+
+
+def never_seen(named: Iterable[Named], known: Collection[str]) -> list[str]:
+    """Return a sentence for each place that names no agent of those that were ever seen; none where none were."""
+    return [_sentence(one, known) for one in named if known and not _is_seen(one.pattern, known)]
+
+
+def _is_seen(pattern: str, known: Collection[str]) -> bool:
+    return pattern in known or any(fnmatchcase(agent, pattern) for agent in known)
+
+
+def _sentence(one: Named, known: Collection[str]) -> str:
+    if WILD & set(one.pattern):
+        return f"{one.place}: no agent whose name matches was ever seen"
+    close = difflib.get_close_matches(one.pattern, sorted(known), n=1)
+    return f"{one.place}: no agent of this name was ever seen{f'; did you mean {close[0]}?' if close else ''}"

@@ -1,0 +1,160 @@
+"""A rule of a real Prometheus fires; a real Alertmanager tells us; the incident carries the alert's name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from support.alertmanager import alertmanager, need_alertmanager
+from support.alerts import body, entry
+from support.http import Answer, loopback
+from support.prometheus import alerting, need_prometheus
+from support.receiver import JSON, ask, serving
+
+from analyzer.ingest.otlp import spans_from_json
+from analyzer.ingest.pricing import Pricer
+from analyzer.simulation.agents import Agent
+from analyzer.simulation.faults import Fault, FaultKind
+from analyzer.simulation.fleet import Fleet
+from analyzer.stores.alerts import SqliteAlerts
+from analyzer.stores.incidents import SqliteIncidents
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.alerts import AlertAsked
+from analyzer.types.report import Incident
+
+TOKEN = "made-up-token"
+RULES = """
+groups:
+  - name: fleet
+    rules:
+      - alert: AgentLoops
+        expr: agent_steps_max > 50
+        annotations: {summary: '{{ $labels.agent }} takes {{ $value }} steps'}
+"""
+FOUND_S = 90.0
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store with four days up to now; one agent loops since nine hours ago."""
+    now = datetime.now(UTC)
+    fleet = Fleet(
+        agents=(Agent("billing", "billing", runs_per_hour=6), Agent("reviewer", "coding", runs_per_hour=3)),
+        faults=(Fault(FaultKind.LOOP, "billing", now - timedelta(hours=9), share=0.35),),
+        days=4,
+        seed=4,
+        now=now,
+    )
+    path = tmp_path_factory.mktemp("alerting") / "store.db"
+    pricer = Pricer()
+    with SqliteTrajectories(path) as store:
+        for request in fleet.requests():
+            store.add(spans_from_json(request, pricer=pricer).spans)
+    return path
+
+
+@pytest.fixture
+def store(filled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a copy of the filled store; runs begin a second after an alert."""
+    monkeypatch.setenv("ANALYZER_ALERT_WAIT", "1s")
+    monkeypatch.setenv("ANALYZER_LLM", "off")
+    monkeypatch.setenv("ANALYZER_REPORTS", str(tmp_path / "reports"))
+    copy = tmp_path / "store.db"
+    copy.write_bytes(filled.read_bytes())
+    return copy
+
+
+def known(path: Path) -> tuple[list[AlertAsked], list[Incident]]:
+    """Return the alerts and the incidents that a store holds."""
+    with SqliteTrajectories(path, read_only=True) as store:
+        return SqliteAlerts(store.connection).latest(99), SqliteIncidents(store.connection).incidents()
+
+
+def soon(holds: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    until = time.monotonic() + FOUND_S
+    while not holds():
+        assert time.monotonic() < until, "it did not come true"
+        time.sleep(0.2)
+
+
+@pytest.mark.server
+@pytest.mark.timeout(240)
+def test_a_rule_that_fires_becomes_an_incident_with_its_name(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the scraped figure to the incident, by two real servers and with a token; its end is noted as well."""
+    need_prometheus()
+    need_alertmanager()
+    monkeypatch.setenv("ANALYZER_SERVE_TOKEN", TOKEN)
+    steps = [90]
+
+    def metrics(_asked: object) -> Answer:
+        return Answer(b'agent_steps_max{agent="billing"} %d\n' % steps[0], headers={"Content-Type": "text/plain"})
+
+    with loopback(metrics) as exporter, serving(store) as server:
+        hook = f"{server.url}/api/alerts"
+        with alertmanager(tmp_path, hook, token=TOKEN) as manager:
+            targets = {"scraped": exporter.url.removeprefix("http://"), "alertmanager": manager.removeprefix("http://")}
+            with alerting(tmp_path, **targets, rules=RULES) as url:
+                soon(lambda: any(one.alerts for one in known(store)[1]))
+                steps[0] = 5
+                soon(lambda: all(one.alert.ends_at is not None for one in known(store)[0]))
+        assert ask(server.url, "GET", "/healthz").status == 200
+    [kept], incidents = known(store)
+    [incident] = [one for one in incidents if one.alerts]
+    assert (incident.kind.value, incident.subject.agent) == ("loop", "billing")
+    [carried] = incident.alerts
+    assert (carried.name, carried.agent, carried.summary) == ("AgentLoops", "billing", "billing takes 90 steps")
+    # Debian's servers call themselves by the name of the machine.
+    assert carried.url.endswith("/graph?g0.expr=agent_steps_max+%3E+50&g0.tab=1")
+    assert f":{url.rpartition(':')[2]}/" in carried.url
+    assert carried.alertmanager_url.endswith(manager.rpartition(":")[2])
+    assert kept.incidents == (incident.id,)
+
+
+@pytest.mark.timeout(240)
+def test_what_was_acknowledged_is_answered_after_kill_9(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the acknowledgement and the run, the next start looks into it; a burst was one run."""
+    monkeypatch.setenv("ANALYZER_ALERT_WAIT", "1h")
+    with serving(store) as server:
+        for number in range(30):
+            told = ask(server.url, "POST", "/api/alerts", body(entry(number, agent="billing")), {"Content-Type": JSON})
+            assert told.status == 200
+        os.kill(server.process.pid, signal.SIGKILL)
+    alerts, incidents = known(store)
+    assert len(alerts) == 30
+    assert all(one.is_waiting for one in alerts)
+    assert incidents == []
+    monkeypatch.setenv("ANALYZER_ALERT_WAIT", "1s")
+    with serving(store) as server:
+        soon(lambda: not any(one.is_waiting for one in known(store)[0]))
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(30) == 0
+    alerts, [incident] = known(store)
+    assert {one.incidents for one in alerts} == {(incident.id,)}
+    with SqliteTrajectories(store) as opened:
+        assert len(opened.summaries(agent="analyzer")) == 1
+
+
+@pytest.mark.timeout(240)
+def test_a_run_that_is_under_way_is_waited_for_and_not_doubled(store: Path) -> None:
+    """While another run has the store's turn the alert waits; the operator is told, and nothing is lost."""
+    from analyzer.stores.turn import alone
+
+    with serving(store) as server:
+        with alone(store):
+            ask(server.url, "POST", "/api/alerts", body(entry(agent="billing")), {"Content-Type": JSON})
+            assert server.process.stderr is not None
+            lines = iter(server.process.stderr.readline, "")
+            said = next(line for line in lines if "an alert waits" in line)
+        assert "its run failed: another run over" in said
+        assert "the next try is in 10 s" in said
+        soon(lambda: not any(one.is_waiting for one in known(store)[0]))
+    [kept], [incident] = known(store)
+    assert kept.incidents == (incident.id,)
