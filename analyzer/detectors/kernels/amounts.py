@@ -28,7 +28,7 @@ from analyzer.detectors.kernels.grid import (
     weighted_quantile,
     weighted_quantiles,
 )
-from analyzer.detectors.kernels.learning import BASELINE_DAYS, HELD_OUT_DAYS, learning_ticks, limit, shortage
+from analyzer.detectors.kernels.learning import HELD_OUT_DAYS, LEARNT_DAYS, learning_ticks, limit, predictive, shortage
 from analyzer.detectors.kernels.proportion import overdispersion
 from analyzer.detectors.kernels.spread import SIGMA_MIN, TAU_DEFAULT, between_hours, centres, level_drift, within_hours
 from analyzer.detectors.kernels.walk import Masks
@@ -52,7 +52,6 @@ DRIFT_PRIOR_DAYS = 13.0
 """What that is worth in days. The variances of those fleets' levels scatter by 0.4 of their mean, that of a variance
 measured over n days by sqrt(2 / n): 2 / 0.4^2 = 12.5, about a whole baseline. The two are averaged by their days, as
 under a scaled inverse chi-square prior (Gelman and others 2013, section 2.6)."""
-LEARNT_DAYS = BASELINE_DAYS - HELD_OUT_DAYS
 _HOUR = np.arange(TICKS_PER_DAY) // TICKS_PER_HOUR
 
 
@@ -201,13 +200,13 @@ class Amounts:
         """Return how far the level may be from what a baseline of few days expects of it.
 
         It has seen few of the days that it will see, so that its agent may drift as much as others do; and its level is
-        a mean of as few, which drifted too: the variance of a prediction is (1 + 1 / n) of that of the draws.
+        a mean of as few, which drifted too.
         """
         if days >= LEARNT_DAYS:
             return drift
         prior = max(drift, DRIFT_PRIOR)
         variance = (days * drift**2 + DRIFT_PRIOR_DAYS * prior**2) / (days + DRIFT_PRIOR_DAYS)
-        return math.sqrt(variance * (1 + 1 / days))
+        return math.sqrt(variance * predictive(days))
 
     def moved(self, baseline: AmountBaseline, start: int, stop: int) -> AmountBaseline:
         """Return the baseline with its cap raised by what the median of ticks [start, stop) lies above its own.
