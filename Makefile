@@ -31,9 +31,9 @@ $(STAMP): pyproject.toml
 
 # Tests against real servers need Debian's packages. Installed where that is possible (root on Debian); skipped elsewhere.
 servers:
-	@if ! command -v promtool >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq prometheus >/dev/null; } \
-	  || echo "could not install Debian's prometheus: tests that need it will be skipped" >&2; \
+	@if ! { command -v promtool && command -v prometheus-alertmanager; } >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq prometheus prometheus-alertmanager >/dev/null; } \
+	  || echo "could not install Debian's prometheus and prometheus-alertmanager: tests that need them will be skipped" >&2; \
 	fi
 	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \

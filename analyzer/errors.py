@@ -12,6 +12,8 @@
      ├── DeliveryError         a message did not go out; `retryable` says whether trying again could help
      ├── DrawingError          a chart could not be drawn; its words are there all the same
      └── PromptError           a prompt file is missing or names an unknown variable
+    KeyboardInterrupt
+     └── StoppedError          the process was told to end (SIGTERM)
 
 An error is one line that names the thing and says what to do next. `exit_code` is what the command line returns
 when nothing above it handled the error.
@@ -81,3 +83,7 @@ class DrawingError(AnalyzerError):
 
 class PromptError(AnalyzerError):
     """A prompt file is missing, or its variables do not match what it was given."""
+
+
+class StoppedError(KeyboardInterrupt):
+    """The process was told to end. Unlike Ctrl-C at a prompt, which drops a line, this is never taken back."""

@@ -3,12 +3,13 @@
 The demo's incidents, and recorded coding runs one by one where they are at hand, are investigated by a scripted model
 that is honest and curious: it asks for four tools in three turns (outline, compare, span, search) and then answers.
 Tokens are estimated as everywhere (`text.estimate_tokens`). Of each call, what the call before it sent comes from the
-cache, at a tenth of the price of input; the rest is written to it, at 1.25 times that price (Anthropic's prices; system
-prompt and tools are written once an incident here, though incidents of one run share them). Whole means one call
-without a cache, of the trajectories that were loaded: with every step's input as it was sent, history included, and
-with each text once.
+cache, at a tenth of the price of input; the rest is written to it, at 1.25 times that price (Anthropic's prices). What
+the cache is keyed by (system prompt, tools, form of the output) must be the same for that, or all is written anew.
+*Alone*: system prompt and tools are written, too; *after another*: an incident of the same run has written them. Whole
+means one call without a cache, of the trajectories that were loaded: with every step's input as it was sent, history
+included, and with each text once.
 
-Usage: `python bench/case_cost.py [--tokens N] [--runs FOLDER] [--most N]`
+Usage: `python bench/case_cost.py [--tokens N] [--runs FOLDER] [--most N] [--seed N]`
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from pathlib import Path
 from statistics import median
 
 from analyzer.agent.ask import ask, case_of
-from analyzer.agent.case import TOKENS_MAX, CaseFile, build_case
+from analyzer.agent.case import TOKENS_MAX, CaseFile, build_case, room_of
 from analyzer.agent.explainer import HEALTHY_LOADED, WORST_LOADED
 from analyzer.agent.investigate import Means, investigate
 from analyzer.agent.limits import size_of
-from analyzer.agent.model import ModelReply, ModelRequest, ToolCall
+from analyzer.agent.model import ModelReply, ModelRequest, ToolCall, ToolReturn
 from analyzer.agent.passages import passages_of
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.text import estimate_tokens, plain, text_of
@@ -60,7 +61,9 @@ def curious(case: CaseFile, submit: str) -> ScriptedModel:
         [("search", {"text": words.ljust(3, "e")})],
     )
     calls = [ToolCall(f"{turn}-{at}", *ask) for turn, turns in enumerate(asks) for at, ask in enumerate(turns)]
-    quote = {"kind": "quote", "trace_id": trace_id, "span_id": step.span_id, "field": "output", "quote": step.output}
+    field = "output" if step.output.strip() else "status_message"
+    said = getattr(step, field)[:1_000]
+    quote = {"kind": "quote", "trace_id": trace_id, "span_id": step.span_id, "field": field, "quote": said}
     claim = {"text": "It ends like this.", "decisive": True, "evidence": [quote]}
     answer = {"summary": "It ends like this.", "cause": "It ends like this.", "claims": [claim]}
     replies = [
@@ -69,12 +72,27 @@ def curious(case: CaseFile, submit: str) -> ScriptedModel:
     return ScriptedModel([*replies, ModelReply(tool_calls=(ToolCall("s", submit, answer),))])
 
 
-def priced(requests: Sequence[ModelRequest]) -> tuple[float, int]:
-    """Return the input of all calls in tokens at the price of uncached input, and as they were sent."""
-    sizes = [size_of(request) for request in requests]
-    known = [0, *sizes[:-1]]
-    paid = sum(CACHE_READ * old + CACHE_WRITE * max(size - old, 0) for size, old in zip(sizes, known, strict=True))
-    return paid, sum(sizes)
+def priced(requests: Sequence[ModelRequest], *, alone: bool = True) -> float:
+    """Return the input of all calls in tokens at the price of uncached input."""
+    paid, known = 0.0, 0 if alone else size_of(replace(requests[0], messages=()))
+    before = requests[0]
+    for request in requests:
+        if (request.system, request.tools, request.schema) != (before.system, before.tools, before.schema):
+            known = 0
+        size = size_of(request)
+        paid += CACHE_READ * known + CACHE_WRITE * max(size - known, 0)
+        known, before = size, request
+    return paid
+
+
+def parts(requests: Sequence[ModelRequest]) -> str:
+    """Return where the input goes: what stands before the case, the case file, and what the tools answered."""
+    first, last = requests[0], requests[-1]
+    system = estimate_tokens(first.system)
+    case = estimate_tokens(first.messages[0].blocks[0].text)
+    answers = [one.text for turn in last.messages for one in turn.blocks if isinstance(one, ToolReturn)]
+    sizes = (system, size_of(replace(first, messages=(), system="")), case, sum(map(estimate_tokens, answers)))
+    return " + ".join(f"{size:,}" for size in sizes)
 
 
 def whole(trajectories: Sequence[Trajectory]) -> tuple[int, int]:
@@ -94,16 +112,17 @@ def loaded(store: TrajectoryStore, incident: Incident) -> tuple[list[Trajectory]
 
 def row(title: str, trajectories: Sequence[Trajectory], requests: Sequence[ModelRequest]) -> tuple[str, float, float]:
     """Return a line of the table, and the shares of the whole: history included, and each text once."""
-    paid, sent = priced(requests)
+    paid, after = priced(requests), priced(requests, alone=False)
     raw, once = whole(trajectories)
     steps = f"{len(trajectories)}, {sum(len(one.steps) for one in trajectories)}"
-    cells = [f"{number:,.0f}" for number in (len(requests), sent, paid, raw, once)]
-    return f"| {title[:60]} | {steps} | {' | '.join(cells)} | {paid / raw:.1%} |", paid / raw, paid / once
+    numbers = (len(requests), sum(map(size_of, requests)), paid, after, raw, once)
+    cells = [parts(requests), *(f"{number:,.0f}" for number in numbers), f"{paid / raw:.1%}", f"{after / raw:.1%}"]
+    return f"| {title[:60]} | {steps} | {' | '.join(cells)} |", paid / raw, paid / once
 
 
-def of_the_demo(tokens_max: int, scratch: Path) -> Iterator[tuple[str, float, float]]:
+def of_the_demo(tokens_max: int, scratch: Path, seed: int | None) -> Iterator[tuple[str, float, float]]:
     """Yield a row for each incident of the demo that has trajectories."""
-    fleet = read_scenario(demo_path())
+    fleet = read_scenario(demo_path(), seed=seed)
     alone = replace(load_settings().settings, llm="off", prometheus_url=None, slack_webhook_url=None)
     settings = replace(alone, store=scratch / "demo.db", reports=scratch, pushgateway_url=None)
     with build(settings, out=None) as app:
@@ -113,7 +132,8 @@ def of_the_demo(tokens_max: int, scratch: Path) -> Iterator[tuple[str, float, fl
         for incident in run(app, fleet.now).incidents:
             worst, healthy = loaded(app.trajectories, incident)
             if worst:
-                case = build_case(incident, trajectories=worst, healthy=healthy, tokens_max=tokens_max)
+                room = room_of([*worst, *healthy], tokens_max)
+                case = build_case(incident, trajectories=worst, healthy=healthy, tokens_max=room)
                 model = curious(case, SUBMIT_DIAGNOSIS)
                 investigate(incident, case, Means(model, app.trajectories))
                 yield row(incident.title, [*worst, *healthy], model.requests)
@@ -138,12 +158,28 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=TOKENS_MAX)
     parser.add_argument("--runs", type=Path, default=RUNS)
     parser.add_argument("--most", type=int, default=10)
+    parser.add_argument("--seed", type=int, help="of the demo's fleet; unset: as shipped")
     given = parser.parse_args()
-    heads = ("what", "trajectories, steps", "calls", "input sent", "at its price", "whole", "each text once", "share")
+    heads = (
+        "what",
+        "trajectories, steps",
+        "system + tools + case file + answers of tools",
+        "calls",
+        "input sent",
+        "at its price, alone",
+        "after another",
+        "whole",
+        "each text once",
+        "share, alone",
+        "after another",
+    )
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        parts = (of_the_demo(given.tokens, scratch), of_runs(given.runs, given.most, given.tokens, scratch))
-        for rows in parts:
+        tables = (
+            of_the_demo(given.tokens, scratch, given.seed),
+            of_runs(given.runs, given.most, given.tokens, scratch),
+        )
+        for rows in tables:
             print(f"| {' | '.join(heads)} |\n{'|---' * len(heads)}|")
             shares = []
             for line, raw, once in rows:

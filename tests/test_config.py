@@ -132,3 +132,14 @@ def test_a_duration_is_written_as_it_is_read(seconds: int) -> None:
     """What is shown of a length of time can be set again."""
     length = timedelta(seconds=seconds)
     assert parse_duration(duration_text(length)) == length
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["analyzer.example.com", "javascript://x", "https://me:pw@h.example", "https://h.example/?a=b", "https://h/<x>"],
+)
+def test_an_address_of_pages_that_links_cannot_be_made_from_is_refused(text: str) -> None:
+    """What stands in front of every link holds no password, no question and nothing that ends a link."""
+    with pytest.raises(UsageError, match="ANALYZER_BASE_URL: write the address of the pages as https://"):
+        load({}, {"ANALYZER_BASE_URL": text})
+    assert load({}, {"ANALYZER_BASE_URL": "http://h.example:8080/x/"}).settings.base_url == "http://h.example:8080/x"

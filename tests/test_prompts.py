@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 from agent.cases import incident, tool, trajectory, well
 
-from analyzer.agent.answer import ANSWER_SCHEMA, CATEGORIES, DIAGNOSIS_SCHEMA
+from analyzer.agent.answer import ANSWER_SCHEMA, CATEGORIES, DIAGNOSIS_SCHEMA, QUOTE_CHARS
 from analyzer.agent.case import build_case
+from analyzer.agent.gate import QUOTE_MIN
 from analyzer.agent.narrative import AFFECTED, PEER
 from analyzer.agent.passages import CUT
 from analyzer.errors import PromptError
 from analyzer.prompts import FOLDERS, load, names
 
 SHIPPED = {
-    "investigate_system": {"categories"},
+    "investigate_system": set(),
     "investigate_case": {"mark", "window", "agents", "trace_ids"},
     "ask_system": set(),
     "ask_incident": {"mark", "window", "trace_ids"},
@@ -70,8 +71,23 @@ def test_what_the_case_file_is_made_of_is_explained_to_the_model(name: str):
 
 @pytest.mark.parametrize(("name", "schema"), [("ask_system", ANSWER_SCHEMA), ("investigate_system", DIAGNOSIS_SCHEMA)])
 def test_the_prompt_names_every_field_of_the_answer(name: str, schema: Mapping[str, Any]):
-    """Where tools are closed the model has only the prompt to know the form of its answer from."""
+    """What is to be handed in is said in words as well: gateways without strict tools leave the form to the model."""
     assert [field for field in schema["required"] if field not in load(name).text] == []
+
+
+@pytest.mark.parametrize("name", ["ask_system", "ask_fleet_system", "investigate_system"])
+def test_the_prompt_says_what_the_gate_demands_of_a_quote(name: str):
+    """The lengths in the prompt are those that the gate holds a quote to."""
+    assert f"{QUOTE_MIN} to {QUOTE_CHARS:,} characters" in load(name).text
+
+
+@pytest.mark.parametrize("name", ["last_step", "repair"])
+def test_where_tools_are_closed_the_submit_tool_is_not(name: str):
+    """The model hands in as at any other time: tools and form stay, so that the conversation stays in the cache."""
+    text = load(name).text
+    assert "with the submit tool" in text
+    assert "other tools are closed" in text.lower()
+    assert "plain text" not in text
 
 
 def test_missing_and_unknown_variables_are_named():

@@ -78,6 +78,14 @@ def test_a_loop_is_held_against_the_share_in_its_own_hours(cause: Any) -> None:
     assert kinds([loop(6, 60, **edge), cause(150, 300, **early)])[0] is not Kind.LOOP
 
 
+def test_replies_that_repeat_in_few_of_the_runs_that_fail_are_no_cause() -> None:
+    """While a provider is down two agents say the same again: the errors lead. Where half of them do, the loop does."""
+    values: dict[str, Any] = {"value": 0.6, "baseline": 0.01, "unit": "trajectories", "affected": 60, "of": 100}
+    down = Examined(finding(Kind.ERRORS, **values), trace_ids=(trace(1), trace(2), trace(3)))
+    assert kinds([loop(2, 90, tool=None, onset=ONSET + HOUR / 2), down])[0] is Kind.ERRORS
+    assert kinds([loop(40, 90, tool=None, onset=ONSET + HOUR / 2), down])[0] is Kind.LOOP
+
+
 def test_a_few_loops_of_a_few_hours_say_nothing_of_a_share() -> None:
     """Two of the last three trajectories loop by chance as well: the wide failure goes on leading."""
     edge = {"onset": NOW - DAY + HOUR / 4}

@@ -24,7 +24,10 @@ from analyzer.simulation.agents import Agent
 from analyzer.simulation.export import write_json_lines
 from analyzer.simulation.faults import Fault, FaultKind
 from analyzer.simulation.fleet import Fleet
-from analyzer.types.audit import canonical, digest
+from analyzer.stores.audit import SqliteAudit
+from analyzer.stores.incidents import SqliteIncidents
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.audit import Act, Action, canonical, digest
 
 pytestmark = pytest.mark.timeout(300)
 """The first test waits for a store to be filled and a run over it."""
@@ -394,3 +397,50 @@ def test_a_question_killed_in_the_middle_of_a_call_is_paid_and_in_the_log(walked
     last = json.loads(rows(tmp_path, "audit")[-1][2])
     assert (last["action"], last["about"], last["run"]) == ("model.request", unsettled[4], unsettled[3])
     assert analyzer("audit", "verify", "--store", str(copy)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("edit", "fault"),
+    [
+        ("UPDATE incidents SET document = replace(document, '\"high\"', '\"low\"')", "the incident inc-"),
+        ("UPDATE incidents SET document = document || ' and more'", "the incident inc-"),
+        ("UPDATE incidents SET document = CAST(x'ff00' AS BLOB)", "the incident inc-"),
+        ("UPDATE incidents SET state = 'resolved'", "the incident inc-"),
+        ("UPDATE reports SET markdown = x'ff00'", "the report of run "),
+        ("DELETE FROM incidents", "the incident inc-"),
+        ("UPDATE reports SET markdown = replace(markdown, 'repeated', 'did not repeat')", "the report of run "),
+        ("UPDATE reports SET document = replace(document, ': 1', ': 2')", "the report of run "),
+        ("DELETE FROM reports", "the report of run "),
+    ],
+)
+def test_what_was_filed_cannot_be_edited_in_the_store(walked: Path, tmp_path: Path, edit: str, fault: str) -> None:
+    """An incident or a report that somebody changed or deleted is named, with the entry of the log that filed it."""
+    copy = tmp_path / "store.db"
+    copy.write_bytes((walked / "store.db").read_bytes())
+    with closing(sqlite3.connect(copy)) as raw:
+        assert raw.execute(edit).rowcount > 0
+        raw.commit()
+    verified = analyzer("audit", "verify", "--store", str(copy))
+    assert verified.code == 4, edit
+    lines = verified.stdout.splitlines()
+    assert all(re.match(rf"entry \d+: {fault}", line) for line in lines), lines
+    assert lines
+
+
+def test_a_log_of_an_older_release_accuses_nobody(walked: Path, tmp_path: Path) -> None:
+    """Without hashes in its entries nothing can be said of what they filed; the next run's are held against it."""
+    copy = tmp_path / "store.db"
+    copy.write_bytes((walked / "store.db").read_bytes())
+    with SqliteTrajectories(copy) as store:
+        name = SqliteIncidents(store.connection).incidents()[0].id
+        log = SqliteAudit(store.connection, store.masker, run="old")
+        log.write(Act(Action.INCIDENT_FILED, name, "open", {"at": "then"}, returned={"id": name}))
+        with store.connection.writing() as raw:
+            raw.execute(
+                "UPDATE incidents SET document = replace(document, '\"high\"', '\"low\"') WHERE id = ?", (name,)
+            )
+        assert log.verify().faults == ()
+        log.write(Act(Action.INCIDENT_FILED, name, "open", {"document_sha256": "0" * 64}, returned={"id": name}))
+        assert log.verify().faults == ()
+        log.write(Act(Action.INCIDENT_FILED, "inc-new", "open", {"document_sha256": "0" * 64}, returned={}))
+        assert log.verify().faults == ()

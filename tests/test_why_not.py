@@ -84,7 +84,7 @@ def test_an_incident_of_another_moment_says_of_which_its_figure_is(store: Path) 
     assert found["value"] == found["found"]["finding"]["value"]
     said = found["found"]["said"]
     assert said.startswith("incident inc-")
-    assert said.endswith(", at $0.0669 when a run last saw it at 2026-11-20 12:00 UTC")
+    assert said.endswith(", at $0.254 when a run last saw it at 2026-11-20 12:00 UTC")
 
 
 def test_every_detector_answers(store: Path) -> None:
@@ -155,7 +155,7 @@ def test_a_rise_that_loses_too_little_says_so(store: Path, tmp_path: Path) -> No
     settings = tmp_path / "analyzer.toml"
     settings.write_text('[floors."support-triage"]\nusd_per_day = 50\n')
     cost = readings(why(copy, "support-triage", "--json", ANALYZER_CONFIG=str(settings)))["cost", None]
-    lost = "; low by itself, for it loses $8.10 a day and the least that counts is $50.00"
+    lost = "; low by itself, for it loses $19.87 a day and the least that counts is $50.00"
     assert cost["found"]["said"].endswith(f", not filed yet{lost}")
     ended = analyzer("run", "--store", str(copy), "--at", AT, "--json", env={"ANALYZER_CONFIG": str(settings)})
     [one] = [one for one in json.loads(ended.stdout)["incidents"] if one["subject"]["agent"] == "support-triage"]

@@ -117,7 +117,8 @@ class _Ticks:
         size = self._size(max(onset - before, 0), onset, stop)
         # Slots are counted from the onset, so that no slot mixes what was before with what came after.
         ahead = min(max(round(before / size), 1), onset // size)
-        behind = min(-(-(stop - onset) // size), SLOTS_MAX - ahead)
+        # A last slot of which less than half is over would say little, and that by chance.
+        behind = min(max(round((stop - onset) / size), 1), SLOTS_MAX - ahead)
         values = self._values(onset - ahead * size, ahead + behind, size)
         low, usual, high = self._usual(finding, onset, ahead, behind, size)
         if not np.isfinite(values).any():

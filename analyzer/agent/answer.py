@@ -128,25 +128,23 @@ _QUOTE = _object(
     trace_id=_string("32 hex digits"),
     span_id=_string("16 hex digits"),
     field={"type": "string", "enum": ["input", "output", "system", "tool_definitions", "status_message"]},
-    quote=_string("verbatim, from between span markers; at least 8 characters; no ellipsis, no correction"),
+    quote=_string("verbatim, from between span tags"),
 )
 _METRIC = _object(
     kind={"type": "string", "enum": ["metric"]},
-    promql=_string("a query that gives one value when evaluated at `end`"),
+    promql=_string("gives one value at `end`"),
     start=_string("ISO 8601, UTC"),
     end=_string("ISO 8601, UTC"),
-    step={"type": "number", "description": "seconds from start to end for a single value"},
+    step={"type": "number", "description": "seconds from start to end"},
     value={"type": "number", "description": "as the metric tool returned it"},
 )
-_FACT = _object(
-    kind={"type": "string", "enum": ["fact"]}, id=_string("F1 (a fact), T1.2 (a table's row) or E1 (evidence)")
-)
+_FACT = _object(kind={"type": "string", "enum": ["fact"]}, id=_string("F1, T1.2 or E1"))
 _CLAIMS = {
     "type": "array",
-    "description": f"at most {CLAIMS_MAX}; each one sentence that its evidence bears out by itself",
+    "description": f"at most {CLAIMS_MAX}",
     "items": _object(
-        text=_string("one sentence; every number in it stands in its evidence or in the facts"),
-        decisive={"type": "boolean", "description": "true for the one claim the cause rests on"},
+        text=_string("one sentence"),
+        decisive={"type": "boolean", "description": "true for one claim: the cause rests on it"},
         evidence={"type": "array", "items": {"anyOf": [_QUOTE, _METRIC, _FACT]}},
     ),
 }
@@ -157,34 +155,33 @@ _RESPONSIBLE = {
             trace_id=_string("32 hex digits"),
             span_id=_string("16 hex digits"),
             step={"type": "integer", "description": "1-based, as in the case file"},
-            agent=_string("the agent whose step it is, as the span names it"),
+            agent=_string("whose step it is, as the span names it"),
         ),
         {"type": "null"},
     ],
-    "description": "the earliest step whose correction would have avoided the failure; null: none can be named",
+    "description": "the decisive step; null: none can be named",
 }
 
 DIAGNOSIS_SCHEMA: Mapping[str, Any] = _object(
     summary=_string("two or three short sentences for a person woken at night: what happened, since when, how bad"),
     cause=_string("the likely cause in one sentence, two at most"),
     category={"type": "string", "enum": list(CATEGORIES)},
-    refutation=_string("what one would see if this cause were wrong"),
+    refutation=_string("what one would see if it were wrong"),
     claims=_CLAIMS,
     responsible=_RESPONSIBLE,
     missing=_string("where the evidence does not decide it: what evidence would; else empty"),
     actions={"type": "array", "items": {"type": "string"}, "description": f"at most {ACTIONS_MAX}, most useful first"},
-    check=_string(
-        "`analyzer traces show <trace id>`, `analyzer traces diff <trace id> <trace id>`, or, where the metric tool "
-        "answers, a PromQL query on this agent"
-    ),
+    check=_string("a command or a PromQL query, as described"),
 )
 
 ANSWER_SCHEMA: Mapping[str, Any] = _object(
-    summary=_string("the answer to the question, two to six short sentences"),
     claims=_CLAIMS,
     responsible=_RESPONSIBLE,
+    missing=_string("where the evidence does not answer it: what evidence would; else empty"),
+    summary=_string("the answer to the question, two to six short sentences, from what the claims say"),
 )
-"""The form of an answer to a question about one trajectory."""
+"""The form of an answer to a question. Claims come first: each can be checked and shown while the rest is written, and
+a summary can only be checked against claims that stand."""
 
 
 def payload_in(text: str) -> Mapping[str, Any]:
@@ -224,7 +221,17 @@ def read_diagnosis(payload: Mapping[str, Any]) -> Draft:
 def read_answer(payload: Mapping[str, Any]) -> Draft:
     """Return the draft of an answer to a question. Raises AnswerError."""
     summary = _text(payload, "summary", TEXT_CHARS * 2)
-    return Draft(summary, "", "unknown", "", _claims(payload), _responsible(payload.get("responsible")), (), "")
+    return Draft(
+        summary=summary,
+        cause="",
+        category="unknown",
+        refutation="",
+        claims=_claims(payload),
+        responsible=_responsible(payload.get("responsible")),
+        actions=(),
+        check="",
+        missing=_text(payload, "missing", TEXT_CHARS, required=False),
+    )
 
 
 def _loads(text: str) -> Any:
@@ -247,10 +254,11 @@ def _claims(payload: Mapping[str, Any]) -> tuple[DraftClaim, ...]:
     value = payload.get("claims")
     if not isinstance(value, list):
         raise AnswerError("'claims' must be a list")
-    return tuple(_claim(entry, f"claims[{index}]") for index, entry in enumerate(value[:CLAIMS_MAX]))
+    return tuple(claim_in(entry, f"claims[{index}]") for index, entry in enumerate(value[:CLAIMS_MAX]))
 
 
-def _claim(value: Any, where: str) -> DraftClaim:
+def claim_in(value: Any, where: str) -> DraftClaim:
+    """Return one claim of an answer; `where` names it in the error. Raises AnswerError."""
     if not isinstance(value, Mapping):
         raise AnswerError(f"{where} must be an object")
     text = value.get("text")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from analyzer.agent.case import LOOKBACK, TOKENS_MAX, CaseFile, build_case
 from analyzer.agent.facts import Fact, evidence_of, facts_of, number, short
+from analyzer.agent.incident_words import EXAMPLES, chosen
 from analyzer.agent.investigate import Means
 from analyzer.agent.kinds import QUESTION
 from analyzer.agent.numbers import COUNT, SECONDS, TOKENS, USD, Quantity
-from analyzer.agent.rules import explain
+from analyzer.agent.rules import Explanation, explain
 from analyzer.agent.session import Session, Topic
 from analyzer.agent.text import Mask, plain
 from analyzer.agent.tools.catalogue import CASE, TRAJECTORY
+from analyzer.agent.wanted import CHOSEN, askable
 from analyzer.prompts import load
 from analyzer.types.diagnosis import Claim, Ending, Verdict
 from analyzer.types.explained import Answer
@@ -103,17 +106,34 @@ def incident_topic(
         trace_ids=", ".join(sorted(case.trace_ids)[:30]) or "none",
     )
 
-    def by_rules(_question: str) -> Answer:
-        told = incident.diagnosis or explained.diagnosis
-        known = {entry.id for entry in evidence_of(incident)}
-        new = () if incident.diagnosis is not None else explained.evidence
-        return _without_a_model(
-            "\n".join(means.mask(text) for text in (incident.title, told.summary, told.cause) if text),
-            claims=told.claims,
-            evidence=(*evidence_of(incident), *(entry for entry in new if entry.id not in known)),
-        )
+    def by_rules(question: str) -> Answer:
+        return _of_incident(question, incident, explained, means, window)
 
     return Topic(case, load("ask_system").text, opening, CASE, explained.diagnosis, by_rules)
+
+
+def _of_incident(
+    question: str, incident: Incident, explained: Explanation, means: Means, window: tuple[datetime, datetime]
+) -> Answer:
+    """Return what was computed about an incident, as far as the words of the question ask for it."""
+    start, end = window
+    found = chosen(question, incident, means.store, means.past, history_start=start, end=end)
+    told = incident.diagnosis or explained.diagnosis
+    texts = [incident.title, *found.sentences, *((told.summary, told.cause) if found.explained else ())]
+    known = {entry.id for entry in evidence_of(incident)}
+    new = () if incident.diagnosis is not None else explained.evidence
+    answer = _without_a_model(
+        "\n".join(means.mask(text) for text in texts if text),
+        claims=told.claims if found.explained else (),
+        evidence=(*evidence_of(incident), *(entry for entry in new if entry.id not in known))
+        if found.explained
+        else (),
+    )
+    if not found.fits:
+        return replace(answer, text=answer.text + askable(EXAMPLES))
+    names = [*(["sentences on the incident"] if found.sentences else []), *(table.title for table in found.tables)]
+    names += ["its explanation by rules"] if found.explained else []
+    return replace(answer, note=CHOSEN.format(tables="; ".join(names)), tables=found.tables)
 
 
 def _earlier(when: datetime, length: timedelta) -> datetime:

@@ -27,6 +27,11 @@ from analyzer.types.trace import TEXT_FIELDS
 from analyzer.types.trajectory import Trajectory
 
 TOKENS_MAX = 12_000
+TOKENS_MIN, INPUT_PART = 4_000, 16
+"""An incident's case file takes at most this part of what its trajectories were sent, and at least so many tokens, in
+which 95 % of decisive steps are still in sight. A file is paid about 1.6 times (written to the cache, read by three
+calls), prompt, tools and their answers take some 9,000 more: so explaining stays below a fifth of what is explained,
+but for runs that were sent little (docs/investigator.md, "What it costs")."""
 TRAJECTORIES_MAX = 3
 HEALTHY_MAX = 2
 FACTS_SHARE = 0.35
@@ -35,6 +40,8 @@ FIRST_SHARE = 0.6
 """Part of what is left that the worst trajectory may take beside others that went as badly."""
 OTHERS_SHARE, OTHERS_TOKENS_MAX = 0.06, 300
 """Room that is kept for each trajectory beside it: its course in a few lines."""
+BESIDE_TOKENS_MAX: Mapping[Role, int] = {AFFECTED: 900, PEER: 600}
+"""What a trajectory beside the worst may take: it is there to compare with, and each token is paid at every call."""
 WEIGHTS: Mapping[Role, float] = {AFFECTED: 2.0, PEER: 1.0}
 """How the trajectories beside the worst share what it leaves."""
 LOOKBACK = timedelta(days=7)
@@ -65,6 +72,12 @@ class CaseFile:
     def trajectory(self, trace_id: str) -> Trajectory | None:
         """Return a trajectory of the case file by its id, or None."""
         return next((one for one in (*self.trajectories, *self.healthy) if one.summary.trace_id == trace_id), None)
+
+
+def room_of(trajectories: Sequence[Trajectory], tokens_max: int) -> int:
+    """Return the budget of a case file of these trajectories; all of it where no usage was recorded."""
+    sent = sum(one.summary.input_tokens for one in trajectories)
+    return min(tokens_max, max(sent // INPUT_PART, TOKENS_MIN)) if sent else tokens_max
 
 
 def build_case(
@@ -107,7 +120,7 @@ def build_case(
             team=has_several_agents(own),
         )
 
-    narratives = [*(narrative(one, AFFECTED) for one in worst), *(narrative(one, PEER) for one in peers)]
+    narratives = _once([*(narrative(one, AFFECTED) for one in worst), *(narrative(one, PEER) for one in peers)])
     told = _told(narratives, tokens_max - cost_of(head) - 2)
     shown = Shown()
     shown.say(head)
@@ -170,6 +183,17 @@ def _facts_section(facts: Sequence[Fact], markers: Markers, tokens_max: int) -> 
     return markers.section("facts", "\n".join(lines))
 
 
+def _once(narratives: Sequence[Narrative]) -> list[Narrative]:
+    """Leave out system prompts that a trajectory before has: runs of one agent all begin with the same thousands."""
+    known: set[str] = set()
+    found = []
+    for one in narratives:
+        kept = [passage for passage in one.passages if passage.field != "system" or passage.text not in known]
+        found.append(replace(one, passages=kept))
+        known |= {passage.text for passage in kept if passage.field == "system"}
+    return found
+
+
 def _told(narratives: Sequence[Narrative], room: int) -> list[Told]:
     """Tell the trajectories: the first one whole where that leaves the others a little; these share what it leaves."""
     if not narratives:
@@ -178,7 +202,7 @@ def _told(narratives: Sequence[Narrative], room: int) -> list[Told]:
     alone = not any(one.role == AFFECTED for one in others)
     kept = min(int(room * OTHERS_SHARE), OTHERS_TOKENS_MAX)
     most = room - kept * len(others) if alone else int(room * FIRST_SHARE)
-    needs = [one.need + 2 for one in others]
+    needs = [min(one.need, BESIDE_TOKENS_MAX[one.role]) + 2 for one in others]
     # What the others do not need is the first one's too.
     told = [first.told(max(most, room - sum(needs)))]
     left = room - cost_of(told[0].text) - 2

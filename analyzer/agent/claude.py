@@ -2,24 +2,26 @@
 
 Facts about `anthropic` 2.x that this rests on (each was run against a loopback server): the key travels as a Bearer
 token; `temperature` no longer exists; `usage.input_tokens` leaves out what came from and went to the cache; a cut
-stream gives `stop_reason` None and no exception; `Retry-After` is honoured without an upper bound, so the SDK's own
-retries are switched off and `retry.retrying` does it within the time that is left; a timeout bounds one read, not a
-reply that trickles, so a reply is waited for in a thread with a deadline.
+stream gives `stop_reason` None and no exception; an error in the middle of a stream has status 200; `Retry-After` is
+honoured without an upper bound, so the SDK's own retries are switched off and `retry.retrying` does it within the time
+that is left; a timeout bounds one read, not a reply that trickles, so a reply is waited for with a deadline (`within`).
 """
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, NoReturn
 
 import anthropic
 from anthropic.types import Message
 
-from analyzer.agent.model import Block, ModelReply, ModelRequest, Stop, Text, ToolCall, ToolReturn, ToolSpec, Turn
+from analyzer.agent.body import EPHEMERAL, messages_body, tool_body
+from analyzer.agent.deadline import AbandonedError, within
+from analyzer.agent.model import ModelReply, ModelRequest, Stop, ToolCall
 from analyzer.errors import ModelError
 from analyzer.retry import retrying
 from analyzer.types.diagnosis import Ending
@@ -30,7 +32,6 @@ REPLY_TOKENS_MAX = 21_000
 """The SDK refuses more without streaming."""
 RETRIED = frozenset({408, 409, 429})
 SERVER_ERRORS = 500
-_EPHEMERAL = {"cache_control": {"type": "ephemeral"}}
 _STOPS = {
     "end_turn": Stop.DONE,
     "stop_sequence": Stop.DONE,
@@ -40,6 +41,16 @@ _STOPS = {
     "model_context_window_exceeded": Stop.CONTEXT,
     "refusal": Stop.REFUSAL,
 }
+_Piece = tuple[int, str, str]
+"""What `Listener.hear` is told."""
+_STREAMED_ERRORS = {
+    "invalid_request_error": 400,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+"""What an error that comes in the middle of a stream, under status 200, would have been at its beginning."""
 _NOT_SENT = frozenset({"ConnectError", "ConnectTimeout", "UnsupportedProtocol"})
 """Errors of the SDK's transport that come before a byte of the request is sent."""
 _NEXT_STEPS = {
@@ -84,6 +95,8 @@ class ClaudeModel:
         self._effort = effort
         self._sleep = sleep
         self._plain = False
+        self._whole = False
+        """Whether replies are asked for whole, because a gateway streamed nothing."""
         try:
             self._client = anthropic.Anthropic(
                 api_key=api_key,
@@ -150,8 +163,9 @@ class ClaudeModel:
             _refuse(error)
         except anthropic.APIResponseValidationError as error:
             raise ModelError("the reply is no message of the API; check the gateway", ending=Ending.INVALID) from error
-        except anthropic.APIConnectionError as error:
-            raise ModelError("the API cannot be reached; check ANTHROPIC_BASE_URL and the network") from error
+        except (anthropic.APIConnectionError, _CutError) as error:
+            lost_it = "the reply broke off" if isinstance(error, _CutError) else "the API cannot be reached"
+            raise ModelError(f"{lost_it}; check ANTHROPIC_BASE_URL and the network") from error
         except TypeError as error:
             raise ModelError("no credentials were found; set ANTHROPIC_API_KEY") from error
         except anthropic.AnthropicError as error:
@@ -176,7 +190,12 @@ class ClaudeModel:
     def _once(self, request: ModelRequest, left: float) -> ModelReply:
         body = self._body(request)
         timeout = min(left, self._timeout_s)
-        box = _within(timeout, lambda: self._client.messages.create(**body, timeout=timeout))
+        if request.listener is None or self._whole:
+            box = within(timeout, lambda _emit: self._client.messages.create(**body, timeout=timeout), _unheard)
+        else:
+            listener = request.listener
+            listener.begin()
+            box = within(timeout, partial(self._streamed, body, timeout), lambda piece: listener.hear(*piece))
         if not box.done:
             ending = Ending.SECONDS if timeout >= left else Ending.UNAVAILABLE
             raise ModelError(
@@ -186,84 +205,75 @@ class ClaudeModel:
             raise box.error
         return _read(box.value)
 
+    def _streamed(self, body: dict[str, Any], timeout: float, emit: Callable[[_Piece], None]) -> Message:
+        """Read a reply as it is written. Raises what reading it whole raises, and _CutError where it breaks off."""
+        kinds: set[str] = set()
+        tools: dict[int, str] = {}
+        try:
+            with self._client.messages.stream(**body, timeout=timeout) as stream:
+                for event in stream:
+                    kinds.add(event.type)
+                    piece = _piece(event, tools)
+                    if piece is not None:
+                        emit(piece)
+                if kinds >= {"message_start", "message_stop"}:
+                    return stream.get_final_message()
+        except (anthropic.AnthropicError, AbandonedError, TypeError):
+            raise
+        except Exception as error:
+            # Once a stream has begun, errors of the transport pass through the SDK unchanged.
+            if type(error).__module__.startswith("httpx"):
+                raise _CutError from error
+            raise ValueError("a stream of events that is none") from error
+        # A gateway that streams nothing is asked for the whole reply the next time.
+        self._whole = self._whole or not kinds
+        raise _CutError
+
     def _body(self, request: ModelRequest) -> dict[str, Any]:
         body: dict[str, Any] = {
             "model": self._model,
             "max_tokens": min(request.max_tokens, REPLY_TOKENS_MAX),
-            "system": [{"type": "text", "text": request.system, **_EPHEMERAL}],
-            "messages": _messages(request.messages),
+            "system": [{"type": "text", "text": request.system, **EPHEMERAL}],
+            "messages": messages_body(request.messages),
         }
         if request.tools:
-            body["tools"] = [_tool(tool, strict=not self._plain) for tool in request.tools]
-            # The tools stay in the request when they may not be called: they are part of the cached prefix, and the
-            # API wants to know the tools that the history speaks of.
-            body["tool_choice"] = {"type": "none"} if request.must_answer else {"type": "auto"}
+            body["tools"] = [tool_body(tool, strict=not self._plain) for tool in request.tools]
+            # Tools, their choice and the form of the output are what the cache is keyed by: another choice loses the
+            # messages, another form everything. So none of them changes when the model must answer; the words of the
+            # request close the tools, and what is handed in has its form by the strict schema of the submit tool.
+            body["tool_choice"] = {"type": "auto"}
         config: dict[str, Any] = {}
         if self._effort is not None:
             config["effort"] = self._effort
-        if request.schema is not None:
+        if request.schema is not None and not request.tools:
             config["format"] = {"type": "json_schema", "schema": dict(request.schema)}
         if config and not self._plain:
             body["output_config"] = config
         return body
 
 
-def _tool(tool: ToolSpec, *, strict: bool) -> dict[str, Any]:
-    extra = {"strict": True} if strict else {}
-    return {"name": tool.name, "description": tool.description, "input_schema": dict(tool.schema), **extra}
+class _CutError(Exception):
+    """A stream ended before its end. Never leaves this module."""
 
 
-def _messages(turns: tuple[Turn, ...]) -> list[dict[str, Any]]:
-    """Return the history for the wire.
-
-    Of the four cache breakpoints the API allows, one stands after the system prompt, one after the case file, and two
-    at the ends of the latest user turns: the newest is written, the one before it is what the last request wrote, and
-    the API's search back from a breakpoint (20 blocks) may miss it when a turn had many tool calls.
-    """
-    users = [index for index, turn in enumerate(turns) if turn.role == "user"]
-    marked = set(users[1:][-2:])
-    wire: list[dict[str, Any]] = []
-    for index, turn in enumerate(turns):
-        blocks = [dict(block) for block in turn.echo] or [_block(block) for block in turn.blocks]
-        if index in marked and blocks:
-            blocks[-1] = {**blocks[-1], **_EPHEMERAL}
-        wire.append({"role": turn.role, "content": blocks})
-    return wire
+def _piece(event: Any, tools: dict[int, str]) -> _Piece | None:
+    """Return what an event adds to a text or to the arguments of a call, or None; `tools` remembers the calls."""
+    block, index = getattr(event, "content_block", None), getattr(event, "index", None)
+    if not isinstance(index, int):
+        return None
+    if event.type == "content_block_start" and getattr(block, "type", None) == "tool_use":
+        tools[index] = str(getattr(block, "name", ""))
+    delta = getattr(event, "delta", None)
+    kind = getattr(delta, "type", None) if event.type == "content_block_delta" else None
+    if kind == "text_delta":
+        return index, "", str(getattr(delta, "text", ""))
+    if kind == "input_json_delta" and tools.get(index):
+        return index, tools[index], str(getattr(delta, "partial_json", ""))
+    return None
 
 
-def _block(block: Block) -> dict[str, Any]:
-    if isinstance(block, Text):
-        return {"type": "text", "text": block.text, **(_EPHEMERAL if block.cache else {})}
-    if isinstance(block, ToolReturn):
-        return {"type": "tool_result", "tool_use_id": block.call_id, "content": block.text, "is_error": block.is_error}
-    return {"type": "tool_use", "id": block.id, "name": block.name, "input": dict(block.arguments)}
-
-
-@dataclass(slots=True)
-class _Box:
-    """What became of a call in its thread."""
-
-    done: bool = False
-    value: Any = None
-    error: BaseException | None = None
-
-
-def _within(timeout_s: float, call: Callable[[], Any]) -> _Box:
-    """Wait for a call in a thread. When it takes longer the thread is left behind: a daemon cannot hold up exit."""
-    box = _Box()
-
-    def run() -> None:
-        try:
-            box.value = call()
-            box.done = True
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
-            box.error = error
-            box.done = True
-
-    thread = threading.Thread(target=run, daemon=True, name="claude")
-    thread.start()
-    thread.join(timeout_s + 0.25)
-    return box
+def _unheard(_piece: Any) -> None:
+    """Let it pass: a reply that is read whole emits nothing."""
 
 
 def _read(message: Any) -> ModelReply:
@@ -322,16 +332,26 @@ def _worth_it(error: BaseException, deadline: float) -> bool:
     if isinstance(error, anthropic.APIStatusError):
         if error.response.headers.get("x-should-retry") == "false":
             return False
-        return error.status_code in RETRIED or error.status_code >= SERVER_ERRORS
-    return isinstance(error, anthropic.APIConnectionError)
+        return _status(error) in RETRIED or _status(error) >= SERVER_ERRORS
+    return isinstance(error, anthropic.APIConnectionError | _CutError)
+
+
+def _status(error: anthropic.APIStatusError) -> int:
+    """Return the status of an error; of one in the middle of a stream that of its name."""
+    if error.status_code >= 400:  # noqa: PLR2004 - the first status that is an error
+        return error.status_code
+    return _STREAMED_ERRORS.get(str(error.type), SERVER_ERRORS)
 
 
 def _may_be_billed(error: Exception) -> bool:
     """Tell whether the API may have answered, and counted, what did not arrive.
 
     A status that is an error costs nothing, and what never left the machine does not either: no connection, no key.
+    An error in the middle of a stream comes after a part of the reply.
     """
-    if isinstance(error, anthropic.APIStatusError | TypeError):
+    if isinstance(error, anthropic.APIStatusError):
+        return error.status_code < 400  # noqa: PLR2004 - the first status that is an error
+    if isinstance(error, TypeError):
         return False
     return type(error.__cause__).__name__ not in _NOT_SENT
 
@@ -355,7 +375,7 @@ def _retry_after(error: BaseException) -> float | None:
 
 def _refuse(error: anthropic.APIStatusError) -> NoReturn:
     """Raise the ModelError of a status: its number, the API's name for it, and what to do next."""
-    step = _NEXT_STEPS.get(error.status_code, "the next run will try again")
+    step = _NEXT_STEPS.get(_status(error), "the next run will try again")
     named = f" {error.type}" if isinstance(error.type, str) else ""
     asked = _retry_after(error)
     wait = f", asked to wait {asked:.0f} s" if asked else ""

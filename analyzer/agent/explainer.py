@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from analyzer.agent.ask import incident_topic, trajectory_topic
-from analyzer.agent.case import build_case
+from analyzer.agent.case import build_case, room_of
 from analyzer.agent.fleet import Range, fleet_topic
 from analyzer.agent.investigate import Means, investigate
 from analyzer.agent.rules import explain
@@ -41,7 +41,7 @@ class Explainer:
             incident,
             trajectories=trajectories,
             healthy=healthy,
-            tokens_max=self.case_tokens,
+            tokens_max=room_of([*trajectories, *healthy], self.case_tokens),
             mask=self.means.mask,
             window=(min(history_start, incident.onset), max(incident.last_seen_at, incident.onset)),
         )

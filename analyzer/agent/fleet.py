@@ -12,10 +12,10 @@ from analyzer.agent.investigate import Means
 from analyzer.agent.numbers import COUNT, TOKENS, USD, Quantity
 from analyzer.agent.rules import explain
 from analyzer.agent.session import Topic
-from analyzer.agent.tables import runs_table, totals_table
+from analyzer.agent.tables import priced_or_timed, runs_table
 from analyzer.agent.tools.catalogue import FLEET
 from analyzer.agent.tools.past import incidents_table
-from analyzer.agent.wanted import Wanted, range_in, wanted
+from analyzer.agent.wanted import CHOSEN, EXAMPLES, Wanted, askable, range_in, wanted
 from analyzer.prompts import load
 from analyzer.stores.base import Totals
 from analyzer.types.diagnosis import Ending, Verdict
@@ -28,9 +28,7 @@ from analyzer.types.table import Table
 ROWS_MAX = 15
 """Of a table that is printed: what matters stands at its top."""
 NAMED_MAX = 30
-NO_MODEL = (
-    "no model is set up, so tables were chosen by the words of the question: `analyzer doctor` says what is missing"
-)
+NO_TABLE = "no model was asked, and no word of the question chooses a table: `analyzer doctor` says what is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +86,14 @@ def _by_rules(span: Range, means: Means, agents: Sequence[str], only: str | None
         asked = wanted(question, agents)
         if only is not None:
             asked = replace(asked, agents=frozenset({only}))
-        tables = _tables(asked, own, means)
         text = _facts(own, means, only, agents)[0].text
+        tables: list[Table] = []
+        note = NO_TABLE
+        if asked.fits or only is not None:
+            tables = _tables(asked, own, means)
+            note = CHOSEN.format(tables="; ".join(table.title for table in tables))
+        else:
+            text += askable(EXAMPLES)
         return Answer(
             text=means.mask(text),
             claims=(),
@@ -98,7 +102,7 @@ def _by_rules(span: Range, means: Means, agents: Sequence[str], only: str | None
             by="rules",
             ending=Ending.OFF,
             struck_out=0,
-            note=NO_MODEL,
+            note=note,
             use=ModelUse(),
             tables=tuple(tables),
         )
@@ -107,16 +111,11 @@ def _by_rules(span: Range, means: Means, agents: Sequence[str], only: str | None
 
 
 def _tables(asked: Wanted, span: Range, means: Means) -> list[Table]:
-    """Return the tables that a question asks for. Where nothing has a price, what it took stands for what it cost."""
-    store, tables = means.store, []
+    """Return the tables that a question asks for."""
+    store = means.store
+    tables: list[Table] = []
     for by in asked.tables:
-        table = totals_table(store, by, asked.order, span.start, span.end, agents=asked.agents, rows_max=ROWS_MAX)
-        tables.append(table)
-        if asked.order == "cost" and table.lines and all(line.cells[table.leading] is None for line in table.lines):
-            note = f"{table.note} None of these has a price (docs/prices.md), so here is what they took."
-            tables[-1] = replace(table, note=note.strip())
-            took = totals_table(store, by, "seconds", span.start, span.end, agents=asked.agents, rows_max=ROWS_MAX)
-            tables.append(replace(took, note=""))
+        tables += priced_or_timed(store, by, asked.order, span.start, span.end, agents=asked.agents, rows_max=ROWS_MAX)
     if asked.runs is not None:
         found = store.summaries(agents=asked.agents, start=span.start, end=span.end, order=asked.runs, limit=ROWS_MAX)
         tables.append(runs_table(f"Runs, {asked.runs} first", found, span.start, span.end, asked.runs))

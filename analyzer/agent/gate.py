@@ -21,11 +21,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 
 from analyzer.agent.answer import CLAIM_CHARS, QUOTE_CHARS, TEXT_CHARS, Draft, DraftClaim, FactRef, MetricValue, Quote
 from analyzer.agent.case import CaseFile
 from analyzer.agent.facts import Fact, evidence_of, metric_quantities
 from analyzer.agent.grounds import Ground, known_from_start, span_quantities
+from analyzer.agent.kind_words import words_of
 from analyzer.agent.promql import objection
 from analyzer.agent.shown import Shown
 from analyzer.agent.statements import Grounds, steps_in, why_not
@@ -33,6 +35,7 @@ from analyzer.agent.subjects import stems
 from analyzer.agent.text import Mask, defuse, find_verbatim, has_hidden, text_of
 from analyzer.agent.verdict import Standing, contradicts, lacking, verdict_of
 from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
+from analyzer.types.explained import Statement
 from analyzer.types.report import PROMETHEUS, Evidence, MetricEvidence, SpanEvidence
 from analyzer.types.trace import TEXT_FIELDS, Span
 
@@ -60,6 +63,8 @@ class Gated:
     evidence: tuple[Evidence, ...]
     """New pieces that the standing claims rest on, with ids that follow the filed ones."""
     struck: tuple[Struck, ...]
+    missing: str = ""
+    """What the author says would decide it, where that holds; "" where the verdict needs no more."""
 
 
 @dataclass(slots=True)
@@ -101,7 +106,7 @@ class Gate:
         self._case = case
         self._shown = shown
         self._lookup = lookup
-        self._recompute = recompute
+        self._recompute = cache(recompute)
         self._mask = mask
         self._metered = metered
         self._filed = {entry.id: entry for entry in evidence_of(case.incident)}
@@ -113,7 +118,8 @@ class Gate:
         }
         self._affected = {one.summary.trace_id for one in case.trajectories} | set(case.incident.trace_ids)
         subject = case.incident.subject
-        self._names = stems(" ".join(part for part in (subject.agent, subject.tool, subject.model) if part))
+        own = stems(" ".join(part for part in (subject.agent, subject.tool, subject.model) if part))
+        self._names = own | words_of(case.incident)
         self._base = known_from_start(case, self._filed.values(), shown)
 
     def judge(self, draft: Draft, fallback: Diagnosis, by: str) -> Gated:
@@ -165,7 +171,21 @@ class Gate:
             missing=missing or lacking(standing, self._case.incident),
         )
         new = tuple(replace(entry, id=name) for entry, name in ids.new.items() if name in used)
-        return Gated(diagnosis, new, tuple(struck))
+        return Gated(diagnosis, new, tuple(struck), missing)
+
+    def one_by_one(self) -> Callable[[DraftClaim], Statement | None]:
+        """Return what judges the claims of one answer as they come: as `judge` does, and with the same ids."""
+        ids = _Ids(set(self._filed), {})
+
+        def judged(claim: DraftClaim) -> Statement | None:
+            try:
+                standing, _ = self._claim(claim, ids)
+            except _StruckError:
+                return None
+            known = self._filed | {name: replace(entry, id=name) for entry, name in ids.new.items()}
+            return Statement(standing, tuple(known[name] for name in standing.evidence))
+
+        return judged
 
     def _claim(self, claim: DraftClaim, ids: _Ids) -> tuple[Claim, Ground]:
         if not claim.evidence:

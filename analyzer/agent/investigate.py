@@ -10,13 +10,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from analyzer.agent.answer import CATEGORIES, read_diagnosis
+from analyzer.agent.answer import read_diagnosis
 from analyzer.agent.case import CaseFile
 from analyzer.agent.gate import Gate, Gated, Recompute
 from analyzer.agent.investigator import Conversation, Investigator, Judge, Judged
 from analyzer.agent.limits import Limits, Meter, Price
 from analyzer.agent.model import Model, ToolSpec, Turn
 from analyzer.agent.obedience import Obedience
+from analyzer.agent.overheard import Overheard
 from analyzer.agent.rules import ENDINGS, explain
 from analyzer.agent.second_reader import read_again
 from analyzer.agent.text import Mask, defuse, plain
@@ -29,6 +30,7 @@ from analyzer.prompts import load
 from analyzer.stores.base import TrajectoryStore
 from analyzer.types.audit import Journal, Unwritten
 from analyzer.types.diagnosis import Diagnosis, Ending
+from analyzer.types.explained import Tell
 from analyzer.types.report import Evidence, Incident, MetricEvidence
 from analyzer.types.spending import ModelUse, Purse, Unlimited
 from analyzer.types.trace import Operation, Tokens
@@ -115,7 +117,7 @@ def investigate(incident: Incident, case: CaseFile, means: Means) -> Investigati
             trace_ids=", ".join(sorted(case.trace_ids)[:30]) or "none",
         ),
     )
-    system = load("investigate_system").render(categories=", ".join(CATEGORIES))
+    system = load("investigate_system").text
     ended = converse(case, means, meter, SUBMIT_DIAGNOSIS_SPEC, judge, system, opening)
     if ended.judged is not None and ended.judged.standing:
         gated: Gated = ended.judged.outcome
@@ -170,10 +172,12 @@ def converse(
     *,
     toolbox: Toolbox | None = None,
     history: list[Turn] | None = None,
+    tell: Tell | None = None,
 ) -> Conversation:
     """Run the loop over a case with its own record of what was shown. Never raises because of what the model does.
 
-    A later question of a session comes with the session's `toolbox` and `history`; the history grows in place.
+    A later question of a session comes with the session's `toolbox` and `history`; the history grows in place. `tell`
+    hears of statements that stand while the answer is still being written.
     """
     assert means.model is not None  # noqa: S101 - both callers have asked; this tells the type checker
     box = toolbox if toolbox is not None else toolbox_of(case, means)
@@ -181,6 +185,7 @@ def converse(
     gate = Gate(case, box.desk.shown, box.lookup, means.recompute, means.mask, metered=metered, found=lambda: box.facts)
     names = {*(spec.name for spec in box.specs), submit.name}
     obedience = Obedience(box.desk.shown, names, lambda: box.desk.trace_ids, case.markers.mark, system)
+    overheard = None if tell is None else Overheard(gate.one_by_one, obedience.leaks, submit.name, tell)
     turns = history if history is not None else []
     investigator = Investigator(
         means.model,
@@ -194,6 +199,7 @@ def converse(
         obedience,
         journal=means.journal,
         about=case.incident.id,
+        overheard=overheard,
         history=turns,
         logged=len(turns),
     )

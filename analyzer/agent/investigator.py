@@ -23,6 +23,7 @@ from analyzer.agent.model import (
     Turn,
 )
 from analyzer.agent.obedience import Obedience
+from analyzer.agent.overheard import Overheard
 from analyzer.agent.text import Mask
 from analyzer.agent.toolbox import Toolbox
 from analyzer.agent.wire import masked_arguments, masked_turns
@@ -81,6 +82,8 @@ class Investigator:
     journal: Journal = field(default_factory=Unwritten)
     about: str = ""
     """The id of what is investigated."""
+    overheard: Overheard | None = None
+    """Hears the replies while they are written, and tells of what stands."""
     history: list[Turn] = field(default_factory=list)
     logged: int = 0
     """Turns of the history that the log has."""
@@ -124,6 +127,7 @@ class Investigator:
             max_tokens=self.limits.reply_tokens,
             timeout_s=self.meter.seconds_left,
             about=self.about,
+            listener=self.overheard,
         )
         refused = self.meter.refusal(request)
         if last or self.repairs:
@@ -137,11 +141,13 @@ class Investigator:
             if not self.repairs:
                 words = Text(load("last_step").text)
                 self.history[-1] = replace(self.history[-1], blocks=(*self.history[-1].blocks, words))
-            request = replace(request, messages=tuple(self.history), must_answer=True, schema=self.submit.schema)
+            request = replace(request, messages=tuple(self.history), must_answer=True)
         return request, refused
 
     def _ask(self, request: ModelRequest) -> ModelReply | Refusal:
         """Ask, and remember what the log has. Raises ModelError, StoreError."""
+        if self.overheard is not None:
+            self.overheard.repairable = self.repairs < self.limits.repairs
         asking = Asking(self.model, self.meter, self.journal, self.watch, self.mask, self.about, self.logged)
         try:
             return asking.ask(request, "\n".join(spoken(turn) for turn in request.messages[-1:]))

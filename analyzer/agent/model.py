@@ -78,6 +78,16 @@ class ToolSpec:
     """JSON schema of the arguments: an object, every property required, nothing additional."""
 
 
+class Listener(Protocol):
+    """Hears a reply while it is written. What it hears is unproven, and may be cut or taken back."""
+
+    def begin(self) -> None:
+        """Take note that a try begins: what was heard of an earlier one is void."""
+
+    def hear(self, block: int, tool: str, piece: str) -> None:
+        """Take in the next piece of a block: of its text, or (`tool` is not empty) of the JSON of its arguments."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
     """One request: the whole history, because nothing is kept on the server's side."""
@@ -90,14 +100,16 @@ class ModelRequest:
     timeout_s: float
     """Everything together, retries and waiting included."""
     schema: Mapping[str, Any] | None = None
-    """JSON schema that the reply's text shall have."""
+    """JSON schema that the reply's text shall have, where it has no tool to hand in an answer with."""
     must_answer: bool = False
-    """Tools may not be called any more."""
+    """No tool is run any more: only an answer is read. The messages say so."""
     about: str = ""
     """The id of what is investigated: whose conversation this is. The provider is not told."""
     again: Callable[[int], None] = field(default=_unheld, compare=False, repr=False)
     """To be called before another try of this request, with how many before it may be billed although no reply came.
     Raises ModelError (its ending is the limit) where another one no longer fits, StoreError."""
+    listener: Listener | None = field(default=None, compare=False, repr=False)
+    """Hears the reply while it is written, where the model can do that; the reply is the same with and without."""
 
 
 @dataclass(frozen=True, slots=True)

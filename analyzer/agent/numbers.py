@@ -12,6 +12,7 @@ in what was shown.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -223,9 +224,12 @@ def _read(match: re.Match[str], text: str) -> Written | None:
     slack = plain = 0.5 * 10.0**-decimals * scale * factor
     if match.group("lead") and decimals == 0:
         slack *= 10.0 ** (len(digits) - len(digits.rstrip("0")))
-    if match.group("exponent"):
+    if math.isinf(value):
+        # Beyond what a number holds ("1e999", a hash like "12e9876"): no fact has it, so nothing is near it.
+        slack = plain = 0.0
+    elif match.group("exponent"):
         slack *= 10.0 ** float(match.group("exponent")[1:])
-    if match.group("lead") and value:
+    if match.group("lead") and value and not math.isinf(value):
         amount = value * scale * factor
         slack = max(plain, min(max(slack, ROUGH_MIN * amount), ROUGH_MAX * amount))
     of = shared_after(after) if unit == SHARE else counted_after(after) if unit in {ANY, TOKENS} else ""

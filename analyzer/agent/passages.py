@@ -30,6 +30,8 @@ HEAD_SHARE = 0.6
 HEAD_TOKENS_MIN, TAIL_TOKENS_MIN = 65, 40
 """The least of a beginning beside an end: some 200 characters; and of an end: a shorter one is no sentence."""
 _ROLE = re.compile(r"(?:^|(?<=\n))[\w ()>.-]{1,38}: $", re.MULTILINE)
+_RETURNED = re.compile(r"(?:^|\n)(?:[\w ().>-]{1,38}: )?\[result\] ")
+"""What stands before what a tool returned where an inference is sent it: the message's role, and our word for it."""
 CUT = "\n⟨left out⟩\n"
 
 
@@ -54,9 +56,9 @@ def passages_of(trajectory: Trajectory, steps: Sequence[Step], mask: Mask) -> li
 
     def add(step: int, span_id: str, field: str, text: str) -> None:
         if text.strip():
-            before = _stands_in(text.strip(), recent) if field == "input" else None
+            before = _stands_in(text, recent) if field == "input" else None
             found.append(Passage(step, span_id, field, visible(text), before))
-            recent.append((step, text))
+            recent.append((step, _squeezed(text)))
 
     top = top_of(trajectory.spans)
     if top is not None and not top.operation.is_step:
@@ -84,12 +86,30 @@ def _after(system: str, text: str) -> str:
     return text[at + len(system.strip()) :].lstrip() if at >= 0 else text
 
 
-def _stands_in(words: str, recent: Iterable[tuple[int, str]]) -> int | None:
-    """Return the step in whose passages the words stand already; the fewer they are the less that says."""
+def _stands_in(text: str, recent: Sequence[tuple[int, str]]) -> int | None:
+    """Return a step in whose passages a text stands already, or the last of those among which its results do.
+
+    An inference is sent what the tools before it returned, each behind a role and a word of ours.
+    """
+    found = _place_of(_squeezed(text), recent)
+    if found is not None or "[result] " not in text:
+        return found
+    places = [_place_of(_squeezed(one), recent) for one in _RETURNED.split(text) if one.strip()]
+    known = [place for place in places if place is not None]
+    return max(known, default=None) if len(known) == len(places) else None
+
+
+def _place_of(words: str, recent: Iterable[tuple[int, str]]) -> int | None:
+    """Return the step in whose passages the words stand; the fewer they are the less that says."""
     for number, text in recent:
-        if words in text and (len(words) >= SAME_CHARS_MIN or words == text.strip()):
+        if words in text and (len(words) >= SAME_CHARS_MIN or words == text):
             return number
     return None
+
+
+def _squeezed(text: str) -> str:
+    """Return a text without white space: JSON is written anew on its way from a tool to a prompt."""
+    return "".join(text.split())
 
 
 def quotable(passage: Passage, trajectory: Trajectory, mask: Mask) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from typing import Any
 
 from analyzer.agent.answer import read_answer
@@ -18,11 +19,12 @@ from analyzer.agent.investigate import Means, complaints, converse, note_of, too
 from analyzer.agent.investigator import Conversation, Judge, Judged
 from analyzer.agent.limits import Limits, Meter
 from analyzer.agent.model import Turn
+from analyzer.agent.second_reader import read_again
 from analyzer.agent.tools import SUBMIT_ANSWER_SPEC
 from analyzer.agent.tools.base import Tool
 from analyzer.prompts import load
 from analyzer.types.diagnosis import Diagnosis, Ending, Verdict
-from analyzer.types.explained import Answer
+from analyzer.types.explained import Answer, Tell
 from analyzer.types.spending import ModelUse
 from analyzer.types.table import Table
 
@@ -56,13 +58,29 @@ class Session:
         self._history: list[Turn] = []
         self._left = means.limits
 
-    def ask(self, question: str) -> Answer:
-        """Answer a question. Never raises because of what the model does."""
-        topic, means = self._topic, self._means
-        rules = topic.by_rules(question[:QUESTION_CHARS])
-        if means.model is None:
-            return rules
-        name = means.model.name
+    def ask(self, question: str, tell: Tell | None = None) -> Answer:
+        """Answer a question. Never raises because of what the model does.
+
+        `tell` hears of each statement that stands as soon as it is written; the answer is the same without it.
+        """
+        rules = cache(partial(self._topic.by_rules, question[:QUESTION_CHARS]))
+        if self._means.model is None:
+            return rules()
+        means = replace(self._means, limits=self._left)
+        meter = means.meter(self._topic.case.incident.id)
+        try:
+            ended = self._conversed(question[:QUESTION_CHARS], means, meter, tell)
+            if ended.judged is None:
+                return self._unanswered(rules(), ended, meter)
+            gated = self._read_again(_for_a_question(ended.judged.outcome), meter)
+            return self._answered(gated, ended, rules, meter.use)
+        finally:
+            # A question that was stopped has cost something as well.
+            self._left = _left(self._left, meter)
+
+    def _conversed(self, question: str, means: Means, meter: Meter, tell: Tell | None) -> Conversation:
+        topic = self._topic
+        name = means.model.name if means.model is not None else ""
         # What the rules hold responsible answers no question: only a step that the model named stands in its answer.
         fallback = replace(topic.fallback, responsible=None)
 
@@ -73,8 +91,6 @@ class Session:
 
             return judged
 
-        means = replace(means, limits=self._left)
-        meter = means.meter(topic.case.incident.id)
         turns = list(self._history)
         ended = converse(
             topic.case,
@@ -83,18 +99,16 @@ class Session:
             SUBMIT_ANSWER_SPEC,
             judge,
             topic.system,
-            self._said(question[:QUESTION_CHARS]),
+            self._said(question),
             toolbox=self._toolbox,
             history=turns,
+            tell=tell,
         )
         if turns[-1].role == "assistant" and ended.ending is not Ending.INJECTED:
             # A question that nobody answered is no part of the conversation: the next one follows the last answer.
             # Nor is one where the model did what the data told it: it would read on from its own obedience.
             self._history = turns
-        self._left = _left(self._left, meter)
-        if ended.judged is None:
-            return self._unanswered(rules, ended, meter)
-        return self._answered(ended.judged.outcome, ended, rules, meter.use)
+        return ended
 
     def _said(self, question: str) -> tuple[str, ...]:
         asked = f"Question: {question}"
@@ -106,22 +120,39 @@ class Session:
         note = note_of(ended, self._means.mask)
         return replace(rules, ending=ended.ending, struck_out=len(ended.struck), note=note, use=meter.use)
 
-    def _answered(self, gated: Gated, ended: Conversation, rules: Answer, use: ModelUse) -> Answer:
+    def _read_again(self, gated: Gated, meter: Meter) -> Gated:
+        """Have a second reader look at the claims, where one is wanted: it may lower the verdict."""
+        means = self._means
+        if not means.second_reader or means.model is None:
+            return gated
+        read = read_again(
+            gated.diagnosis,
+            gated.evidence,
+            self._topic.case.incident,
+            means.model,
+            meter,
+            means.watch,
+            journal=means.journal,
+            mask=means.mask,
+        )
+        return replace(gated, diagnosis=read)
+
+    def _answered(self, gated: Gated, ended: Conversation, rules: Callable[[], Answer], use: ModelUse) -> Answer:
         diagnosis, filed = gated.diagnosis, evidence_of(self._topic.case.incident)
         own_words = diagnosis.summary != self._topic.fallback.summary
         return Answer(
-            text=diagnosis.summary if own_words else rules.text,
+            text=diagnosis.summary if own_words else rules().text,
             claims=diagnosis.claims,
             evidence=(*filed, *gated.evidence),
-            # A question has no computed finding that could confirm its answer.
-            verdict=Verdict.LIKELY if diagnosis.claims and not gated.struck else Verdict.INCONCLUSIVE,
+            verdict=diagnosis.verdict,
             by=diagnosis.by,
             ending=ended.ending,
             struck_out=diagnosis.struck_out,
-            note=diagnosis.note if gated.struck else "",
+            note=diagnosis.note,
             use=use,
             tables=self._cited(gated),
             responsible=diagnosis.responsible,
+            missing=diagnosis.missing,
         )
 
     def _cited(self, gated: Gated) -> tuple[Table, ...]:
@@ -133,6 +164,17 @@ class Session:
             for _, one in sorted(self._toolbox.tables.items())
             if any(fact.basis in resting for fact in one.facts if fact.basis is not None)
         )
+
+
+def _for_a_question(gated: Gated) -> Gated:
+    """Return what stands with the verdict of an answer: a question has no computed finding that could confirm it.
+
+    It is *likely* where claims stand, nothing was struck out, and its author does not say that evidence is missing.
+    """
+    likely = bool(gated.diagnosis.claims) and not gated.struck and not gated.missing
+    verdict = Verdict.LIKELY if likely else Verdict.INCONCLUSIVE
+    note = gated.diagnosis.note if gated.struck else ""
+    return replace(gated, diagnosis=replace(gated.diagnosis, verdict=verdict, note=note, missing=gated.missing))
 
 
 def _left(limits: Limits, meter: Meter) -> Limits:

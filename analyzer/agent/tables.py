@@ -83,6 +83,25 @@ def totals_table(
     return _told(Table(title, columns, tuple(lines), start, end, leading=1, note=" ".join(notes)))
 
 
+def priced_or_timed(
+    store: TrajectoryStore,
+    by: Grouping,
+    order: TotalsOrder,
+    start: datetime,
+    end: datetime,
+    *,
+    agents: Collection[str] = (),
+    rows_max: int = 40,
+) -> list[Table]:
+    """Return the table; where nothing in it has a price, what it took stands beside it for what it cost."""
+    table = totals_table(store, by, order, start, end, agents=agents, rows_max=rows_max)
+    if order != "cost" or not table.lines or any(line.cells[table.leading] is not None for line in table.lines):
+        return [table]
+    note = f"{table.note} None of these has a price (docs/prices.md), so here is what they took."
+    took = totals_table(store, by, "seconds", start, end, agents=agents, rows_max=rows_max)
+    return [replace(table, note=note.strip()), replace(took, note="")]
+
+
 def _told(table: Table) -> Table:
     """Leave out the columns behind the leading one in which nothing is known, or nothing is unpriced."""
     empty: tuple[Cell, ...] = (None, 0.0)

@@ -7,7 +7,7 @@ lists the words.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -36,10 +36,21 @@ SORTED_BY: Mapping[str, TotalsOrder] = {
     r"runs?|trajector\w+|traffic|volume|busy|busiest|many": "trajectories",
 }
 """Words -> what the table is about. The first that is in the question, in this order; else the cost."""
+CHOSEN = (
+    "no model was asked: the words of the question chose what was computed ({tables}); `analyzer doctor` says what is "
+    "missing"
+)
+"""The note of an answer that no model had a part in."""
+EXAMPLES = (
+    "which tool costs us most this week? (or: agent, model, user, version, prompt, task, outcome, day, hour)",
+    "which agent fails most? (or: tokens, slowest, time, calls, runs)",
+    "which runs were the most expensive yesterday?",
+    "any incidents in the last 3 days?",
+)
 SINGLE = re.compile(
     r"\b(?:which|what|list|show|top|worst|single)\b[^.?!]*\b(?:runs?|trajector\w+|traces?)\b", re.IGNORECASE
 )
-INCIDENTS = re.compile(r"\b(?:incidents?|alerts?|happened|went wrong|anything wrong)\b", re.IGNORECASE)
+INCIDENTS = re.compile(r"\b(?:incidents?|alerts?|happened|went wrong|anything wrong|since when)\b", re.IGNORECASE)
 _RUN_ORDERS: Mapping[TotalsOrder, Order] = {
     "cost": "cost",
     "tokens": "tokens",
@@ -75,6 +86,10 @@ class Wanted:
     runs: Order | None
     """What the single runs are sorted by, where they are asked for."""
     incidents: bool
+    ordered: bool = False
+    """Whether the question says what the tables are about."""
+    fits: bool = False
+    """Whether any word of the question, or an agent that it names, chose any of this."""
 
 
 def wanted(question: str, agents: Collection[str]) -> Wanted:
@@ -89,6 +104,7 @@ def wanted(question: str, agents: Collection[str]) -> Wanted:
     by = [grouping for words, grouping in GROUPED_BY.items() if _holds(rest, words)]
     incidents = INCIDENTS.search(rest) is not None
     runs = SINGLE.search(rest) is not None
+    fits = bool(by or named or incidents or runs or order)
     if not by and not (incidents or runs):
         by = ["agent"]
     return Wanted(
@@ -97,7 +113,14 @@ def wanted(question: str, agents: Collection[str]) -> Wanted:
         agents=named,
         runs=_RUN_ORDERS[order or "cost"] if runs else None,
         incidents=incidents,
+        ordered=order is not None,
+        fits=fits,
     )
+
+
+def askable(examples: Sequence[str]) -> str:
+    """Return the questions that can be answered without a model, as a line after a text."""
+    return f"\nWithout a model these can be answered: {' | '.join(examples)}"
 
 
 def range_in(question: str, now: datetime) -> tuple[datetime, datetime] | None:

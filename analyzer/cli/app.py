@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
-from analyzer.errors import AnalyzerError
+from analyzer.errors import AnalyzerError, StoppedError
 
 COMMANDS: Mapping[str, str] = {
     "demo": "Show the whole walk on a simulated fleet: no key, no server.",
@@ -127,4 +127,4 @@ def _masked(text: str) -> str:
 
 def _stop(_signal: int, _frame: object) -> None:
     """Stop on SIGTERM as on ctrl-c, so that open transactions are rolled back and the own trace is kept."""
-    raise KeyboardInterrupt
+    raise StoppedError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,9 @@ from analyzer.cli.common import (
     settings_from,
     store_option,
 )
+from analyzer.cli.live import Asking, Live
+from analyzer.cli.prompting import at_a_prompt, questions
+from analyzer.errors import AnalyzerError, StoppedError
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -34,7 +36,6 @@ if TYPE_CHECKING:
 FLEET = "fleet"
 _NAMES = re.compile(r"latest|worst|fleet|inc-\S*|[0-9a-fA-F]+")
 """What names something to ask about; anything else with a space in it is a question about the fleet."""
-STEP_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +133,19 @@ def command(
         raise click.UsageError("--from, --to, --last and --agent go with questions about the fleet")
     settings = settings_from(llm=llm, model=model, prometheus_url=prometheus_url, store=store).settings
     require_store(settings)
-    on_step = _said if sys.stderr.isatty() and not as_json else None
+    asking = Asking(columns())
+    on_step = asking if sys.stderr.isatty() and not as_json else None
     with build(settings, out=None, on_step=on_step, tape=Tape(record, replay)) as app:
         asked = _about(app, about, given, first or "")
-        if first is not None:
-            answer = asked.questions.ask(first)
-            _tell(answer, asked, first, app, as_json=as_json)
-        else:
-            _session(asked, app, as_json=as_json)
+        try:
+            if first is None:
+                _session(asked, app, asking, as_json=as_json)
+            elif as_json:
+                print_json(_document(asked.questions.ask(first), asked, first, app))
+            else:
+                _answer(first, asked, asking)
+        finally:
+            asking.wipe()
         say_remarks(app.remarks())
     return 0
 
@@ -182,55 +188,43 @@ def _about(app: App, about: str, given: _Range, question: str) -> _Asked:
     return _Asked(about_trajectory(app, trace_id), f"Trajectory {trace_id}", trace_id)
 
 
-def _session(asked: _Asked, app: App, *, as_json: bool) -> None:
+def _session(asked: _Asked, app: App, asking: Asking, *, as_json: bool) -> None:
     """Answer one question after the other; with JSON all of them in one document at the end."""
     documents = []
-    for question in _questions():
-        answer = asked.questions.ask(question)
+    for question in questions():
         if as_json:
-            documents.append(_document(answer, asked, question, app))
+            documents.append(_document(asked.questions.ask(question), asked, question, app))
+        elif at_a_prompt():
+            _answer_or_say(question, asked, asking)
         else:
-            _tell(answer, asked, question, app, as_json=False)
+            _answer(question, asked, asking)
     if as_json:
         print_json({"schema": "analyzer.answers/1", "answers": documents})
 
 
-def _questions() -> Iterator[str]:
-    """Yield questions until the input ends: asked for on a terminal, a line each from a pipe."""
-    read: Callable[[], str] = (lambda: input("? ")) if sys.stdin.isatty() else _line
-    while True:
-        try:
-            question = read().strip()
-        except EOFError:
-            if sys.stdin.isatty():
-                click.echo()
-            return
-        if question:
-            yield question
+def _answer_or_say(question: str, asked: _Asked, asking: Asking) -> None:
+    """Answer at a prompt, which outlives a question that cannot be answered, and one that is stopped by Ctrl-C."""
+    try:
+        _answer(question, asked, asking)
+    except AnalyzerError as error:
+        asking.wipe()
+        click.echo(f"analyzer: {error}", err=True)
+    except StoppedError:
+        raise
+    except KeyboardInterrupt:
+        asking.wipe()
+        click.echo("\nstopped; what the question has cost so far counts", err=True)
 
 
-def _line() -> str:
-    line = sys.stdin.readline()
-    if not line:
-        raise EOFError
-    return line
-
-
-def _said(what: str, asked: str) -> None:
-    """Say what is being looked at: an answer is shown when it was checked, and that takes a while."""
-    from analyzer.render.text import cut, one_line
-
-    click.echo(cut(f"  . {one_line(f'{what} {asked}', STEP_CHARS)}", columns()), err=True)
-
-
-def _tell(answer: Answer, asked: _Asked, question: str, app: App, *, as_json: bool) -> None:
-    if as_json:
-        print_json(_document(answer, asked, question, app))
-        return
+def _answer(question: str, asked: _Asked, asking: Asking) -> None:
+    """Print the answer to a question; on a terminal each statement as soon as it stands."""
     from analyzer.render.answer import answer_outline
     from analyzer.render.terminal import terminal
 
-    click.echo(terminal(answer_outline(answer, asked.trace_id, heading=asked.heading), columns()), nl=False)
+    width = columns()
+    live = Live(asked.heading, width, asking)
+    answer = asked.questions.ask(question, live.tell if sys.stdout.isatty() else None)
+    live.finish(terminal(answer_outline(answer, asked.trace_id, heading=asked.heading), width))
 
 
 def _document(answer: Answer, asked: _Asked, question: str, app: App) -> dict[str, Any]:
@@ -256,6 +250,7 @@ def _document(answer: Answer, asked: _Asked, question: str, app: App) -> dict[st
         "by": answer.by,
         "ending": answer.ending.value,
         "struck_out": answer.struck_out,
+        "missing": answer.missing,
         "note": answer.note,
         "run": {
             "trace_id": app.run_trace_id,

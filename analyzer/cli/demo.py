@@ -26,7 +26,7 @@ STORE_NAME = "demo.db"
 def command(at: str | None, folder: str | None, as_json: bool) -> int:
     """Show the whole walk on a simulated fleet.
 
-    Eight days of seven agents, with three faults in the last day and much that only looks like one, are made up, read
+    Eight days of eight agents, with three faults in the last day and much that only looks like one, are made up, read
     in as any fleet's traces are, and analysed. Nothing leaves this machine. The clock of the demo stands still, so
     that it shows the same every time; --at moves it.
     """

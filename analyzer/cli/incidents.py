@@ -52,7 +52,8 @@ def show(incident: str, from_log: bool, run_id: str | None, store: str | None, a
     """Show one incident whole; a beginning of its id is enough.
 
     With --from-log nothing but the log is read: neither model, Prometheus nor trajectories. The text is that of the
-    incident's report file; exit 4 where this release renders it otherwise than the one that filed it.
+    incident's report file, without links to pages; exit 4 where this release renders it otherwise than the one that
+    filed it.
     """
     from analyzer.render.outline import incident_outline
     from analyzer.render.terminal import terminal

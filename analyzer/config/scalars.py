@@ -12,6 +12,8 @@ from analyzer.types.address import web_address
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _PORTS = 65_536
+_PAGE_URL_MAX = 200
+"""Every line of a message may hold it."""
 YEARS = (1971, 2261)
 """Times are kept as Unix nanoseconds in 64 bits, which end in 2262; before the first year lies at most a history."""
 DURATION_MAX = timedelta(days=365)
@@ -112,6 +114,6 @@ def parse_url(text: str) -> str:
 def parse_page_url(text: str) -> str:
     """Return the address of our own pages without a slash at its end: links are made from it. Raises UsageError."""
     address = web_address(text)
-    if not address or "?" in address or "#" in address:
+    if not address or len(address) > _PAGE_URL_MAX or "?" in address or "#" in address:
         raise UsageError("write the address of the pages as https://analyzer.example.com, without a name and password")
     return address.rstrip("/")

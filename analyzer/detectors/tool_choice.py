@@ -122,8 +122,9 @@ class _Replayed:
     def __init__(self, detector: ToolChoiceDetector, whole: Window) -> None:
         self._detector, self._end = detector, whole.end
         self._whole = {_place(one): one for one in whole.choices}
-        self._looked: dict[_Places, list[tuple[Table, Looked]]] = {}
-        self._walks: dict[tuple[_Places, ...], Sequence[tuple[Table, Shift]]] = {}
+        # Moments come in order: the last tables are held, and not those of every hour.
+        self._looked: dict[Any, tuple[_Places, list[tuple[Table, Looked]]]] = {}
+        self._walks: dict[Any, tuple[tuple[_Places, ...], Sequence[tuple[Table, Shift]]]] = {}
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         return self._detector.found_by(window, lambda own: self._past(own, window))
@@ -145,15 +146,21 @@ class _Replayed:
             for at in sorted(groups)
             for values in [set(commonest(groups[at]))]
         )
-        if known not in self._walks:
-            self._walks[known] = shifts_among([pair for places in known for pair in self._look(places)], settings)
-        return past(self._walks[known], window.end)
+        agent = own[0].subject.agent
+        walked = self._walks.get(agent)
+        if walked is None or walked[0] != known:
+            found = shifts_among([pair for places in known for pair in self._look(places)], settings)
+            walked = self._walks[agent] = known, found
+        return past(walked[1], window.end)
 
     def _look(self, places: _Places) -> list[tuple[Table, Looked]]:
-        if places not in self._looked:
+        choice = places[0][0][:2]
+        looked = self._looked.get(choice)
+        if looked is None or looked[0] != places:
             whole = tables([self._whole[place].of_values(values) for place, values in places], self._end)
-            self._looked[places] = [(table, first_look(table, self._detector.settings)) for table in whole]
-        return self._looked[places]
+            looked = places, [(table, first_look(table, self._detector.settings)) for table in whole]
+            self._looked[choice] = looked
+        return looked[1]
 
 
 def _place(one: Choices) -> tuple[Any, ...]:

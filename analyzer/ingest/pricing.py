@@ -1,6 +1,7 @@
 """What an inference cost, in USD, from its tokens: `genai_prices` for list prices, overrides for one's own.
 
-Only the prices bundled with the library are read: nothing here starts its updater, so no network is touched.
+Only the prices bundled with the library are read: nothing here starts its updater, so no network is touched. It is
+imported with the first price that is asked for: a run that asks no model needs none, and its start is a tenth of a run.
 """
 
 from __future__ import annotations
@@ -8,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-
-from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import ModelInfo, ModelPrice, TieredPrices
+from typing import TYPE_CHECKING, Any
 
 from analyzer.errors import UsageError
 from analyzer.ingest.dated import Dated, Named, amounts, dated
 from analyzer.ingest.toolcosts import ToolCosts
 from analyzer.types.trace import Tokens
+
+if TYPE_CHECKING:
+    from genai_prices.types import ModelInfo, ModelPrice
 
 _MILLION = 1e6
 _ONE_HOUR_FACTOR = 2.0
@@ -227,6 +228,8 @@ def _listed(provider: str | None, model: str) -> ModelInfo | None:
         readings += [(_PROVIDERS.get(prefix, prefix), rest), (None, rest.rpartition("/")[2])]
     if "anthropic." in ref or "amazon." in ref or "meta." in ref:
         readings.append(("aws", ref))
+    from genai_prices.data_snapshot import get_snapshot
+
     snapshot = get_snapshot()
     for provider_id, name in readings:
         try:
@@ -240,6 +243,8 @@ def _listed(provider: str | None, model: str) -> ModelInfo | None:
 
 
 def _tiers_of(prices: ModelPrice) -> _Tiers | None:
+    from genai_prices.types import TieredPrices
+
     if prices.input_mtok is None and prices.output_mtok is None:
         return None
     starts = {-1}
@@ -254,6 +259,7 @@ def _price_above(prices: ModelPrice, start: int) -> Price:
 
     A kind of input without a price of its own is billed as plain input, as the library does.
     """
+    from genai_prices.types import TieredPrices
 
     def figure(value: Any) -> float | None:
         if isinstance(value, TieredPrices):

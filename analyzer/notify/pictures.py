@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from analyzer.errors import DrawingError
 from analyzer.render.charts.base import Chart
+from analyzer.render.charts.chosen import stem_of
 from analyzer.render.charts.drawing import png
 from analyzer.types.report import Gap, Incident
 
@@ -24,7 +25,7 @@ class Picture:
 
 def pictures(incident: Incident, charts: Iterable[Chart]) -> tuple[Picture, ...]:
     """Return charts of an incident as pictures. Raises DrawingError."""
-    return tuple(Picture(chart, f"{incident.id}-{chart.name}.png", png(chart)) for chart in charts)
+    return tuple(Picture(chart, f"{stem_of(incident)}-{chart.name}.png", png(chart)) for chart in charts)
 
 
 def undrawn(what: str, reasons: Iterable[str | DrawingError]) -> Gap:

@@ -12,7 +12,7 @@ from analyzer.metrics.base import MetricSource
 from analyzer.stores.base import IncidentStore, TrajectoryStore
 from analyzer.types.alerts import AlertBook, NoAlerts
 from analyzer.types.audit import Journal, Unwritten
-from analyzer.types.explained import Answer, Explained
+from analyzer.types.explained import Answer, Explained, Tell
 from analyzer.types.floor import Floor
 from analyzer.types.named import Named
 from analyzer.types.report import Finding, Gap, Incident, Report
@@ -24,8 +24,8 @@ from analyzer.types.watch import Watch
 class Answering(Protocol):
     """Answers questions about one thing, one after the other. Never raises for a model's sake."""
 
-    def ask(self, question: str) -> Answer:
-        """Return the gated answer to a question."""
+    def ask(self, question: str, tell: Tell | None = None) -> Answer:
+        """Return the gated answer to a question; `tell` hears of its statements as each is written and stands."""
 
 
 class Explainer(Protocol):

@@ -14,7 +14,7 @@ from analyzer.metrics.window import of_one
 from analyzer.pipeline.app import Answering, App
 from analyzer.pipeline.phases import detected
 from analyzer.types.audit import Act, Action
-from analyzer.types.explained import Answer
+from analyzer.types.explained import Answer, Tell
 from analyzer.types.report import Incident
 from analyzer.types.trace import Operation
 
@@ -29,12 +29,15 @@ class Questions:
         self._prepare = prepare
         self._answering: Answering | None = None
 
-    def ask(self, question: str) -> Answer:
-        """Answer a question. Raises NotFoundError, StoreError."""
+    def ask(self, question: str, tell: Tell | None = None) -> Answer:
+        """Answer a question. Raises NotFoundError, StoreError.
+
+        `tell` hears of each statement that stands while the rest is still being written.
+        """
         with self._app.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer", input=question) as own:
             if self._answering is None:
                 self._answering = self._prepare()
-            answer = self._answering.ask(question)
+            answer = self._answering.ask(question, tell)
             self._log(question, answer)
             own.set(output=answer.text)
         return answer

@@ -79,7 +79,9 @@ def with_beginnings(
     agents = {found.subject.agent for found in findings if found.kind is Kind.LOOP and found.subject.agent}
     if not agents:
         return findings, gaps
-    earlier, unseen = detected(app, before(app.trajectories, agents, reach_of(app, at)))
+    # A detector of series has nothing to look at there, and what others find is not asked for.
+    looking = replace(app, detectors=[detector for detector in app.detectors if detector.kind is Kind.LOOP])
+    earlier, unseen = detected(looking, before(app.trajectories, agents, reach_of(app, at)))
     return dated(findings, earlier), [*gaps, *unseen]
 
 

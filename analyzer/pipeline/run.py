@@ -16,7 +16,7 @@ from analyzer.pipeline.memory import remembered_before
 from analyzer.pipeline.naming import unknown_agents
 from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
 from analyzer.types.alerts import AlertAnswer
-from analyzer.types.audit import Act, Action, digest
+from analyzer.types.audit import Act, Action, canonical, digest
 from analyzer.types.document import incident_document, time_text
 from analyzer.types.metric import Window
 from analyzer.types.report import REPEATED, Report, Run
@@ -91,6 +91,7 @@ def _walked(
             delivered = replace(delivered, gaps=(*delivered.gaps, *unmeasured))
             if delivered.gaps or delivered.held:
                 report = delivered.told_in(report)
+                _noted(app, report, at)
                 _kept(app, report, at)
         own.set(output=f"{len(incidents)} incidents, {len(report.gaps)} gaps", incidents=[one.id for one in incidents])
     return report
@@ -140,17 +141,26 @@ def _filed(app: App, report: Report, at: datetime, answers: Sequence[AlertAnswer
     Alerts that came in are answered last: what an answer names is there by then.
     """
     for incident in report.incidents:
+        document = incident_document(incident)
         arguments = {
             "at": time_text(at),
             "severity": incident.severity.value,
             "markdown_sha256": digest(app.incident_markdown(incident, at)),
+            "document_sha256": digest(canonical(document)),
         }
-        document = incident_document(incident)
         app.journal.write(Act(Action.INCIDENT_FILED, incident.id, incident.state.value, arguments, returned=document))
     report = replace(report, run=replace(report.run, audit=app.journal.head()))
     _kept(app, report, at)
+    _noted(app, report, at)
     keep_answers(app, answers, at)
     return report
+
+
+def _noted(app: App, report: Report, at: datetime) -> None:
+    """Write the hashes of a report to the log, after it was kept for the first time: what the log has must be there."""
+    hashes = {"document_sha256": digest(app.document(report)), "markdown_sha256": digest(app.markdown(report))}
+    arguments = {"at": time_text(at), **hashes}
+    app.journal.write(Act(Action.REPORT_FILED, "report", f"{len(report.incidents)} incidents", arguments))
 
 
 def _kept(app: App, report: Report, at: datetime) -> None:

@@ -18,6 +18,10 @@ NAMED_MAX = 60
 """Incidents with a line of their own: about as many as a Slack message holds. The rest are counted."""
 LINE_CHARACTERS_MAX = 140
 """Of a title in a list, so that no list outgrows a section."""
+LINE_SIZE = 190
+"""Of a line without an address, about: title, severity, id and their marks."""
+LIST_SIZE = 2_800
+"""Of a list: a section holds 3,000 characters."""
 
 
 def digest_headline(entries: Sequence[tuple[Incident, Reason]], *, storm: bool) -> str:
@@ -32,8 +36,11 @@ def digest_outline(
     entries: Sequence[tuple[Incident, Reason]], *, storm: bool, links: Links = NO_LINKS
 ) -> tuple[Block, ...]:
     """Return the message: a heading, a line for each incident in the order given, and where the rest is."""
-    named = [_line(incident, reason) for incident, reason in entries[:NAMED_MAX]]
-    lists = [Bullets(tuple(named[start : start + LINES_MAX])) for start in range(0, len(named), LINES_MAX)]
+    # Where each line holds an address as well there is room for fewer.
+    size = LINE_SIZE + max((len(links.incident(incident)) for incident, _ in entries), default=0)
+    lines_max = min(LINES_MAX, LIST_SIZE // size)
+    named = [_line(incident, reason) for incident, reason in entries[: NAMED_MAX * LINE_SIZE // size]]
+    lists = [Bullets(tuple(named[start : start + lines_max])) for start in range(0, len(named), lines_max)]
     more = len(entries) - len(named)
     rest = (Paragraph(plain(f"And {more} more.")),) if more else ()
     blocks = (Heading(1, plain(digest_headline(entries, storm=storm))), *lists, *rest, Paragraph(links.where_all()))

@@ -44,7 +44,7 @@ thead th{color:var(--faint);font-weight:400;white-space:nowrap;border-bottom-col
 figure{margin:1.25rem 0}figure svg,figure img{display:block;max-width:100%;height:auto}
 .wide{width:100%}.narrow{display:none!important}
 figcaption{color:var(--faint);font-size:.8125rem;line-height:1.45;margin-top:.4rem}
-@media(max-width:36rem){.wide{display:none!important}.narrow{display:block!important}th,td{padding-right:.7rem}}
+@media(max-width:36rem){.wide{display:none!important}.narrow{display:block!important;width:100%}th,td{padding-right:.7rem}}
 @media print{body{margin:0;max-width:none}}
 """.replace("\n", "")
 _TAGS = {Style.STRONG: "strong", Style.CODE: "code"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from analyzer.render.alerts import alert_lines
 from analyzer.render.blocks import (
@@ -21,10 +21,10 @@ from analyzer.render.blocks import (
     strong,
 )
 from analyzer.render.links import NO_LINKS, Links
-from analyzer.render.numbers import clock, count, figure, money, percent
+from analyzer.render.numbers import clock, count, figure, money, percent, span_of
 from analyzer.render.outline import as_of_note, ending_text, figures, status_line
 from analyzer.render.text import one_line, visible
-from analyzer.types.report import Incident, SpanEvidence
+from analyzer.types.report import Incident, SpanEvidence, State
 from analyzer.types.sent import Reason, Sent
 
 QUOTES_MAX = 2
@@ -55,7 +55,7 @@ def message_outline(
     """Return the message: title, status, figures, cause, what changed, two quotes, what to do, where the rest is.
 
     What got worse is held against what was said `last`. A resolved incident needs no advice: its message is the title,
-    the status and the figures.
+    the status and the figures, with when it was over. A reminder repeats no proof: it was told, and is a click away.
     """
     head = (
         Heading(1, plain(headline(incident, reason))),
@@ -65,12 +65,17 @@ def message_outline(
     more = Paragraph(links.where(incident))
     if reason is Reason.RESOLVED:
         return links.within((*head, more), incident)
+    if reason is Reason.REMINDER:
+        return links.within((*head, *_cause_alone(incident), more), incident)
     return links.within((*head, *_cause(incident), *_quotes(incident), *_advice(incident), more), incident)
 
 
 def _facts(incident: Incident, at: datetime, last: Sent | None) -> Block:
     entries = [plain(_rise(incident, last, at))] if last is not None else []
     entries += [plain(f"{figures(incident)}, since {clock(incident.onset, at)}")]
+    if incident.state is State.RESOLVED and incident.resolved_at is not None:
+        lasted = span_of(max(incident.last_seen_at - incident.onset, timedelta()))
+        entries.append(plain(f"resolved at {clock(incident.resolved_at, at)}; last seen {lasted} after it began"))
     if incident.agents:
         entries.append(plain(_agents(incident)))
     if incident.excess_usd is not None:
@@ -125,10 +130,15 @@ def _cause(incident: Incident) -> Iterable[Block]:
     if diagnosis is None:
         return
     yield from as_of_note(incident)
-    text = diagnosis.cause or diagnosis.summary
+    yield from _cause_alone(incident)
+    yield Paragraph(plain(ending_text(diagnosis)))
+
+
+def _cause_alone(incident: Incident) -> Iterable[Block]:
+    diagnosis = incident.diagnosis
+    text = "" if diagnosis is None else diagnosis.cause or diagnosis.summary
     if text:
         yield Paragraph(line(strong("Cause: "), *prose(one_line(text, TEXT_CHARACTERS_MAX))))
-    yield Paragraph(plain(ending_text(diagnosis)))
 
 
 def _quotes(incident: Incident) -> Iterable[Block]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
-from analyzer.types.report import Kind
+from analyzer.types.report import MILLION, PER_TOKEN, Kind
 
 UNKNOWN = "unknown"
 
@@ -145,6 +145,13 @@ def figure(value: float | None, kind: Kind, unit: str = "") -> str:
     if kind is Kind.LOOP or unit == "repeats":
         return f"{number(value)}x"
     return f"{number(value)} {unit}".rstrip()
+
+
+def factor_value(factor: str, value: float | None) -> str:
+    """Return an end of a factor of an account; prices per million tokens: `$3.30 per M tokens`, `4.2`, `-`."""
+    if value is None:
+        return "-"
+    return f"{money(value * MILLION)} per M tokens" if factor in PER_TOKEN else number(value)
 
 
 def span_of(length: timedelta) -> str:

@@ -27,6 +27,7 @@ from analyzer.render.evidence import evidence_outline
 from analyzer.render.numbers import (
     LIMITED,
     count,
+    factor_value,
     figure,
     moment,
     money,
@@ -40,11 +41,8 @@ from analyzer.render.text import one_line
 from analyzer.types.diagnosis import Diagnosis, Ending
 from analyzer.types.report import (
     CALLS,
-    MILLION,
     OF_CALLS,
-    PER_TOKEN,
     Change,
-    Factor,
     Incident,
     Kind,
 )
@@ -248,19 +246,13 @@ def _account(incident: Incident, level: int) -> Iterable[Block]:
     rows = tuple(
         (
             plain(factor.factor),
-            plain(_factor_value(factor, factor.from_value)),
-            plain(_factor_value(factor, factor.to_value)),
+            plain(factor_value(factor.factor, factor.from_value)),
+            plain(factor_value(factor.factor, factor.to_value)),
             plain(percent(factor.share)),
         )
         for factor in incident.account
     )
     yield Table(("factor", "before", "since", "share of the change"), rows, right=frozenset({1, 2, 3}))
-
-
-def _factor_value(factor: Factor, value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{money(value * MILLION)} per M tokens" if factor.factor in PER_TOKEN else number(value)
 
 
 def _changes(changes: Sequence[Change], level: int) -> Iterable[Block]:

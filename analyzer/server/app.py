@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import orjson
@@ -96,7 +96,7 @@ def _alerts(receiver: Receiver, inbox: AlertInbox) -> Callable[[Request], Any]:
     async def alerts(request: Request) -> Response:
         try:
             # JSON alone: a page in a browser cannot send it here without asking first, and is not told yes.
-            _check(request, receiver, Encoding.JSON if _encoding(request) is Encoding.JSON else None)
+            _check(request, receiver, _encoding(request), {Encoding.JSON.value})
             coding = request.headers.get("content-encoding", "")
             taking = receiver.body(
                 request.stream(), compression=coding, length=_length(request), bytes_max=BODY_BYTES_MAX
@@ -124,12 +124,15 @@ def _health(receiver: Receiver) -> Callable[[Request], Any]:
     return health
 
 
-def _check(request: Request, receiver: Receiver, encoding: Encoding | None) -> None:
-    """Raise RefusalError for a client that may not send, and for what is no OTLP by its content type."""
+def _check(
+    request: Request, receiver: Receiver, encoding: Encoding | None, accepted: Collection[str] = frozenset(_ENCODINGS)
+) -> None:
+    """Raise RefusalError for a client that may not send, and for another content type than those accepted."""
     if not receiver.guard.admits(request.headers.get("authorization", "").encode("latin-1")):
         raise RefusalError(401, "the token is missing or wrong: send `Authorization: Bearer TOKEN`")
-    if encoding is None:
-        raise RefusalError(415, f"the content type must be one of {', '.join(_ENCODINGS)}")
+    if encoding is None or _media_type(request) not in accepted:
+        words = ", ".join(name for name in _ENCODINGS if name in accepted)
+        raise RefusalError(415, f"the content type must be {'one of ' if len(accepted) > 1 else ''}{words}")
 
 
 def _encoding(request: Request) -> Encoding | None:

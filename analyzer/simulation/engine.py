@@ -10,6 +10,7 @@ from analyzer.simulation.agents import Agent, geometric, run_size
 from analyzer.simulation.faults import OVERLOADED, RATE_LIMITED, Breakage, Effects, LoopPattern
 from analyzer.simulation.run import REPLY_TOKENS_MAX, AgentRun, Inference, ToolUse
 from analyzer.simulation.script import Call, Failure, Script, Tool, chance, dumps
+from analyzer.simulation.texts import Texts, texts_of
 
 CALLS_MAX = 120
 """Tool calls of one script: a steps factor must not make one run fill a disk."""
@@ -31,16 +32,24 @@ class _RunBrokenError(Exception):
         self.failure = failure
 
 
-def play(agent: Agent, effects: Effects, level: float, start_ns: int, rng: random.Random) -> AgentRun:
+def play(
+    agent: Agent, effects: Effects, level: float, start_ns: int, rng: random.Random, *, full_texts: bool = False
+) -> AgentRun:
     """Return one run of the agent that starts at `start_ns` under these effects.
 
-    `level` scales the tokens with the hour's drift. The same arguments and generator state give the same run.
+    `level` scales the tokens with the hour's drift. The same arguments and generator state give the same run; with
+    `full_texts` it differs in what it says, and in nothing else.
     """
     calls_n = min(CALLS_MAX, max(1, round(geometric(agent.calls, rng, CALLS_MAX) * effects.steps_factor)))
     script = agent.played.plan(rng, calls_n)
     breakages = (*effects.breakages, *_background(agent, rng))
-    player = _Player(agent, replace(effects, breakages=breakages), run_size(agent, rng) * level, start_ns, rng)
-    return player.run(script)
+    size = run_size(agent, rng) * level
+    texts, own = None, random.Random(f"{agent.name}/{start_ns}")
+    if full_texts:
+        texts = texts_of(agent.role, agent.prompt_tokens)
+        script = texts.filled(script, agent.step_tokens * size, own)
+    player = _Player(agent, replace(effects, breakages=breakages), size, start_ns, rng)
+    return player.run(script, texts, own)
 
 
 def _background(agent: Agent, rng: random.Random) -> Iterator[Breakage]:
@@ -69,13 +78,13 @@ class _Player:
         self._struck = set(effects.struck)
         self._retries = 0
 
-    def run(self, script: Script) -> AgentRun:
-        """Play the script to its end or to its first fatal failure."""
+    def run(self, script: Script, texts: Texts | None, own: random.Random) -> AgentRun:
+        """Play the script to its end or to its first fatal failure. `own` draws texts, where they are to be full."""
         rng, effects = self._rng, self._effects
         trace_id, span_id = f"{rng.getrandbits(128):032x}", self._id()
         conversation, user = f"conv_{rng.getrandbits(48):012x}", f"user-{rng.randrange(500)}"
         judged, missed = chance(rng, self._agent.evaluated_share), chance(rng, self._agent.missed_share)
-        self._messages.append(_message("user", _text(script.goal + self._context())))
+        self._messages.append(_message("user", _text(script.goal + self._attached(texts, own))))
         failure, answer = None, script.answer
         try:
             answer = self._work(script)
@@ -93,7 +102,8 @@ class _Player:
             version=effects.version,
             model=effects.model,
             prompt_version=effects.prompt_version,
-            system=" ".join(filter(None, (self._agent.played.system, effects.prompt))),
+            system=" ".join(filter(None, (texts.system if texts else self._agent.played.system, effects.prompt))),
+            definitions=texts.definitions if texts else "",
             start_ns=self._start,
             end_ns=self._now,
             goal=script.goal,
@@ -305,12 +315,13 @@ class _Player:
         self._struck.add(self._effects.confused)
         return replace(call, tool=wrong.wrong_tool, arguments=arguments, result=wrong.result)
 
-    def _context(self) -> str:
-        """Return the text that a fault loads into the first message."""
-        if not self._effects.context:
-            return ""
-        lines = (self._effects.context.replace("{n}", str(number + 1)) for number in range(_CONTEXT_LINES))
-        return "\n\n" + "\n".join(lines)
+    def _attached(self, texts: Texts | None, own: random.Random) -> str:
+        """Return what stands below the goal: what a fault loads into the first message, and in full texts the rest."""
+        told = self._effects.context
+        if texts is not None:
+            return texts.attached(self._context_tokens * self._input_size - texts.prompt_tokens, told, own)
+        lines = (told.replace("{n}", str(number + 1)) for number in range(_CONTEXT_LINES))
+        return "\n\n" + "\n".join(lines) if told else ""
 
     def _conversation(self) -> str:
         return f"[{','.join(self._messages)}]"

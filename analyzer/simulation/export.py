@@ -94,7 +94,7 @@ def _request(runs: Sequence[AgentRun], now_ns: int) -> Request:
             if step.end_ns > now_ns:
                 continue
             if isinstance(step, Inference):
-                chats.append(_chat(run, step, definitions))
+                chats.append(_chat(run, step, run.definitions or definitions))
             else:
                 others.append(_tool(run, step))
         if run.end_ns <= now_ns:

@@ -101,7 +101,8 @@ class Fault:
     prompt: str = ""
     """Added to the system prompt."""
     context: str = ""
-    """Loaded into the first message; `{n}` becomes a running number, one line each for 12 lines."""
+    """Loaded into the first message; `{n}` becomes a running number, one line each for 12 lines; in full texts as many
+    lines as fill what the run is sent more."""
     input_factor: float = 1.0
     """On the input tokens of every inference."""
     output_factor: float = 1.0

@@ -17,6 +17,7 @@ from analyzer.simulation.faults import Decoy, DecoyKind, Effects, Fault, FaultKi
 from analyzer.simulation.run import AgentRun
 
 DAYS_MAX = 400.0
+TEXTS = ("short", "full")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -34,21 +35,29 @@ class Fleet:
     seed: int = 0
     now: datetime = datetime(2026, 11, 20, 12, tzinfo=UTC)
     """Aware; rounded down to a quarter of an hour, the grid on which analysts look."""
+    texts: str = "short"
+    """`full`: prompts and results are as long as the usage says (`texts`); `short`: as short as they can be."""
 
     def __post_init__(self) -> None:
         """Round `now` and refuse a fleet that contradicts itself."""
         object.__setattr__(self, "now", quarter_hour(self.now))
         if not 0 < self.days <= DAYS_MAX:
             raise UsageError(f"fleet: days is {self.days}; give a number of days in (0, {DAYS_MAX:g}]")
+        if self.texts not in TEXTS:
+            raise UsageError(f"fleet: texts is {self.texts!r}; it is one of {', '.join(TEXTS)}")
         names = [agent.name for agent in self.agents]
         if not names or len(set(names)) < len(names):
             raise UsageError("fleet: it needs at least one agent, and every name only once")
-        roles = {agent.name: agent.played for agent in self.agents}
         named: list[tuple[str, str]] = [(entry.kind, agent) for entry in self.faults for agent in entry.agents]
         named += [(entry.kind, entry.agent) for entry in self.decoys]
         for kind, agent in named:
-            if agent not in roles:
+            if agent not in names:
                 raise UsageError(f"{kind}: there is no agent {agent}; the agents are {', '.join(names)}")
+        self._refuse_misfits()
+
+    def _refuse_misfits(self) -> None:
+        """Refuse faults that do not fit the agents they are to strike. Raises UsageError."""
+        roles = {agent.name: agent.played for agent in self.agents}
         for fault in self.faults:
             for agent in fault.agents:
                 tools = [tool.name for tool in roles[agent].tools]
@@ -135,7 +144,8 @@ class Fleet:
             active = [(index, fault) for index, fault in faults if fault.active(at)]
             # Faults draw from their own generator: with or without them the rest of the run is the same.
             effects = apply(usual, active, agent.played, random.Random(f"{moment}/faults"))
-            yield play(agent, effects, levels.at(at), unix_ns(at), random.Random(moment))
+            full = self.texts == "full"
+            yield play(agent, effects, levels.at(at), unix_ns(at), random.Random(moment), full_texts=full)
 
 
 def unix_ns(moment: datetime) -> int:

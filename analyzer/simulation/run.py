@@ -83,6 +83,8 @@ class AgentRun:
     """Indexes of the fleet's faults that show in this run."""
     conversation_id: str
     user_id: str
+    definitions: str = ""
+    """The tools as the model is told of them, JSON; empty where the role's own words say all."""
     failure: Failure | None = None
     """What ended the run early."""
     passed: bool | None = None

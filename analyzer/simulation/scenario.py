@@ -1,8 +1,8 @@
 """Scenarios: fleets described in TOML, and fleets drawn at random for scoring.
 
-A scenario file has `days`, `seed`, `now` and the tables `[[agents]]`, `[[faults]]` and `[[decoys]]`, whose keys are the
-fields of `Agent`, `Fault` and `Decoy`. Onsets and ends are hours before "now" (`onset_h = 20`), so that the same file
-tells the same story at any time.
+A scenario file has `days`, `seed`, `now`, `texts` and the tables `[[agents]]`, `[[faults]]` and `[[decoys]]`, whose
+keys are the fields of `Agent`, `Fault` and `Decoy`. Onsets and ends are hours before "now" (`onset_h = 20`), so that
+the same file tells the same story at any time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from analyzer.simulation.script import chance
 _Entry = TypeVar("_Entry", Agent, Fault, Decoy)
 _Kind = TypeVar("_Kind", FaultKind, DecoyKind)
 
-_TOP = frozenset({"days", "seed", "now", "agents", "faults", "decoys"})
+_TOP = frozenset({"days", "seed", "now", "texts", "agents", "faults", "decoys"})
 _MODELS = ("claude-sonnet-5-5", "claude-haiku-5-5", "claude-opus-5-5")
 _LOOK_ALIKES = ("release", "catalog")
 """Roles that look like loops and are none: one polls, one pages."""
@@ -62,6 +62,7 @@ def read_scenario(path: Path, *, now: datetime | None = None, seed: int | None =
             days=document.get("days", 8.0),
             seed=document.get("seed", 0) if seed is None else seed,
             now=fixed,
+            texts=document.get("texts", "short"),
         )
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from error

@@ -6,11 +6,12 @@ that reach it with the results they get, and the answer. Faults rewrite scripts;
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import orjson
 
 _JSON_TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 
@@ -90,6 +91,23 @@ class Confusion:
 
 
 @dataclass(frozen=True, slots=True)
+class Material:
+    """What full texts of a role are made of (`texts`). It draws from generators of its own."""
+
+    subjects: tuple[str, ...]
+    rules: tuple[str, ...]
+    """Sentences of system prompt and tool descriptions; `{subject}` becomes each of the subjects."""
+    heading: str
+    """The line between a goal and what is attached to it."""
+    thread: tuple[str, ...]
+    """Lines that are attached to a goal; `{n}` becomes a number."""
+    key: str
+    """The member of a result that holds records; added where it has none."""
+    record: Callable[[random.Random, str], object]
+    """Draws one record that the tool of this name returns: JSON, or a line of text without quotes in it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Role:
     """What kind of agent this is."""
 
@@ -105,6 +123,7 @@ class Role:
     failure: Failure
     """How the main tool breaks."""
     confusion: Confusion
+    material: Material
 
     def tool(self, name: str) -> Tool:
         """Return the tool of this name. Raises KeyError."""
@@ -121,4 +140,4 @@ def chance(rng: random.Random, probability: float) -> bool:
 
 def dumps(value: Any) -> str:
     """Return JSON as the GenAI instrumentations write it: compact, not escaped to ASCII."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return orjson.dumps(value).decode()

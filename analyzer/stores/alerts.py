@@ -23,6 +23,8 @@ KEPT_MAX = 10_000
 """Alerts kept, a few megabytes: beyond it those go that were heard longest ago. What waits is never among them."""
 ASKED_MAX = 2_000
 """Alerts one run answers: first those that wait, the latest first."""
+LATE = timedelta(days=1)
+"""How long after its end an incident may still be found that carries it."""
 CLOCKS_APART = timedelta(hours=1)
 """How far ahead the clock of a Prometheus may be; what comes with a later time is refused on the way in."""
 
@@ -83,17 +85,24 @@ class SqliteAlerts:
         return self._read("1 ORDER BY received_at DESC, id DESC", (), limit)
 
     def answer(self, answers: Sequence[AlertAnswer], at: datetime) -> None:
-        """See `AlertBook.answer`. An alert is done with once its end is answered."""
+        """See `AlertBook.answer`.
+
+        An alert is done with once its end is answered, by an incident or a day later without one: what a rule sees in a
+        minute may take a detector hours.
+        """
         with self._connection.writing() as raw:
             raw.executemany(
                 "UPDATE alerts SET answered_at = coalesce(answered_at, ?), incidents = ?, said = ?,"
-                " settled = ends_at IS NOT NULL AND ends_at IS ? WHERE fingerprint = ? AND starts_at = ?",
+                " settled = ends_at IS NOT NULL AND ends_at IS ? AND (? OR ends_at < ?)"
+                " WHERE fingerprint = ? AND starts_at = ?",
                 [
                     (
                         _text(at),
                         json.dumps(one.incidents),
                         one.said,
                         _text_or_none(one.alert.ends_at),
+                        bool(one.incidents),
+                        _text(at - LATE),
                         one.alert.fingerprint,
                         _text(one.alert.starts_at),
                     )

@@ -14,6 +14,7 @@ from analyzer.errors import NotFoundError, StoreError
 from analyzer.masking import Masker
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
+from analyzer.stores.filed import tampered
 from analyzer.types.audit import (
     GENESIS,
     Act,
@@ -163,7 +164,7 @@ class SqliteAudit:
             if own is None:
                 why = "the store's own count of entries is gone: whether later ones were cut off cannot be told"
                 found.append(Fault(head.entries, why))
-            return Verified(head, (*found, *self._lost_texts(raw), *self._lost_words(raw)))
+            return Verified(head, (*found, *self._lost_texts(raw), *self._lost_words(raw), *tampered(raw)))
 
     def _lost_texts(self, raw: sqlite3.Connection) -> Iterator[Fault]:
         """Yield which texts are gone or were changed, each with the first entry that refers to it."""

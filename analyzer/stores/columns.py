@@ -6,7 +6,9 @@ some 80 bytes.
 
 from __future__ import annotations
 
+import math
 import sqlite3
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,18 +44,18 @@ class Columns:
             " FROM trajectories WHERE agent = ? AND end_ns IS NOT NULL ORDER BY end_ns, id"
         )
         known: dict[Values, int] = {}
-        ends_ns, group, rows = [], [], []
-        for end_ns, *row in raw.execute(query, (agent,)):
-            ends_ns.append(end_ns)
-            group.append(known.setdefault(tuple(row[:6]), len(known)))
-            rows.append(row[6:])
+        ends_ns, group, rows = array("q"), array("q"), array("d")
+        for row in raw.execute(query, (agent,)):
+            ends_ns.append(row[0])
+            group.append(known.setdefault(row[1:7], len(known)))
+            rows.extend([math.nan if amount is None else amount for amount in row[7:]])
         ordered = sorted(known, key=order_of)
         place = np.zeros(len(known), dtype=np.int64)
         place[[known[values] for values in ordered]] = np.arange(len(known))
-        amounts = np.array(rows, dtype=np.float64).reshape(-1, len(MEASURES)).T
+        amounts = np.asarray(rows, dtype=np.float64).reshape(-1, len(MEASURES)).T
         return Columns(
-            np.array(ends_ns, dtype=np.int64),
-            place[np.array(group, dtype=np.int64)],
+            np.asarray(ends_ns, dtype=np.int64),
+            place[np.asarray(group, dtype=np.int64)],
             ordered,
             dict(zip(MEASURES, np.ascontiguousarray(amounts), strict=True)),
         )

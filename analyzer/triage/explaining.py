@@ -1,4 +1,4 @@
-"""What explains what, of two findings of one agent: loops beside a failing tool or a new choice of one.
+"""What explains what, of two findings of one agent: loops beside what fails, or beside a new choice of a tool.
 
 Kinds alone do not say it. A tool that fails for everybody makes some agents try again and again; and agents that go
 round in a failing call make the tool's error rate rise. What covers more, and was not there later, explains the rest.
@@ -13,12 +13,12 @@ from analyzer.types.report import CALLS, Finding, Kind
 
 MAIN_SHARE = 0.5
 """Where the loops make up half of what failed, or of what chose the tool, they are the cause and not its echo."""
-_WIDER = frozenset({Kind.TOOL_ERRORS, Kind.TOOL_CHOICE})
+_WIDER = frozenset({Kind.TOOL_ERRORS, Kind.ERRORS, Kind.TOOL_CHOICE})
 """Kinds that may go on as loops in a few of the trajectories that they hit."""
 
 
 def is_way_of(loop: Finding, cause: Finding) -> bool:
-    """Say whether a loop is only how a failing tool, or a new choice of one, goes on in a few trajectories.
+    """Say whether a loop is only how what fails, or a new choice of a tool, goes on in a few trajectories.
 
     It is over the same tool, or over no single one (replies, several calls in turn); it makes up less than half of what
     the cause hits; and it did not begin before it, which says nothing of tries of the same failing tool: those were few

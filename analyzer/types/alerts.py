@@ -73,7 +73,10 @@ class AlertBook(Protocol):
     """Where alerts are kept with their answers; `SqliteAlerts` in the store."""
 
     def asked(self, at: datetime) -> Sequence[AlertAsked]:
-        """Return what a run at a moment answers: what nobody looked at yet, and what still fires. Raises StoreError."""
+        """Return what a run at a moment answers: what nobody looked at yet, what fires, what was over lately.
+
+        Raises StoreError.
+        """
 
     def answer(self, answers: Sequence[AlertAnswer], at: datetime) -> None:
         """Keep answers; a later one takes the place of an earlier one. Raises StoreError."""

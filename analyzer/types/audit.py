@@ -29,6 +29,8 @@ class Action(StrEnum):
     TOOL_CALL = "tool.call"
     INCIDENT_FILED = "incident.filed"
     """An incident as a run left it; its document is what `incidents show --from-log` renders."""
+    REPORT_FILED = "report.filed"
+    """A run's report as it is kept, by its hashes; written where it is kept already, or is about to be kept anew."""
     QUESTION_ANSWERED = "question.answered"
     ALERT_ANSWERED = "alert.answered"
     """What a run had to say of an alert that came in, for the first time or anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
@@ -18,6 +19,19 @@ class Explained:
     evidence: tuple[Evidence, ...]
     """To be added to the incident's: the quotes and numbers the diagnosis rests on."""
     use: ModelUse
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """One claim that stands, with all that it rests on: it can be shown before the rest of its answer is known."""
+
+    claim: Claim
+    evidence: tuple[Evidence, ...]
+    """In the order in which the claim names it, with the ids that the answer will have."""
+
+
+Tell = Callable[[Statement], None]
+"""Hears of a statement that stands while the rest of its answer is still being written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +52,5 @@ class Answer:
     """The decisive step, where the question asks for one and the model named a step that there is."""
     tables: tuple[Table, ...] = ()
     """What was computed for it: of a model's answer those that its claims cite."""
+    missing: str = ""
+    """Of an inconclusive one: what evidence would decide it, where that is known."""

@@ -8,6 +8,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
+_NAME_BITS = 32
+_NAME_MASK = (1 << _NAME_BITS) - 1
+"""An hour and a name as one number: a fifth of a million of them are summed and sorted in each run."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HourlyCounts(Mapping[str, Sequence[float]]):
@@ -34,22 +38,27 @@ class HourlyCounts(Mapping[str, Sequence[float]]):
     @staticmethod
     def added(entries: Iterable[tuple[int, str, float]], length: int, names: Iterable[str] = ()) -> HourlyCounts:
         """Return the sums of (hour, name, count); `names` are there even without an entry."""
-        sums: dict[tuple[int, str], float] = {}
+        number: dict[str, int] = {}
+        sums: dict[int, float] = {}
         for hour, name, count in entries:
-            sums[hour, name] = sums.get((hour, name), 0.0) + count
-        rank: dict[str, int] = {}
-        first, hours, ranks = (array("i") for _ in range(3))
+            place = hour << _NAME_BITS | number.setdefault(name, len(number))
+            sums[place] = sums.get(place, 0.0) + count
         ordered = sorted(sums)
-        for hour, name in ordered:
-            at = rank.setdefault(name, len(rank))
-            if at == len(first):
-                first.append(hour)
-            hours.append(hour)
-            ranks.append(at)
-        for name in sorted(set(names) - rank.keys()):
-            rank[name] = len(rank)
-            first.append(length)
-        return HourlyCounts(length, rank, first, hours, ranks, array("d", [sums[at] for at in ordered]), len(rank))
+        hours = [place >> _NAME_BITS for place in ordered]
+        numbers = [place & _NAME_MASK for place in ordered]
+        rank = {which: at for at, which in enumerate(dict.fromkeys(numbers))}
+        first = dict(zip(reversed(numbers), reversed(hours), strict=True))
+        named = list(number)
+        empty = sorted(set(names) - number.keys())
+        return HourlyCounts(
+            length,
+            {name: at for at, name in enumerate([*(named[which] for which in rank), *empty])},
+            array("i", [*(first[which] for which in rank), *(length for _ in empty)]),
+            array("i", hours),
+            array("i", [rank[which] for which in numbers]),
+            array("d", [sums[place] for place in ordered]),
+            len(number) + len(empty),
+        )
 
     @staticmethod
     def of(counts: Mapping[str, Sequence[float]], length: int) -> HourlyCounts:

@@ -35,7 +35,7 @@ from analyzer.render.report import report_outline
 from analyzer.retry import retrying
 from analyzer.selfwatch.measured import Measured
 from analyzer.selfwatch.recorder import Recorder
-from analyzer.selfwatch.told import Told
+from analyzer.selfwatch.told import Say, Told
 from analyzer.stores.alerts import SqliteAlerts
 from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.database import Connection
@@ -68,12 +68,12 @@ def build(
     settings: Settings,
     *,
     out: TextIO | None,
-    on_step: Callable[[str, str], None] | None = None,
+    on_step: Say | None = None,
     tape: Tape | None = None,
 ) -> Iterator[App]:
     """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given.
 
-    `on_step` hears of each call of the model and of a tool when it begins: what it is, and what it is asked.
+    `on_step` hears of each call of the model and of a tool when it begins.
     With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing.
     """
     there = detectors_of(settings)

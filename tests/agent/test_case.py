@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from dataclasses import replace
 
-from agent.cases import ERROR, HEALTHY, SECOND, WORST, chat, incident, looping, the_case, tool, trajectory, well
+import pytest
+from agent.cases import (
+    ERROR,
+    HEALTHY,
+    SECOND,
+    WORST,
+    HeldStore,
+    answer,
+    chat,
+    incident,
+    looping,
+    the_case,
+    tool,
+    trajectory,
+    well,
+)
+from agent.scripting import submit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from analyzer.agent.case import build_case
+from analyzer.agent.case import BESIDE_TOKENS_MAX, build_case, room_of
+from analyzer.agent.explainer import Explainer
+from analyzer.agent.investigate import Means
+from analyzer.agent.model import ModelReply
 from analyzer.agent.notable import first_difference, notable
 from analyzer.agent.outline import chosen_lines, left_out, rows_of
 from analyzer.agent.passages import CUT, excerpt
 from analyzer.agent.portions import portions
+from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.text import Markers, estimate_tokens
 from analyzer.types.messages import readable
 from analyzer.types.report import Subject
@@ -282,3 +303,80 @@ def test_the_source_of_what_the_answer_says_is_notable():
     found = notable(trajectory(spans).steps)
     assert found[5].why == "first to say what the answer says"
     assert found[5].points > max(found[number].points for number in (3, 4, 6, 7))
+
+
+def sent_what_tools_gave(*given: str):
+    """Return a run whose second inference is sent what tools gave, side by side, as instrumentations write it."""
+    uses = [replace(tool(number, f'{{"id": {number}}}', one)) for number, one in enumerate(given, 2)]
+    parts = [{"type": "tool_call_response", "id": f"t{number}", "response": one} for number, one in enumerate(given)]
+    reads = replace(chat(len(given) + 2, "Both are paid."), input=json.dumps([{"role": "user", "parts": parts}]))
+    return trajectory([chat(1, "I will look the orders up.", heard="Are they paid?"), *uses, reads])
+
+
+@given(given_=st.lists(st.text(st.characters(categories=("L", "N")), min_size=30, max_size=80), min_size=1, max_size=4))
+@settings(max_examples=30, deadline=None)
+def test_what_a_tool_returned_is_not_shown_again_as_the_input_of_the_next_step(given_: list[str]):
+    """Each result stands in the file once, at the tool that gave it, also where several come in one message."""
+    case = build_case(incident(), trajectories=[sent_what_tools_gave(*given_)], healthy=[])
+    assert all(case.text.count(one) == given_.count(one) for one in given_)
+    assert "[result]" not in case.text
+
+
+def test_a_message_that_says_more_than_tools_returned_is_shown():
+    """Where one result among several is nowhere else, the message that holds it is shown whole."""
+    run = sent_what_tools_gave("order 1 is paid since Monday", "order 2 is paid since Tuesday")
+    spans = [replace(span, output="cut off") if span.span_id == run.steps[2].span_id else span for span in run.spans]
+    case = build_case(incident(), trajectories=[replace(run, spans=tuple(spans))], healthy=[])
+    assert "[result] order 2 is paid since Tuesday" in case.text
+
+
+def test_a_system_prompt_is_shown_once_and_another_one_is_shown():
+    """Runs of one agent begin with one prompt, which stands in the first of them only; a changed one stands too."""
+    first, second, third = (looping(one) for one in (WORST, SECOND, HEALTHY))
+    changed = [replace(span, system="You triage tickets.") if span.system else span for span in third.spans]
+    third = replace(third, spans=tuple(changed))
+    case = build_case(incident(), trajectories=[first, second], healthy=[third])
+    assert case.text.count("Never promise refunds.") == 1
+    assert case.text.count("You triage tickets.") == 1
+    assert case.text.index("Never promise refunds.") < case.text.index(f'id="{SECOND}"')
+
+
+def test_what_stands_beside_the_worst_is_bounded():
+    """The worst trajectory gets the room that the others, which are there to compare with, do not take."""
+    runs = [trajectory(list(long_run(200).spans[1:]), WORST)]
+    others = [
+        trajectory([replace(span, trace_id=one, span_id=f"{one[0]}{span.span_id[1:]}") for span in run.spans[1:]], one)
+        for one, run in ((SECOND, long_run(200)), (HEALTHY, long_run(200)))
+    ]
+    case = build_case(incident(), trajectories=[*runs, others[0]], healthy=[others[1]])
+    sections = re.findall(rf"<trajectory:{case.markers.mark}.*?</trajectory:{case.markers.mark}>", case.text, re.DOTALL)
+    worst, second, peer = map(estimate_tokens, sections)
+    assert second <= BESIDE_TOKENS_MAX["affected"]
+    assert peer <= BESIDE_TOKENS_MAX["healthy peer"]
+    assert worst > 8_000
+
+
+@pytest.mark.parametrize(
+    ("sent", "setting", "room"),
+    [(160_000, 12_000, 10_000), (20_000, 12_000, 4_000), (10**6, 12_000, 12_000), (0, 12_000, 12_000), (20_000, 9, 9)],
+)
+def test_the_file_of_an_incident_is_a_part_of_what_its_runs_were_sent(sent: int, setting: int, room: int):
+    """A sixteenth of the input, 4,000 tokens at least, the setting at most; the setting where no usage is known."""
+    one = looping()
+    half = replace(one, summary=replace(one.summary, input_tokens=sent // 2))
+    assert room_of([half, half], setting) == room
+
+
+def test_an_incident_is_explained_within_its_part_and_a_question_has_all_of_it():
+    """What goes to the model about an incident of cheap runs is small; a person who asks gets the whole setting."""
+    long = long_run(300)
+    means = Means(ScriptedModel([submit(answer()), ModelReply(text="no")]), HeldStore(long, well()))
+    explainer = Explainer(means, 12_000)
+    one = incident(trace_ids=(WORST,), healthy_trace_ids=(HEALTHY,))
+    cheap = replace(long, summary=replace(long.summary, input_tokens=50_000))
+    means.store.held[WORST] = cheap
+    explainer.explain(one, budget_usd=1.0, history_start=one.onset)
+    explainer.about_incident(one, history_start=one.onset).ask("why?")
+    explained, asked = (means.model.requests[at].messages[0].blocks[0].text for at in (0, -1))
+    assert 2_000 < estimate_tokens(explained) <= 4_000
+    assert estimate_tokens(asked) > 8_000

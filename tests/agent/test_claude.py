@@ -75,15 +75,24 @@ def test_cache_breakpoints_stand_after_system_case_and_the_two_latest_turns():
     assert marked == [(0, 0), (6, 0), (8, 0)]
 
 
-def test_must_answer_closes_the_tools_without_changing_the_cached_prefix():
-    """When the model must answer, the tools stay in the request and may not be called; the form is demanded."""
+def test_nothing_that_the_cache_is_keyed_by_changes_when_the_model_must_answer():
+    """Tools, their choice and the form of the output go out as before: what was sent is read from the cache."""
+    schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    with messages_api([says("{}"), says("{}")]) as api:
+        model = claude(api.url)
+        model.reply(request())
+        model.reply(request(must_answer=True, schema=schema))
+    first, last = api.requests
+    assert [tool["name"] for tool in last["tools"]] == ["look"]
+    assert last == first
+
+
+def test_the_form_of_a_reply_is_demanded_where_there_is_no_tool_to_hand_it_in_with():
+    """A request without tools says what JSON its reply shall be."""
     schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
     with messages_api([says("{}")]) as api:
-        claude(api.url).reply(request(must_answer=True, schema=schema))
-    body = api.requests[0]
-    assert [tool["name"] for tool in body["tools"]] == ["look"]
-    assert body["tool_choice"] == {"type": "none"}
-    assert body["output_config"]["format"] == {"type": "json_schema", "schema": schema}
+        claude(api.url).reply(request(tools=(), schema=schema))
+    assert api.requests[0]["output_config"]["format"] == {"type": "json_schema", "schema": schema}
 
 
 def test_usage_includes_the_cache_and_blocks_come_back_unchanged():

@@ -20,7 +20,7 @@ from analyzer.agent.investigate import Means
 from analyzer.agent.model import ModelReply, ModelRequest, Stop, ToolCall, ToolReturn
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.session import Session
-from analyzer.agent.wanted import GROUPED_BY, SORTED_BY, range_in, wanted
+from analyzer.agent.wanted import EXAMPLES, GROUPED_BY, SORTED_BY, range_in, wanted
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.diagnosis import Ending, Verdict
@@ -125,9 +125,24 @@ def test_without_a_model_the_tables_answer(opened: SqliteTrajectories):
     costs = [line.cells[1] for line in table.lines]
     assert {line.cells[0] for line in table.lines} == set(AGENTS)
     assert costs == sorted(costs, reverse=True)
-    assert found.note.startswith("no model is set up")
+    assert found.note.startswith(
+        "no model was asked: the words of the question chose what was computed (Cost by agent); "
+    )
     whole = sum(one.cost_usd or 0 for one in opened.summaries(start=WEEK.start, end=WEEK.end, limit=5000))
     assert sum(costs) == pytest.approx(whole)
+
+
+def test_a_question_that_fits_no_table_gets_the_list(opened: SqliteTrajectories):
+    """No table is made up for it: the answer says so, and what can be asked; an agent that is named gets its table."""
+    found = ask(opened, "why is the sky blue?")
+    assert (found.tables, found.note.partition(":")[0]) == (
+        (),
+        "no model was asked, and no word of the question chooses a table",
+    )
+    assert found.text.splitlines()[-1] == f"Without a model these can be answered: {' | '.join(EXAMPLES)}"
+    assert [table.title for table in ask(opened, f"what about {DEAR}?").tables] == [f"Cost by agent of {DEAR}"]
+    for example in EXAMPLES:
+        assert ask(opened, example.partition(" (")[0]).tables
 
 
 def test_runs_of_two_named_agents_are_one_list(opened: SqliteTrajectories):

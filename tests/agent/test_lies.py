@@ -9,7 +9,8 @@ from collections import Counter
 from itertools import chain
 
 import pytest
-from support.lies import answer, got_through, lies, truths
+from support.lies import answer, claim, fact, got_through, lies, truths
+from support.paraphrases import paraphrases
 from support.simulated import Simulated, simulated
 
 from analyzer.types.diagnosis import Verdict
@@ -53,10 +54,10 @@ def test_an_honest_model_loses_nothing(incidents: list[Simulated]) -> None:
     """True claims in many phrasings, with numbers rounded and units converted as people do, all stand."""
     lost = []
     for one in incidents:
-        for claim in truths(one):
-            gated = one.judge(answer([claim]))
+        for true in truths(one):
+            gated = one.judge(answer([true]))
             if gated.struck or len(gated.diagnosis.claims) != 1:
-                lost.append(f"{one.incident.kind.value}: {claim['text']}: {[each.why for each in gated.struck]}")
+                lost.append(f"{one.incident.kind.value}: {true['text']}: {[each.why for each in gated.struck]}")
     assert lost == []
 
 
@@ -88,3 +89,32 @@ def test_there_are_lies_of_every_sort(incidents: list[Simulated]) -> None:
         "metric",
     ):
         assert any(word in sort for sort in sorts), word
+
+
+def test_people_may_say_what_was_found_in_their_own_words(incidents: list[Simulated]) -> None:
+    """Of paraphrases that share no word with a fact, at most one in twenty is lost."""
+    every = [(one, said) for one in incidents for said in paraphrases(one)]
+    lost = [f"{one.incident.kind.value}: {said['text']}" for one, said in every if one.judge(answer([said])).struck]
+    assert len(every) >= 100
+    assert len(lost) <= len(every) / 20, lost
+
+
+FOREIGN = {
+    Kind.LATENCY: "It goes round in circles.",
+    Kind.LOOP: "Replies are chopped at the ceiling.",
+    Kind.SUCCESS: "It crawls sluggishly.",
+    Kind.TOOL_LATENCY: "It is flaky and crashes.",
+    Kind.ERRORS: "It dawdles.",
+    Kind.COST: "It is trapped in an endless cycle.",
+}
+"""True of another kind."""
+
+
+def test_words_of_another_kind_are_foreign(incidents: list[Simulated]) -> None:
+    """What is said of a loop is nothing that the evidence of a latency says, and so on."""
+    stands = [
+        one.incident.kind
+        for one in incidents
+        if one.incident.kind in FOREIGN and not one.judge(answer([claim(FOREIGN[one.incident.kind], fact(one))])).struck
+    ]
+    assert stands == []

@@ -21,7 +21,7 @@ def test_the_last_step_must_be_an_answer():
     """The model is told, tools are closed, and one that calls them anyway ends by steps."""
     found, model = run(*[look() for _ in range(9)], limits=Limits(steps=3, repairs=1))
     assert [request.must_answer for request in model.requests] == [False, False, True, True]
-    assert "Tools are closed" in str(model.requests[2].messages[-1].blocks[-1])
+    assert "tools are closed" in str(model.requests[2].messages[-1].blocks[-1])
     assert found.diagnosis.ending is Ending.STEPS
     assert found.use.calls == 4
 

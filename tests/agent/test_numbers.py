@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from analyzer.agent.numbers import SECONDS, Known, Quantity, quantities_in, quantities_of, unproven
+from analyzer.agent.numbers import SECONDS, Known, Quantity, quantities_in, quantities_of, unproven, written
 from analyzer.agent.subjects import unrelated
 
 NOTE = "67 are that far in the last day. In 12 of 40 trajectories, and 442 steps came after it. 31 % is usual."
@@ -45,3 +45,11 @@ def test_a_quote_may_count_anything() -> None:
 def test_words_that_fit_any_incident_do_so_in_every_form(text: str) -> None:
     """A sentence of such words alone claims nothing that its evidence would have to speak of."""
     assert unrelated(text, ["order 81723 not found"]) is None
+
+
+@pytest.mark.parametrize("text", ["It costs 1e999 USD.", "about 7e400 tokens", "the id 12e98765 is new"])
+def test_a_number_beyond_every_number_is_read_and_never_near(text: str):
+    """Digits with an exponent that no float holds raise nothing, and no fact bears them out."""
+    [found] = written(text)
+    assert found.value == float("inf")
+    assert found.slack == 0.0

@@ -18,7 +18,9 @@ from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.session import Session
 from analyzer.errors import ModelError
 from analyzer.prompts import load
-from analyzer.types.diagnosis import Ending
+from analyzer.render.answer import answer_outline
+from analyzer.render.terminal import terminal
+from analyzer.types.diagnosis import Ending, Verdict
 from analyzer.types.trace import Tokens
 
 TRUE = claim("The lookup failed with 503.", quote(ERROR, number=27, field="status_message"), decisive=True)
@@ -168,3 +170,41 @@ def test_a_question_whose_model_follows_an_order_leaves_no_trace_in_the_session(
     assert (second.ending, second.text) == (Ending.ANSWERED, "It failed with 503.")
     assert len(model.requests[1].messages) == 1
     assert "why?" not in "".join(texts(model.requests[1]))
+
+
+def judged(*, follows: bool) -> ModelReply:
+    """Return what the second reader says of one claim."""
+    said = json.dumps({"claims": [{"number": 1, "follows": follows}]})
+    return ModelReply(text=said, stop=Stop.DONE, usage=Tokens(input=300, output=20))
+
+
+def test_a_second_reader_may_lower_the_verdict_of_an_answer():
+    """Where it is on it reads the claims of every answer; what it costs counts, and the history knows nothing of it."""
+    script = [
+        reply("It failed with 503.", TRUE),
+        judged(follows=True),
+        reply("It did, with 503.", TRUE),
+        judged(follows=False),
+    ]
+    model = ScriptedModel(script)
+    asked = session(model, second_reader=True)
+    agreed, doubted = asked.ask("why?"), asked.ask("sure?")
+    assert (agreed.verdict, agreed.note, agreed.missing) == (Verdict.LIKELY, "a second reader agrees", "")
+    assert (doubted.verdict, doubted.use.calls) == (Verdict.INCONCLUSIVE, 2)
+    assert "does not see how claim 1 follows" in doubted.note
+    assert doubted.missing == "Evidence that says what the claims say."
+    assert not any("follows" in text for text in texts(model.requests[2]))
+
+
+def test_an_answer_says_what_is_missing():
+    """Words of the model that hold are kept and make it inconclusive; invented figures in them are left out."""
+    payload = {"claims": [TRUE], "responsible": None, "summary": "It failed with 503."}
+    said = "The log of the order service at that time."
+    handed = [ModelReply(tool_calls=(ToolCall("s", "submit_answer", payload | {"missing": said}),), stop=Stop.TOOLS)]
+    found = session(ScriptedModel(handed)).ask("why was the pool full?")
+    assert (found.missing, found.verdict, found.struck_out) == (said, Verdict.INCONCLUSIVE, 0)
+    assert f"What would decide it: {said}" in terminal(answer_outline(found, WORST))
+    wrong = payload | {"missing": "The 5,000 USD that it cost."}
+    handed = [ModelReply(tool_calls=(ToolCall("s", "submit_answer", wrong),), stop=Stop.TOOLS)]
+    found = session(ScriptedModel(handed)).ask("why?")
+    assert (found.missing, found.verdict) == ("", Verdict.LIKELY)

@@ -16,6 +16,7 @@ from agent.cases import (
     WORST,
     HeldStore,
     OneValue,
+    chat,
     looping,
     span_id,
     the_case,
@@ -92,6 +93,17 @@ def test_search_finds_what_can_be_quoted():
     assert 'field="status_message"' in text
     assert box.desk.shown.holds(WORST, span_id(27), "status_message", "connection pool exhausted")
     assert "nothing in the trajectories" in ask("search", text="zebra crossing")[0]
+
+
+def test_search_shows_the_same_words_once():
+    """A history is sent again at every step: an excerpt stands once, and can be quoted from each place it is in."""
+    long = trajectory([chat(n, "I go on.", heard="the order 81723 is lost") for n in range(1, 9)])
+    box = toolbox(case=the_case(trajectories=(long,)), store=HeldStore(long, well()))
+    text, _ = ask("search", box, text="is lost")
+    assert text.count("the order 81723 is lost") == 1
+    assert text.count("the same in input of span") == 3
+    assert text.endswith("the same in 4 more")
+    assert all(box.desk.shown.holds(WORST, span_id(n), "input", "the order 81723 is lost") for n in range(1, 9))
 
 
 def test_compare_shows_where_two_runs_part():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -108,3 +111,28 @@ def test_a_setting_for_an_agent_that_was_never_seen_is_a_gap_once(tmp_path: Path
         opened.add([chat(3, 2, at_s=90, cost_usd=0.01, agent="shpo"), root(3, at_s=90, agent="shpo")])
     last = json.loads(analyzer(*command, "2026-11-16T04:00:00Z", env=env).stdout)
     assert (last["gaps"], "agents that settings name" in last["notes"]) == ([], False)
+
+
+def test_charts_that_cannot_be_drawn_are_a_gap_of_the_run(tmp_path: Path) -> None:
+    """Without the library the demo's report is whole and says what is missing; exit code 3."""
+    code = (
+        "import sys; sys.modules['vl_convert'] = None\n"
+        "sys.argv = ['analyzer', 'demo', '--json', '--folder', sys.argv[1]]\n"
+        "from analyzer.__main__ import main\n"
+        "main()"
+    )
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "demo")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=path,
+        timeout=110,
+    )
+    assert done.returncode == 3
+    (gap,) = json.loads(done.stdout)["gaps"]
+    assert (gap["what"], gap["why"]) == ("charts of the report files", "vl-convert-python cannot be loaded here")
+    text = (tmp_path / "demo" / "reports" / "report.md").read_text("utf-8")
+    assert "![Cost per trajectory, hour by hour: support-triage" in text
+    assert "**charts of the report files**" in text

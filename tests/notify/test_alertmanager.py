@@ -20,6 +20,7 @@ from support.servers import asked
 from analyzer.errors import DeliveryError, UsageError
 from analyzer.notify.alertmanager import Alertmanager
 from analyzer.notify.base import Message
+from analyzer.render.links import NO_LINKS, Links
 from analyzer.types.report import Severity, State
 from analyzer.types.sent import Reason
 
@@ -160,3 +161,12 @@ def test_a_url_with_a_password_is_refused() -> None:
     """It would not be sent, and would stand in the list of processes."""
     with pytest.raises(UsageError, match="ANALYZER_ALERTMANAGER_URL must not hold a name and password"):
         Alertmanager("http://me:pw@h.example", expiry=EXPIRY)
+
+
+def test_the_alert_leads_to_the_page_of_its_incident_where_pages_are_reached() -> None:
+    """`generatorURL` is what Alertmanager's page and most templates link; without an address there is none."""
+    page = f"https://analyzer.example.com/incidents/{COST.id}"
+    with loopback(lambda _asked: Answer()) as server:
+        for links in (Links("https://analyzer.example.com"), NO_LINKS):
+            Alertmanager(server.url, expiry=EXPIRY, links=links).send(Message(Reason.FIRST_SEEN, COST, now()))
+    assert [alert.get("generatorURL") for one in server.asked for alert in json.loads(one.body)] == [page, None]

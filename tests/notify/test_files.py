@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -29,8 +32,11 @@ def test_report_and_each_incident_have_their_file(tmp_path: Path) -> None:
         "report.html",
         "2026-11-23-inc-0123456789.md",
         "2026-11-23-inc-0123456789.html",
+        "2026-11-23-inc-0123456789-metric.svg",
+        "2026-11-23-inc-0123456789-account.svg",
         "2026-11-23-inc-00000000ab.md",
         "2026-11-23-inc-00000000ab.html",
+        "2026-11-23-inc-00000000ab-steps.svg",
     ]
     assert files[0].read_text("utf-8") == markdown(report_outline(report))
     assert files[2].read_text("utf-8") == markdown(incident_outline(report.incidents[0], NOW))
@@ -45,7 +51,7 @@ def test_incident_keeps_its_file_through_its_life(tmp_path: Path) -> None:
     folder.send(Message(Reason.FIRST_SEEN, one, NOW))
     later = resolved(one, NOW + timedelta(days=2))
     folder.send(Message(Reason.RESOLVED, later, NOW + timedelta(days=2)))
-    files = list(tmp_path.iterdir())
+    files = [file for file in tmp_path.iterdir() if file.suffix != ".svg"]
     assert len(files) == 2
     for file in files:
         assert "resolved: 2026-11-25 18:00 UTC" in file.read_text("utf-8")
@@ -65,7 +71,7 @@ def test_file_stays_in_the_folder(tmp_path: Path, name: str) -> None:
     """Whatever an id holds, the file is in the folder."""
     folder = tmp_path / "reports"
     ReportFolder(folder).send(Message(Reason.FIRST_SEEN, replace(cost_incident(), id=name), NOW))
-    assert sorted(file.suffix for file in folder.iterdir()) == [".html", ".md"]
+    assert sorted(file.suffix for file in folder.iterdir()) == [".html", ".md", ".svg", ".svg"]
 
 
 @pytest.mark.parametrize("attack", [*ATTACKS, "\ud800"])
@@ -91,3 +97,33 @@ def test_failed_write_leaves_the_old_file_whole(tmp_path: Path) -> None:
     with pytest.raises(DeliveryError):
         folder.send(Message(Reason.FIRST_SEEN, cost_incident(), NOW))
     assert list(tmp_path.iterdir()) == [blocked]
+
+
+def test_every_chart_that_a_report_shows_lies_beside_it(tmp_path: Path) -> None:
+    """The Markdown of report and incidents leads to files that are there, and to no others."""
+    files = ReportFolder(tmp_path).write(full_report())
+    texts = "".join(file.read_text("utf-8") for file in files if file.suffix == ".md")
+    shown = re.findall(r"!\[.+\]\((.+)\)", texts)
+    assert set(shown) == {file.name for file in files if file.suffix == ".svg"}
+    assert len(shown) == 2 * len(set(shown))
+
+
+def test_a_chart_that_cannot_be_drawn_loses_no_text(tmp_path: Path) -> None:
+    """Without the library the reports are whole, the words stand for the charts, and the reason is kept for a gap."""
+    code = (
+        "import sys; sys.modules['vl_convert'] = None\n"
+        "from pathlib import Path\n"
+        "from support.incidents import full_report\n"
+        "from analyzer.notify.files import ReportFolder\n"
+        "folder = ReportFolder(Path(sys.argv[1]))\n"
+        "folder.write(full_report())\n"
+        "print(folder.undrawn)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)],
+        capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert done.stdout == "('vl-convert-python cannot be loaded here',)\n"
+    assert {file.suffix for file in tmp_path.iterdir()} == {".md", ".html"}
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "<p>Cost per trajectory, hour by hour: support-triage, 2026-11-21 08:10 UTC" in page

@@ -41,6 +41,22 @@ def test_a_mail_has_both_forms_and_goes_to_everybody() -> None:
     assert "default-src 'none'" in page
 
 
+def test_the_first_chart_comes_with_the_mail() -> None:
+    """The page shows a picture that the mail brings, with its words; a resolved incident and a digest have none."""
+    over = replace(MESSAGE, reason=Reason.RESOLVED, incident=resolved(cost_incident(), NOW))
+    with letterbox() as server:
+        for message in (MESSAGE, over):
+            Mail(box(server)).send(message)
+        Mail(box(server)).send_digest(Digest((MESSAGE,), NOW))
+    letter, *others = server.letters
+    (picture,) = (part for part in letter.walk() if part.get_content_type() == "image/png")
+    assert picture.get_content().startswith(b"\x89PNG")
+    place = f'<figure><img src="cid:{picture["Content-ID"][1:-1]}" alt="Cost per trajectory, hour by hour: '
+    assert place in letter.get_body(("html",)).get_content()
+    assert "Cost per trajectory, hour by hour: support-triage" in letter.get_body(("plain",)).get_content()
+    assert all(part.get_content_maintype() != "image" for other in others for part in other.walk())
+
+
 def test_one_incident_is_one_conversation() -> None:
     """What comes later refers to the first mail, in whatever process it is sent; a repeated try has the same id."""
     with letterbox() as server:
@@ -102,7 +118,8 @@ def test_no_text_keeps_a_mail_from_being_sent_or_changes_its_headers() -> None:
     pages = [letter.get_body(("html",)).get_content() for letter in server.letters]
     assert (len(pages), len(names)) == (len(texts), 1)
     for page in pages:
-        assert not re.search(r"<(a|img|script|iframe|b)\b|javascript:[^<]*>", page)
+        rest = re.sub(r'<img src="cid:[0-9a-f]{32}@acme\.example" alt="[^"<>]*" width="720">', "", page, count=1)
+        assert not re.search(r"<(a|img|script|iframe|b)\b|javascript:[^<]*>", rest)
 
 
 def test_starttls_comes_before_the_login_and_the_doctor_sends_nothing(tmp_path: Path) -> None:

@@ -67,6 +67,38 @@ def test_one_thread_an_incident_and_its_first_message_says_how_it_stands() -> No
     assert "Cause:" in json.dumps(parent.blocks), "the cause is still there when it is over"
 
 
+def test_the_charts_stand_in_the_thread_and_are_drawn_anew_when_it_gets_worse() -> None:
+    """Pictures with their words, below the first message and below what got worse; the end needs none."""
+    with workspace() as slack:
+        speaker = bot(slack)
+        speaker.send(FIRST)
+        speaker.send(later(Reason.GOT_WORSE, cost_incident()))
+        speaker.send(later(Reason.RESOLVED, resolved(cost_incident(), NOW), hours=12))
+        files = slack.files
+        assert speaker.remarks() == ()
+    stem = "2026-11-23-inc-0123456789"
+    assert [one.name for one in files] == [f"{stem}-metric.png", f"{stem}-account.png"] * 2
+    assert {one.thread_ts for one in files} == {"1700000000.000000"}
+    assert all(one.content.startswith(b"\x89PNG") for one in files)
+    assert files[0].title == "Cost per trajectory, hour by hour: support-triage"
+    assert "Since 2026-11-23 08:10 UTC it was between $0.30 and $0.39." in files[0].alt
+
+
+@pytest.mark.parametrize("method", ["files.getUploadURLExternal", "files.completeUploadExternal"])
+def test_charts_that_slack_refuses_are_a_gap_and_lose_no_message(tmp_path: Path, method: str) -> None:
+    """The message is out, recorded, and never sent again for a picture's sake."""
+    with workspace() as slack, memory(tmp_path / "store.db") as (kept, connection):
+        slack.refused[method] = "missing_scope"
+        kept.save_incidents([cost_incident()], run_trace_id="1" * 32)
+        route = Route("slack-bot", bot(slack, SqliteThreads(connection, "slack-bot")))
+        done, again = (deliver([cost_incident()], (route,), kept, NOW) for _ in range(2))
+        assert [one.reason for one in done.deliveries] == [Reason.FIRST_SEEN]
+        assert [(gap.what, gap.hint) for gap in done.gaps] == [
+            ("charts in Slack", "give the app the scope files:write; the message is out")
+        ]
+        assert (again.deliveries, again.gaps, len(slack.messages), slack.files) == ((), (), 1, [])
+
+
 def test_the_first_message_deleted_by_a_human_begins_a_new_thread() -> None:
     """Nothing is lost where somebody tidied up."""
     with workspace() as slack:

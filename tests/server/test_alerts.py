@@ -82,7 +82,8 @@ def test_the_token_of_the_receiver_is_asked_for(tmp_path: Path) -> None:
 def test_only_json_is_taken(tmp_path: Path, kind: str | None) -> None:
     """A form or plain text, which any page in a browser can send, is refused."""
     with inbox(tmp_path / "store.db") as (served, book):
-        assert served.post(body(entry()), path=PATH, kind=kind).status == 415
+        told = served.post(body(entry()), path=PATH, kind=kind)
+        assert (told.status, told.document["message"]) == (415, "the content type must be application/json")
         assert book.waiting() == 0
 
 

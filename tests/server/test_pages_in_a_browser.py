@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -146,6 +147,54 @@ def test_every_page_fits_and_has_no_serious_fault_for_assistive_software(
     for path in pages:
         plain.go(path)
     assert plain.is_at_peace(), (plain.errors, plain.asked)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_chart_tells_the_figures_under_the_pointer_and_by_the_arrow_keys(
+    chromium: Any, served: Shown, width: int
+) -> None:
+    """The nearest point's words; the keys go from point to point, and the words go when the pointer does."""
+    [cost] = [one for one in served.memory.incidents() if one.kind == "cost"]
+    shown = window(chromium, served.url, width)
+    shown.go(f"/incidents/{cost.id}")
+    chart = shown.page.locator("figure.chart svg:visible").first
+    told = shown.page.locator("figure.chart output").first
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    shown.page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] / 2)
+    assert re.fullmatch(r"\d\d Nov \d\d:15 UTC: \$[\d.]+ \(usual \$[\d.]+ to \$[\d.]+\)", told.inner_text())
+    place = told.bounding_box()
+    assert place["x"] >= 0
+    assert place["x"] + place["width"] <= width
+    shown.page.mouse.move(0, 0)
+    assert not told.is_visible()
+    chart.focus()
+    said = []
+    for key in ("End", "ArrowLeft", "Home", "ArrowRight"):
+        shown.page.keyboard.press(key)
+        said.append(told.inner_text()[:12])
+    assert said == ["20 Nov 11:15", "20 Nov 10:15", "17 Nov 16:15", "17 Nov 17:15"]
+    shown.page.keyboard.press("Escape")
+    assert not told.is_visible()
+    assert shown.is_at_peace(), (shown.errors, shown.asked)
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_charts_are_there_without_javascript_in_the_colours_of_the_page(
+    chromium: Any, served: Shown, width: int, scheme: str
+) -> None:
+    """One form of each chart is seen, as wide as its column, and its lines have the colour of the page's text."""
+    [loop] = [one for one in served.memory.incidents() if one.kind == "loop"]
+    shown = window(chromium, served.url, width, scheme, java_script_enabled=False)
+    shown.go(f"/incidents/{loop.id}")
+    charts = shown.page.locator("figure.chart svg:visible")
+    assert charts.count() == 3
+    for index in range(3):
+        chart, column = charts.nth(index), shown.page.locator("figure.chart").nth(index)
+        assert abs(chart.bounding_box()["width"] - column.bounding_box()["width"]) < 1
+        titles = chart.locator("text").evaluate_all("all => all.map(one => getComputedStyle(one).fill)")
+        assert shown.page.locator("h1").evaluate("one => getComputedStyle(one).color") in titles
+    assert shown.is_at_peace(), (shown.errors, shown.asked)
 
 
 def test_the_keyboard_alone_reaches_the_content_and_shows_where_it_is(chromium: Any, served: Shown) -> None:

@@ -10,7 +10,7 @@ from support.alerts import STARTS, alert
 
 from analyzer.errors import StoreBusyError
 from analyzer.stores import alerts as module
-from analyzer.stores.alerts import SqliteAlerts, Taken
+from analyzer.stores.alerts import LATE, SqliteAlerts, Taken
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.alerts import HEARD_FOR, AlertAnswer, PrometheusAlert
 
@@ -52,10 +52,21 @@ def test_an_end_is_answered_once_more_and_then_done_with(book) -> None:
     [kept] = book.asked(LATER)
     assert kept.alert == over
     assert not kept.is_waiting
-    book.answer([answer(over)], LATER)
+    book.answer([answer(over, "inc-1")], LATER)
     assert book.asked(LATER) == []
     assert book.take([alert()], LATER) == Taken(0, 1)
     assert book.asked(LATER) == []
+
+
+def test_an_incident_may_be_found_for_a_day_after_the_end(book) -> None:
+    """What a rule sees in a minute may take a detector hours: without an incident it is asked again until then."""
+    over = alert(ends_at=NOW)
+    book.take([over], NOW)
+    book.answer([answer(over)], NOW)
+    book.answer([answer(over)], NOW + LATE)
+    assert [one.alert for one in book.asked(NOW + LATE)] == [over]
+    book.answer([answer(over)], NOW + LATE + timedelta(minutes=1))
+    assert book.asked(NOW + LATE) == []
 
 
 def test_an_end_that_came_during_the_run_is_left_to_the_next(book) -> None:

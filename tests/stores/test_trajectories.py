@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from support.spans import EPOCH, chat, history, ns, root, tool, trace_id
 
 from analyzer.errors import NotFoundError, StoreBusyError, StoreError
+from analyzer.stores.cohorts import cohorts
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.trace import ErrorClass, Event, Operation, Outcome, Span, Status, Tokens
 
@@ -336,6 +337,17 @@ def test_cohorts_are_trajectories_that_agree(store: SqliteTrajectories) -> None:
     assert sum(one.trajectories for one in store.cohorts(None, EPOCH, END, "errors")) == 4
     assert store.percentile("shop", EPOCH, END, "cost", 0.99) == 2.0
     assert store.percentile("nobody", EPOCH, END, "cost", 0.5) is None
+
+
+def test_more_cohorts_than_memory_should_hold_are_the_same(store: SqliteTrajectories) -> None:
+    """Beyond a bound SQLite sorts them on disk: the same cohorts in the same order."""
+    for run in range(12):
+        more = {"user_id": f"user {run % 5}"} if run % 3 else {}
+        store.add([root(run, agent_version=str(run % 2), **more), chat(run, 2, cost_usd=run / 4, model="m")])
+    with store.connection.reading() as raw:
+        held, on_disk = (cohorts(raw, "shop", EPOCH, END, "cost", 2.0, held_max=most) for most in (100, 3))
+    assert held == on_disk
+    assert len(held) > 3
 
 
 def test_what_is_new_in_every_run_is_no_change(store: SqliteTrajectories) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from support.incidents import cost_incident, finding, report
+from support.incidents import cost_incident, curve, finding, report, strip
 
 from analyzer.types.diagnosis import Claim, Responsible
+from analyzer.types.drawn import Strip
 from analyzer.types.report import Change, Factor, Gap, Incident, Report, SpanEvidence, Subject
 
 ATTACKS = (
@@ -61,8 +62,10 @@ def hostile_incident(text: str) -> Incident:
             finding(agent=text, detector=text, evidence=()),
         ),
         unit=text,
-        account=(Factor(text, 1.0, 2.0, 1.0),),
+        account=(Factor(text, 1.0, 2.0, 1.2), Factor(text, 2.0, 1.0, -0.2)),
         changes=(Change(text, text, text, one.onset),),
+        curve=curve(agent=text, tool=text, unit=text),
+        strip=Strip(text, 3, (*(replace(step, name=text) for step in strip().steps[:2]), *strip().steps)),
         trace_ids=(text,),
         healthy_trace_ids=(text, text),
         evidence=(*one.evidence, SpanEvidence("E9", text, text, text, text), replace(one.evidence[0], promql=text)),

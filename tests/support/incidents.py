@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
+from analyzer.types.drawn import Curve, Drawn, Strip
 from analyzer.types.report import (
     Affected,
     Change,
@@ -134,7 +136,33 @@ def cost_incident() -> Incident:
         healthy_trace_ids=(trace(1), trace(2)),
         diagnosis=diagnosis,
         evidence=evidence,
+        curve=curve(),
     )
+
+
+def curve(**fields: Any) -> Curve:
+    """Return two days of cost, hour by hour, and the ten hours since the onset; one hour had no trajectory."""
+    start = ONSET - timedelta(days=2)
+    usual = tuple(0.13 + 0.01 * (hour % 3) for hour in range(58))
+    values: tuple[float | None, ...] = (*usual[:20], None, *usual[21:48], *(0.3 + 0.01 * hour for hour in range(10)))
+    low, high = (tuple(round(value * part, 4) for value in usual) for part in (0.8, 1.25))
+    of = {"kind": "cost", "agent": "support-triage", "tool": None, "unit": "USD", "start": start, "step_s": 3600}
+    return Curve(**{**of, "values": values, "usual": usual, "low": low, "high": high, **fields})
+
+
+def strip() -> Strip:
+    """Return a loop of twelve steps, of which the last call failed."""
+    steps = [
+        Drawn(
+            step,
+            "lookup_order" if step % 2 else "claude-sonnet-5-5",
+            step % 2 == 1,
+            step == 17,
+            step % 2 == 1 and step > 7,
+        )
+        for step in range(7, 19)
+    ]
+    return Strip(trace(21), 24, tuple(steps))
 
 
 def loop_incident() -> Incident:
@@ -186,6 +214,7 @@ def loop_incident() -> Incident:
         trace_ids=found.trace_ids,
         diagnosis=diagnosis,
         evidence=found.evidence,
+        strip=strip(),
     )
 
 
@@ -212,6 +241,16 @@ def full_report() -> Report:
     looping = replace(looping, findings=(replace(looping.findings[0], shifted=shifted), *looping.findings[1:]))
     word = Word(3, Said.CONFIRMED, NOW, "jo", "the deploy is rolled back")
     looping = replace(looping, word=word, past=(Episode(ONSET - timedelta(days=9), ONSET - timedelta(days=8), 17.0),))
+    fired = PrometheusAlert(
+        "53c9dfc1093686c7",
+        "AgentStepsHigh",
+        "billing-bot",
+        ONSET + timedelta(hours=1),
+        summary="billing-bot takes 90 steps",
+        url="http://prometheus.example:9090/graph?g0.expr=agent_steps_max+%3E+50&g0.tab=1",
+        alertmanager_url="http://alertmanager.example:9093",
+    )
+    looping = replace(looping, alerts=(fired,))
     gap = Gap(
         "metrics of Prometheus", "http://127.0.0.1:9090 did not answer", "start it, or check ANALYZER_PROMETHEUS_URL"
     )

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -32,6 +32,15 @@ class Wire:
     """Send one byte, then wait this long, and so on: no single read times out."""
     drop: bool = False
     """Close the connection without a byte."""
+    whole: bool = False
+    """Never stream, whatever is asked: as some gateways do."""
+    events_max: int | None = None
+    """Of a stream: send so many events, and end."""
+    then: bytes = b""
+    """Of a stream that ends early: what comes last."""
+    pause_after: str = ""
+    """Of a stream: stop after the event that completes this text, until `resume` is set."""
+    resume: threading.Event = field(default_factory=threading.Event)
 
 
 Scripted = Wire | Callable[[dict[str, Any]], Wire]
@@ -83,6 +92,56 @@ def fails(status: int, kind: str = "api_error", *, retry_after: str | None = Non
     return Wire(json.dumps(body).encode(), status, {"retry-after": retry_after} if retry_after else {})
 
 
+PIECE_CHARS = 11
+"""Of a delta: no piece is a whole word, string or object for long."""
+
+
+def overloaded() -> bytes:
+    """Return the event by which a stream says in its middle that the API is overloaded."""
+    body = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    return f"event: error\ndata: {json.dumps(body)}\n\n".encode()
+
+
+def events(body: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the events in which a message is streamed, and with each the text that its block has by then."""
+    begun = {**body, "content": [], "stop_reason": None, "usage": {**body["usage"], "output_tokens": 1}}
+    yield "", {"type": "message_start", "message": begun}
+    for index, block in enumerate(body["content"]):
+        names = {"text": ("text", "text_delta"), "tool_use": ("input", "input_json_delta")}
+        name, kind = names.get(block["type"], ("", ""))
+        whole = block.get(name, "") if name == "text" else json.dumps(block.get(name, {})) if name else ""
+        empty = {**block, name: "" if name == "text" else {}} if name else block
+        yield "", {"type": "content_block_start", "index": index, "content_block": empty}
+        for start in range(0, len(whole), PIECE_CHARS):
+            piece = whole[start : start + PIECE_CHARS]
+            delta = {"type": kind, "text" if name == "text" else "partial_json": piece}
+            yield whole[: start + PIECE_CHARS], {"type": "content_block_delta", "index": index, "delta": delta}
+        yield whole, {"type": "content_block_stop", "index": index}
+    delta = {key: body.get(key) for key in ("stop_reason", "stop_sequence", "stop_details", "container")}
+    yield "", {"type": "message_delta", "delta": delta, "usage": {"output_tokens": body["usage"]["output_tokens"]}}
+    yield "", {"type": "message_stop"}
+
+
+def streamed(wire: Wire) -> list[bytes]:
+    """Return a message as the bytes of a stream; cut in two where it pauses."""
+    parts, done = [b""], False
+    for number, (so_far, event) in enumerate(events(json.loads(wire.body))):
+        if wire.events_max is not None and number >= wire.events_max:
+            break
+        parts[-1] += f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+        if wire.pause_after and not done and wire.pause_after in so_far:
+            parts.append(b"")
+            done = True
+    parts[-1] += wire.then
+    return parts
+
+
+def _asked_for(wire: Wire, body: Mapping[str, Any]) -> list[bytes]:
+    """Return what goes out: a message is streamed to who asks for a stream."""
+    streams = body.get("stream") is True and not wire.whole and wire.status == 200 and b'"content"' in wire.body
+    return streamed(wire) if streams else [wire.body]
+
+
 @dataclass
 class MessagesApi:
     """A running server."""
@@ -111,7 +170,11 @@ def messages_api(replies: Sequence[Scripted]) -> Iterator[MessagesApi]:
                 api.requests.append(body)
                 api.headers.append({name.lower(): value for name, value in self.headers.items()})
                 line = script.pop(0) if len(script) > 1 else script[0]
-            _send(self, line if isinstance(line, Wire) else line(body), stopping)
+            wire = line if isinstance(line, Wire) else line(body)
+            parts = _asked_for(wire, body)
+            if parts != [wire.body]:
+                wire = replace(wire, content_type="text/event-stream", body=b"".join(parts))
+            _send(self, wire, parts, stopping)
 
         def log_message(self, *_args: object) -> None:
             """Say nothing."""
@@ -131,7 +194,7 @@ def messages_api(replies: Sequence[Scripted]) -> Iterator[MessagesApi]:
         thread.join(5)
 
 
-def _send(responder: BaseHTTPRequestHandler, wire: Wire, stopping: threading.Event) -> None:
+def _send(responder: BaseHTTPRequestHandler, wire: Wire, parts: Sequence[bytes], stopping: threading.Event) -> None:
     responder.close_connection = True
     if wire.hang_s and stopping.wait(wire.hang_s):
         return
@@ -149,8 +212,11 @@ def _send(responder: BaseHTTPRequestHandler, wire: Wire, stopping: threading.Eve
         if wire.trickle_s:
             _trickle(responder, wire, stopping)
             return
-        responder.wfile.write(wire.body[: len(wire.body) // 2] if wire.cut else wire.body)
-        responder.wfile.flush()
+        for number, part in enumerate([wire.body[: len(wire.body) // 2]] if wire.cut else parts):
+            if number and not wire.resume.wait(20):
+                return
+            responder.wfile.write(part)
+            responder.wfile.flush()
     except (BrokenPipeError, ConnectionResetError):
         return
 

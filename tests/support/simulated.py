@@ -1,4 +1,4 @@
-"""A small simulated fleet with nine different faults, analysed: real incidents, each with its case file."""
+"""Small simulated fleets with many kinds of fault, analysed: real incidents, each with its case file."""
 
 from __future__ import annotations
 
@@ -62,20 +62,17 @@ def fleet(now: datetime = DEFAULT_NOW) -> Fleet:
     def hours(count: float) -> datetime:
         return now - timedelta(hours=count)
 
-    def agent(name: str, role: str, **more: float) -> Agent:
-        return Agent(name, role, runs_per_hour=4, **more)
-
     return Fleet(
         agents=(
-            agent("billing", "billing"),
-            agent("reviewer", "coding"),
-            agent("triage", "support"),
-            agent("researcher", "research"),
-            agent("analyst", "sql", evaluated_share=1.0),
-            agent("keeper", "release"),
-            agent("shop", "catalog"),
-            agent("helper", "support"),
-            agent("clerk", "billing"),
+            _agent("billing", "billing"),
+            _agent("reviewer", "coding"),
+            _agent("triage", "support"),
+            _agent("researcher", "research"),
+            _agent("analyst", "sql", evaluated_share=1.0),
+            _agent("keeper", "release"),
+            _agent("shop", "catalog"),
+            _agent("helper", "support"),
+            _agent("clerk", "billing"),
         ),
         faults=(
             Fault(FaultKind.LOOP, "billing", hours(9), share=0.35),
@@ -94,12 +91,50 @@ def fleet(now: datetime = DEFAULT_NOW) -> Fleet:
     )
 
 
+def other_fleet(now: datetime = DEFAULT_NOW) -> Fleet:
+    """Return eight agents with other names, roles, faults and another seed: rules were not written with it at hand."""
+    roles = {
+        "query-desk": "sql",
+        "ship-it": "release",
+        "scout": "research",
+        "tutor": "support",
+        "ledger": "billing",
+        "patcher": "coding",
+        "stock-room": "catalog",
+        "winback": "retention",
+    }
+    ago = [now - timedelta(hours=count) for count in range(12)]
+    return Fleet(
+        agents=tuple(_agent(name, role, evaluated_share=float(name == "tutor")) for name, role in roles.items()),
+        faults=(
+            Fault(FaultKind.LOOP, "query-desk", ago[8], share=0.4),
+            Fault(FaultKind.MODEL_SWITCH, "ship-it", ago[11]),
+            Fault(FaultKind.COST_STEP, "scout", ago[9], version="2.3.0", input_factor=3.0),
+            Fault(FaultKind.SUCCESS_DROP, "tutor", ago[10], share=0.6),
+            Fault(FaultKind.TOOL_ERRORS, "ledger", ago[7], share=0.6),
+            Fault(FaultKind.RETRY_STORM, "patcher", ago[8], share=0.5),
+            Fault(FaultKind.SLOW_TOOL, "stock-room", ago[9], factor=6),
+            Fault(FaultKind.ERROR_BURST, "winback", ago[6], share=0.6),
+        ),
+        days=5,
+        seed=23,
+        now=now,
+    )
+
+
+def _agent(name: str, role: str, **more: float) -> Agent:
+    return Agent(name, role, runs_per_hour=4, **more)
+
+
+FLEETS = (fleet, other_fleet)
+
+
 @contextmanager
 def analysed(
-    folder: Path, change: Callable[[Span], Span] = lambda span: span
+    folder: Path, change: Callable[[Span], Span] = lambda span: span, given: Fleet | None = None
 ) -> Iterator[tuple[App, tuple[Incident, ...]]]:
-    """Take the fleet in, each span changed, and run once, by rules; give the App and what it found."""
-    given = fleet()
+    """Take a fleet in, each span changed, and run once, by rules; give the App and what it found."""
+    given = fleet() if given is None else given
     settings = replace(load({}, {}).settings, store=folder / "s.db", reports=folder / "reports", llm="off")
     with build(settings, out=None) as app:
         pricer = Pricer()
@@ -108,9 +143,9 @@ def analysed(
         yield app, run(app, given.now, live=True).incidents
 
 
-def simulated(folder: Path) -> list[Simulated]:
-    """Return the incidents of the fleet with their cases, in the order of their ids."""
-    with analysed(folder) as (app, incidents):
+def simulated(folder: Path, given: Fleet | None = None) -> list[Simulated]:
+    """Return the incidents of a fleet, without one the first, with their cases, in the order of their ids."""
+    with analysed(folder, given=given) as (app, incidents):
         return [_one(app, incident) for incident in sorted(incidents, key=lambda one: one.id)]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 from support.http import Answer, Asked, Loopback, loopback
 
@@ -38,16 +38,33 @@ class Posted:
 
 
 @dataclass
+class Uploaded:
+    """A file."""
+
+    name: str
+    title: str
+    alt: str
+    content: bytes = b""
+    thread_ts: str | None = None
+
+
+@dataclass
 class Workspace:
     """A running fake."""
 
     server: Loopback
     messages: dict[str, Posted] = field(default_factory=dict)
     """By time stamp, in the order of posting."""
+    files: list[Uploaded] = field(default_factory=list)
+    """What was uploaded and shared, in order."""
     by_webhook: list[str] = field(default_factory=list)
     """The texts that came by the webhook."""
     answers: list[Answer] = field(default_factory=list)
     """What the next calls get instead of being heard."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Methods that are refused, with Slack's word for why."""
+    pending: dict[str, Uploaded] = field(default_factory=dict)
+    """Files that have an address and are not shared yet, by id."""
     on_posted: Callable[[], object] = bool
     """Called after a message was kept and before it is answered."""
 
@@ -74,6 +91,9 @@ class Workspace:
         if self.answers:
             return self.answers.pop(0)
         fields = _fields(asked)
+        if asked.path.startswith("/upload/"):
+            self.pending[asked.path.removeprefix("/upload/")].content = asked.body
+            return Answer(b"OK")
         if asked.path == SECRET_PATH:
             self.by_webhook.append(fields["text"])
             return Answer(b"ok")
@@ -82,7 +102,12 @@ class Workspace:
     def _called(self, asked: Asked, fields: dict[str, Any]) -> dict[str, Any]:
         if asked.headers.get("Authorization") != f"Bearer {TOKEN}":
             return _no("invalid_auth")
-        method = asked.path.removeprefix("/api/")
+        method = urlsplit(asked.path).path.removeprefix("/api/")
+        if method in self.refused:
+            return _no(self.refused[method])
+        return self._method(method, fields)
+
+    def _method(self, method: str, fields: dict[str, Any]) -> dict[str, Any]:
         if method == "auth.test":
             return {"ok": True, "user": "analyst", "team": "Acme"}
         if _too_large(fields.get("blocks", [])):
@@ -91,7 +116,26 @@ class Workspace:
             return self._post(fields)
         if method == "chat.update":
             return self._update(fields)
+        return self._file(method, fields)
+
+    def _file(self, method: str, fields: dict[str, Any]) -> dict[str, Any]:
+        if method == "files.getUploadURLExternal":
+            name = f"F{len(self.pending):03d}"
+            self.pending[name] = Uploaded(fields["filename"], "", fields["alt_txt"])
+            return {"ok": True, "file_id": name, "upload_url": f"{self.server.url}/upload/{name}"}
+        if method == "files.completeUploadExternal":
+            return self._share(fields)
         return _no("unknown_method")
+
+    def _share(self, fields: dict[str, Any]) -> dict[str, Any]:
+        if fields["channel_id"] != CHANNEL_ID:
+            # As Slack: a name is good for posting alone.
+            return _no("channel_not_found")
+        for one in json.loads(fields["files"]):
+            shared = self.pending[one["id"]]
+            shared.title, shared.thread_ts = one["title"], fields.get("thread_ts")
+            self.files.append(shared)
+        return {"ok": True, "files": [{}]}
 
     def _post(self, fields: dict[str, Any]) -> dict[str, Any]:
         if fields["channel"] not in {CHANNEL, CHANNEL_ID}:
@@ -120,7 +164,10 @@ def _fields(asked: Asked) -> dict[str, Any]:
     if asked.headers.get("Content-Type", "").startswith("application/json"):
         found: dict[str, Any] = json.loads(asked.body)
         return found
-    return {name: values[0] for name, values in parse_qs(asked.body.decode()).items()}
+    if asked.path.startswith("/upload/"):
+        return {}
+    written = f"{asked.body.decode()}&{urlsplit(asked.path).query}"
+    return {name: values[0] for name, values in parse_qs(written).items()}
 
 
 def _no(error: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.incidents import NOW, cost_incident, finding, full_report, incident, loop_incident, metric, quote
 
 from analyzer.errors import InputError
+from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
 from analyzer.types.document import incident_document, incident_from_document, report_document, time_text
@@ -62,6 +63,10 @@ DIAGNOSES = st.builds(
     category=TEXTS,
     refutation=TEXTS,
     missing=TEXTS,
+)
+
+ALERTS = st.builds(
+    PrometheusAlert, TEXTS, TEXTS, OPTIONAL_TEXTS, TIMES, ends_at=st.none() | TIMES, summary=TEXTS, url=TEXTS
 )
 
 
@@ -118,6 +123,7 @@ def incidents(draw: st.DrawFn) -> Incident:
             diagnosis=st.none() | DIAGNOSES,
             evidence=st.just(evidence),
             resolved_at=st.none() | TIMES,
+            alerts=st.lists(ALERTS, max_size=2).map(tuple),
         )
     )
 

@@ -112,13 +112,12 @@ def _table(split: Split, measure: str, by: str, agent: str | None, unit: Unit, p
 ACCOUNT = Tool(
     ToolSpec(
         "account",
-        "Splits the change of a mean exactly, by agent, version, prompt, task, user, model or tool: before, since, and "
-        "each one's part of the change. The parts add up to the whole." + CITABLE,
+        "Splits the change of a mean: before, since, and each one's part. The parts add up to the whole." + CITABLE,
         closed_schema(
             measure=choice("what changed, per run", MEASURES),
             by=choice("a row for each of these", DIMENSIONS_ASKED),
             agent=AGENT,
-            since={"type": "string", "description": "ISO 8601, UTC; empty for the onset"},
+            since={"type": "string", "description": "ISO 8601, UTC; empty: the onset"},
         ),
     ),
     account,

@@ -50,12 +50,12 @@ def closed_schema(**properties: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-TRACE = {"type": "string", "description": "id of a trajectory of the case (32 hex digits, or a prefix that is unique)"}
-PAGE = {"type": "integer", "description": "1 for the first page"}
-AGENT = {"type": "string", "description": "an agent's name; empty for the case's own, or for all of a fleet"}
-START = {"type": "string", "description": "ISO 8601, UTC; empty for the beginning of the window"}
-END = {"type": "string", "description": "ISO 8601, UTC; empty for the end of the window"}
-CITABLE = " Computed: each row has an id (T1.2) that a claim may cite as a fact. Do not add rows up yourself."
+TRACE = {"type": "string", "description": "trace id, or a beginning of it that is unique"}
+PAGE = {"type": "integer", "description": "from 1 on"}
+AGENT = {"type": "string", "description": "empty: the case's own, or all of a fleet"}
+START = {"type": "string", "description": "ISO 8601, UTC; empty: the window's beginning"}
+END = {"type": "string", "description": "ISO 8601, UTC; empty: its end"}
+CITABLE = " Rows have ids (T1.2) to cite as facts."
 
 
 def choice(description: str, values: tuple[str, ...]) -> dict[str, Any]:

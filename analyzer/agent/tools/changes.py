@@ -78,9 +78,8 @@ def _held(store: TrajectoryStore, change: Change, agent: str, measure: Measure, 
 CHANGES = Tool(
     ToolSpec(
         "changes",
-        "Lists what was seen of an agent for the first time in a range (versions, models, prompts, tools, parameters) "
-        "and what people told (deploys), the nearest to the onset first; with what runs took with and without it."
-        + CITABLE,
+        "What was seen of an agent for the first time (versions, models, prompts, tools, parameters) and what people "
+        "told (deploys), the nearest to the onset first; with what runs took with and without it." + CITABLE,
         closed_schema(agent=AGENT, measure=choice("what the runs are compared by", MEASURES), start=START, end=END),
     ),
     changes,

@@ -59,8 +59,7 @@ def _brief(step: Step) -> str:
 COMPARE = Tool(
     ToolSpec(
         "compare",
-        "Aligns the steps of two trajectories by what was called and how it ended, and shows where they part. A "
-        "summary.",
+        "Aligns two trajectories by what was called and how it ended, and shows where they part. Not quotable.",
         closed_schema(trace_a=TRACE, trace_b=TRACE),
     ),
     compare,

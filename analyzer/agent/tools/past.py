@@ -122,8 +122,7 @@ def _line(one: Incident) -> Line:
 SIMILAR = Tool(
     ToolSpec(
         "similar",
-        "Lists past incidents like this one (same kind, agent, tool, category of cause), how they ended, what a human "
-        "said of them, and what was found to be the cause." + CITABLE,
+        "Past incidents like this one, how they ended, and what was found to be the cause: a hint, no proof." + CITABLE,
         closed_schema(category=choice("the category of cause you suspect", (ANY, *CATEGORIES))),
     ),
     similar,

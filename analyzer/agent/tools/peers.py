@@ -64,8 +64,8 @@ def _ended(one: TrajectorySummary) -> datetime | None:
 PEERS_TOOL = Tool(
     ToolSpec(
         "peers",
-        "Finds runs of the same agent and kind of task that did well, nearest in time, inside the window; they may be "
-        "opened and compared afterwards." + CITABLE,
+        "Runs of the same agent and kind of task that did well, nearest in time; they may be opened afterwards."
+        + CITABLE,
         closed_schema(trace_id=TRACE),
     ),
     peers,

@@ -65,7 +65,7 @@ def span(desk: Desk, arguments: Arguments) -> str:
 CASE_FACTS = Tool(
     ToolSpec(
         "case_facts",
-        "Returns all computed facts of the case file with their ids.",
+        "All facts of the case file, with their ids.",
         closed_schema(),
     ),
     case_facts,
@@ -73,8 +73,8 @@ CASE_FACTS = Tool(
 OUTLINE = Tool(
     ToolSpec(
         "outline",
-        "Returns one page of a trajectory's outline, one line a step: number, span id, operation, name, status, "
-        "tokens, time, cost, gist. Repeats are folded. An outline is a summary and cannot be quoted.",
+        "A page of a trajectory's outline, a line a step: number, span id, name, status, tokens, time, cost, gist; "
+        "repeats folded. Not quotable.",
         closed_schema(trace_id=TRACE, page=PAGE),
     ),
     outline,
@@ -82,10 +82,10 @@ OUTLINE = Tool(
 SPAN = Tool(
     ToolSpec(
         "span",
-        "Returns one field of one span in full, by page, between span markers: text that can be quoted.",
+        "One field of one span in full, by page: text that can be quoted.",
         closed_schema(
             trace_id=TRACE,
-            span={"type": "string", "description": "span id (16 hex digits), or the step's number as in the outline"},
+            span={"type": "string", "description": "span id, or the step's number"},
             field={"type": "string", "enum": list(TEXT_FIELDS)},
             page=PAGE,
         ),

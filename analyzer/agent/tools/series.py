@@ -93,15 +93,14 @@ def _what_there_is(every: Sequence[Series], signal: Signal) -> str:
 SERIES = Tool(
     ToolSpec(
         "series",
-        "Shows how a signal of an agent, or of one of its tools, went over a range: a row for each stretch of time, as "
-        "counted from the stored trajectories." + CITABLE,
+        "How a signal of an agent or of one of its tools went over a range, a row a stretch of time." + CITABLE,
         closed_schema(
             signal=choice("what to show", SIGNALS),
             agent=AGENT,
-            tool={"type": "string", "description": "a tool's name for tool-... signals, else empty"},
+            tool={"type": "string", "description": "for tool-... signals, else empty"},
             start=START,
             end=END,
-            hours={"type": "number", "description": f"length of a stretch; at most {POINTS_MAX} stretches are shown"},
+            hours={"type": "number", "description": f"length of a stretch; at most {POINTS_MAX} are shown"},
         ),
     ),
     series,

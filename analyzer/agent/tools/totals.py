@@ -72,14 +72,13 @@ def _narrowed(arguments: Arguments) -> dict[str, str]:
 TOTALS = Tool(
     ToolSpec(
         "totals",
-        "Adds up runs, cost, tokens, time, failures and the 95th percentile of time over a range, a row for each "
-        "agent, version, model, prompt, task, user, tool, outcome, day or hour, the largest first, with its share."
+        "Runs, cost, tokens, time, failures, 95th percentile of time and share over a range, the largest first."
         + CITABLE,
         closed_schema(
             by=choice("a row for each of these", GROUPINGS),
             order=choice("what the table is about and sorted by", ORDERS),
             agent=AGENT,
-            only={"type": "string", "description": "empty, or one value to narrow to, such as version=1.4.2"},
+            only={"type": "string", "description": "empty, or what to narrow to, such as version=1.4.2"},
             start=START,
             end=END,
             page=PAGE,

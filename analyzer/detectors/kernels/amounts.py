@@ -25,12 +25,21 @@ from analyzer.detectors.kernels.grid import (
     Bools,
     Floats,
     Grid,
+    binned_quantile,
     weighted_quantile,
     weighted_quantiles,
 )
 from analyzer.detectors.kernels.learning import BASELINE_DAYS, HELD_OUT_DAYS, learning_ticks, limit, shortage
 from analyzer.detectors.kernels.proportion import overdispersion
-from analyzer.detectors.kernels.spread import SIGMA_MIN, TAU_DEFAULT, between_hours, centres, level_drift, within_hours
+from analyzer.detectors.kernels.spread import (
+    SIGMA_MIN,
+    TAU_DEFAULT,
+    between_hours,
+    binned_centres,
+    centres,
+    level_drift,
+    within_hours,
+)
 from analyzer.detectors.kernels.walk import Masks
 
 CONTEXT_DAYS = 15
@@ -102,8 +111,12 @@ class Amounts:
         units = float(self._valued[start:stop][keep].sum())
         if units < self.settings.units_min:
             return None
-        values, weights, hours = self._samples(start, stop, keep)
-        centre = centres(values, weights, hours)
+        by_hour = self._hourly(start, stop, keep)
+        values, weights, hours = self._samples(by_hour, start, stop, keep)
+        if by_hour is None:
+            centre, high = centres(values, weights, hours), -math.inf
+        else:
+            centre, high = binned_centres(self.grid.x, by_hour), binned_quantile(self.grid.x, by_hour.sum(axis=0), 0.9)
         residuals = values - centre[hours]
         scale = 1.4826 * weighted_quantile(np.abs(residuals), weights, 0.5)
         clip = max(CLIP_SIGMAS * scale, 2 * self.settings.shift)
@@ -125,7 +138,7 @@ class Amounts:
             cap=max(WINSOR_FACTOR * math.exp(highest), CAP_MIN),
             mean=1.0,
             cv2=0.0,
-            high=weighted_quantile(values, weights, 0.9) if grid.hist is not None else -math.inf,
+            high=high,
             gate=self.settings.ratio_min,
             units_per_hour=units / max(float(keep[max(grid.first - start, 0) :].sum()), 1.0) * TICKS_PER_HOUR,
         )
@@ -151,15 +164,20 @@ class Amounts:
         what = "a doubling" if math.isclose(factor, 2.0) else f"a rise to {factor:.2g} times as much"
         return limit(baseline.units_per_hour, what, baseline.hours_to_confirm(self.settings))
 
-    def _samples(self, start: int, stop: int, keep: Bools) -> tuple[Floats, Floats, np.ndarray]:
-        """Return ln(values), weights and hours of the day of whole days: bins by hour, or the ticks' means."""
-        hours = _hours(stop - start)
+    def _hourly(self, start: int, stop: int, keep: Bools) -> Floats | None:
+        """Return the units of whole days by hour of the day and bin; None where there is no distribution."""
         if self.grid.hist is None:
-            seen = keep & np.isfinite(self._means[start:stop])
-            return self._means[start:stop][seen], self.grid.n[start:stop][seen], hours[seen]
-        by_hour = self._before[stop // TICKS_PER_DAY] - self._before[start // TICKS_PER_DAY]
+            return None
+        by_hour = np.asarray(self._before[stop // TICKS_PER_DAY] - self._before[start // TICKS_PER_DAY])
         if not keep.all():
-            np.subtract.at(by_hour, hours[~keep], self.grid.hist[start:stop][~keep])
+            np.subtract.at(by_hour, _hours(stop - start)[~keep], self.grid.hist[start:stop][~keep])
+        return by_hour
+
+    def _samples(self, by_hour: Floats | None, start: int, stop: int, keep: Bools) -> tuple[Floats, Floats, np.ndarray]:
+        """Return ln(values), weights and hours of the day of whole days: bins by hour, or the ticks' means."""
+        if by_hour is None:
+            seen = keep & np.isfinite(self._means[start:stop])
+            return self._means[start:stop][seen], self.grid.n[start:stop][seen], _hours(stop - start)[seen]
         hours, bins = np.nonzero(by_hour)
         return self.grid.x[bins], by_hour[hours, bins], hours
 

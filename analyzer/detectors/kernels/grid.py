@@ -135,6 +135,12 @@ def weighted_quantiles(values: Floats, weights: Floats, shares: Sequence[float])
     return [float(value) for value in values[order[found]]]
 
 
+def binned_quantile(x: Floats, weights: Floats, share: float) -> float:
+    """Return the same of a histogram with bins at `x`, ascending: nothing is to be sorted. There is some weight."""
+    cumulated = np.cumsum(weights)
+    return float(x[np.searchsorted(cumulated, share * cumulated[-1])])
+
+
 def running_sum(values: Floats, width: int) -> Floats:
     """Return the sum over the `width` ticks that end with each tick (fewer at the beginning), along the last axis."""
     return windowed(np.cumsum(values, axis=-1), width)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Floats, by_hour, weighted_quantile
+from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, Floats, binned_quantile, by_hour, weighted_quantile
 
 CENTRE_PRIOR_UNITS = 30.0
 """An hour's own centre weighs n / (n + 30) against the centre of all hours."""
@@ -24,16 +24,26 @@ SIGMA_MIN = 0.05
 def centres(values: Floats, weights: Floats, hours: np.ndarray) -> Floats:
     """Return the median by hour of the day, shrunk to the median of all, shape (24,). No weight is 0."""
     overall = weighted_quantile(values, weights, 0.5)
-    # Bins come hour by hour and in order already: only the means of ticks must be sorted.
-    in_order = bool((np.diff(hours) >= 0).all()) and bool((np.diff(values)[np.diff(hours) == 0] >= 0).all())
-    order = np.arange(len(values)) if in_order else np.lexsort((values, hours))
+    order = np.lexsort((values, hours))
     cumulated = np.concatenate(([0.0], np.cumsum(weights[order])))
     first, stop = (np.searchsorted(hours[order], np.arange(24), side=side) for side in ("left", "right"))
     n = cumulated[stop] - cumulated[first]
     middle = np.searchsorted(cumulated[1:], cumulated[first] + 0.5 * n)
     own = values[order[np.clip(middle, first, np.maximum(stop - 1, 0))]] if len(order) else np.zeros(24)
-    median = np.where(stop > first, own, overall)
-    return np.asarray(overall + (median - overall) * n / (n + CENTRE_PRIOR_UNITS))
+    return _shrunk(np.where(stop > first, own, overall), n, overall)
+
+
+def binned_centres(x: Floats, hourly: Floats) -> Floats:
+    """Return the same of histograms by hour of the day, shape (24, bins), with bins at `x`. There is some weight."""
+    overall = binned_quantile(x, hourly.sum(axis=0), 0.5)
+    cumulated = np.cumsum(hourly, axis=1)
+    n = cumulated[:, -1]
+    middle = (cumulated >= 0.5 * n[:, None]).argmax(axis=1)
+    return _shrunk(np.where(n > 0, x[middle], overall), n, overall)
+
+
+def _shrunk(medians: Floats, units: Floats, overall: float) -> Floats:
+    return np.asarray(overall + (medians - overall) * units / (units + CENTRE_PRIOR_UNITS))
 
 
 def within_hours(units: Floats, residuals: Floats, sigma2: float, *, averaged: bool) -> tuple[float, float]:

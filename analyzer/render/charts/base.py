@@ -81,7 +81,7 @@ def whole(layers: Sequence[Spec], look: Look, *, height: int, title: str) -> Spe
         "autosize": {"type": "fit-x", "contains": "padding"},
         "background": look.ground,
         "padding": 12 if look.ground else {"left": 0, "top": 2, "right": 2, "bottom": 2},
-        "title": {"text": label(title, look, share=0.9), "offset": 10},
+        "title": {"text": label(title, look, share=0.8), "offset": 10},
         "layer": list(layers),
         "config": config(look),
     }

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from analyzer.render.charts.base import SMALL, Look, Spec, field, label, layer, whole
-from analyzer.render.numbers import figure, moment
+from analyzer.render.numbers import figure, moment, number
 from analyzer.render.text import one_line
 from analyzer.types.drawn import Curve
 from analyzer.types.report import Change, Incident, Kind
@@ -110,6 +110,10 @@ class CourseChart:
             return figure(value, Kind.ERRORS, "trajectories")
         return figure(value, kind, "" if kind in {Kind.SILENCE, Kind.VOLUME} else self.curve.unit)
 
+    def _bare(self, value: float) -> str:
+        """Return a figure without the word that the title says: a chart has little room."""
+        return number(value) if Kind(self.curve.kind) in {Kind.TOKENS, Kind.STEPS} else self._figure(value)
+
     def _row(self, slot: int, value: float | None) -> dict[str, Any]:
         curve = self.curve
         begins = curve.time(slot)
@@ -145,7 +149,7 @@ class CourseChart:
         since = [row for row in rows if row.get("since")]
         seen = [row for row in rows if row["v"] is not None]
         top = max(since, key=lambda row: row["v"], default=None)
-        peak = [] if top is None else [{**top, "text": self._figure(top["v"])}]
+        peak = [] if top is None else [{**top, "text": self._bare(top["v"])}]
         side = "center" if top is None else self._side(top["t"])
         return [
             layer("line", rows, {"x": x(), "y": y("v")}, color=look.accent, strokeWidth=2, strokeJoin="round",
@@ -206,8 +210,9 @@ class CourseChart:
         elif kind in {Kind.LATENCY, Kind.TOOL_LATENCY}:
             size, unit = next((pair for pair in _SECONDS if top >= 2 * pair[0]), _SECONDS[-1])
             text = f"format(datum.value / {size}, '~r') + ' {unit}'"
+        # Room above the highest point for its figure.
         axis = {"title": None, "labelExpr": text, "tickCount": 4, "domain": False, "ticks": False, "labelPadding": 6}
-        return field(name, axis=axis, scale={"zero": True, "nice": True})
+        return field(name, axis=axis, scale={"domain": [0, top * 1.15 or 1.0], "nice": True})
 
 
 def course_chart(incident: Incident) -> CourseChart | None:

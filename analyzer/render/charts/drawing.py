@@ -20,9 +20,12 @@ SCALE = 2.0
 KEPT_MAX = 128
 """Pictures remembered by a process that shows pages: some 20 kB each."""
 _SVG = "http://www.w3.org/2000/svg"
+SAID = "data-said"
+"""The attribute that holds the words of a mark."""
+_MARKS = frozenset({"path", "rect"})
 _ELEMENTS = frozenset({"svg", "g", "path", "rect", "line", "text", "tspan"})
-_ATTRIBUTES = frozenset({
-    "aria-label", "d", "dx", "dy", "fill", "fill-opacity", "font-family", "font-size", "font-weight", "height",
+ATTRIBUTES = frozenset({
+    "d", "dx", "dy", "fill", "fill-opacity", "font-family", "font-size", "font-weight", "height",
     "opacity", "stroke", "stroke-dasharray", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit", "stroke-opacity",
     "stroke-width", "text-anchor", "transform", "viewBox", "width", "x", "x1", "x2", "y", "y1", "y2",
 })  # fmt: skip
@@ -82,14 +85,17 @@ def _plain(element: ET.Element) -> ET.Element:
     """Return an element without its name space, and without what does not draw."""
     kept = ET.Element(_bare(element.tag))
     for name, value in element.attrib.items():
-        if name in _ATTRIBUTES and "url(" not in value:
+        if name in ATTRIBUTES and "url(" not in value:
             kept.set(name, _LONG.sub(lambda found: f"{float(found[0]):.1f}", value) if name in _PLACES else value)
+    if kept.tag in _MARKS and "aria-label" in element.attrib:
+        # Ours, for the pointer. A mark has no role in which software may read it: the drawing's own words are for that.
+        kept.set(SAID, element.attrib["aria-label"])
     kept.text = element.text
     for child in element:
         if isinstance(child.tag, str) and _bare(child.tag) in _ELEMENTS:
             plain = _plain(child)
-            # Vega wraps everything in groups; those that hold nothing and do nothing are half of a drawing's size.
-            if plain.tag != "g" or len(plain):
+            # Vega wraps everything in groups with grounds; those that show nothing are a good part of a drawing's size.
+            if len(plain) if plain.tag == "g" else plain.get("d") != "":
                 kept.append(plain)
     return kept
 

@@ -34,9 +34,8 @@ class StepsChart:
     def title(self) -> str:
         """See `base.Chart`."""
         steps = self.strip.steps
-        return (
-            f"Steps {steps[0].number} to {steps[-1].number} of {self.strip.of}: trajectory {self.strip.trace_id[:12]}"
-        )
+        whose = f"trajectory {one_line(self.strip.trace_id[:12])}"
+        return f"Steps {steps[0].number} to {steps[-1].number} of {self.strip.of}: {whose}"
 
     @property
     def alt(self) -> str:
@@ -45,8 +44,9 @@ class StepsChart:
         again = Counter(one_line(one.name, 60) for one in steps if one.again)
         repeated = [f"{name} is called {number} more times with the same arguments" for name, number in
                     again.most_common(3)]  # fmt: skip
-        failed = count(sum(1 for one in steps if one.failed), "step")
-        return f"{self.title}. {'; '.join([*repeated, f'{failed} failed'])}."
+        failed = sum(1 for one in steps if one.failed)
+        told = [*repeated, *([f"{count(failed, 'step')} failed"] if failed else [])]
+        return f"{self.title}. {'; '.join(told)}." if told else f"{self.title}."
 
     def spec(self, look: Look) -> Spec:
         """See `base.Chart`."""

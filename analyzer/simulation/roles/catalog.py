@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from analyzer.simulation.script import Call, Confusion, Failure, Role, Script, Tool, dumps
+from analyzer.simulation.script import Call, Confusion, Failure, Material, Role, Script, Tool, dumps
 
 _GOODS = ("lamp", "chair", "kettle", "rug", "shelf", "mug", "clock", "vase")
 
@@ -30,6 +30,31 @@ def _dead_end(rng: random.Random) -> Call:
     return Call("There is a next page.", "list_products", arguments, page)
 
 
+def _record(rng: random.Random, _tool: str) -> object:
+    good = rng.choice(_GOODS)
+    words = rng.choice(("oak, oiled", "steel, brushed", "cotton, washed at 40", "glass, by hand", "wool, two sides"))
+    return {"sku": f"{good}-{rng.randrange(10**6):06d}", "price": rng.randint(5, 400), "text": f"{good}, {words}"}
+
+
+_MATERIAL = Material(
+    subjects=("prices", "names", "stock", "pictures", "bundles"),
+    rules=(
+        "On {subject}: read every page until the cursor is null; a part of a catalogue is worse than none.",
+        "On {subject}: a change below one per cent is noise and is not reported.",
+        "On {subject}: suppliers rename articles; compare by sku, never by name.",
+        "On {subject}: archived products are not part of the comparison unless you are asked for them.",
+        "On {subject}: the report is a table with one line a change, the largest first.",
+    ),
+    heading="Below are the standing agreements with this supplier, from the contract file, in order, as they are:",
+    thread=(
+        "Clause {n}: prices hold for a quarter; a change is announced two weeks before.",
+        "Clause {n}: goods that are sold out stay listed for {n} days.",
+        "Clause {n}: minimum order {n} pieces, free delivery from twice of that.",
+    ),
+    key="items",
+    record=_record,
+)
+
 ROLE = Role(
     name="catalog",
     system="You keep the catalogue in step with the suppliers. Read every page before you report.",
@@ -48,4 +73,5 @@ ROLE = Role(
         wrong="supplier",
         result='{"items":[],"next_cursor":null}',
     ),
+    material=_MATERIAL,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from analyzer.simulation.script import Call, Confusion, Failure, Role, Script, Tool, dumps
+from analyzer.simulation.script import Call, Confusion, Failure, Material, Role, Script, Tool, dumps
 
 _TARGETS = ("staging", "canary", "eu-west", "us-east")
 
@@ -28,6 +28,31 @@ def _dead_end(rng: random.Random) -> Call:
     return Call("Is it done?", "get_job_status", {"job": job}, result)
 
 
+def _record(rng: random.Random, _tool: str) -> object:
+    pod, step = f"web-{rng.getrandbits(20):05x}", rng.choice(("pulled image", "started", "passed readiness", "drained"))
+    return f"{rng.randint(0, 23):02d}:{rng.randint(0, 59):02d} {pod} {step} on node-{rng.randint(1, 40)}"
+
+
+_MATERIAL = Material(
+    subjects=("staging", "canary", "production regions", "hot fixes", "database steps"),
+    rules=(
+        "For {subject}: start one job at a time and wait until it has ended.",
+        "For {subject}: poll no more often than every 20 seconds; the job does not get faster.",
+        "For {subject}: a job that does not move for 15 minutes is reported, not restarted.",
+        "For {subject}: never roll out between Friday 16:00 UTC and Monday 06:00 UTC without a ticket.",
+        "For {subject}: the report names build, target, start, end and the job's id.",
+        "For {subject}: a dry run is no roll-out; do not report it as one.",
+    ),
+    heading="Below is the list of changes in this build, from the pipeline, the newest first, as it is:",
+    thread=(
+        "#{n}: smaller images for the workers; no change of behaviour.",
+        "#{n}: time-outs of the gateway are read from the configuration.",
+        "#{n}: the health check waits for the cache; was a flaky start.",
+    ),
+    key="log",
+    record=_record,
+)
+
 ROLE = Role(
     name="release",
     system="You roll builds out. Start the job, watch it until it ends, report.",
@@ -43,4 +68,5 @@ ROLE = Role(
     confusion=Confusion(
         tool="start_job", wrong_tool="start_dry_run", right="build", wrong="build", result='{"job":"dry","state":"ok"}'
     ),
+    material=_MATERIAL,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from analyzer.simulation.script import Call, Confusion, Failure, Role, Script, Tool, dumps
+from analyzer.simulation.script import Call, Confusion, Failure, Material, Role, Script, Tool, dumps
 
 
 def _plan(rng: random.Random, calls_n: int) -> Script:
@@ -22,6 +22,29 @@ def _dead_end(rng: random.Random) -> Call:
     return Call("It is still listed; deleting it.", "delete_record", arguments, '{"ok":false,"reason":"legal hold"}')
 
 
+def _record(rng: random.Random, _tool: str) -> object:
+    moved = rng.choice(("uploaded", "shared", "copied to cold storage", "marked as due"))
+    return {"at": f"202{rng.randint(1, 5)}-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}", "event": moved}
+
+
+_MATERIAL = Material(
+    subjects=("recordings", "uploads", "exports", "backups"),
+    rules=(
+        "For {subject}: delete only what the list of expired records names, one by one.",
+        "For {subject}: a legal hold is the end of it; do not try again.",
+        "For {subject}: never list everything to find more; what is not listed is not due.",
+        "For {subject}: the report has the number of records and the names of those that were refused.",
+        "For {subject}: stop after 200 records; the next night goes on.",
+    ),
+    heading="Below is the retention schedule that holds today, from the register, in order, as it is:",
+    thread=(
+        "Entry {n}: kept for {n} days after the last access, then deleted without notice.",
+        "Entry {n}: kept until the contract ends, and {n} days beyond.",
+    ),
+    key="audit",
+    record=_record,
+)
+
 ROLE = Role(
     name="retention",
     system="You delete records that are past their retention date, and only those.",
@@ -37,4 +60,5 @@ ROLE = Role(
     confusion=Confusion(
         tool="list_expired", wrong_tool="list_all", right="bucket", wrong="bucket", result='["rec_all"]'
     ),
+    material=_MATERIAL,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from analyzer.simulation.script import Call, Confusion, Failure, Role, Script, Tool, dumps
+from analyzer.simulation.script import Call, Confusion, Failure, Material, Role, Script, Tool, dumps
 
 _QUESTIONS = (
     ("revenue per country last week", "SELECT country, sum(total_usd) FROM orders WHERE {since} GROUP BY country"),
@@ -39,6 +39,45 @@ def _dead_end(rng: random.Random) -> Call:
     return Call("The row has to be there; I will run the query again.", "run_sql", {"query": query}, '{"rows":[]}')
 
 
+def _record(rng: random.Random, tool: str) -> object:
+    if tool == "describe_table":
+        of, what = rng.choice(("ship", "bill", "order", "customer")), rng.choice(("id", "at", "state", "code"))
+        name = f"{of}_{what}"
+        kind = rng.choice(("bigint", "text", "numeric(12,2)", "timestamptz", "boolean"))
+        null = rng.choice(("not null", "null"))
+        comment = (
+            f"{rng.choice(('filled by', 'copied nightly from', 'deprecated in favour of'))} the {name} of the shop"
+        )
+        return {"name": name, "type": kind, "null": null, "distinct": rng.randrange(10**6), "comment": comment}
+    day = f"2026-{rng.randint(1, 11):02d}-{rng.randint(1, 28):02d}"
+    return [rng.choice(_COUNTRIES), rng.choice(("web", "app", "store")), day, round(rng.lognormvariate(8, 1), 2)]
+
+
+_MATERIAL = Material(
+    subjects=("orders", "returns", "customers", "channels", "countries", "baskets", "campaigns", "stock"),
+    rules=(
+        "Questions on {subject} are answered from the warehouse only; say which table and which columns.",
+        "Describe a table of {subject} before the first query on it; columns are renamed now and then.",
+        "A day of {subject} begins at midnight UTC; weeks begin on Monday; quarters are of the calendar.",
+        "Count {subject} by id, not by row: late corrections add a second row with the same id.",
+        "Leave out test accounts from {subject}: their customer ids are below 1000.",
+        "Never select more than 500 rows of {subject}; aggregate in the query, not in your head.",
+        "If a query on {subject} takes more than 30 seconds, narrow the time and say that you did.",
+        "Money in {subject} is total_usd after discounts and before tax, unless the question says otherwise.",
+    ),
+    heading="Below are notes of whoever asked, copied from the request form, in the order of the form, as they are:",
+    thread=(
+        "Note {n}: the figure on slide {n} of the last review was higher, so please name the filter you used.",
+        "Note {n}: leave out wholesale; its orders are booked by hand at the end of the month.",
+        "Note {n}: the old dashboard took the day of payment, the new one takes the day of the order.",
+        "Note {n}: if a country has fewer than {n} orders, put it under other.",
+        "Note {n}: we compare with the same weeks of the year before, holidays moved where they moved.",
+        "Note {n}: a short table is enough, with one sentence on what stands out.",
+    ),
+    key="rows",
+    record=_record,
+)
+
 ROLE = Role(
     name="sql",
     system="You answer questions about the business from the warehouse, read only. Say from which table.",
@@ -57,4 +96,5 @@ ROLE = Role(
         wrong="FROM orders_archive ",
         result='{"rows":[],"seconds":null}',
     ),
+    material=_MATERIAL,
 )

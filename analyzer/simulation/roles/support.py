@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from analyzer.simulation.script import Call, Confusion, Failure, Role, Script, Tool, dumps
+from analyzer.simulation.script import Call, Confusion, Failure, Material, Role, Script, Tool, dumps
 
 TOPICS = (
     ("cannot log in after the password reset", "Reset links expire after 30 minutes; ask for a new one.", "login"),
@@ -45,6 +45,57 @@ def _dead_end(rng: random.Random) -> Call:
     return Call("I need the customer's record before I can go on.", "lookup_customer", {"email": email}, result)
 
 
+_PRODUCTS = (
+    "sign-in",
+    "exports",
+    "the mobile app",
+    "two-factor codes",
+    "webhooks",
+    "seats and teams",
+    "data residency",
+)
+
+
+def _record(rng: random.Random, tool: str) -> object:
+    problem, remedy, tag = rng.choice(TOPICS)
+    day = f"2026-{rng.randint(1, 11):02d}-{rng.randint(1, 28):02d}"
+    if tool == "lookup_customer":
+        what = rng.choice(("signed in", "changed plan", "opened a ticket", "invited a teammate", "reset the password"))
+        return {"at": day, "event": what, "client": rng.choice(("web", "ios 5.1", "android 5.2", "api"))}
+    if tool == "search_tickets":
+        said = f"Customer: {problem}. Agent: {remedy} Customer confirmed after {rng.randint(1, 9)} replies."
+        return {"ticket": f"T-{rng.randrange(1_000, 9_999)}", "closed": day, "tags": [tag], "thread": said}
+    steps = (
+        f"1. Check since when {problem.removeprefix('the ')}. 2. {remedy} 3. Ask the customer to try in a new window."
+    )
+    return {"id": f"KB-{rng.randrange(100, 999)}", "title": f"{tag}: {problem}", "updated": day, "text": steps}
+
+
+_MATERIAL = Material(
+    subjects=_PRODUCTS,
+    rules=(
+        "For {subject}, find the customer's record before you say anything about the account.",
+        "Search the knowledge base on {subject} twice, in other words, before you call a problem unknown.",
+        "Of several articles on {subject} the one updated last holds; name its number in the draft.",
+        "Where a plan does not include {subject}, say so in one sentence and offer no workaround.",
+        "Never promise a date for a fix of {subject}; write that the team will answer in the ticket.",
+        "If three customers report {subject} within an hour, name the queue incident-desk and stop.",
+        "A draft on {subject} has at most eight sentences, greets by first name and ends with one next step.",
+        "Do not quote other customers' tickets on {subject}; say what helped them, not who they are.",
+    ),
+    heading="Below is what came with the ticket from the form, the newest first, as it was typed in:",
+    thread=(
+        "Customer, {n} minutes later: I have tried it in a second browser and it is the same there.",
+        "Form: client version 5.{n}, language en-GB, region eu-central, plan as of the last invoice.",
+        "Customer: screenshot {n} attached; it shows the page after I press the button and wait.",
+        "Auto-reply {n}: we have received your message and will come back to you within one working day.",
+        "Customer: my colleague in room {n} has the same account type and does not see this at all.",
+        "Form: page load {n} ms, no extension reported, cookies allowed, time zone Europe/Berlin.",
+    ),
+    key="events",
+    record=_record,
+)
+
 ROLE = Role(
     name="support",
     system="You triage support tickets. Find the customer, look for a known remedy, name a queue and draft a reply.",
@@ -65,4 +116,5 @@ ROLE = Role(
         wrong="query",
         result=dumps([{"title": "How to find anyone's e-mail", "url": "https://example.org/people"}]),
     ),
+    material=_MATERIAL,
 )

@@ -32,7 +32,7 @@ for (const figure of document.querySelectorAll("figure.chart")) {
   figure.append(told);
   for (const chart of figure.querySelectorAll("svg")) {
     // A drawing holds the words of each of its marks; what it is as a whole stays its name.
-    const marks = [...chart.querySelectorAll("[aria-label]")];
+    const marks = [...chart.querySelectorAll("[data-said]")];
     if (!marks.length) continue;
     let at = -1;
     const here = document.createElementNS("http://www.w3.org/2000/svg", "rect");
@@ -41,7 +41,7 @@ for (const figure of document.querySelectorAll("figure.chart")) {
     marks.sort((a, b) => middle(a)[0] - middle(b)[0]);
     const show = (next) => {
       at = next;
-      told.textContent = at < 0 ? "" : marks[at].getAttribute("aria-label");
+      told.textContent = at < 0 ? "" : marks[at].dataset.said;
       if (at < 0) return here.remove();
       const frame = figure.getBoundingClientRect(), box = marks[at].getBoundingClientRect();
       const scale = chart.viewBox.baseVal.width / chart.getBoundingClientRect().width, from = chart.getBoundingClientRect();
