@@ -10,12 +10,13 @@ from analyzer.agent.case import TOKENS_MAX, build_case
 from analyzer.agent.facts import Fact, moment, number, short
 from analyzer.agent.investigate import Means
 from analyzer.agent.numbers import COUNT, TOKENS, USD, Quantity
+from analyzer.agent.ranges import range_in
 from analyzer.agent.rules import explain
 from analyzer.agent.session import Topic
 from analyzer.agent.tables import priced_or_timed, runs_table
 from analyzer.agent.tools.catalogue import FLEET
 from analyzer.agent.tools.past import incidents_table
-from analyzer.agent.wanted import CHOSEN, EXAMPLES, Wanted, askable, range_in, wanted
+from analyzer.agent.wanted import CHOSEN, EXAMPLES, Wanted, askable, wanted
 from analyzer.prompts import load
 from analyzer.stores.base import Totals
 from analyzer.types.diagnosis import Ending, Verdict

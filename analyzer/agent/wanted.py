@@ -1,4 +1,4 @@
-"""What the words of a question about the fleet ask for, without a model: which tables, of whom, over which range.
+"""What the words of a question about the fleet ask for, without a model: which tables, of whom; `ranges` says of when.
 
 A table of words, no more: it says which of the computed tables fits, and answers nothing itself. docs/investigator.md
 lists the words.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
+from analyzer.agent.ranges import without_ranges
 from analyzer.stores.base import Grouping, Order, TotalsOrder
 
 GROUPED_BY: Mapping[str, Grouping] = {
@@ -61,18 +61,6 @@ _RUN_ORDERS: Mapping[TotalsOrder, Order] = {
     "trajectories": "recent",
 }
 _TABLES_MAX = 2
-_LAST = re.compile(r"\b(?:last|past|previous)\s+(\d{1,4})\s*(minutes?|hours?|days?|weeks?|months?)\b", re.IGNORECASE)
-_NAMED_RANGES = re.compile(
-    r"\b(today|yesterday|this week|last week|past week|this month|last month|past month|last hour|last day|past day)\b",
-    re.IGNORECASE,
-)
-_UNITS = {
-    "minute": timedelta(minutes=1),
-    "hour": timedelta(hours=1),
-    "day": timedelta(days=1),
-    "week": timedelta(weeks=1),
-    "month": timedelta(days=30),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +87,7 @@ def wanted(question: str, agents: Collection[str]) -> Wanted:
     rest = question
     for agent in sorted(named, key=len, reverse=True):
         rest = re.sub(re.escape(agent), " ", rest, flags=re.IGNORECASE)
-    rest = _NAMED_RANGES.sub(" ", _LAST.sub(" ", rest))
+    rest = without_ranges(rest)
     order = next((order for words, order in SORTED_BY.items() if _holds(rest, words)), None)
     by = [grouping for words, grouping in GROUPED_BY.items() if _holds(rest, words)]
     incidents = INCIDENTS.search(rest) is not None
@@ -121,36 +109,6 @@ def wanted(question: str, agents: Collection[str]) -> Wanted:
 def askable(examples: Sequence[str]) -> str:
     """Return the questions that can be answered without a model, as a line after a text."""
     return f"\nWithout a model these can be answered: {' | '.join(examples)}"
-
-
-def range_in(question: str, now: datetime) -> tuple[datetime, datetime] | None:
-    """Return the range that a question names, or None. Days are of UTC, weeks begin on Monday."""
-    last = _LAST.search(question)
-    if last is not None:
-        return now - int(last.group(1)) * _UNITS[last.group(2).lower().removesuffix("s")], now
-    named = _NAMED_RANGES.search(question)
-    if named is None:
-        return None
-    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    week = day - timedelta(days=day.weekday())
-    month = day.replace(day=1)
-    before = (month - timedelta(days=1)).replace(day=1)
-    ranges: Mapping[str, tuple[datetime, datetime]] = {
-        "today": (day, now),
-        "yesterday": (day - timedelta(days=1), day),
-        "this week": (week, now),
-        "last week": (week - timedelta(days=7), week),
-        "past week": (now - timedelta(days=7), now),
-        "this month": (month, now),
-        "last month": (before, month),
-        "past month": (now - timedelta(days=30), now),
-        "last hour": (now - timedelta(hours=1), now),
-        "last day": (now - timedelta(days=1), now),
-        "past day": (now - timedelta(days=1), now),
-    }
-    start, end = ranges[named.group(1).lower()]
-    # On the stroke of midnight a day has just begun, and there is nothing of it yet.
-    return (start, end) if start < end else (end - timedelta(days=1), end)
 
 
 def _holds(text: str, words: str) -> bool:

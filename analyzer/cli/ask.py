@@ -60,7 +60,7 @@ class _Range:
 
     def over(self, question: str) -> tuple[datetime, datetime]:
         """Return the range: the flags', else what the question says, else the last seven days."""
-        from analyzer.agent.wanted import range_in
+        from analyzer.agent.ranges import range_in
         from analyzer.config import parse_duration
         from analyzer.errors import UsageError
 

@@ -28,6 +28,7 @@ ALERTS_MAX = 2_000
 NAME_CHARACTERS_MAX = 200
 AGENT_CHARACTERS_MAX = 500
 SUMMARY_CHARACTERS_MAX = 1_000
+MASKED_CHARACTERS_MAX = 64 * SUMMARY_CHARACTERS_MAX
 YEAR_MIN = 1971
 _FINGERPRINT = re.compile(r"[0-9a-f]{1,64}")
 _SUMMARIES = ("summary", "description", "message")
@@ -100,10 +101,13 @@ def _alert(
 
 
 def _said(texts: Mapping[str, Any], names: Sequence[str], mask: Callable[[str], str], characters_max: int) -> str:
-    """Return the first text of several names that says anything, masked before it is cut: no half of a secret stays."""
+    """Return the first text of several names that says anything, masked before it is cut: no half of a secret stays.
+
+    What is masked is bounded as well, far beyond what is kept: masking megabytes of one text takes seconds.
+    """
     given = (texts.get(name) for name in names)
     text = next((one.strip() for one in given if isinstance(one, str) and one.strip()), "")
-    return mask(text)[:characters_max]
+    return mask(text[:MASKED_CHARACTERS_MAX])[:characters_max]
 
 
 def _address(text: Any, mask: Callable[[str], str]) -> str:

@@ -20,7 +20,8 @@ from analyzer.types.alerts import HEARD_FOR, AlertAnswer, AlertAsked, Prometheus
 WAITING_MAX = 2_000
 """Alerts that wait for a run: beyond it the sender is put off, and sends them again. One run answers all of them."""
 KEPT_MAX = 10_000
-"""Alerts kept, a few megabytes: beyond it those go that were heard longest ago. What waits is never among them."""
+"""Alerts kept, a few megabytes: beyond it those go that were heard longest ago. What waits for a run is never among
+them; what was over before any run looked at it may be."""
 ASKED_MAX = 2_000
 """Alerts one run answers: first those that wait, the latest first."""
 LATE = timedelta(days=1)
@@ -139,7 +140,7 @@ def _kept(raw: sqlite3.Connection, alert: PrometheusAlert, at: datetime) -> bool
 
 def _pruned(raw: sqlite3.Connection) -> None:
     raw.execute(
-        "DELETE FROM alerts WHERE answered_at IS NOT NULL AND id NOT IN"
+        f"DELETE FROM alerts WHERE NOT ({_WAITING}) AND id NOT IN"  # noqa: S608 - own text
         " (SELECT id FROM alerts ORDER BY heard_at DESC, id DESC LIMIT ?)",
         (KEPT_MAX,),
     )

@@ -18,9 +18,10 @@ from support.filed import DEAR, LOOPING, NOW, VERSION, WELL
 from analyzer.agent.fleet import ROWS_MAX, Range, fleet_topic
 from analyzer.agent.investigate import Means
 from analyzer.agent.model import ModelReply, ModelRequest, Stop, ToolCall, ToolReturn
+from analyzer.agent.ranges import range_in
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.session import Session
-from analyzer.agent.wanted import EXAMPLES, GROUPED_BY, SORTED_BY, range_in, wanted
+from analyzer.agent.wanted import EXAMPLES, GROUPED_BY, SORTED_BY, wanted
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.diagnosis import Ending, Verdict
@@ -93,6 +94,17 @@ RANGES = [
     ("last 3 days", NOW - timedelta(days=3), NOW),
     ("past 36 hours", NOW - timedelta(hours=36), NOW),
     ("last month", datetime(2026, 10, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)),
+    ("on 2026-11-12", MONDAY - timedelta(days=4), MONDAY - timedelta(days=3)),
+    ("since 2026-11-12", MONDAY - timedelta(days=4), NOW),
+    ("since 2026-11-16 9:30", MONDAY + timedelta(hours=9.5), NOW),
+    ("since 2026-11-16T09:30:00Z", MONDAY + timedelta(hours=9.5), NOW),
+    ("before 2026-11-16", MONDAY - timedelta(days=365), MONDAY),
+    ("from 2026-11-10 to 2026-11-12", MONDAY - timedelta(days=6), MONDAY - timedelta(days=3)),
+    ("on 12 November", MONDAY - timedelta(days=4), MONDAY - timedelta(days=3)),
+    ("on Nov 12th", MONDAY - timedelta(days=4), MONDAY - timedelta(days=3)),
+    ("on 24 December", datetime(2025, 12, 24, tzinfo=UTC), datetime(2025, 12, 25, tzinfo=UTC)),
+    ("on Monday", MONDAY, min(NOW, MONDAY + timedelta(days=1))),
+    ("since Monday", MONDAY, NOW),
 ]
 
 
@@ -105,6 +117,9 @@ def test_words_choose_the_range(words: str, start: datetime, end: datetime):
 def test_a_question_without_a_range_has_none():
     """Then flags or the default say it."""
     assert range_in("what does the last step cost?", NOW) is None
+    assert range_in("how may 3 agents fail at once?", NOW) is None
+    assert range_in("what did it cost on 2026-13-45?", NOW) is None
+    assert range_in("what will it cost on 2030-01-01?", NOW) is None
 
 
 @given(st.text(max_size=200), st.integers(0, 7_000_000_000))

@@ -48,6 +48,19 @@ def alerts(made: Wanted) -> set[str]:
 
 
 @pytest.mark.server
+@pytest.mark.timeout(200)
+@pytest.mark.parametrize("between_runs", ["36h", "49h", "8d"])
+def test_cases_last_as_long_as_their_rules_wait(tmp_path: Path, between_runs: str) -> None:
+    """Where runs are days apart the rules about the analyst itself still fire and stay silent in their cases."""
+    need_prometheus()
+    made = Wanted(has_silence=False, between_runs=between_runs)
+    (tmp_path / "rules.yml").write_text(rules_file(made), "utf-8")
+    (tmp_path / "tests.yml").write_text(cases_file(made, "rules.yml"), "utf-8")
+    held = promtool("test", "rules", str(tmp_path / "tests.yml"))
+    assert held.returncode == 0, held.stderr[-1000:] + held.stdout[-1000:]
+
+
+@pytest.mark.server
 @pytest.mark.timeout(400)
 def test_promtool_accepts_the_rules_and_their_cases_hold(tmp_path: Path) -> None:
     """With budgets of all kinds, names with quotes among them: no lint, and each alert fires and stays silent."""

@@ -127,6 +127,14 @@ def test_old_answers_go_and_what_waits_stays(book, monkeypatch: pytest.MonkeyPat
     assert {one.alert.fingerprint for one in book.latest(10)} == {"b", "c0", "c1", "c2"}
 
 
+def test_what_was_over_before_any_run_is_bounded_as_well(book, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ends that nobody waits for call for no run: without a bound they would fill the store where none comes."""
+    monkeypatch.setattr(module, "KEPT_MAX", 2)
+    for number in range(5):
+        book.take([alert(fingerprint=f"over{number}", ends_at=NOW)], NOW + timedelta(minutes=number))
+    assert {one.alert.fingerprint for one in book.latest(10)} == {"over3", "over4"}
+
+
 STEPS = st.lists(
     st.tuples(st.sampled_from(["fires", "ends", "run"]), st.integers(0, 2), st.booleans()), min_size=1, max_size=20
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from analyzer.metrics.rules.base import STEP_MIN, Alert, Case, level, selector, steady
@@ -26,6 +27,7 @@ def health(between_runs: str, budget_usd_per_day: float) -> Iterator[Alert]:
 
 def _missed(between_runs: str) -> Iterator[Alert]:
     """Yield the alerts on runs that do not come or break off."""
+    days = _days(between_runs)
     last, runs = selector(LAST_SUCCESS.sample, _WHERE), selector(RUNS.sample, {**_WHERE, "outcome": "failed"})
     yield Alert(
         "AnalyzerDead",
@@ -36,8 +38,8 @@ def _missed(between_runs: str) -> Iterator[Alert]:
         "The last one was {{ $value | humanize }} s ago. Nobody looks at the fleet: see the log of its timer or"
         " CronJob, and `analyzer doctor`.",
         (
-            Case({last: level(0)}, _WHERE, 2 * 86_400.0),
-            Case({last: f"0+{60 * STEP_MIN}x{2 * 24 * 60 // STEP_MIN}"}, None),
+            Case({last: level(0, days=days)}, _WHERE, days * 86_400.0, days),
+            Case({last: f"0+{60 * STEP_MIN}x{days * 24 * 60 // STEP_MIN}"}, None, days=days),
         ),
     )
     yield Alert(
@@ -49,8 +51,8 @@ def _missed(between_runs: str) -> Iterator[Alert]:
         "It has never finished a run, or its metrics are not scraped: /metrics of `analyzer serve`, the Pushgateway or"
         " node_exporter's textfile collector.",
         (
-            Case({selector("up", {"job": "other"}): level(1)}, {}, 1.0),
-            Case({last: level(1)}, None),
+            Case({selector("up", {"job": "other"}): level(1, days=days)}, {}, 1.0, days),
+            Case({last: level(1, days=days)}, None, days=days),
         ),
     )
     yield Alert(
@@ -61,14 +63,15 @@ def _missed(between_runs: str) -> Iterator[Alert]:
         "Runs of the analyzer break off",
         f"{{{{ $value | humanize }}}} in the last {between_runs}. `analyzer --debug run` shows where.",
         (
-            Case({runs: steady(1)}, _WHERE, _seconds(between_runs) / 3600),
-            Case({runs: level(3)}, None),
+            Case({runs: steady(1, days=days)}, _WHERE, _seconds(between_runs) / 3600, days),
+            Case({runs: level(3, days=days)}, None, days=days),
         ),
     )
 
 
 def _hindered(between_runs: str) -> Iterator[Alert]:
     """Yield the alerts on runs that cannot see, tell or count all that they should."""
+    days = _days(between_runs)
     gaps = selector(LAST_GAPS.sample, _WHERE)
     yield Alert(
         "AnalyzerHalfBlind",
@@ -78,8 +81,8 @@ def _hindered(between_runs: str) -> Iterator[Alert]:
         "The analyzer cannot see or do all that it should",
         "{{ $value | humanize }} gaps in its last report, for some runs now; the report says what and why.",
         (
-            Case({gaps: level(2)}, _WHERE, 2.0),
-            Case({gaps: level(2, 0, hours=1)}, None),
+            Case({gaps: level(2, days=days)}, _WHERE, 2.0, days),
+            Case({gaps: level(2, 0, hours=1, days=days)}, None, days=days),
         ),
     )
     failed = selector(DELIVERIES.sample, {**_WHERE, "route": "slack", "outcome": "failed"})
@@ -91,8 +94,8 @@ def _hindered(between_runs: str) -> Iterator[Alert]:
         "The analyzer cannot tell anybody on {{ $labels.route }}",
         f"{{{{ $value | humanize }}}} messages failed in the last {between_runs}; `analyzer notify` tries the route.",
         (
-            Case({failed: steady(2)}, {**_WHERE, "route": "slack"}, 2 * _seconds(between_runs) / 3600),
-            Case({failed: level(2)}, None),
+            Case({failed: steady(2, days=days)}, {**_WHERE, "route": "slack"}, 2 * _seconds(between_runs) / 3600, days),
+            Case({failed: level(2, days=days)}, None, days=days),
         ),
     )
     waiting = selector(WAITING.sample, _WHERE)
@@ -129,3 +132,8 @@ def _spent(budget: float) -> Alert:
 def _seconds(between: str) -> float:
     """Return the seconds of a duration as PromQL writes it, in one unit."""
     return float(between[:-1]) * {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}[between[-1]]
+
+
+def _days(between: str) -> int:
+    """Return how long the cases of a rule last that waits for so long: a day more than it waits."""
+    return 1 + max(1, math.ceil(_seconds(between) / 86_400))
