@@ -198,7 +198,9 @@ def _metering(settings: Settings) -> tuple[list[dict[str, Any]], Check]:
         why = "only one of Prometheus and the store knows any trajectory, or it is switched off"
         return [], Check("metering", "off", why)
     agree = all(row.now is Accord.AGREE for row in rows)
-    check = Check("metering", "ok", table_note(rows)["metering"], "" if agree else HINT.partition(";")[0])
+    check = Check(
+        "metering", "ok", table_note(rows)["metering"].partition(".")[0], "" if agree else HINT.partition(";")[0]
+    )
     return [row_document(row) for row in rows], check
 
 

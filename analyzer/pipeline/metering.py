@@ -53,7 +53,7 @@ def sides(detectors: Sequence[Detector], window: Window) -> tuple[Compared, ...]
 
 
 def two_sides(app: App, at: datetime) -> tuple[Compared, ...]:
-    """Return the table of a moment; loads no more than it needs. Raises StoreError; a dead Prometheus has no side."""
+    """Return the table of a moment, without the rest of a window. Raises StoreError; a dead Prometheus has no side."""
     loaded = load(app.trajectories, app.metrics, app.queries, history_start(Reach(at, app.lookback, app.history)), at)
     usual = usual_of(loaded.stored, at, {})
     window = Window(at - app.lookback, at, stored=tuple(loaded.stored), metered=tuple(loaded.metered), usual=usual)
