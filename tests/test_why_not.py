@@ -102,9 +102,9 @@ def test_a_kind_narrows_the_answer(store: Path) -> None:
     wrong = why(store, "support-triage", "--kind", "csot")
     assert (wrong.code, wrong.stdout) == (2, "")
     assert wrong.stderr == "analyzer: --kind: 'csot' is no kind; did you mean cost?\n"
-    nobody = why(store, "support-triage", "--kind", "metering")
+    nobody = why(store, "support-triage", "--kind", "volume")
     assert nobody.code == 2
-    assert nobody.stderr.startswith("analyzer: no detector looks for metering; there are ")
+    assert nobody.stderr.startswith("analyzer: no detector looks for volume; there are ")
 
 
 def test_an_agent_that_never_was(store: Path) -> None:

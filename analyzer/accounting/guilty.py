@@ -70,7 +70,7 @@ def at_fault(
     if finding.kind in OF_CALLS and finding.subject.tool is not None:
         by: Literal["seconds", "cost"] = "cost" if finding.kind is Kind.TOOL_COST else "seconds"
         return tuple(store.worst_callers(agent, finding.subject.tool, finding.onset, end, by=by, limit=WORST)), ()
-    if finding.kind is Kind.SILENCE:
+    if finding.kind in {Kind.SILENCE, Kind.METERING}:
         return (), ()
     return _failing(store, finding, agent, end)
 

@@ -40,8 +40,9 @@ def severity(finding: Finding, hours: float, last: Severity | None = None, stake
     Money decides for every kind; besides, errors are judged by the share that fails, missed goals by how many more miss
     them than used to, loops by how many trajectories loop and how long, orders in data by
     whether an agent acted on them, choices by how the runs end that made them,
-    silences by what should have begun, and everything else by its ratio to what was expected. A tool's errors and
-    retries count one step less than a failed trajectory: the agent may recover from them.
+    silences by what should have begun, and everything else by its ratio to what was expected; metrics and traces that
+    disagree are low. A tool's errors and retries count one step less than a failed trajectory: the agent may recover
+    from them.
 
     `stakes` says what a loss must come to for a ratio to count; without them every ratio does.
     """
@@ -72,7 +73,8 @@ def _graded(finding: Finding, hours: float, scale: float, loss: Loss | None) -> 
     elif finding.kind is Kind.SILENCE:
         many = finding.subject.agent is None or finding.baseline * hours >= MISSED
         found.append(Severity.HIGH if many else Severity.MEDIUM)
-    elif finding.baseline > 0:
+    elif finding.baseline > 0 and finding.kind is not Kind.METERING:
+        # Books that do not balance harm nobody by themselves: incidents that stand on them say so where they are read.
         found.append(_step(COST_RATIO, finding.value / finding.baseline / scale))
     return max(found, key=_rank)
 

@@ -100,7 +100,13 @@ ROWS: Mapping[Kind, Row] = {
     Kind.TRUNCATION: Row((Look(cut),), ("Raise the limit of output tokens, or ask for less at once.",)),
     Kind.SILENCE: Row((), ("Check that the agent runs and that its exporter can reach the collector.",)),
     Kind.VOLUME: Row((), ("Ask who sends the agent its goals.",)),
-    Kind.METERING: Row((), ("Check that metrics and traces are exported by the same instances of the agent.",)),
+    Kind.METERING: Row(
+        (),
+        (
+            "Check that metrics and traces are exported by the same instances of the agent, under one name.",
+            "Look for a sampler, dropped spans and instances that are not scraped (docs/detectors/metering.md).",
+        ),
+    ),
     Kind.INJECTION: Row((), ("Read the text before you open it elsewhere: it was written to steer whoever reads it.",)),
 }
 QUESTION = Row((_LOOP, Look(erred)))

@@ -54,11 +54,13 @@ def command(store: str | None, as_json: bool) -> int:
             ("reports", _reports),
         )
     ]
-    checks += _routes(loaded.settings)
+    table, check = _metering(loaded.settings)
+    checks += [check, *_routes(loaded.settings)]
     if as_json:
-        print_json(_document(loaded, checks))
+        print_json({**_document(loaded, checks), "metering": table})
     else:
         _print(loaded, checks)
+        _print_table(table)
     return GAPS if any(check.state == "failed" for check in checks) else DONE
 
 
@@ -173,6 +175,57 @@ def _prometheus(settings: Settings) -> Check:
         hint = "set your metric names under [queries] in analyzer.toml"
         return Check("prometheus", "failed", f"version {version}; no agent in the last 24 h", hint)
     return Check("prometheus", "ok", f"version {version}; agents of the last 24 h: {', '.join(agents[:8])}")
+
+
+def _metering(settings: Settings) -> tuple[list[dict[str, Any]], Check]:
+    """Hold metrics and traces of every agent side by side, and say what they come to.
+
+    That they disagree is no failure of a connection: a fleet may well be sampled. What a row means is in
+    docs/detectors/metering.md.
+    """
+    from analyzer.pipeline.metering import HINT, row_document, table_note, two_sides
+    from analyzer.types.metering import Accord
+    from analyzer.wiring.building import build_reader
+
+    if not settings.prometheus_url or not settings.store.exists():
+        return [], Check("metering", "off", "no Prometheus or no store: there are no two sides")
+    try:
+        with build_reader(settings) as app:
+            rows = two_sides(app, datetime.now(UTC))
+    except AnalyzerError as error:
+        return [], Check("metering", "failed", str(error))
+    if not rows:
+        why = "only one of Prometheus and the store knows any trajectory, or it is switched off"
+        return [], Check("metering", "off", why)
+    agree = all(row.now is Accord.AGREE for row in rows)
+    check = Check(
+        "metering", "ok", table_note(rows)["metering"].partition(".")[0], "" if agree else HINT.partition(";")[0]
+    )
+    return [row_document(row) for row in rows], check
+
+
+def _print_table(table: Sequence[Mapping[str, Any]]) -> None:
+    """Print what metrics and traces come to, a line a row."""
+    from analyzer.detectors.wording import rounded
+
+    if not table:
+        return
+    click.echo("\nMetrics and traces")
+    head = ("agent", "measure", "in traces", "in Prometheus", "verdict", "since")
+    lines = [head] + [
+        (
+            " / ".join(part for part in (row["agent"], row["tool"]) if part),
+            row["measure"],
+            rounded(row["traced"], 6),
+            rounded(row["metered"], 6),
+            row["verdict"] + (", counted twice" if row["doubled"] else ""),
+            row["since"],
+        )
+        for row in table
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    for line in lines:
+        click.echo("  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 def _model(settings: Settings) -> Check:

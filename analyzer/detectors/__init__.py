@@ -12,6 +12,7 @@ from analyzer.detectors.errors import ErrorsDetector
 from analyzer.detectors.injection import InjectionDetector
 from analyzer.detectors.latency import LatencyDetector
 from analyzer.detectors.loop import LoopDetector
+from analyzer.detectors.metering import MeteringDetector
 from analyzer.detectors.retries import RetriesDetector
 from analyzer.detectors.runaway import RunawayDetector
 from analyzer.detectors.silence import SilenceDetector
@@ -42,6 +43,7 @@ DETECTORS: tuple[Detector, ...] = (
     InjectionDetector(),
     RunawayDetector(),
     BudgetDetector(),
+    MeteringDetector(),
 )
 
 __all__ = ["DETECTORS", "Detector"]

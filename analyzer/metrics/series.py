@@ -56,13 +56,16 @@ def prometheus_series(
             # A counter of events that never rose has no series and is 0; amounts that nobody counts are unknown.
             if signal in AMOUNTS and subject not in amount_of:
                 continue
+            summed, counted = narrowed(amount_query, subject), narrowed(unit_query, subject)
             series.append(
                 Series(
                     signal=signal,
                     subject=subject,
                     unit=unit,
                     source="prometheus",
-                    query=f"{narrowed(amount_query, subject)} / {narrowed(unit_query, subject)}",
+                    query=f"{summed} / {counted}",
+                    counted=counted,
+                    summed=summed,
                     start_s=start_s,
                     count=unit_of[subject],
                     total=amount_of.get(subject, [0.0] * ticks),

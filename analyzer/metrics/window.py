@@ -85,6 +85,8 @@ def window_of(store: TrajectoryStore, loaded: Loaded, reach: Reach) -> Window:
         start=start,
         end=reach.at,
         series=tuple(series),
+        stored=tuple(loaded.stored) if loaded.metered else (),
+        metered=tuple(loaded.metered),
         suspects=suspects,
         steered=store.steps(store.steered(start, reach.at, limit=STEERED_MAX)),
         summaries=_largest(store, reach.at) | {one.trace_id: one for one in summaries if one.trace_id in suspects},

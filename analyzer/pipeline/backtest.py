@@ -17,6 +17,7 @@ from analyzer.errors import UsageError
 from analyzer.metrics.loaded import Loaded, load
 from analyzer.metrics.window import history_start, window_of
 from analyzer.pipeline.app import App
+from analyzer.pipeline.investigated import no_surer
 from analyzer.pipeline.memory import Memory
 from analyzer.pipeline.phases import detected, examined, reach_of, triaged, with_beginnings
 from analyzer.triage import newest_first
@@ -135,7 +136,7 @@ def _explained(app: App, incident: Incident) -> Incident:
     explained = app.explainer.explain_by_rules(incident)
     at = incident.resolved_at or incident.last_seen_at
     diagnosis = replace(explained.diagnosis, as_of=at, observed=incident.observed)
-    return replace(incident, diagnosis=diagnosis, evidence=(*incident.evidence, *explained.evidence))
+    return no_surer(replace(incident, diagnosis=diagnosis, evidence=(*incident.evidence, *explained.evidence)))
 
 
 def _times(gap: Gap, count: int, runs: int) -> Gap:

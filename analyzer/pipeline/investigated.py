@@ -9,7 +9,7 @@ from datetime import datetime
 from analyzer.pipeline.app import App
 from analyzer.triage import as_of
 from analyzer.types.basis import facts_of, joined, new_facts
-from analyzer.types.diagnosis import Diagnosis, Ending
+from analyzer.types.diagnosis import Diagnosis, Ending, Verdict
 from analyzer.types.explained import Explained
 from analyzer.types.report import ACTIVE, Gap, Incident, State
 from analyzer.types.spending import ModelUse
@@ -48,7 +48,20 @@ def investigated(
         else:
             explained = app.explainer.explain_by_rules(incident)
             done[incident.id] = _with(incident, explained, _with_earlier_ending(explained.diagnosis, known), at)
-    return tuple(done[incident.id] for incident in incidents), replace(use, left=app.purse.left())
+    return tuple(no_surer(done[incident.id]) for incident in incidents), replace(use, left=app.purse.left())
+
+
+def no_surer(incident: Incident) -> Incident:
+    """Return an incident whose explanation is at most likely where its figures are those of the side that is short.
+
+    Every claim may be borne out: what they are about is not all of what happened.
+    """
+    diagnosis = incident.diagnosis
+    if diagnosis is None or diagnosis.verdict is not Verdict.CONFIRMED:
+        return incident
+    if not any(found.doubt is not None and found.doubt.from_short for found in incident.findings):
+        return incident
+    return replace(incident, diagnosis=replace(diagnosis, verdict=Verdict.LIKELY))
 
 
 def unpriced(use: ModelUse) -> tuple[Gap, ...]:

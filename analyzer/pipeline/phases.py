@@ -17,6 +17,7 @@ from analyzer.detectors.loop import dated
 from analyzer.metrics.evidence import evaluated
 from analyzer.metrics.window import Reach, before, collect
 from analyzer.pipeline.app import App
+from analyzer.pipeline.metering import doubted, sides
 from analyzer.triage import triage
 from analyzer.triage.trust import distrusted
 from analyzer.types.metric import Window
@@ -90,6 +91,7 @@ def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Exam
 
     And which of them several agents share, where one thing is behind them all.
     """
+    rows = sides(app.detectors, window) if findings else ()
     known = [
         examine(
             app.trajectories,
@@ -98,7 +100,7 @@ def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Exam
             history_start=window.end - app.history,
             builds=(*window.builds.get(None, ()), *window.builds.get(finding.subject.agent, ())),
         )
-        for finding in findings
+        for finding in doubted(findings, rows, window)
     ]
     return with_causes([with_charts(one, window) for one in known], window)
 

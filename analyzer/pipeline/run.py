@@ -13,6 +13,7 @@ from analyzer.pipeline.alerted import Alerted, alerted, keep_answers
 from analyzer.pipeline.app import App
 from analyzer.pipeline.investigated import investigated, out_of_budget, unpriced
 from analyzer.pipeline.memory import remembered_before
+from analyzer.pipeline.metering import doubt_gaps, sides, table_note
 from analyzer.pipeline.naming import unknown_agents
 from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
 from analyzer.types.alerts import AlertAnswer
@@ -76,9 +77,10 @@ def _walked(
         report = Report(
             run=_run(app, window, use, time.monotonic() - began),
             incidents=incidents,
-            gaps=(*window.gaps, *blind_spots, *unpriced(use), *unknown, *app.gaps()),
+            gaps=(*window.gaps, *blind_spots, *unpriced(use), *unknown, *doubt_gaps(incidents), *app.gaps()),
             notes={
                 **_notes(window, later, rehearsal=app.rehearsal),
+                **table_note(sides(app.detectors, window)),
                 **noted.notes,
                 **named,
                 **out_of_budget(incidents, at),

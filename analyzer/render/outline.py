@@ -173,6 +173,7 @@ def facts(incident: Incident, level: int) -> Iterable[Block]:
     notes = [finding.note for finding in incident.findings if finding.note]
     if len(incident.findings) > 1:
         yield _findings_table(incident)
+    notes += [finding.doubt.said for finding in incident.findings if finding.doubt is not None]
     for note in dict.fromkeys(notes):
         yield Paragraph(plain(one_line(note)))
 

@@ -258,6 +258,9 @@ def finding_document(finding: Finding) -> Document:
         "trace_ids": list(finding.trace_ids),
         "note": finding.note,
         "shifted": _shifted(finding.shifted),
+        "doubt": None
+        if finding.doubt is None
+        else {"said": finding.doubt.said, "from_short": finding.doubt.from_short},
     }
 
 

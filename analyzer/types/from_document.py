@@ -12,6 +12,7 @@ from analyzer.errors import InputError
 from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
+from analyzer.types.doubt import Doubt
 from analyzer.types.drawn import Curve, Drawn, Strip
 from analyzer.types.place import Place
 from analyzer.types.report import (
@@ -141,7 +142,12 @@ def _read_finding(entry: Mapping[str, Any], incident: Mapping[str, Any], by_id: 
         trace_ids=_texts(entry.get("trace_ids", [])),
         note=_text(entry.get("note", "")),
         shifted=_read_shifted(entry.get("shifted")),
+        doubt=_read_doubt(entry.get("doubt")),
     )
+
+
+def _read_doubt(entry: Mapping[str, Any] | None) -> Doubt | None:
+    return None if entry is None else Doubt(_text(entry["said"]), from_short=entry["from_short"] is True)
 
 
 def _read_shifted(entry: Mapping[str, Any] | None) -> Shifted | None:

@@ -179,6 +179,10 @@ class Series:
     """Events: how many of the units had any of it, where `total` adds up parts; None where it is the total."""
     unpriced: Unpriced | None = None
     """Costs from the store, where anything has no known price; else None."""
+    counted: str = ""
+    """From Prometheus: PromQL of the units alone."""
+    summed: str = ""
+    """From Prometheus: PromQL of the amounts alone."""
 
     @property
     def end_s(self) -> int:
@@ -284,6 +288,10 @@ class Window:
     """The run's "now" (`--at`)."""
     series: tuple[Series, ...] = ()
     """Each reaches back over the history that the detectors learn from."""
+    stored: tuple[Series, ...] = ()
+    metered: tuple[Series, ...] = ()
+    """Both sides of it, the store's and Prometheus', of which `series` has one for each subject. Empty where nothing
+    was metered: there are no two sides then."""
     suspects: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     """Steps of the trajectories in [start, end) that repeat enough to be worth a closer look, by trace id."""
     steered: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
@@ -311,14 +319,15 @@ class Window:
     def agents(self) -> list[str]:
         """Return every agent that anything in the window is about, sorted."""
         named = {one.subject.agent for one in self.series} | {one.subject.agent for one in self.choices}
-        named |= set(self.usual)
+        named |= {one.subject.agent for one in self.metered} | set(self.usual)
         named |= {self.agent_of(trace_id) for trace_id in (*self.suspects, *self.steered)}
         return sorted(agent for agent in named | {one.summary.agent for one in self.running} if agent is not None)
 
     def narrowed(self, keep: Callable[[str | None], bool]) -> Window:
         """Return what concerns the agents that `keep` says yes to, and when the others began something.
 
-        The volume of all stays: whether an agent is silent by itself shows only beside the others.
+        The volume of all stays: whether an agent is silent by itself shows only beside the others. So do the two sides
+        of what was metered: whether one of them misses an agent shows only beside the others, too.
         """
         suspects = {trace_id: steps for trace_id, steps in self.suspects.items() if keep(self.agent_of(trace_id))}
         steered = {trace_id: steps for trace_id, steps in self.steered.items() if keep(self.agent_of(trace_id))}

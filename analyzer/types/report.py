@@ -11,6 +11,7 @@ from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Diagnosis
+from analyzer.types.doubt import Doubt
 from analyzer.types.drawn import Curve, Strip
 from analyzer.types.place import Place
 from analyzer.types.shared import Cause, Part, Shared
@@ -177,6 +178,8 @@ class Finding:
     the window. The figures count from `onset` all the same."""
     shifted: Shifted | None = None
     """Of a finding of kind tool-choice: which choice took the place of which."""
+    doubt: Doubt | None = None
+    """What metrics and traces do not agree about, where the figures stand on it."""
 
 
 PER_TOKEN = frozenset({"price", "model mix"})

@@ -16,9 +16,9 @@ explains (baselines are known to about 20 %), and a doubling is spoken of before
 _ROUNDING = 1e-9
 """Half as much again of 0.2 is 0.3, whatever binary fractions say."""
 
-LOWER_IS_WORSE = frozenset({Kind.VOLUME, Kind.SILENCE})
-"""Kinds of which the figure falls when things get worse; of all others it rises. Of `success` the share that missed its
-goal is measured."""
+LOWER_IS_WORSE = frozenset({Kind.VOLUME, Kind.SILENCE, Kind.METERING})
+"""Kinds of which the figure falls when things get worse; of all others it rises. Of metering
+it is what the short side has. Of `success` the share that missed its goal is measured."""
 
 
 def clearly_worse(kind: Kind, before: float, now: float) -> bool:

@@ -133,3 +133,9 @@ def test_the_severity_settles(kind, value, usd, hours, last):
 def test_any_number_is_survived(value, hours):
     """No value, not even NaN, raises."""
     assert severity(finding(Kind.COST, value, 1.0), hours) in Severity
+
+
+@pytest.mark.parametrize(("value", "baseline"), [(0.0, 400.0), (163.0, 200.0), (100.0, 1e6)])
+def test_metrics_and_traces_that_disagree_are_low(value, baseline):
+    """Whatever is missing on one side, nobody is woken for books that do not balance."""
+    assert severity(finding(Kind.METERING, value, baseline), 48.0) is Severity.LOW

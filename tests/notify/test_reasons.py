@@ -134,10 +134,12 @@ def test_what_came_back_and_went_unsaid_is_told() -> None:
         (Kind.SUCCESS, 0.2, 0.28, False),
         (Kind.SUCCESS, 0.3, 0.1, False),
         (Kind.VOLUME, 0.0, 0.0, False),
+        (Kind.METERING, 160.0, 100.0, True),
+        (Kind.METERING, 100.0, 160.0, False),
     ],
 )
 def test_worse_goes_the_way_of_the_kind(kind: Kind, before: float, now: float, worse: bool) -> None:
-    """Half as much again is worse; of volume it is less that is worse. Success counts the goals missed."""
+    """Half as much again is worse; of volume, and of the short side of metering, it is less that is worse."""
     assert clearly_worse(kind, before, now) is worse
 
 

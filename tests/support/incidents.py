@@ -10,6 +10,7 @@ from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.audit import Head
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
+from analyzer.types.doubt import Doubt
 from analyzer.types.drawn import Curve, Drawn, Strip
 from analyzer.types.report import (
     Affected,
@@ -238,7 +239,9 @@ def full_report() -> Report:
     """Return a report with two incidents, a gap and a note; its keys are all that there are."""
     looping = loop_incident()
     shifted = Shifted("tables", "orders", "orders_archive")
-    looping = replace(looping, findings=(replace(looping.findings[0], shifted=shifted), *looping.findings[1:]))
+    doubt = Doubt("The figures come from the traces, and metrics and traces disagree.", from_short=True)
+    first = replace(looping.findings[0], shifted=shifted, doubt=doubt)
+    looping = replace(looping, findings=(first, *looping.findings[1:]))
     word = Word(3, Said.CONFIRMED, NOW, "jo", "the deploy is rolled back")
     looping = replace(looping, word=word, past=(Episode(ONSET - timedelta(days=9), ONSET - timedelta(days=8), 17.0),))
     fired = PrometheusAlert(

@@ -17,6 +17,7 @@ from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
 from analyzer.types.document import incident_document, incident_from_document, report_document, time_text
+from analyzer.types.doubt import Doubt
 from analyzer.types.place import Place
 from analyzer.types.report import (
     Affected,
@@ -95,6 +96,7 @@ def incidents(draw: st.DrawFn) -> Incident:
         trace_ids=IDS,
         note=TEXTS,
         shifted=st.none() | st.builds(Shifted, TEXTS, OPTIONAL_TEXTS, OPTIONAL_TEXTS, OPTIONAL_TEXTS, st.booleans()),
+        doubt=st.none() | st.builds(Doubt, TEXTS, st.booleans()),
     )
     return draw(
         st.builds(
