@@ -126,5 +126,9 @@ def _masked(text: str) -> str:
 
 
 def _stop(_signal: int, _frame: object) -> None:
-    """Stop on SIGTERM as on ctrl-c, so that open transactions are rolled back and the own trace is kept."""
+    """Stop on SIGTERM as on ctrl-c, so that open transactions are rolled back and the own trace is kept.
+
+    A second one ends the process at once: what is on disk is sound at every moment.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     raise StoppedError

@@ -70,8 +70,11 @@ def command(
     With --at before the last run it repeats history: it prints its whole report, and neither saves nor sends a thing.
     So does --replay: it does the run at --at once more, with what a recording says in the model's place.
 
+    One run at a time over a store, whatever started it (docs/running.md): another one says which has the turn, does
+    nothing and exits 3. On SIGTERM a run breaks off what it is at and keeps what is done; a second one ends it at once.
+
     Exit codes: 0 done; 1 an incident at or above --fail-on goes on, new or not, unless it is muted; 3 else, where
-    something could not be seen; 4 failed.
+    something could not be seen, or another run was under way; 4 failed.
     """
     from analyzer.pipeline import run
     from analyzer.render.report import report_outline
@@ -91,10 +94,15 @@ def command(
         store=store,
     ).settings
     tape = Tape(record, replay)
-    with alone(settings.store), build(settings, out=None if as_json else sys.stdout, tape=tape) as app:
+    with alone(settings.store) as turn, build(settings, out=None if as_json else sys.stdout, tape=tape) as app:
         before = app.incidents.latest_report()
         progress = Phases(PHASES)
-        report = run(app, moment(at), live=at is None, on_phase=progress)
+
+        def begin(phase: str) -> None:
+            turn.check()
+            progress(phase)
+
+        report = run(app, moment(at), live=at is None, on_phase=begin)
         progress("")
         document = app.document(report)
         say_remarks(app.remarks())
