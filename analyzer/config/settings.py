@@ -87,6 +87,14 @@ class Settings:
     )
     investigations_max: int = _setting(3, parse_count, "incidents a run investigates, worst first")
     case_tokens: int = _setting(12_000, parse_count, "tokens of evidence the model is shown at the start")
+    log_format: str = _setting(
+        "plain",
+        parse_choice("plain", "text", "json"),
+        "form of what is said on standard error: sentences for people, or lines with time, level and run",
+    )
+    log_level: str = _setting(
+        "info", parse_choice("debug", "info", "warning", "error"), "from which level on, in `text` and `json`"
+    )
     serve_host: str = _setting("127.0.0.1", str, "address the receiver listens on; beyond loopback it needs a token")
     serve_port: int = _setting(4318, parse_port, "port of the receiver; 0: a free one")
     serve_token: str | None = _setting(

@@ -82,6 +82,17 @@ def test_a_second_run_says_who_has_the_turn_and_does_nothing(store: Path) -> Non
     assert time.monotonic() - began < 20
 
 
+def test_a_scheduler_may_be_spared_the_exit_codes(store: Path) -> None:
+    """With --exit-zero a run that found another one under way still says so, and is no failure of its job."""
+    process = holding(store)
+    try:
+        ended = analyzer("run", "--store", str(store), "--exit-zero")
+    finally:
+        end(process)
+    assert (ended.code, ended.stdout) == (0, "")
+    assert ended.stderr.startswith(f"analyzer: another run over {store} is under way: analyzer run, process ")
+
+
 def test_the_turn_is_given_back(store: Path) -> None:
     """After a block, and after one that failed, the next one has the turn at once."""
     with pytest.raises(ValueError, match="broken"), alone(store):
