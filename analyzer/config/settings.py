@@ -69,6 +69,10 @@ class Settings:
         None, parse_path, "file for node_exporter's textfile collector, ending in `.prom`: own and fleet metrics"
     )
     metrics_instance: str | None = _setting(None, str, "name of this analyst at the Pushgateway; unset: the host's")
+    otlp_endpoint: str | None = _setting(
+        None, parse_url, "base URL of an OTLP/HTTP endpoint that gets the traces of the analyst's own runs"
+    )
+    otlp_headers: str | None = _setting(None, str, "headers for it: `name=value,name=value`", secret=True)
     lookback: timedelta = _setting(timedelta(hours=24), parse_duration, "how far back a run judges")
     history: timedelta = _setting(timedelta(days=28), parse_duration, "how far back the detectors learn")
     fail_on: str | None = _setting(
