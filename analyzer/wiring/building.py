@@ -84,9 +84,7 @@ def build(
         failures: list[Gap] = []
         model = stack.enter_context(open_taped(settings, tape or Tape(), store.masker.text))
         rehearsal = isinstance(model, ReplayedModel)
-        recorder, sending = _recorder(settings, store, failures, rehearsal=rehearsal)
-        # After the root of the trace has ended, and however it ended.
-        stack.callback(sending.close)
+        recorder, sending = _recorder(settings, store, failures, stack, rehearsal=rehearsal)
         # A recording is played back without a network, also where it was made with one.
         metrics = None if rehearsal else open_prometheus(settings)
         own: Watch = Unwatched() if rehearsal else recorder
@@ -294,10 +292,12 @@ def _told(
 
 
 def _recorder(
-    settings: Settings, store: SqliteTrajectories, failures: list[Gap], *, rehearsal: bool
+    settings: Settings, store: SqliteTrajectories, failures: list[Gap], stack: ExitStack, *, rehearsal: bool
 ) -> tuple[Recorder, Sending]:
     """Return what records the run as a trace in the store, and what sends it elsewhere too, where that is set."""
     sending = Sending() if rehearsal else Sending.to(settings, store.masker.span)
+    # After the root of the trace has ended, and however it ended.
+    stack.callback(sending.close)
 
     def keep(spans: Iterable[Span]) -> None:
         batch = list(spans)
