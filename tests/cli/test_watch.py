@@ -55,7 +55,14 @@ from analyzer.cli.watch import Watch
 options = {"run_s": float(sys.argv[2]), "stop_s": float(sys.argv[3])}
 sys.exit(Watch([sys.executable, "-c", sys.argv[1]], float(sys.argv[4]), **options).work())
 """
-HEEDS = "import time\ntry:\n    print('began', flush=True)\n    time.sleep(60)\nexcept BaseException:\n    print('bye')\n"
+HEEDS = """
+import time
+try:
+    print("began", flush=True)
+    time.sleep(60)
+except BaseException:
+    print("bye")
+"""
 STOPS = f"import signal, sys\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(4))\n{HEEDS}"
 DEAF = f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{HEEDS}"
 
