@@ -6,6 +6,7 @@
      ├── InputError            a file or payload that cannot be read as traces   exit 4
      ├── StoreError            the trajectory or state store failed              exit 4
      │    └── StoreBusyError   ... because another process holds it: try again
+     │         └── TurnTakenError   another run is under way, so that this one did nothing  exit 3
      ├── MetricsError          Prometheus did not answer, or refused the query
      │    └── MetricsQueryError   ... because the query is wrong: the text may help its author
      ├── ModelError            the LLM could not answer; `ending` says how
@@ -48,6 +49,12 @@ class StoreError(AnalyzerError):
 
 class StoreBusyError(StoreError):
     """Another process holds the store; the same call may succeed later."""
+
+
+class TurnTakenError(StoreBusyError):
+    """Another run over the same store is under way. This one saw nothing: that is a gap, and no failure."""
+
+    exit_code = 3
 
 
 class MetricsError(AnalyzerError):

@@ -61,6 +61,16 @@ def names(folders: tuple[Path, ...] = FOLDERS) -> list[str]:
     return sorted({path.stem for folder in folders for path in folder.glob("*.txt")})
 
 
+def prompt_of(text: str) -> Prompt | None:
+    """Return the prompt that has this very text, or None: which wording was sent is told by name and hash."""
+    return _by_text().get(text)
+
+
+@cache
+def _by_text() -> dict[str, Prompt]:
+    return {prompt.text: prompt for prompt in map(load, names())}
+
+
 @cache
 def _load(name: str, folders: tuple[Path, ...]) -> Prompt:
     if not name or Path(name).name != name:

@@ -49,6 +49,7 @@ DOORS: dict[str, str] = {
     "prometheus_client": "selfwatch/",
     "tenacity": "retry.py",
     "opentelemetry.sdk": "selfwatch/",
+    "opentelemetry.exporter": "selfwatch/export.py",
     "slack_sdk": "notify/slack.py",
     "jinja2": "server/pages/",
     "markdown_it": "server/pages/",

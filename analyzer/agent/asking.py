@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from analyzer.agent.limits import Meter, Refusal
-from analyzer.agent.model import Model, ModelReply, ModelRequest, Stop, Text, ToolReturn, Turn
+from analyzer.agent.model import PROVIDER, Model, ModelReply, ModelRequest, Stop, Text, ToolReturn, Turn
 from analyzer.agent.text import Mask
 from analyzer.agent.wire import news_document, reply_document, request_document
 from analyzer.errors import ModelError
+from analyzer.prompts import prompt_of
 from analyzer.types.audit import Act, Action, Journal, canonical, digest
 from analyzer.types.diagnosis import Ending
 from analyzer.types.trace import Operation
@@ -48,7 +49,10 @@ class Asking:
             return reservation
         self._log_request(request)
         name = f"chat {self.model.name}"
-        with self.watch.span(name, Operation.CHAT, model=self.model.name, input=self.mask(shown)) as mark:
+        given = {"provider": PROVIDER, "model": self.model.name, "input": self.mask(shown)}
+        if (prompt := prompt_of(request.system)) is not None:
+            given |= {"prompt_name": prompt.name, "prompt_version": prompt.hash}
+        with self.watch.span(name, Operation.CHAT, **given) as mark:
             try:
                 reply = self.model.reply(replace(request, again=partial(self.meter.again, reservation)))
             except ModelError as error:

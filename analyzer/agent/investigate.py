@@ -203,7 +203,8 @@ def converse(
         history=turns,
         logged=len(turns),
     )
-    with means.watch.span("investigate", Operation.AGENT, agent="analyzer", model=means.model.name) as mark:
+    about = {"analyzer.incident.id": case.incident.id}
+    with means.watch.span("investigate", Operation.AGENT, agent="analyzer", model=means.model.name, **about) as mark:
         try:
             ended = investigator.converse(system, *opening)
         except Exception as error:  # noqa: BLE001 - whatever a broken model provokes, the report still goes out

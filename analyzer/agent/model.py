@@ -9,6 +9,9 @@ from typing import Any, Literal, Protocol
 
 from analyzer.types.trace import Tokens
 
+PROVIDER = "anthropic"
+"""Of every model that is asked, in the words of the GenAI conventions: prices go by it too."""
+
 
 def _unheld(lost: int) -> None:
     """Let every try pass: nobody pays for it."""

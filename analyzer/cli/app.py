@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
 import traceback
@@ -11,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import click
 
+from analyzer.cli import logs
 from analyzer.errors import AnalyzerError, StoppedError
 
 COMMANDS: Mapping[str, str] = {
@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, str] = {
     "ingest": "Read trajectories from files into the store.",
     "serve": "Receive trajectories from running agents (OTLP); show everything in a browser.",
     "run": "One pass, for cron: detect, explain, report, deliver.",
+    "watch": "The same on a schedule, for places without cron.",
     "ask": "Ask about one trajectory, an incident or the fleet.",
     "incidents": "List and show incidents.",
     "traces": "List, show, compare and search trajectories.",
@@ -87,6 +88,7 @@ def program(ctx: click.Context, debug: bool) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the program and return its exit code. An error is one line on stderr; with --debug a traceback before it."""
     signal.signal(signal.SIGTERM, _stop)
+    logs.end()
     try:
         code = program.main(list(arguments), prog_name="analyzer", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -98,9 +100,9 @@ def run(arguments: Sequence[str]) -> int:
         return 0
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost fence: a bug, too, is one line
         if "--debug" in arguments:
-            click.echo(_masked(traceback.format_exc()), err=True, nl=False)
+            click.echo(logs.message_masked(traceback.format_exc()), err=True, nl=False)
         line, code = _line_and_code(error)
-        click.echo(f"analyzer: {' '.join(_masked(line).split())}", err=True)
+        logs.error(line, prefix="analyzer: ", exit_code=code)
     return code if isinstance(code, int) else 0
 
 
@@ -115,16 +117,10 @@ def _line_and_code(error: BaseException) -> tuple[str, int]:
     return f"unexpected {type(error).__name__}: {error} (`analyzer --debug ...` shows where)", FAILED
 
 
-def _masked(text: str) -> str:
-    """Mask what goes out as an error: it may quote a setting, a URL or a value from outside.
-
-    The store and its key may be what failed, so these pseudonyms are good for one message only.
-    """
-    from analyzer.masking import Masker
-
-    return Masker(os.urandom(32)).text(text)
-
-
 def _stop(_signal: int, _frame: object) -> None:
-    """Stop on SIGTERM as on ctrl-c, so that open transactions are rolled back and the own trace is kept."""
+    """Stop on SIGTERM as on ctrl-c, so that open transactions are rolled back and the own trace is kept.
+
+    A second one ends the process at once: what is on disk is sound at every moment.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     raise StoppedError

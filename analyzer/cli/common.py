@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.cli import logs
 from analyzer.config import Loaded, load, parse_time
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def say_notes(report: Report, last: str | None = None) -> None:
     say_gaps(report.gaps if whole or last is None else untold(report.gaps, last))
     for name, text in report.notes.items():
         if name == REPEATED or sys.stderr.isatty():
-            click.echo(f"{name}: {text}", err=True)
+            logs.warning(f"{name}: {text}", note=name)
 
 
 def untold(gaps: Iterable[Gap], last: str) -> list[Gap]:
@@ -92,13 +93,13 @@ def _said(*texts: str) -> frozenset[str]:
 def say_gaps(gaps: Iterable[Gap]) -> None:
     """Say on standard error what could not be seen, a line each."""
     for gap in gaps:
-        click.echo(f"could not see {gap.what}: {gap.why} ({gap.hint})", err=True)
+        logs.warning(f"could not see {gap.what}: {gap.why} ({gap.hint})", gap=gap.what)
 
 
 def say_remarks(remarks: Iterable[str]) -> None:
     """Say on standard error where a recording that was played back does not fit, a line each."""
     for remark in remarks:
-        click.echo(f"replay: {remark}", err=True)
+        logs.warning(f"replay: {remark}")
 
 
 def columns() -> int:

@@ -46,6 +46,16 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
         llm="off",
         prometheus_url=None,
         slack_webhook_url=None,
+        # Not one of the ways out of this installation: what is shown is made up.
+        slack_bot_token=None,
+        slack_channel=None,
+        webhook_url=None,
+        webhook_secret=None,
+        smtp_url=None,
+        mail_from=None,
+        mail_to=None,
+        alertmanager_url=None,
+        otlp_endpoint=None,
         pushgateway_url=None,
         metrics_textfile=None,
     )

@@ -29,13 +29,15 @@ class Check:
     """"ok", "off" (not set up, which is allowed) or "failed"."""
     detail: str
     hint: str = ""
+    command: str = ""
+    """What to type where this is missing; dots stand for what only the operator knows."""
 
 
 @click.command("doctor")
 @store_option
 @json_option
 def command(store: str | None, as_json: bool) -> int:
-    """Show every setting with its source and check every connection.
+    """Show every setting with its source, check every connection, and end with what is missing and how to mend it.
 
     Nothing is sent anywhere but harmless queries. Exit codes: 0 all that is set up works; 3 something does not.
     """
@@ -44,6 +46,8 @@ def command(store: str | None, as_json: bool) -> int:
         _guarded(name, check, loaded.settings)
         for name, check in (
             ("store", _store),
+            ("schedule", _schedule),
+            ("turn", _turn),
             ("prices", _prices),
             ("agents", _agents),
             ("prometheus", _prometheus),
@@ -52,6 +56,7 @@ def command(store: str | None, as_json: bool) -> int:
             ("audit", _audit),
             ("prompts", _prompts),
             ("reports", _reports),
+            ("otlp", _otlp),
         )
     ]
     table, check = _metering(loaded.settings)
@@ -81,7 +86,8 @@ def _store(settings: Settings) -> Check:
         trajectories, spans = store.count(datetime(1970, 1, 1, tzinfo=UTC), now + timedelta(days=1))
         latest = store.summaries(limit=1)
     if not trajectories:
-        return Check("store", "ok", f"{settings.store}: empty", "`analyzer ingest PATH` puts trajectories in")
+        hint = "`analyzer ingest PATH` puts trajectories in"
+        return Check("store", "ok", f"{settings.store}: empty", hint, "analyzer ingest ...")
     end_ns = latest[0].end_ns if latest else None
     newest = "unknown" if end_ns is None else f"{datetime.fromtimestamp(end_ns / 1e9, UTC):%Y-%m-%d %H:%M} UTC"
     return Check("store", "ok", f"{settings.store}: {trajectories:,} trajectories, {spans:,} spans, latest {newest}")
@@ -94,8 +100,43 @@ def _no_store(settings: Settings) -> Check:
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         what = "is no folder" if not folder.is_dir() else "cannot be written"
         hint = "set ANALYZER_STORE to a writable file"
-        return Check("store", "failed", f"{settings.store}: cannot be made, {folder} {what}", hint)
-    return Check("store", "off", f"{settings.store}: not there yet", "`analyzer ingest PATH` makes it")
+        what = f"{settings.store}: cannot be made, {folder} {what}"
+        return Check("store", "failed", what, hint, "export ANALYZER_STORE=...")
+    hint = "`analyzer ingest PATH` makes it"
+    return Check("store", "off", f"{settings.store}: not there yet", hint, "analyzer ingest ...")
+
+
+def _schedule(settings: Settings) -> Check:
+    """Say when the last run was: an analyst that nobody starts sees nothing."""
+    from analyzer.wiring.opening import open_memory
+
+    hint, command = "cron, a timer or `analyzer watch` (docs/running.md)", "analyzer watch --every 15m"
+    if not settings.store.exists():
+        return Check("schedule", "off", "no run yet", hint, command)
+    with open_memory(settings) as memory:
+        last = memory.latest_run_at()
+    if last is None:
+        return Check("schedule", "off", "no run yet", hint, command)
+    told = f"last run as of {last:%Y-%m-%d %H:%M} UTC"
+    if datetime.now(UTC) - last > settings.alertmanager_expiry:
+        return Check("schedule", "off", f"{told}: nobody starts one", hint, command)
+    return Check("schedule", "ok", told)
+
+
+def _turn(settings: Settings) -> Check:
+    """Say who has the turn to run."""
+    from analyzer.stores.turn import holder
+    from analyzer.wiring.opening import open_existing
+
+    if not settings.store.exists():
+        return Check("turn", "off", "no store yet, and so nobody who runs over it")
+    with open_existing(settings) as store:
+        held = holder(store.connection)
+    if held is None:
+        return Check("turn", "ok", "nobody runs over the store now")
+    if held.process.lives() is False:
+        return Check("turn", "ok", f"left by {held}, which is gone: the next run takes it")
+    return Check("turn", "ok", f"held by {held}")
 
 
 def _prices(settings: Settings) -> Check:
@@ -117,8 +158,20 @@ def _prices(settings: Settings) -> Check:
         what.append(f"the rule of {_calls(missed)} could not be followed, or is newer: their cost is not counted")
         hints.append("check unit_attribute and unit_path under [tool_costs] in analyzer.toml")
     if what:
-        return Check("prices", "failed", "; ".join(what), "; ".join(hints))
+        return Check("prices", "failed", "; ".join(what), "; ".join(hints), _price_command(unpriced))
     return Check("prices", "ok", "every model seen has a price")
+
+
+def _price_command(unpriced: Sequence[tuple[str, int]]) -> str:
+    """Return what sets the first price that is missing; "" where the name cannot be written into a command."""
+    model = unpriced[0][0] if unpriced else ""
+    if not model or not set(model) <= _PLAIN:
+        return ""
+    return f"printf '\\n[prices.\"{model}\"]\\ninput = ...\\noutput = ...\\n' >> analyzer.toml"
+
+
+_PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/")
+"""Names of models come from traces: what could end a quotation is put into no command."""
 
 
 def _calls(entries: Sequence[tuple[str, int]]) -> str:
@@ -164,7 +217,8 @@ def _prometheus(settings: Settings) -> Check:
 
     source = open_prometheus(settings)
     if source is None:
-        return Check("prometheus", "off", "not set: series come from the store", "set ANALYZER_PROMETHEUS_URL")
+        detail, command = "not set: series come from the store", "export ANALYZER_PROMETHEUS_URL=http://...:9090"
+        return Check("prometheus", "off", detail, "set ANALYZER_PROMETHEUS_URL", command)
     version = source.version()
     now = datetime.now(UTC)
     series, gaps = prometheus_series(source, settings.queries, now - timedelta(hours=24), now)
@@ -235,7 +289,8 @@ def _model(settings: Settings) -> Check:
 
     model = open_model(settings)
     if model is None:
-        return Check("model", "off", "no credentials: incidents are explained by rules", "set ANTHROPIC_API_KEY")
+        detail, command = "no credentials: incidents are explained by rules", "export ANTHROPIC_API_KEY=..."
+        return Check("model", "off", detail, "set ANTHROPIC_API_KEY", command)
     return Check("model", "ok", f"{model.name}; at most ${settings.budget_usd:g} a run")
 
 
@@ -287,7 +342,8 @@ def _routes(settings: Settings) -> list[Check]:
         return [Check("routes", "failed", str(error))]
     if not places:
         detail = "none set up: incidents are told on standard output and in report files"
-        return [Check("routes", "off", detail, "docs/notify.md: Slack, mail, a webhook, Alertmanager")]
+        hint, command = "docs/notify.md: Slack, mail, a webhook, Alertmanager", "export ANALYZER_SLACK_WEBHOOK_URL=..."
+        return [Check("routes", "off", detail, hint, command)]
     return [_tried(one) for one in places]
 
 
@@ -296,6 +352,14 @@ def _tried(one: Outside) -> Check:
         return Check(one.name, "ok", one.place.check())
     except AnalyzerError as error:
         return Check(one.name, "failed", str(error), one.hint)
+
+
+def _otlp(settings: Settings) -> Check:
+    from analyzer.wiring.sending import Sending
+
+    if settings.otlp_endpoint is None:
+        return Check("otlp", "off", "not set: traces of our own runs are in the store alone")
+    return Check("otlp", "ok", Sending.to(settings, lambda span: span).check())
 
 
 def _reports(settings: Settings) -> Check:
@@ -307,14 +371,17 @@ def _reports(settings: Settings) -> Check:
         if above.is_dir() and os.access(above, os.W_OK | os.X_OK):
             return Check("reports", "ok", f"{folder}: made with the first report")
         what = f"{folder}: cannot be made in {above}"
-        return Check("reports", "failed", what, "set ANALYZER_REPORTS to a writable folder")
+        return Check("reports", "failed", what, _REPORTS_HINT, _REPORTS_COMMAND)
     try:
         probe = folder / ".analyzer-probe"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        return Check("reports", "failed", f"{folder}: {error.strerror}", "set ANALYZER_REPORTS to a writable folder")
+        return Check("reports", "failed", f"{folder}: {error.strerror}", _REPORTS_HINT, _REPORTS_COMMAND)
     return Check("reports", "ok", str(folder))
+
+
+_REPORTS_HINT, _REPORTS_COMMAND = "set ANALYZER_REPORTS to a writable folder", "export ANALYZER_REPORTS=..."
 
 
 def _document(loaded: Loaded, checks: list[Check]) -> Mapping[str, Any]:
@@ -326,7 +393,22 @@ def _document(loaded: Loaded, checks: list[Check]) -> Mapping[str, Any]:
         "checks": [
             {"name": check.name, "state": check.state, "detail": check.detail, "hint": check.hint} for check in checks
         ],
+        "missing": [{"name": one.name, "why": one.detail, "command": mending(one)} for one in missing(checks)],
     }
+
+
+def missing(checks: Sequence[Check]) -> list[Check]:
+    """Return what is to be mended or could be set up: what does not work first."""
+    found = [one for one in checks if one.state == "failed" or one.command]
+    return sorted(found, key=lambda one: one.state != "failed")
+
+
+def mending(check: Check) -> str:
+    """Return the command for what is missing; where no single one mends it, the one that shows more."""
+    if check.command:
+        return check.command
+    is_route = check.name in {"slack", "slack-bot", "webhook", "mail", "alertmanager"}
+    return f"analyzer notify test --route {check.name}" if is_route else "analyzer --debug doctor"
 
 
 def settings_shown(loaded: Loaded) -> list[tuple[str, str | None]]:
@@ -348,6 +430,8 @@ def settings_shown(loaded: Loaded) -> list[tuple[str, str | None]]:
 
 
 def _print(loaded: Loaded, checks: list[Check]) -> None:
+    from analyzer.render.text import one_line
+
     rows = [(name, value if value is not None else "-", loaded.sources[name]) for name, value in settings_shown(loaded)]
     widths = [max(len(row[i]) for row in rows) for i in (0, 1)]
     click.echo("Settings" + (f" ({loaded.file})" if loaded.file else ""))
@@ -358,3 +442,9 @@ def _print(loaded: Loaded, checks: list[Check]) -> None:
         click.echo(f"  {check.state:<6}  {check.name:<12}  {check.detail}")
         if check.hint:
             click.echo(f"  {'':<6}  {'':<12}  -> {check.hint}")
+    lacking = missing(checks)
+    click.echo("\nMissing" if lacking else "\nNothing is missing.")
+    for check in lacking:
+        # One line, whatever a name in it holds: what stands after it may be copied into a shell.
+        click.echo(f"  # {check.name}: {one_line(check.detail)}")
+        click.echo(f"  {mending(check)}")

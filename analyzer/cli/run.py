@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analyzer.cli import logs
 from analyzer.cli.common import (
     DONE,
     FAIL_ON,
@@ -25,11 +26,14 @@ from analyzer.cli.common import (
     store_option,
 )
 from analyzer.cli.progress import Phases
+from analyzer.errors import TurnTakenError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from analyzer.config import Settings
     from analyzer.types.report import Report
+    from analyzer.wiring.opening import Tape
 
 PHASES = ("collect", "detect", "account", "triage", "investigate", "report", "deliver")
 
@@ -46,22 +50,14 @@ PHASES = ("collect", "detect", "account", "triage", "investigate", "report", "de
     type=click.Choice(["low", "medium", "high", "critical"]),
     help="Exit 1 while an incident this bad or worse goes on that is not muted.",
 )
+@click.option("--exit-zero", is_flag=True, help="Exit 0 instead of 1 or 3, for schedulers that call those failures.")
 @record_option
 @replay_option
 @store_option
+@logs.log_format_option
 @json_option
 def command(
-    at: str | None,
-    lookback: str | None,
-    prometheus_url: str | None,
-    reports: str | None,
-    llm: str | None,
-    model: str | None,
-    fail_on: str | None,
-    record: Path | None,
-    replay: Path | None,
-    store: str | None,
-    as_json: bool,
+    at: str | None, exit_zero: bool, record: Path | None, replay: Path | None, as_json: bool, **flags: str | None
 ) -> int:
     """Detect, account, explain, report, deliver: one pass over the fleet.
 
@@ -70,32 +66,49 @@ def command(
     With --at before the last run it repeats history: it prints its whole report, and neither saves nor sends a thing.
     So does --replay: it does the run at --at once more, with what a recording says in the model's place.
 
+    One run at a time over a store, whatever started it (docs/running.md): another one says which has the turn, does
+    nothing and exits 3. On SIGTERM a run breaks off what it is at and keeps what is done; a second one ends it at once.
+
     Exit codes: 0 done; 1 an incident at or above --fail-on goes on, new or not, unless it is muted; 3 else, where
-    something could not be seen; 4 failed.
+    something could not be seen, or another run was under way; 4 failed. With --exit-zero 1 and 3 are 0 as well.
     """
+    from analyzer.wiring.opening import Tape
+
+    # The other flags are settings, each under its name.
+    settings = settings_from(**flags).settings
+    logs.begin(settings)
+    try:
+        code = _passed(settings, at, Tape(record, replay), as_json=as_json)
+    except TurnTakenError as error:
+        if not exit_zero:
+            raise
+        logs.warning(str(error), prefix="analyzer: ")
+        return DONE
+    return DONE if exit_zero and code in {FAIL_ON, GAPS} else code
+
+
+def _passed(settings: Settings, at: str | None, tape: Tape, *, as_json: bool) -> int:
+    """Do the run, say what is new and return the exit code. Raises TurnTakenError where another one is under way."""
     from analyzer.pipeline import run
     from analyzer.render.report import report_outline
     from analyzer.render.terminal import terminal
     from analyzer.stores.turn import alone
     from analyzer.types.report import REPEATED
     from analyzer.wiring.building import build
-    from analyzer.wiring.opening import Tape
 
-    settings = settings_from(
-        lookback=lookback,
-        prometheus_url=prometheus_url,
-        reports=reports,
-        llm=llm,
-        model=model,
-        fail_on=fail_on,
-        store=store,
-    ).settings
-    tape = Tape(record, replay)
-    with alone(settings.store), build(settings, out=None if as_json else sys.stdout, tape=tape) as app:
+    with alone(settings.store) as turn, build(settings, out=None if as_json else sys.stdout, tape=tape) as app:
         before = app.incidents.latest_report()
-        progress = Phases(PHASES)
-        report = run(app, moment(at), live=at is None, on_phase=progress)
-        progress("")
+        logs.of_run(app.run_trace_id)
+        told = (Phases(PHASES), logs.PhaseLog())
+
+        def begin(phase: str) -> None:
+            turn.check()
+            for tell in told:
+                tell(phase)
+
+        report = run(app, moment(at), live=at is None, on_phase=begin)
+        for tell in told:
+            tell("")
         document = app.document(report)
         say_remarks(app.remarks())
     if as_json:
@@ -103,7 +116,26 @@ def command(
     elif REPEATED in report.notes:
         click.echo(terminal(report_outline(report), columns()), nl=False)
     say_notes(report, None if before is None else before[0])
+    _log_end(report)
     return exit_code(report, settings.fail_on)
+
+
+def _log_end(report: Report) -> None:
+    """Say what a run came to: each incident that goes on, and the whole."""
+    from analyzer.types.report import ACTIVE
+
+    for one in report.incidents:
+        if one.state in ACTIVE:
+            fields = {"incident": one.id, "state": one.state.value, "severity": one.severity.value}
+            logs.info(f"{one.id} is {one.state.value}: {one.title}", **fields)
+    logs.info(
+        "the run is done",
+        seconds=report.run.duration_s,
+        trajectories=report.run.trajectories_seen,
+        incidents=len(report.incidents),
+        gaps=len(report.gaps),
+        llm_cost_usd=report.run.llm.cost_usd,
+    )
 
 
 def exit_code(report: Report, fail_on: str | None) -> int:

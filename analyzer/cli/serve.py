@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analyzer.cli import logs
 from analyzer.cli.common import DONE, FAIL_ON, GAPS, json_option, print_json, settings_from, store_option
 
 if TYPE_CHECKING:
@@ -25,8 +26,16 @@ if TYPE_CHECKING:
 @click.option("--port", type=click.IntRange(0, 65535), help="Port of OTLP/HTTP, 4318 unless set; 0 takes a free one.")
 @click.option("--grpc-port", type=click.IntRange(0, 65535), help="Take OTLP/gRPC on this port too (usually 4317).")
 @store_option
+@logs.log_format_option
 @json_option
-def command(host: str | None, port: int | None, grpc_port: int | None, store: str | None, as_json: bool) -> int:
+def command(
+    host: str | None,
+    port: int | None,
+    grpc_port: int | None,
+    store: str | None,
+    log_format: str | None,
+    as_json: bool,
+) -> int:
     """Receive trajectories from running agents (OTLP over HTTP, protobuf or JSON) and show them in a browser.
 
     Point any OpenTelemetry exporter here: OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318. Traces are taken at
@@ -49,8 +58,9 @@ def command(host: str | None, port: int | None, grpc_port: int | None, store: st
     from analyzer.server.receiver import Receiver
     from analyzer.wiring.opening import open_store
 
-    loaded = settings_from(store=store, serve_host=host, serve_port=port)
+    loaded = settings_from(store=store, serve_host=host, serve_port=port, log_format=log_format)
     settings = loaded.settings
+    logs.begin(settings)
     listener = bind(settings.serve_host, settings.serve_port, token=settings.serve_token)
     with listener, open_store(settings) as trajectories:
         receiver = Receiver(
@@ -58,7 +68,7 @@ def command(host: str | None, port: int | None, grpc_port: int | None, store: st
             mask=trajectories.masker.text,
             pricer=Pricer(settings.prices, settings.tool_costs),
             token=settings.serve_token,
-            say=lambda line: click.echo(f"analyzer serve: {line}", err=True),
+            say=partial(logs.warning, prefix="analyzer serve: "),
         )
         listen(
             receiver,
@@ -72,9 +82,9 @@ def command(host: str | None, port: int | None, grpc_port: int | None, store: st
                 say=receiver.say,
             ),
             grpc=None if grpc_port is None else (settings.serve_host, grpc_port),
-            on_ready=lambda where: _ready(where, str(settings.store), as_json=as_json),
+            on_ready=lambda where: _ready(where, settings, as_json=as_json),
         )
-    click.echo(_line(receiver.tally), err=True)
+    _say(settings, _line(receiver.tally))
     return DONE
 
 
@@ -114,19 +124,38 @@ def _alerts(settings: Settings, store: SqliteTrajectories, say: Callable[[str], 
     from analyzer.stores.alerts import SqliteAlerts
 
     book = SqliteAlerts(store.connection)
-    command = (sys.executable, "-m", "analyzer", "run", "--json", "--store", str(settings.store.absolute()))
+    command = (
+        sys.executable,
+        "-m",
+        "analyzer",
+        "run",
+        "--json",
+        "--log-format",
+        logs.PLAIN,
+        "--store",
+        str(settings.store.absolute()),
+    )
     run = partial(in_process, command, accepted=frozenset({DONE, FAIL_ON, GAPS}))
     investigations = Investigations(book.waiting, run, wait_s=settings.alert_wait.total_seconds(), say=say)
     labels = tuple(name.strip() for name in settings.alert_labels.split(",") if name.strip())
     return AlertInbox(book, investigations, labels=labels, mask=store.masker.text, say=say)
 
 
-def _ready(where: Listening, store: str, *, as_json: bool) -> None:
+def _ready(where: Listening, settings: Settings, *, as_json: bool) -> None:
+    store = str(settings.store)
     if as_json:
         print_json({"schema": "analyzer.serve/1", "url": where.url, "grpc": where.grpc, "store": store})
+        return
+    grpc = f" and gRPC on {where.grpc}" if where.grpc else ""
+    _say(settings, f"receiving OTLP on {where.url}{grpc} into {store}; pages on {where.url}; ctrl-c stops")
+
+
+def _say(settings: Settings, line: str) -> None:
+    """Say how it stands: to a person bare, to a collector as information."""
+    if settings.log_format == logs.PLAIN:
+        click.echo(line, err=True)
     else:
-        grpc = f" and gRPC on {where.grpc}" if where.grpc else ""
-        click.echo(f"receiving OTLP on {where.url}{grpc} into {store}; pages on {where.url}; ctrl-c stops", err=True)
+        logs.info(line)
 
 
 def _line(tally: Tally) -> str:

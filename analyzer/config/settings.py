@@ -69,6 +69,10 @@ class Settings:
         None, parse_path, "file for node_exporter's textfile collector, ending in `.prom`: own and fleet metrics"
     )
     metrics_instance: str | None = _setting(None, str, "name of this analyst at the Pushgateway; unset: the host's")
+    otlp_endpoint: str | None = _setting(
+        None, parse_url, "base URL of an OTLP/HTTP endpoint that gets the traces of the analyst's own runs"
+    )
+    otlp_headers: str | None = _setting(None, str, "headers for it: `name=value,name=value`", secret=True)
     lookback: timedelta = _setting(timedelta(hours=24), parse_duration, "how far back a run judges")
     history: timedelta = _setting(timedelta(days=28), parse_duration, "how far back the detectors learn")
     fail_on: str | None = _setting(
@@ -87,6 +91,14 @@ class Settings:
     )
     investigations_max: int = _setting(3, parse_count, "incidents a run investigates, worst first")
     case_tokens: int = _setting(12_000, parse_count, "tokens of evidence the model is shown at the start")
+    log_format: str = _setting(
+        "plain",
+        parse_choice("plain", "text", "json"),
+        "form of what is said on standard error: sentences for people, or lines with time, level and run",
+    )
+    log_level: str = _setting(
+        "info", parse_choice("debug", "info", "warning", "error"), "from which level on, in `text` and `json`"
+    )
     serve_host: str = _setting("127.0.0.1", str, "address the receiver listens on; beyond loopback it needs a token")
     serve_port: int = _setting(4318, parse_port, "port of the receiver; 0: a free one")
     serve_token: str | None = _setting(

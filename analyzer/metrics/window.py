@@ -12,6 +12,7 @@ from analyzer.metrics.loaded import Loaded, load
 from analyzer.metrics.series import chosen
 from analyzer.metrics.usual import usual_of
 from analyzer.stores.base import Order, TrajectoryStore, UnpricedUse
+from analyzer.stores.summaries import OWN_AGENT
 from analyzer.types.metric import TICK_S, Series, Signal, Window
 from analyzer.types.report import Gap
 from analyzer.types.steps import Step
@@ -208,7 +209,19 @@ def before(store: TrajectoryStore, agents: Iterable[str], reach: Reach) -> Windo
     What is looked for in single trajectories is only looked for in the window. Where something is found there, its
     beginning may be older: this is where to look for it, bounded in trajectories and text.
     """
-    start, end = reach.at - max(reach.history, reach.lookback), reach.at - reach.lookback
+    return _repetitive(store, agents, reach.at - max(reach.history, reach.lookback), reach.at - reach.lookback)
+
+
+def own(store: TrajectoryStore, reach: Reach) -> Window:
+    """Return the analyst's own runs within the window: the most repetitive ones, and nothing else.
+
+    They are in no window of the fleet, whose figures they must not move.
+    """
+    return _repetitive(store, [OWN_AGENT], reach.at - reach.lookback, reach.at)
+
+
+def _repetitive(store: TrajectoryStore, agents: Iterable[str], start: datetime, end: datetime) -> Window:
+    """Return the most repetitive trajectories of agents that ended in [start, end)."""
     summaries = [
         summary
         for agent in sorted(agents)

@@ -167,7 +167,8 @@ class _Round:
             return
         texts = [f"{message.reason.value} {message.incident.id}" for message in messages]
         try:
-            with self._watch.span(f"deliver {self._route.name}", input=", ".join(texts)):
+            about: dict[str, Any] = {"analyzer.incident.ids": [message.incident.id for message in messages]}
+            with self._watch.span(f"deliver {self._route.name}", input=", ".join(texts), **about):
                 self._retry(send)(said)
         except DeliveryError as error:
             self._missed += len(messages)

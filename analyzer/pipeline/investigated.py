@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from analyzer.pipeline.app import App
+from analyzer.stores.summaries import OWN_AGENT
 from analyzer.triage import as_of
 from analyzer.types.basis import facts_of, joined, new_facts
 from analyzer.types.diagnosis import Diagnosis, Ending, Verdict
@@ -35,7 +36,9 @@ def investigated(
     asked = 0
     for incident in sorted(incidents, key=lambda one: one.id not in first):
         known = before.get(incident.id)
-        asks = asked < app.investigations_max and incident.state in ACTIVE and _is_open_question(incident, known)
+        # About the analyst itself no model is asked: that would make it dearer, and each answer a new fact about it.
+        asks = asked < app.investigations_max and incident.subject.agent != OWN_AGENT
+        asks = asks and incident.state in ACTIVE and _is_open_question(incident, known)
         if incident.state is State.DISMISSED or (incident.diagnosis is not None and not asks):
             done[incident.id] = incident
             continue

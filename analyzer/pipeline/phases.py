@@ -15,9 +15,10 @@ from analyzer.accounting.stakes import Stakes, stakes_of
 from analyzer.detectors.base import Detector
 from analyzer.detectors.loop import dated
 from analyzer.metrics.evidence import evaluated
-from analyzer.metrics.window import Reach, before, collect
+from analyzer.metrics.window import Reach, before, collect, own
 from analyzer.pipeline.app import App
 from analyzer.pipeline.metering import doubted, sides
+from analyzer.stores.summaries import OWN_AGENT
 from analyzer.triage import triage
 from analyzer.triage.trust import distrusted
 from analyzer.types.metric import Window
@@ -86,6 +87,15 @@ def with_beginnings(
     return dated(findings, earlier), [*gaps, *unseen]
 
 
+def detected_in_own(app: App, at: datetime) -> tuple[list[Finding], list[Gap]]:
+    """Look for loops in the analyst's own runs, with the detectors that look for them in anybody's.
+
+    What its tools return is text of the fleet, so that nothing else is looked for in it.
+    """
+    looking = replace(app, detectors=[detector for detector in app.detectors if detector.kind is Kind.LOOP])
+    return detected(looking, own(app.trajectories, reach_of(app, at)))
+
+
 def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Examined]:
     """Work out what the store knows about each finding: its account, what else changed, who is at fault.
 
@@ -113,7 +123,7 @@ def triaged(
     `stakes` are those of the whole fleet, where the window is not.
     """
     previous = app.incidents.incidents()
-    seen = {series.subject.agent for series in window.series}
+    seen = {series.subject.agent for series in window.series} | {OWN_AGENT}
     # What could not be looked at has not recovered: a failed detector blinds it to every agent.
     watched = {finding.subject.agent for one in previous for finding in one.findings if finding.subject.agent}
     blind = watched if blind_spots else watched - seen

@@ -15,12 +15,12 @@ from analyzer.pipeline.investigated import investigated, out_of_budget, unpriced
 from analyzer.pipeline.memory import remembered_before
 from analyzer.pipeline.metering import doubt_gaps, sides, table_note
 from analyzer.pipeline.naming import unknown_agents
-from analyzer.pipeline.phases import collected, detected, examined, triaged, with_beginnings
+from analyzer.pipeline.phases import collected, detected, detected_in_own, examined, triaged, with_beginnings
 from analyzer.types.alerts import AlertAnswer
 from analyzer.types.audit import Act, Action, canonical, digest
 from analyzer.types.document import incident_document, time_text
 from analyzer.types.metric import Window
-from analyzer.types.report import REPEATED, Report, Run
+from analyzer.types.report import REPEATED, Finding, Gap, Report, Run
 from analyzer.types.spending import ModelUse
 from analyzer.types.trace import Operation
 
@@ -68,7 +68,7 @@ def _walked(
             then = remembered_before(app.incidents, at)
             app = replace(app, incidents=then, explainer=app.explainer.with_past(then.incidents))
         window = phase("collect", lambda: collected(app, at))
-        findings, blind_spots = phase("detect", lambda: with_beginnings(app, *detected(app, window), at))
+        findings, blind_spots = phase("detect", lambda: _found(app, window, at))
         known = phase("account", lambda: examined(app, findings, window))
         incidents = phase("triage", lambda: triaged(app, known, window, blind_spots))
         noted = alerted(app, incidents, window, at) if keeps else Alerted(incidents)
@@ -95,8 +95,18 @@ def _walked(
                 report = delivered.told_in(report)
                 _noted(app, report, at)
                 _kept(app, report, at)
-        own.set(output=f"{len(incidents)} incidents, {len(report.gaps)} gaps", incidents=[one.id for one in incidents])
+        own.set(
+            output=f"{len(incidents)} incidents, {len(report.gaps)} gaps",
+            **{"analyzer.incident.ids": [one.id for one in incidents]},
+        )
     return report
+
+
+def _found(app: App, window: Window, at: datetime) -> tuple[list[Finding], list[Gap]]:
+    """Return what the detectors see in the fleet, and in the analyst's own runs."""
+    findings, gaps = detected(app, window)
+    in_own, unseen = detected_in_own(app, at)
+    return with_beginnings(app, [*findings, *in_own], [*gaps, *unseen], at)
 
 
 def _later_run(app: App, at: datetime) -> datetime | None:

@@ -77,27 +77,28 @@ class Investigations:
 
 
 async def in_process(command: Sequence[str], *, accepted: frozenset[int], timeout_s: float = RUN_S) -> str:
-    """Do a run of this program as a process; return "" where it ended with an accepted code, else its last error line.
+    """Do a run of this program as a process; return "" where it did one, else its last error line.
 
-    When this is cancelled the process is ended: what it was to answer still waits.
+    It did one where it ended with an accepted code and printed its report: one that found another run under way ends
+    with gaps too, and prints none. When this is cancelled the process is ended: what it was to answer still waits.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         # Ctrl-c in a terminal is for us; we end the run ourselves.
         start_new_session=True,
     )
     try:
         async with asyncio.timeout(timeout_s):
-            said = await _tail(process.stderr)
+            said, report = await asyncio.gather(_tail(process.stderr), _tail(process.stdout))
             code = await process.wait()
     except TimeoutError:
         return f"it took longer than {timeout_s:.0f} s"
     finally:
         await _ended(process)
-    if code in accepted:
+    if code in accepted and report:
         return ""
     return said.splitlines()[-1].removeprefix("analyzer: ") if said else f"exit code {code}"
 

@@ -347,3 +347,14 @@ def m014_measures(db: Database) -> None:
         "CREATE TABLE uncounted (trajectory INTEGER PRIMARY KEY, touched_s INTEGER NOT NULL);\n"
         "CREATE TABLE counted (trajectory INTEGER PRIMARY KEY, began_s INTEGER NOT NULL, body BLOB NOT NULL)",
     )
+
+
+@MIGRATIONS()
+def m015_leases(db: Database) -> None:
+    """Keep who has the turn to run, as one row that its holder renews."""
+    _execute(
+        db,
+        "CREATE TABLE leases ("
+        "name TEXT PRIMARY KEY, token TEXT NOT NULL, what TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,"
+        " place TEXT NOT NULL, started TEXT NOT NULL, since TEXT NOT NULL, beats INTEGER NOT NULL) WITHOUT ROWID",
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
 from analyzer.types.sent import Delivered
 from analyzer.types.spending import Unlimited
-from analyzer.types.trace import Tokens
+from analyzer.types.trace import Span, Tokens
 from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.detecting import detectors_of
 from analyzer.wiring.naming import agents_named
@@ -61,6 +61,7 @@ from analyzer.wiring.opening import (
     spending_of,
 )
 from analyzer.wiring.routes import links_to, open_alertmanager, outside
+from analyzer.wiring.sending import Sending
 
 
 @contextmanager
@@ -81,9 +82,9 @@ def build(
         store = stack.enter_context(open_store(settings))
         memory = SqliteIncidents(store.connection)
         failures: list[Gap] = []
-        recorder = Recorder(store.add, version=version("analyzer"), on_failure=partial(_not_kept, failures))
         model = stack.enter_context(open_taped(settings, tape or Tape(), store.masker.text))
         rehearsal = isinstance(model, ReplayedModel)
+        recorder, sending = _recorder(settings, store, failures, stack, rehearsal=rehearsal)
         # A recording is played back without a network, also where it was made with one.
         metrics = None if rehearsal else open_prometheus(settings)
         own: Watch = Unwatched() if rehearsal else recorder
@@ -130,7 +131,7 @@ def build(
             ),
             rehearsal=rehearsal,
             remarks=lambda: _remarks(model, settings),
-            gaps=lambda: (*there.gaps, *failures),
+            gaps=lambda: (*there.gaps, *failures, *sending.gaps()),
             has_tool_rule=_tool_rule(settings),
         )
 
@@ -288,6 +289,22 @@ def _told(
     except AnalyzerError as error:
         return (Gap("alerts in Alertmanager", str(error), "check ANALYZER_ALERTMANAGER_URL; the next run tries again"),)
     return ()
+
+
+def _recorder(
+    settings: Settings, store: SqliteTrajectories, failures: list[Gap], stack: ExitStack, *, rehearsal: bool
+) -> tuple[Recorder, Sending]:
+    """Return what records the run as a trace in the store, and what sends it elsewhere too, where that is set."""
+    sending = Sending() if rehearsal else Sending.to(settings, store.masker.span)
+    # After the root of the trace has ended, and however it ended.
+    stack.callback(sending.close)
+
+    def keep(spans: Iterable[Span]) -> None:
+        batch = list(spans)
+        sending.send(batch)
+        store.add(batch)
+
+    return Recorder(keep, version=version("analyzer"), on_failure=partial(_not_kept, failures)), sending
 
 
 def _not_kept(failures: list[Gap], error: Exception) -> None:

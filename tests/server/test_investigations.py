@@ -145,10 +145,16 @@ def ended(program: str, *, timeout_s: float = 20) -> str:
 def test_a_run_as_a_process_is_judged_by_its_code_and_says_its_last_line() -> None:
     """Gaps are no failure; a failure says what the program said last, however much it said before."""
     assert ended("print('x' * 100_000)") == ""
-    assert ended("raise SystemExit(3)") == ""
+    assert ended("print('{}'); raise SystemExit(3)") == ""
     talk = "import sys; print('x' * 100_000, file=sys.stderr); sys.exit('the store is gone')"
     assert ended(talk) == "the store is gone"
     assert ended("raise SystemExit(4)") == "exit code 4"
+
+
+def test_a_run_that_found_another_one_under_way_was_none() -> None:
+    """It ends as one with gaps does, and prints no report: its alerts still wait, and it is tried again later."""
+    taken = "import sys; print('analyzer: another run is under way', file=sys.stderr); sys.exit(3)"
+    assert ended(taken) == "another run is under way"
 
 
 def test_a_run_that_hangs_is_ended() -> None:

@@ -1,0 +1,70 @@
+"""`analyzer doctor` ends with what is missing, and with what to type."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from datetime import UTC, datetime
+from pathlib import Path
+
+from support.cli import analyzer
+from support.spans import chat, root
+
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.stores.turn import alone
+
+
+def end_of(text: str) -> list[str]:
+    """Return the commands of the last section."""
+    _, _, last = text.partition("\nMissing\n")
+    return [line.strip() for line in last.splitlines() if not line.strip().startswith("#")]
+
+
+def test_a_new_installation_is_told_every_step(tmp_path: Path) -> None:
+    """Without anything set up it ends with one command for each thing that could be, in the order of the checks."""
+    ended = analyzer("doctor", "--store", str(tmp_path / "s.db"))
+    assert end_of(ended.stdout) == [
+        "analyzer ingest ...",
+        "analyzer watch --every 15m",
+        "export ANALYZER_PROMETHEUS_URL=http://...:9090",
+        "export ANTHROPIC_API_KEY=...",
+        "export ANALYZER_SLACK_WEBHOOK_URL=...",
+    ]
+    assert not (tmp_path / "s.db").exists()
+
+
+def test_what_does_not_work_comes_first(tmp_path: Path) -> None:
+    """A model without a price is named before what is merely not set up, with the lines for its price."""
+    store = tmp_path / "s.db"
+    with SqliteTrajectories(store) as opened:
+        opened.add([chat(1, 2, at_s=60, model="acme-4.1", cost_usd=None), root(1, at_s=60)])
+    ended = analyzer("doctor", "--json", "--store", str(store))
+    first = json.loads(ended.stdout)["missing"][0]
+    assert (ended.code, first["name"]) == (3, "prices")
+    assert first["command"] == "printf '\\n[prices.\"acme-4.1\"]\\ninput = ...\\noutput = ...\\n' >> analyzer.toml"
+    assert analyzer("doctor", "--store", str(store)).stdout.count(first["command"]) == 1
+
+
+def test_a_name_from_a_trace_reaches_no_command(tmp_path: Path) -> None:
+    """What an operator may copy into a shell holds nothing that somebody wrote into a trace."""
+    store = tmp_path / "s.db"
+    with SqliteTrajectories(store) as opened:
+        opened.add([chat(1, 2, at_s=60, model="x'\nrm -rf ~; '", cost_usd=None), root(1, at_s=60)])
+    [found] = [
+        one
+        for one in json.loads(analyzer("doctor", "--json", "--store", str(store)).stdout)["missing"]
+        if one["name"] == "prices"
+    ]
+    assert shlex.split(found["command"])[0] == "analyzer"
+    assert not any(line.startswith("rm") for line in end_of(analyzer("doctor", "--store", str(store)).stdout))
+
+
+def test_it_says_who_runs_and_when_the_last_run_was(tmp_path: Path) -> None:
+    """A turn that is held is shown with its holder; after a run the schedule is no longer missing."""
+    store = tmp_path / "s.db"
+    assert analyzer("run", "--store", str(store), "--llm", "off").code in {0, 3}
+    with alone(store, "the test"):
+        checks = json.loads(analyzer("doctor", "--json", "--store", str(store)).stdout)["checks"]
+    details = {one["name"]: one["detail"] for one in checks}
+    assert details["turn"].startswith("held by the test, process ")
+    assert details["schedule"].startswith(f"last run as of {datetime.now(UTC):%Y-%m-%d}")
