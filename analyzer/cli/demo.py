@@ -45,7 +45,16 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
         reports=scratch / "reports",
         llm="off",
         prometheus_url=None,
+        # Nobody outside is told of faults that are made up.
         slack_webhook_url=None,
+        slack_bot_token=None,
+        slack_channel=None,
+        webhook_url=None,
+        webhook_secret=None,
+        smtp_url=None,
+        mail_from=None,
+        mail_to=None,
+        alertmanager_url=None,
         pushgateway_url=None,
         metrics_textfile=None,
     )

@@ -347,3 +347,15 @@ def m014_measures(db: Database) -> None:
         "CREATE TABLE uncounted (trajectory INTEGER PRIMARY KEY, touched_s INTEGER NOT NULL);\n"
         "CREATE TABLE counted (trajectory INTEGER PRIMARY KEY, began_s INTEGER NOT NULL, body BLOB NOT NULL)",
     )
+
+
+@MIGRATIONS()
+def m015_registered(db: Database) -> None:
+    """Add what somebody said of agents, and an order of the counts in which the inventory finds agents and tools."""
+    _execute(
+        db,
+        "CREATE TABLE registered ("
+        "agent TEXT PRIMARY KEY, owner TEXT NOT NULL, contact TEXT NOT NULL, description TEXT NOT NULL,"
+        " at TEXT NOT NULL) WITHOUT ROWID;\n"
+        "CREATE INDEX rollups_by_subject ON rollups (agent, tool, day)",
+    )
