@@ -55,6 +55,7 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
         mail_from=None,
         mail_to=None,
         alertmanager_url=None,
+        argus_url=None,
         pushgateway_url=None,
         metrics_textfile=None,
     )

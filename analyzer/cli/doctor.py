@@ -52,6 +52,7 @@ def command(store: str | None, as_json: bool) -> int:
             ("audit", _audit),
             ("prompts", _prompts),
             ("reports", _reports),
+            ("catalogue", _catalogue),
         )
     ]
     checks += _routes(loaded.settings)
@@ -222,6 +223,19 @@ def _prompts(_settings: Settings) -> Check:
     if not found:
         return Check("prompts", "failed", "there are none", "reinstall the package: they are part of it")
     return Check("prompts", "ok", ", ".join(f"{name} {load(name).hash[:6]}" for name in found))
+
+
+def _catalogue(settings: Settings) -> Check:
+    """Ask the catalogue of agents for a number; a run is what enters the analyst."""
+    from analyzer.wiring.enrolling import open_argus
+
+    argus = open_argus(settings)
+    if argus is None:
+        return Check("catalogue", "off", "not set: the analyst is entered nowhere", "set ANALYZER_ARGUS_URL")
+    detail = argus.check()
+    if settings.argus_token is None:
+        return Check("catalogue", "ok", detail, "without ANALYZER_ARGUS_TOKEN somebody else must enter the analyst")
+    return Check("catalogue", "ok", detail)
 
 
 def _routes(settings: Settings) -> list[Check]:

@@ -72,7 +72,7 @@ def show(agent: str, store: str | None, as_json: bool) -> int:
 
 @command.command("register")
 @click.argument("agent")
-@click.option("--owner", metavar="NAME", help="Whose it is, a person or a team; incidents name it.")
+@click.option("--owner", metavar="NAME", help="Whose it is, a person or a team.")
 @click.option("--contact", metavar="TEXT", help="Whom to ask, such as a channel or one mail address.")
 @click.option("--description", metavar="TEXT", help="What it is for.")
 @store_option
