@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 
 from analyzer.agent.investigate import Means
 from analyzer.agent.tools.catalogue import CASE, FLEET
 from analyzer.config import Settings
 from analyzer.render.links import Links
-from analyzer.selfwatch.recorder import AGENT
 from analyzer.selfwatch.registry.argus import Argus
-from analyzer.selfwatch.registry.base import Registration, Skill
 from analyzer.selfwatch.registry.enrolment import Enrolment
+from analyzer.selfwatch.registry.own import own
 from analyzer.types.report import Gap
 from analyzer.types.terms import Terms
 from analyzer.wiring.opening import open_model
-
-DESCRIPTION = (
-    "The analyst on call for a fleet of LLM agents: it reads their traces and metrics, finds what changed for the"
-    " worse, works out where the change comes from and files an incident with its evidence."
-)
-SKILLS = (
-    Skill(
-        "investigate-alert",
-        "Look into an alert",
-        "Takes Alertmanager's webhook; an alert that names an agent has a run look into it, and its incident names the"
-        " alert.",
-        ("alerts", "incidents"),
-    ),
-    Skill(
-        "watch-fleet",
-        "Watch a fleet of agents",
-        "Takes traces of agents by OTLP over HTTP; each scheduled run judges them against each agent's own history:"
-        " cost, tokens, steps, duration, errors, missed goals, retries, loops, wrong choices, silence.",
-        ("traces", "anomalies", "cost"),
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +58,17 @@ def enrolled(settings: Settings) -> Enrolling:
     if argus is None:
         return Enrolling(settings, None, Terms())
     links = Links(settings.base_url or "")
+    model = open_model(settings)
+    registration = own(
+        settings.base_url,
+        name=settings.argus_name,
+        needs_token=settings.serve_token is not None,
+        model=None if model is None else model.name,
+        tools=(tool.name for tool in (*CASE, *FLEET)),
+    )
     enrolment = Enrolment(
         argus,
-        replace(own(settings, settings.base_url), name=settings.argus_name),
+        registration,
         seconds=settings.argus_timeout_s,
         enters=settings.argus_token is not None,
         consumer=settings.metrics_instance,
@@ -102,21 +87,6 @@ def open_argus(settings: Settings) -> Argus | None:
         token=settings.argus_token,
         usd_per_unit=settings.argus_unit_usd,
         timeout_s=settings.argus_timeout_s,
-    )
-
-
-def own(settings: Settings, url: str | None) -> Registration:
-    """Return what the analyst says of itself; `url` is where it is reached, None where it is not."""
-    model = open_model(settings)
-    return Registration(
-        name=AGENT,
-        description=DESCRIPTION,
-        version=version("analyzer"),
-        model=None if model is None else model.name,
-        url=url,
-        needs_token=settings.serve_token is not None,
-        tools=tuple(dict.fromkeys(tool.name for tool in (*CASE, *FLEET))),
-        skills=SKILLS,
     )
 
 
