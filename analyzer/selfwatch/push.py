@@ -39,9 +39,12 @@ def _sent(work: Callable[[], None]) -> None:
     except DeliveryError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever the client raises, the run goes on
-        why = f"answered {error.code}" if isinstance(error, HTTPError) else _reason(error)
-        raise DeliveryError(f"the Pushgateway did not take them: {why}", retryable=False) from None
+        raise DeliveryError(f"the Pushgateway did not take them: {_reason(error)}", retryable=False) from None
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, HTTPError):
+        # It is the answer as well, and holds its connection.
+        error.close()
+        return f"answered {error.code}"
     return str(getattr(error, "reason", None) or type(error).__name__)
