@@ -11,6 +11,8 @@
      │    └── MetricsQueryError   ... because the query is wrong: the text may help its author
      ├── ModelError            the LLM could not answer; `ending` says how
      ├── DeliveryError         a message did not go out; `retryable` says whether trying again could help
+     │    ├── RateLimitedError    ... because the other side asked to wait
+     │    └── RefusedError        ... because the other side answered with another status that means no
      ├── DrawingError          a chart could not be drawn; its words are there all the same
      └── PromptError           a prompt file is missing or names an unknown variable
     KeyboardInterrupt
@@ -82,6 +84,22 @@ class DeliveryError(AnalyzerError):
     def __init__(self, message: str, *, retryable: bool) -> None:
         super().__init__(message)
         self.retryable = retryable
+
+
+class RateLimitedError(DeliveryError):
+    """The other side asked to wait; `retry_after_s` seconds where it said how long."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None) -> None:
+        super().__init__(message, retryable=True)
+        self.retry_after_s = retry_after_s
+
+
+class RefusedError(DeliveryError):
+    """The other side refused; `status` is that of HTTP."""
+
+    def __init__(self, message: str, *, status: int) -> None:
+        super().__init__(message, retryable=False)
+        self.status = status
 
 
 class DrawingError(AnalyzerError):

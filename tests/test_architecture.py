@@ -21,6 +21,7 @@ FLOORS: dict[str, int] = {
     "config": 1,
     "prompts": 1,
     "retry": 1,
+    "web": 1,
     "masking": 1,
     "stores": 2,
     "detectors": 3,

@@ -73,6 +73,8 @@ class Means:
     clock: Callable[[], float] = time.monotonic
     second_reader: bool = False
     """Whether a second, blind call may lower the verdict."""
+    tools: frozenset[str] | None = None
+    """The only tools that may be offered, by name; None: all that there are."""
 
     def meter(self, about: str) -> Meter:
         """Return a meter for one conversation; `about` is the incident's id, or a question's."""
@@ -157,7 +159,7 @@ def toolbox_of(case: CaseFile, means: Means, tools: Sequence[Tool] = CASE) -> To
         watch=means.watch,
         parallel=means.limits.parallel_tools,
         past=means.past,
-        tools=tools,
+        tools=[tool for tool in tools if means.tools is None or tool.name in means.tools],
     )
 
 

@@ -45,8 +45,8 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
         reports=scratch / "reports",
         llm="off",
         prometheus_url=None,
+        # Nobody outside is told of faults that are made up.
         slack_webhook_url=None,
-        # Not one of the ways out of this installation: what is shown is made up.
         slack_bot_token=None,
         slack_channel=None,
         webhook_url=None,
@@ -56,6 +56,7 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
         mail_to=None,
         alertmanager_url=None,
         otlp_endpoint=None,
+        argus_url=None,
         pushgateway_url=None,
         metrics_textfile=None,
     )

@@ -13,6 +13,8 @@ from analyzer.cli import logs
 from analyzer.cli.common import DONE, FAIL_ON, GAPS, json_option, print_json, settings_from, store_option
 
 if TYPE_CHECKING:
+    import socket
+
     from analyzer.config import Loaded, Settings
     from analyzer.server.alerts import AlertInbox
     from analyzer.server.committer import Tally
@@ -46,7 +48,8 @@ def command(
     a run as `analyzer run` would do it with the settings of this process.
 
     The same address shows pages in a browser: the fleet, its incidents with what humans say of them, trajectories.
-    Prometheus scrapes /metrics: tokens, cost, steps and outcomes of the fleet, and the analyst's own figures.
+    Prometheus scrapes /metrics: tokens, cost, steps and outcomes of the fleet, and the analyst's own figures. Other
+    agents find this one's card at /.well-known/agent-card.json, as A2A has it.
 
     It listens on loopback. Elsewhere it needs ANALYZER_SERVE_TOKEN; clients send it as `Authorization: Bearer TOKEN`,
     and the pages ask for it once. With --json, the addresses are printed once it is ready.
@@ -81,6 +84,7 @@ def command(
                 loopback=is_loopback(settings.serve_host),
                 say=receiver.say,
             ),
+            card=_card(settings, listener),
             grpc=None if grpc_port is None else (settings.serve_host, grpc_port),
             on_ready=lambda where: _ready(where, settings, as_json=as_json),
         )
@@ -139,6 +143,25 @@ def _alerts(settings: Settings, store: SqliteTrajectories, say: Callable[[str], 
     investigations = Investigations(book.waiting, run, wait_s=settings.alert_wait.total_seconds(), say=say)
     labels = tuple(name.strip() for name in settings.alert_labels.split(",") if name.strip())
     return AlertInbox(book, investigations, labels=labels, mask=store.masker.text, say=say)
+
+
+def _card(settings: Settings, listener: socket.socket) -> bytes | None:
+    """Return the card by which other agents know this one: at the address that is set, else where it listens.
+
+    None where it listens everywhere and no address is set: nobody knows then where others reach it.
+    """
+    import ipaddress
+
+    from analyzer.selfwatch.registry.card import AgentCard
+    from analyzer.selfwatch.registry.own import own
+    from analyzer.server.listen import address_of
+
+    if settings.base_url is None and ipaddress.ip_address(listener.getsockname()[0]).is_unspecified:
+        return None
+    card = AgentCard()
+    url = settings.base_url or address_of(listener)
+    card.register(own(url, needs_token=settings.serve_token is not None))
+    return card.body
 
 
 def _ready(where: Listening, settings: Settings, *, as_json: bool) -> None:

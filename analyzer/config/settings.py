@@ -115,6 +115,13 @@ class Settings:
     alert_wait: timedelta = _setting(
         timedelta(seconds=30), parse_duration, "how long after an alert its run begins; what comes meanwhile is one run"
     )
+    argus_url: str | None = _setting(None, parse_url, "base URL of the Argus Catalog that the analyst is entered in")
+    argus_token: str | None = _setting(None, str, "bearer token with which the analyst enters itself", secret=True)
+    argus_name: str = _setting("analyzer", str, "name of this analyst in the catalogue")
+    argus_timeout_s: float = _setting(5.0, parse_positive, "seconds the catalogue may take of a run, over everything")
+    argus_unit_usd: float = _setting(
+        1.0, parse_positive, "USD that 1 of `budget_limit` in the catalogue is worth: it names no currency"
+    )
     queries: Mapping[str, tuple[str, ...]] = _table(lambda: dict(DEFAULT_QUERIES), "PromQL by signal")
     detectors: Mapping[str, Mapping[str, Any]] = _table(dict, "settings of detectors, by detector")
     prices: Mapping[str, Any] = _table(dict, "USD per million tokens, by model, over the built-in list")

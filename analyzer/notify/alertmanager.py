@@ -14,12 +14,12 @@ from urllib.parse import quote
 
 from analyzer.errors import DeliveryError
 from analyzer.notify.base import Message
-from analyzer.notify.web import TIMEOUT_S, ask, check_url
 from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.message import headline
 from analyzer.render.text import one_line
 from analyzer.types.report import ACTIVE, Incident
 from analyzer.types.sent import Reason
+from analyzer.web import TIMEOUT_S, ask, check_url
 
 ALERT_NAME = "AgentIncident"
 ALERTS_AT_ONCE = 500

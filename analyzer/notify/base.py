@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from analyzer.errors import DeliveryError
 from analyzer.types.report import Gap, Incident
 from analyzer.types.sent import Reason, Sent
 
@@ -68,14 +67,6 @@ class Route:
     notifier: Notifier
     hint: str = ""
     """What the operator can do when it fails."""
-
-
-class RateLimitedError(DeliveryError):
-    """The other side asked to wait; `retry_after_s` seconds where it said how long."""
-
-    def __init__(self, message: str, *, retry_after_s: float | None) -> None:
-        super().__init__(message, retryable=True)
-        self.retry_after_s = retry_after_s
 
 
 class RecordedNotifier:

@@ -13,8 +13,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
-from analyzer.errors import AnalyzerError, DeliveryError
-from analyzer.notify.base import Digest, DigestNotifier, Message, RateLimitedError, Remarking, Route
+from analyzer.errors import AnalyzerError, DeliveryError, RateLimitedError
+from analyzer.notify.base import Digest, DigestNotifier, Message, Remarking, Route
 from analyzer.notify.plan import LATELY, planned
 from analyzer.notify.reasons import is_fleets_silence, reason
 from analyzer.stores.base import IncidentStore

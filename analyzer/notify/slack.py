@@ -20,8 +20,8 @@ from slack_sdk import WebClient
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.webhook import WebhookClient, WebhookResponse
 
-from analyzer.errors import DeliveryError, DrawingError, UsageError
-from analyzer.notify.base import Digest, Message, RateLimitedError
+from analyzer.errors import DeliveryError, DrawingError, RateLimitedError, UsageError
+from analyzer.notify.base import Digest, Message
 from analyzer.notify.pictures import pictures, undrawn
 from analyzer.render.blocks import Block, Heading, plain
 from analyzer.render.charts.chosen import charts_of

@@ -16,9 +16,9 @@ from collections.abc import Callable
 
 from analyzer.errors import UsageError
 from analyzer.notify.base import Message
-from analyzer.notify.web import TIMEOUT_S, ask, check_url
 from analyzer.render.links import NO_LINKS, Links
 from analyzer.types.document import incident_document
+from analyzer.web import TIMEOUT_S, ask, check_url
 
 SCHEMA = "analyzer.message/1"
 _ENCODED = "whsec_"

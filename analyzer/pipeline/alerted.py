@@ -13,7 +13,7 @@ from shlex import quote
 
 from analyzer.detectors.base import Detector
 from analyzer.pipeline.app import App
-from analyzer.pipeline.phases import known_agents, names_like, readings_of
+from analyzer.pipeline.phases import known_agents, readings_of
 from analyzer.render.numbers import count, moment
 from analyzer.render.readings import GATES
 from analyzer.render.text import one_line
@@ -23,6 +23,7 @@ from analyzer.types.alerts import AlertAnswer, AlertAsked, PrometheusAlert
 from analyzer.types.audit import Act, Action
 from analyzer.types.document import alert_document
 from analyzer.types.metric import Window
+from analyzer.types.named import names_like
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Incident
 

@@ -84,6 +84,26 @@ class Unmeasured:
         """See `Measuring.failed`."""
 
 
+class Enrolled(Protocol):
+    """The analyst's place in a catalogue of agents. Never raises, and takes a bounded time."""
+
+    def ran(self, report: Report) -> tuple[Gap, ...]:
+        """Tell of a finished run; return a Gap where nobody took it."""
+
+    def broke_off(self, error: str, run: str) -> None:
+        """Tell of a run that broke off: the type of the error, and the trace id of the run."""
+
+
+class Unenrolled:
+    """Is in no catalogue."""
+
+    def ran(self, report: Report) -> tuple[Gap, ...]:  # noqa: ARG002, D102 - see Enrolled
+        return ()
+
+    def broke_off(self, error: str, run: str) -> None:
+        """See `Enrolled.broke_off`."""
+
+
 @dataclass(frozen=True, slots=True)
 class App:
     """Everything a walk needs, put together by `wiring.build`."""
@@ -115,6 +135,9 @@ class App:
     alerts: AlertBook = field(default_factory=NoAlerts)
     """Alerts that came in by Alertmanager's webhook."""
     measuring: Measuring = field(default_factory=Unmeasured)
+    enrolled: Enrolled = field(default_factory=Unenrolled)
+    terms: str = ""
+    """In words, on which terms a catalogue lets the analyst work; "": on none but the settings'."""
     rehearsal: bool = False
     """A recorded conversation is played back: nothing is saved, sent or logged."""
     remarks: Callable[[], tuple[str, ...]] = tuple

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -27,8 +26,6 @@ from analyzer.types.report import Examined, Finding, Gap, Incident, Kind, Subjec
 
 TOOLS_NAMED_MAX = 5
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
-NAMED_MAX = 8
-"""Agents named to somebody who asked for one that is not there, where none has a name like it."""
 
 
 def reach_of(app: App, at: datetime) -> Reach:
@@ -157,18 +154,3 @@ def known_agents(app: App, fleet: Window, at: datetime) -> set[str]:
     """Return every agent that was heard of by a moment: in metrics, in trajectories, or in an incident."""
     known = {*fleet.agents(), *app.trajectories.agents(EVER, at)}
     return known | {name for one in app.incidents.incidents() for name in one.concerned}
-
-
-def names_like(agent: str, known: Collection[str]) -> str:
-    """Return the end of a sentence that says that an agent is not known: which are called like it, or which there are.
-
-    "" where none is known.
-    """
-    if not known:
-        return ""
-    by_folded = {name.casefold(): name for name in sorted(known)}
-    close = [by_folded[name] for name in difflib.get_close_matches(agent.casefold(), list(by_folded), n=3)]
-    if close:
-        return f"; did you mean {' or '.join(close)}?"
-    more = ", ..." if len(known) > NAMED_MAX else ""
-    return f"; there are {', '.join(sorted(known)[:NAMED_MAX])}{more}"

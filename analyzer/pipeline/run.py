@@ -41,9 +41,12 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
     is_kept = later is None and not app.rehearsal
     try:
         return _walked(app, at, later, seconds, on_phase)
-    except BaseException:
+    except BaseException as error:
         if is_kept:
             app.measuring.failed(seconds)
+            # Whoever stops the program waits for nobody.
+            if isinstance(error, Exception):
+                app.enrolled.broke_off(type(error).__name__, app.run_trace_id)
         raise
 
 
@@ -81,6 +84,7 @@ def _walked(
             notes={
                 **_notes(window, later, rehearsal=app.rehearsal),
                 **table_note(sides(app.detectors, window)),
+                **({"terms": app.terms} if app.terms else {}),
                 **noted.notes,
                 **named,
                 **out_of_budget(incidents, at),
@@ -90,7 +94,8 @@ def _walked(
             report = phase("report", lambda: _filed(app, report, at, noted.answers))
             delivered = phase("deliver", lambda: app.deliver(report, at=at))
             unmeasured = app.measuring.done(report, delivered, seconds)
-            delivered = replace(delivered, gaps=(*delivered.gaps, *unmeasured))
+            untold = app.enrolled.ran(report)
+            delivered = replace(delivered, gaps=(*delivered.gaps, *unmeasured, *untold))
             if delivered.gaps or delivered.held:
                 report = delivered.told_in(report)
                 _noted(app, report, at)

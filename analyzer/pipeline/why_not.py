@@ -16,7 +16,6 @@ from analyzer.pipeline.phases import (
     examined,
     hours_of,
     known_agents,
-    names_like,
     readings_of,
     triaged,
     with_beginnings,
@@ -24,6 +23,7 @@ from analyzer.pipeline.phases import (
 from analyzer.render.numbers import figure, moment, money, number
 from analyzer.triage.rules import key_of, keys_of
 from analyzer.types.metric import Window
+from analyzer.types.named import names_like
 from analyzer.types.reading import Fate, Gate, Reading, Standing, WhyNot
 from analyzer.types.report import Examined, Finding, Incident, Kind, State
 

@@ -5,13 +5,13 @@ What is pushed are the sums of the store, so a counter rises from run to run as 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from urllib.error import HTTPError
 
 from prometheus_client import delete_from_gateway, push_to_gateway
 
 from analyzer.errors import DeliveryError
+from analyzer.selfwatch.bounded import bounded
 from analyzer.selfwatch.exposition import registry
 from analyzer.types.measures import OWN, Amount
 
@@ -25,33 +25,21 @@ WHOLE_S = 8.0
 def push(url: str, amounts: Iterable[Amount], instance: str) -> None:
     """Put the figures of an instance in the place of those that are there. Raises DeliveryError."""
     figures = registry(amounts, OWN)
-    _bounded(lambda: push_to_gateway(url, JOB, figures, {"instance": instance}, timeout=TIMEOUT_S))
+    _sent(lambda: push_to_gateway(url, JOB, figures, {"instance": instance}, timeout=TIMEOUT_S))
 
 
 def delete(url: str, instance: str) -> None:
     """Delete the figures of an instance; that there are none is as good. Raises DeliveryError."""
-    _bounded(lambda: delete_from_gateway(url, JOB, {"instance": instance}, timeout=TIMEOUT_S))
+    _sent(lambda: delete_from_gateway(url, JOB, {"instance": instance}, timeout=TIMEOUT_S))
 
 
-def _bounded(work: Callable[[], None], seconds: float = WHOLE_S) -> None:
-    """Do something in a thread that is left behind where it takes too long. Raises DeliveryError."""
-    failed: list[Exception] = []
-
-    def attempt() -> None:
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001 - carried to the caller, who may have gone on
-            failed.append(error)
-
-    worker = threading.Thread(target=attempt, name="pushgateway", daemon=True)
-    worker.start()
-    worker.join(seconds)
-    if worker.is_alive():
-        raise DeliveryError(f"the Pushgateway did not answer within {seconds:g} s", retryable=False)
-    if failed:
-        [error] = failed
-        why = _reason(error)
-        raise DeliveryError(f"the Pushgateway did not take them: {why}", retryable=False)
+def _sent(work: Callable[[], None]) -> None:
+    try:
+        bounded(work, "the Pushgateway", WHOLE_S)
+    except DeliveryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the client raises, the run goes on
+        raise DeliveryError(f"the Pushgateway did not take them: {_reason(error)}", retryable=False) from None
 
 
 def _reason(error: Exception) -> str:

@@ -21,6 +21,9 @@ from analyzer.server.pages.site import Site
 from analyzer.server.receiver import Receiver
 from analyzer.server.refusal import CODES, RefusalError, busy
 
+CARD = "/.well-known/agent-card.json"
+"""Where A2A has other agents look for what this one does."""
+
 PATHS = {
     "/v1/traces": Signal.TRACES,
     "/v1/logs": Signal.LOGS,
@@ -41,13 +44,22 @@ _HINTS = {
 
 
 def application(
-    receiver: Receiver, site: Site | None = None, scrapes: Scrapes | None = None, alerts: AlertInbox | None = None
+    receiver: Receiver,
+    site: Site | None = None,
+    scrapes: Scrapes | None = None,
+    alerts: AlertInbox | None = None,
+    card: bytes | None = None,
 ) -> Starlette:
-    """Return the ASGI application over a receiver; with pages for people, metrics and alerts' inbox where given."""
+    """Return the ASGI application over a receiver; with what else it serves where that is given.
+
+    That is pages for people, metrics, the inbox of alerts, and the card that other agents read: JSON.
+    """
     routes = [Route(path, _export(receiver, signal), methods=["POST"]) for path, signal in PATHS.items()]
     routes.append(Route("/healthz", _health(receiver), methods=["GET"]))
     if scrapes is not None:
         routes.append(Route("/metrics", scrapes.answer, methods=["GET"]))
+    if card is not None:
+        routes.append(Route(CARD, _card(card), methods=["GET"]))
     if alerts is not None:
         routes.append(Route(ALERTS, _alerts(receiver, alerts), methods=["POST"]))
     if site is not None:
@@ -122,6 +134,15 @@ def _health(receiver: Receiver) -> Callable[[Request], Any]:
         return Response(orjson.dumps({"status": status}), status_code=code, media_type="application/json")
 
     return health
+
+
+def _card(body: bytes) -> Callable[[Request], Any]:
+    """Answer anyone, as A2A has it: the card says that a token is needed, and how to send it."""
+
+    async def card(_request: Request) -> Response:
+        return Response(body, media_type="application/json")
+
+    return card
 
 
 def _check(

@@ -63,19 +63,20 @@ def listen(
     site: Site | None = None,
     alerts: AlertInbox | None = None,
     scrapes: Scrapes | None = None,
+    card: bytes | None = None,
     grpc: tuple[str, int] | None = None,
     on_ready: Callable[[Listening], None] = lambda _where: None,
 ) -> None:
     """Serve until SIGTERM or ctrl-c; then finish the requests in flight and commit what waits.
 
-    `site` are the pages, `scrapes` the metrics and `alerts` the inbox of webhooks from Alertmanager, where there are
-    any; `grpc` is the host and port of the gRPC receiver. `on_ready` is called once requests are taken. Raises
-    UsageError where the gRPC port is not to be had, or its library is not installed.
+    `site` are the pages, `scrapes` the metrics, `alerts` the inbox of webhooks from Alertmanager and `card` what other
+    agents read of this one, where there are any; `grpc` is the host and port of the gRPC receiver. `on_ready` is called
+    once requests are taken. Raises UsageError where the gRPC port is not to be had, or its library is not installed.
     """
     try:
         with rarely_sought():
             asyncio.run(
-                _serve(application(receiver, site, scrapes, alerts), receiver, listener, alerts, grpc, on_ready)
+                _serve(application(receiver, site, scrapes, alerts, card), receiver, listener, alerts, grpc, on_ready)
             )
     finally:
         listener.close()
@@ -117,7 +118,7 @@ async def _serve(
         from analyzer.server.grpc import start
 
         stop_grpc, where = await start(receiver, *grpc)
-    url = _url(listener)
+    url = address_of(listener)
     server.on_started = lambda: on_ready(Listening(url, where, server.stop))
     looking = None if alerts is None else asyncio.create_task(alerts.investigations.work())
     try:
@@ -160,6 +161,7 @@ class _Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def _url(listener: socket.socket) -> str:
+def address_of(listener: socket.socket) -> str:
+    """Return the URL of what listens, as seen from where it listens."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

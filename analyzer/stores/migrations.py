@@ -358,3 +358,15 @@ def m015_leases(db: Database) -> None:
         "name TEXT PRIMARY KEY, token TEXT NOT NULL, what TEXT NOT NULL, host TEXT NOT NULL, pid INTEGER NOT NULL,"
         " place TEXT NOT NULL, started TEXT NOT NULL, since TEXT NOT NULL, beats INTEGER NOT NULL) WITHOUT ROWID",
     )
+
+
+@MIGRATIONS()
+def m016_registered(db: Database) -> None:
+    """Add what somebody said of agents, and an order of the counts in which the inventory finds agents and tools."""
+    _execute(
+        db,
+        "CREATE TABLE registered ("
+        "agent TEXT PRIMARY KEY, owner TEXT NOT NULL, contact TEXT NOT NULL, description TEXT NOT NULL,"
+        " at TEXT NOT NULL) WITHOUT ROWID;\n"
+        "CREATE INDEX rollups_by_subject ON rollups (agent, tool, day)",
+    )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Self
@@ -18,6 +18,7 @@ from analyzer.stores import (
     aggregates,
     choices,
     cohorts,
+    inventory,
     retention,
     rollups,
     running,
@@ -51,6 +52,7 @@ from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads
 from analyzer.stores.prepared import Masking, Prepared
 from analyzer.stores.writer import Writer
+from analyzer.types.agents import KnownAgent
 from analyzer.types.metric import Choices, OpenTrajectory, Series
 from analyzer.types.report import Change
 from analyzer.types.steps import Step
@@ -58,8 +60,7 @@ from analyzer.types.trace import Span
 from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
 
 _CHUNK = 500
-
-
+_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
 FRESH_S = 60
 """Counts that were brought up to date this long ago are good enough for another question of the same run."""
 
@@ -297,6 +298,11 @@ class SqliteTrajectories:
         with self._counted(start, end) as (raw, marked):
             seen = [*sightings.changes(raw, agent, start, end, marked=marked), *told.changes(raw, agent, start, end)]
         return sorted(seen, key=lambda change: (change.at, change.what))
+
+    def inventory(self) -> list[KnownAgent]:
+        """Return every agent that was ever seen, by name; the analyst itself is left out. See `inventory`."""
+        with self._counted(*_EVER) as (raw, marked):
+            return inventory.agents(raw, marked=marked)
 
     def cohorts(
         self, agent: str | None, start: datetime, end: datetime, measure: Measure, *, capped_at: float | None = None

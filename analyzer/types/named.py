@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 WILD = frozenset("*?[")
+NAMED_MAX = 8
+"""Agents named to somebody who asked for one that is not there, where none has a name like it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +36,18 @@ def _sentence(one: Named, known: Collection[str]) -> str:
         return f"{one.place}: no agent whose name matches was ever seen"
     close = difflib.get_close_matches(one.pattern, sorted(known), n=1)
     return f"{one.place}: no agent of this name was ever seen{f'; did you mean {close[0]}?' if close else ''}"
+
+
+def names_like(agent: str, known: Collection[str]) -> str:
+    """Return the end of a sentence that says that an agent is not known: which are called like it, or which there are.
+
+    "" where none is known.
+    """
+    if not known:
+        return ""
+    by_folded = {name.casefold(): name for name in sorted(known)}
+    close = [by_folded[name] for name in difflib.get_close_matches(agent.casefold(), list(by_folded), n=3)]
+    if close:
+        return f"; did you mean {' or '.join(close)}?"
+    more = ", ..." if len(known) > NAMED_MAX else ""
+    return f"; there are {', '.join(sorted(known)[:NAMED_MAX])}{more}"

@@ -29,6 +29,7 @@ from analyzer.notify.files import ReportFolder
 from analyzer.notify.pictures import undrawn
 from analyzer.notify.writer import WriterNotifier
 from analyzer.pipeline import App
+from analyzer.pipeline.app import Delivery, Unenrolled
 from analyzer.render.markdown import markdown
 from analyzer.render.outline import incident_outline
 from analyzer.render.report import report_outline
@@ -47,9 +48,11 @@ from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
 from analyzer.types.sent import Delivered
 from analyzer.types.spending import Unlimited
+from analyzer.types.terms import Terms
 from analyzer.types.trace import Span, Tokens
 from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.detecting import detectors_of
+from analyzer.wiring.enrolling import Enrolling, enrolled
 from analyzer.wiring.naming import agents_named
 from analyzer.wiring.opening import (
     Tape,
@@ -82,6 +85,9 @@ def build(
         store = stack.enter_context(open_store(settings))
         memory = SqliteIncidents(store.connection)
         failures: list[Gap] = []
+        # A recording is played back without a network, and as it was made.
+        catalogued = Enrolling(settings, None, Terms()) if tape and tape.replay else enrolled(settings)
+        settings = catalogued.settings
         model = stack.enter_context(open_taped(settings, tape or Tape(), store.masker.text))
         rehearsal = isinstance(model, ReplayedModel)
         recorder, sending = _recorder(settings, store, failures, stack, rehearsal=rehearsal)
@@ -89,28 +95,16 @@ def build(
         metrics = None if rehearsal else open_prometheus(settings)
         own: Watch = Unwatched() if rehearsal else recorder
         heard = own if on_step is None else Told(own, on_step)
-        means = replace(_means(settings, store, metrics, heard, model), past=memory.incidents)
+        means = catalogued.bound(replace(_means(settings, store, metrics, heard, model), past=memory.incidents))
         if not rehearsal:
             means = _accounted(means, settings, store, recorder.trace_id)
-        folder = ReportFolder(reports_folder(settings), links_to(settings))
-        routes = _routes(settings, store.connection, out)
-        alertmanager = open_alertmanager(settings)
-        send = partial(
-            _send,
-            settings=settings,
-            memory=memory,
-            folder=folder,
-            routes=routes,
-            alertmanager=alertmanager,
-            watch=recorder,
-        )
         yield App(
             trajectories=store,
             incidents=memory,
             metrics=metrics,
             detectors=there.configured,
             explainer=Explainer(means, settings.case_tokens),
-            deliver=_nobody if rehearsal else send,
+            deliver=_nobody if rehearsal else _delivery(settings, store.connection, memory, recorder, out),
             document=_document,
             markdown=lambda report: markdown(report_outline(report)),
             incident_markdown=lambda incident, at: markdown(incident_outline(incident, at)),
@@ -129,9 +123,11 @@ def build(
             measuring=Measured(
                 store.connection, settings.pushgateway_url, settings.metrics_textfile, settings.metrics_instance
             ),
+            enrolled=catalogued.enrolment or Unenrolled(),
+            terms=catalogued.said,
             rehearsal=rehearsal,
             remarks=lambda: _remarks(model, settings),
-            gaps=lambda: (*there.gaps, *failures, *sending.gaps()),
+            gaps=lambda: (*there.gaps, *failures, *sending.gaps(), *catalogued.gaps),
             has_tool_rule=_tool_rule(settings),
         )
 
@@ -237,6 +233,21 @@ def _routes(settings: Settings, memory: Connection, out: TextIO | None) -> tuple
     if out is not None:
         routes.append(Route("stdout", WriterNotifier(out, links=links_to(settings))))
     return tuple(routes)
+
+
+def _delivery(
+    settings: Settings, connection: Connection, memory: SqliteIncidents, watch: Recorder, out: TextIO | None
+) -> Delivery:
+    """Return what tells everybody. Raises UsageError where a route is set up wrong."""
+    return partial(
+        _send,
+        settings=settings,
+        memory=memory,
+        folder=ReportFolder(reports_folder(settings), links_to(settings)),
+        routes=_routes(settings, connection, out),
+        alertmanager=open_alertmanager(settings),
+        watch=watch,
+    )
 
 
 def _send(

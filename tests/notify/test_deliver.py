@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from support.incidents import NOW, full_report, incident, loop_incident, resolved
 
-from analyzer.errors import DeliveryError, StoreError
-from analyzer.notify.base import RateLimitedError, RecordedDigests, RecordedNotifier, Route
+from analyzer.errors import DeliveryError, RateLimitedError, StoreError
+from analyzer.notify.base import RecordedDigests, RecordedNotifier, Route
 from analyzer.notify.deliver import deliver, wait_s, worth_it
 from analyzer.pipeline import memory as pipeline
 from analyzer.render.message import message_outline

@@ -13,8 +13,8 @@ from support.http import Answer
 from support.incidents import NOW, cost_incident, incident, loop_incident
 from support.slack_webhook import BROKEN, HANGING, INVALID, OK, REVOKED, SECRET_PATH, FakeSlack, rate_limited, slack
 
-from analyzer.errors import DeliveryError, UsageError
-from analyzer.notify.base import Digest, Message, RateLimitedError, Route
+from analyzer.errors import DeliveryError, RateLimitedError, UsageError
+from analyzer.notify.base import Digest, Message, Route
 from analyzer.notify.deliver import deliver, wait_s, worth_it
 from analyzer.notify.slack import SlackNotifier
 from analyzer.pipeline.memory import Memory

@@ -21,8 +21,8 @@ from support.http import Answer
 from support.incidents import NOW, cost_incident, incident, loop_incident, resolved
 from support.slack_api import CHANNEL, FAILED, TOKEN, Workspace, rate_limited, workspace
 
-from analyzer.errors import DeliveryError, UsageError
-from analyzer.notify.base import Digest, Message, RateLimitedError, Route
+from analyzer.errors import DeliveryError, RateLimitedError, UsageError
+from analyzer.notify.base import Digest, Message, Route
 from analyzer.notify.deliver import Delivered, deliver, wait_s, worth_it
 from analyzer.notify.slack import ForgottenThreads, SlackBot, SlackNotifier
 from analyzer.retry import retrying

@@ -10,8 +10,8 @@ import pytest
 from support.http import Answer, loopback
 from support.incidents import NOW, cost_incident, incident
 
-from analyzer.errors import DeliveryError, UsageError
-from analyzer.notify.base import Message, RateLimitedError
+from analyzer.errors import DeliveryError, RateLimitedError, UsageError
+from analyzer.notify.base import Message
 from analyzer.notify.webhook import Webhook, message_id
 from analyzer.types.document import incident_document
 from analyzer.types.report import State

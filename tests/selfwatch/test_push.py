@@ -16,6 +16,7 @@ from support.pushgateway import pushgateway
 
 from analyzer.errors import DeliveryError
 from analyzer.selfwatch import push as pushing
+from analyzer.selfwatch.bounded import bounded
 from analyzer.selfwatch.measured import Measured
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.report import Gap, State
@@ -106,5 +107,5 @@ def test_a_gateway_that_hangs_holds_nobody_up() -> None:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         began = time.monotonic()
         with pytest.raises(DeliveryError, match=r"did not answer within 0\.2 s"):
-            pushing._bounded(lambda: pushing.push_to_gateway(url, "analyzer", pushing.registry((), ())), seconds=0.2)
+            bounded(lambda: pushing.push_to_gateway(url, "analyzer", pushing.registry((), ())), "it", 0.2)
     assert time.monotonic() - began < pushing.TIMEOUT_S

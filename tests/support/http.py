@@ -58,7 +58,7 @@ def loopback(answer: Callable[[Asked], Answer]) -> Iterator[Loopback]:
             self.end_headers()
             self.wfile.write(given.body)
 
-        do_GET = do_POST = do_PUT = _respond  # noqa: N815 - the names http.server looks for
+        do_GET = do_POST = do_PUT = do_PATCH = _respond  # noqa: N815 - the names http.server looks for
 
         def log_message(self, *_args: object) -> None:
             """Say nothing."""

@@ -1,4 +1,4 @@
-"""One HTTP request to a route: no redirect is followed, no answer is trusted, the address is in no error.
+"""One HTTP request to somebody outside: no redirect is followed, no answer is trusted, the address is in no error.
 
 Addresses of webhooks are credentials, and a redirect would carry a message, or a token, to somebody else.
 """
@@ -13,8 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from analyzer.errors import DeliveryError, UsageError
-from analyzer.notify.base import RateLimitedError
+from analyzer.errors import DeliveryError, RateLimitedError, RefusedError, UsageError
 
 TIMEOUT_S = 10.0
 _ANSWER_BYTES_MAX = 4 << 20
@@ -28,13 +27,19 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def ask(
-    url: str, *, who: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, timeout_s: float
+    url: str,
+    *,
+    who: str,
+    body: bytes | None = None,
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float,
+    method: str | None = None,
 ) -> bytes:
     """POST a body, or GET without one, and return the answer's body of at most 4 MiB. Raises DeliveryError.
 
-    `who` names the other side in errors.
+    `who` names the other side in errors; `method` stands in for POST or GET.
     """
-    request = urllib.request.Request(url, data=body, headers=dict(headers or {}))  # noqa: S310 - `check_url` saw it
+    request = urllib.request.Request(url, data=body, headers=dict(headers or {}), method=method)  # noqa: S310 - `check_url` saw it
     try:
         with urllib.request.build_opener(_NoRedirect).open(request, timeout=timeout_s) as answer:
             content: bytes = answer.read(_ANSWER_BYTES_MAX)
@@ -72,7 +77,7 @@ def _refusal(who: str, status: int, retry_after: str) -> DeliveryError:
         return DeliveryError(f"{who} failed ({status})", retryable=True)
     if _REDIRECT <= status < 400:  # noqa: PLR2004 - the range is its name
         return DeliveryError(f"{who} answered with a redirect ({status}), which is not followed", retryable=False)
-    return DeliveryError(f"{who} refused the message ({status})", retryable=False)
+    return RefusedError(f"{who} refused the message ({status})", status=status)
 
 
 def _seconds(retry_after: str) -> float | None:
