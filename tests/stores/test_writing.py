@@ -195,6 +195,17 @@ def test_old_texts_are_stored_again_and_nothing_is_lost(tmp_path: Path, monkeypa
     assert max(young) < 10
 
 
+def test_a_batch_that_fills_the_cache_repeats_its_own_prompts(store: SqliteTrajectories, monkeypatch) -> None:
+    """Prompts of one batch share their nodes also where more are made than are remembered from batch to batch."""
+    monkeypatch.setattr(intake, "_CACHE_MAX", 2)
+    prompts = [json.dumps([{"role": "user", "content": f"{word} {n}"} for n in range(4)]) for word in ("one", "two")]
+    spans = [chat(number, 2, input=prompts[number % 2]) for number in range(6)]
+    assert store.add(spans).spans_new == 6
+    assert [store.span(span.trace_id, span.span_id).input for span in spans] == [
+        json.dumps(json.loads(span.input), separators=(",", ":")) for span in spans
+    ]
+
+
 def test_a_message_that_repeats_a_clean_result_is_still_masked(store: SqliteTrajectories) -> None:
     """A tool's result known to be clean does not let a secret beside it in the message pass."""
     result = "nothing to see in this long and harmless result of a tool " * 4
