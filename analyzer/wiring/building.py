@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -60,7 +60,15 @@ from analyzer.wiring.opening import (
     reports_folder,
     spending_of,
 )
-from analyzer.wiring.routes import links_to, open_alertmanager, outside
+from analyzer.wiring.routes import Outside, links_to, open_alertmanager, outside
+
+
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """What takes the place of everything outside: for drills, from which nothing goes out."""
+
+    model: Model
+    places: Sequence[Outside]
 
 
 @contextmanager
@@ -70,11 +78,12 @@ def build(
     out: TextIO | None,
     on_step: Say | None = None,
     tape: Tape | None = None,
+    stand_ins: StandIns | None = None,
 ) -> Iterator[App]:
     """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given.
 
-    `on_step` hears of each call of the model and of a tool when it begins.
-    With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing.
+    `on_step` hears of each call of the model and of a tool when it begins; `stand_ins` are asked and told in place of
+    what is set. With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing.
     """
     there = detectors_of(settings)
     with ExitStack() as stack:
@@ -82,7 +91,7 @@ def build(
         memory = SqliteIncidents(store.connection)
         failures: list[Gap] = []
         recorder = Recorder(store.add, version=version("analyzer"), on_failure=partial(_not_kept, failures))
-        model = stack.enter_context(open_taped(settings, tape or Tape(), store.masker.text))
+        model = stack.enter_context(_model(settings, tape, store.masker.text, stand_ins))
         rehearsal = isinstance(model, ReplayedModel)
         # A recording is played back without a network, also where it was made with one.
         metrics = None if rehearsal else open_prometheus(settings)
@@ -92,7 +101,7 @@ def build(
         if not rehearsal:
             means = _accounted(means, settings, store, recorder.trace_id)
         folder = ReportFolder(reports_folder(settings), links_to(settings))
-        routes = _routes(settings, store.connection, out)
+        routes = _routes(settings, store.connection, out, stand_ins)
         alertmanager = open_alertmanager(settings)
         send = partial(
             _send,
@@ -231,8 +240,17 @@ def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float
     return value_of(evidence, metrics) if metrics is not None else None
 
 
-def _routes(settings: Settings, memory: Connection, out: TextIO | None) -> tuple[Route, ...]:
-    routes = [one.route() for one in outside(settings, partial(SqliteThreads, memory))]
+def _model(
+    settings: Settings, tape: Tape | None, mask: Callable[[str], str], stand_ins: StandIns | None
+) -> AbstractContextManager[Model | None]:
+    return open_taped(settings, tape or Tape(), mask) if stand_ins is None else nullcontext(stand_ins.model)
+
+
+def _routes(
+    settings: Settings, memory: Connection, out: TextIO | None, stand_ins: StandIns | None
+) -> tuple[Route, ...]:
+    places = outside(settings, partial(SqliteThreads, memory)) if stand_ins is None else stand_ins.places
+    routes = [one.route() for one in places]
     if out is not None:
         routes.append(Route("stdout", WriterNotifier(out, links=links_to(settings))))
     return tuple(routes)
