@@ -106,11 +106,11 @@ def test_the_figures_are_metrics_of_the_analyst(passed, tmp_path) -> None:
 def test_the_command_says_how_it_ended_by_its_exit_code(store) -> None:
     """0 and a document where all is found, 1 and the reason where a detector is off, 2 for an unknown fault."""
     env = {"ANALYZER_STORE": str(store)}
-    passed = analyzer("drill", "--fault", "errors", "--json", env=env)
+    passed = analyzer("drill", "--fault", "errors", "--json", env=env, timeout_s=300)
     document = json.loads(passed.stdout)
     assert (passed.code, document["schema"], document["passed"], document["recall"]) == (0, "analyzer.drill/1", True, 1)
     off = store.parent / "off.toml"
     off.write_text("[detectors.errors]\nenabled = false\n")
-    failed = analyzer("drill", "--fault", "errors", env={**env, "ANALYZER_CONFIG": str(off)})
+    failed = analyzer("drill", "--fault", "errors", env={**env, "ANALYZER_CONFIG": str(off)}, timeout_s=300)
     assert (failed.code, "no fault of kind errors was found, at two tries" in failed.stdout) == (1, True), failed.stderr
     assert analyzer("drill", "--fault", "sadness", env=env).code == 2

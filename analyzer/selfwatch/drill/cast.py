@@ -112,7 +112,9 @@ def tool_for(kind: Kind, agent: Profile) -> str | None:
     if kind not in _WITH_TOOL:
         return None
     usable = {tool: share for tool, share in agent.tools.items() if kind is not Kind.LOOP or not _POLLS.search(tool)}
-    return max(sorted(usable), key=lambda tool: usable[tool], default=None)
+    tool = max(sorted(usable), key=lambda tool: usable[tool], default=None)
+    # Without a tool that most runs call it is the model that has to be asked again.
+    return None if tool is None or (kind is Kind.RETRIES and usable[tool] < USUAL_SHARE_MIN) else tool
 
 
 _WITH_TOOL = frozenset({Kind.LOOP, Kind.RETRIES, Kind.TOOL_CHOICE, Kind.TOOL_LATENCY, Kind.TOOL_ERRORS, Kind.INJECTION})
@@ -122,10 +124,10 @@ def _young(agent: Profile, days: float = HISTORY_D_MIN) -> Short | None:
     return (f"{days:g} days of history are needed, there are {agent.days:.1f}", True) if agent.days < days else None
 
 
-def _few(agent: Profile, units: float, of: str = "trajectories") -> Short | None:
+def _few(agent: Profile, units: float) -> Short | None:
     if agent.zone >= units:
         return None
-    return f"about {units:.0f} {of} are needed in {agent.zone_h:.0f} h, there are {agent.zone}", True
+    return f"about {units:.0f} trajectories are needed in {agent.zone_h:.0f} h, there are {agent.zone}", True
 
 
 def _learnt(agent: Profile, units: float) -> Short | None:
@@ -172,17 +174,17 @@ def _rate(agent: Profile) -> Short | None:
 
 
 def _tool_rate(kind: Kind) -> Callable[[Profile], Short | None]:
-    return lambda agent: _tool(agent, kind) or _rate(agent)
+    return lambda agent: _tool(agent, kind) or _rate(agent) or _few(agent, RATE_UNITS_MIN / _share(agent, kind))
+
+
+def _share(agent: Profile, kind: Kind) -> float:
+    """Return the share of the trajectories that call the tool; only these can show it."""
+    return agent.tools[tool_for(kind, agent) or ""]
 
 
 def _tool_latency(agent: Profile) -> Short | None:
     missing = _tool(agent, Kind.TOOL_LATENCY) or _young(agent) or _learnt(agent, AmountSettings().units_min)
-    return missing or _few(agent, needed(SPREAD_UNKNOWN, SLOW_FACTOR), "calls")
-
-
-def _retries(agent: Profile) -> Short | None:
-    # Without tools it is the model that has to be asked again.
-    return _rate(agent)
+    return missing or _few(agent, needed(SPREAD_UNKNOWN, SLOW_FACTOR) / _share(agent, Kind.TOOL_LATENCY))
 
 
 def _success(agent: Profile) -> Short | None:
@@ -205,7 +207,7 @@ def _silence(agent: Profile) -> Short | None:
 
 
 def _seen_in_runs(kind: Kind) -> Callable[[Profile], Short | None]:
-    return lambda agent: _tool(agent, kind) or _few(agent, FEW_MIN)
+    return lambda agent: _tool(agent, kind) or _few(agent, FEW_MIN / _share(agent, kind))
 
 
 def _runaway(agent: Profile) -> Short | None:
@@ -220,7 +222,7 @@ _LIMITS: Mapping[Kind, Callable[[Profile], Short | None]] = {
     Kind.LATENCY: _amount(Kind.LATENCY, LATENCY_FACTOR),
     Kind.TOOL_LATENCY: _tool_latency,
     Kind.LOOP: _seen_in_runs(Kind.LOOP),
-    Kind.RETRIES: _retries,
+    Kind.RETRIES: _rate,
     Kind.ERRORS: _rate,
     Kind.TOOL_ERRORS: _tool_rate(Kind.TOOL_ERRORS),
     Kind.SUCCESS: _success,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.selfwatch.drill.cast import ROUNDS_MAX, Profile, draw, needed, shortfall
+from analyzer.selfwatch.drill.cast import ROUNDS_MAX, Profile, draw, needed, shortfall, tool_for
 from analyzer.selfwatch.drill.faults import FAULTS
 from analyzer.types.report import Kind
 
@@ -43,6 +43,12 @@ def test_a_busy_agent_can_show_everything(kind) -> None:
         (Kind.COST, {"zone": 20}, "about 38 trajectories are needed in 33 h, there are 20", True),
         (Kind.ERRORS, {"trajectories": 90}, "100 trajectories are needed to learn from, there are 90", True),
         (Kind.LOOP, {"tools": {}}, "no tool is called", False),
+        (
+            Kind.LOOP,
+            {"tools": {"search": 0.3}, "zone": 12},
+            "about 20 trajectories are needed in 33 h, there are 12",
+            True,
+        ),
         (Kind.LOOP, {"tools": {"poll_job": 1.0}}, "no tool is called", False),
         (Kind.TOOL_CHOICE, {"tools": {"search": 0.5}}, "no tool is called in 80% of the trajectories", False),
         (Kind.SUCCESS, {"judged": 0.0}, "trajectories do not say whether the goal was reached", False),
@@ -54,6 +60,12 @@ def test_a_busy_agent_can_show_everything(kind) -> None:
 def test_what_cannot_be_shown_says_why(kind, changes, why, is_volume) -> None:
     """An agent that lacks something is told apart from one that is only too quiet."""
     assert shortfall(kind, replace(BUSY, **changes)) == (why, is_volume)
+
+
+def test_retries_are_of_the_model_where_no_tool_is_called_in_most_runs() -> None:
+    """A tool that few runs call would show few retries, and every run asks the model."""
+    assert tool_for(Kind.RETRIES, replace(BUSY, tools={"search": 0.3})) is None
+    assert tool_for(Kind.RETRIES, BUSY) == "search"
 
 
 def test_a_doubling_needs_what_the_documentation_says() -> None:
