@@ -20,11 +20,14 @@ from analyzer.selfwatch.drill.outcome import Drill, figures
 from analyzer.selfwatch.measured import Measured
 from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.report import Gap
+from analyzer.types.policy import EVERY
+from analyzer.types.report import Gap, Severity
 from analyzer.wiring.building import StandIns, build, build_reader
 from analyzer.wiring.opening import open_store
 from analyzer.wiring.routes import Outside
 
+_ALL_AT_ONCE = {EVERY: {"severity": Severity.LOW, "per_day": None, "storm": None, "quiet": None}}
+"""What waits for a digest, or for the morning, would not be seen; each message by itself is the most that comes out."""
 _NOWHERE = "https://captured.invalid/"
 _BOX = Mailbox("smtps://captured.invalid", "analyzer@captured.invalid", ("people@captured.invalid",))
 
@@ -56,8 +59,7 @@ class Workshop:
             pushgateway_url=None,
             metrics_textfile=None,
             alertmanager_url=None,
-            # What quiet hours hold back for the morning would not be seen.
-            notify={},
+            notify=_ALL_AT_ONCE,
         )
 
     @contextmanager
