@@ -5,7 +5,8 @@ found within 24 and 72 hours and the median delay; on the cases of the reference
 Alarms closer than 12 hours count as one. False alarms are counted after the first fortnight, with those of the
 first fortnight (while the detector still learns) beside them.
 
-`python bench/detection.py [--quick] [--alone] [--seed N] [--agents N] [--volumes 5,20,...] [--detectors cost,...]`
+`python bench/detection.py [--quick] [--alone] [--healthy] [--seed N] [--agents N]
+[--volumes 5,20,...] [--detectors cost,...]`
 """
 
 from __future__ import annotations
@@ -84,6 +85,8 @@ class Tally:
 
     def recall(self) -> str:
         """Return recall within 24 h and 72 h, the median delay, and how well the onset was dated."""
+        if not self.faults:
+            return "not run"
         within = [sum(1 for delay in self.delays_h if delay <= hours) / self.faults for hours in (24, 72)]
         middle = float(np.median(self.delays_h)) if self.delays_h else float("nan")
         dated = f"; onset off by {np.median(self.onsets_h):.1f} h" if self.onsets_h else ""
@@ -143,23 +146,26 @@ COMPARED = {0, 1, 10}
 """Cases that the other rules are run on, too: those of the reference tables."""
 
 
-def run(case: Case, volume: int, agents: int, seed: int, *, compare: bool) -> list[str]:
+def run(case: Case, volume: int, agents: int, seed: int, *, compare: bool, healthy_only: bool = False) -> list[str]:
     """Return the table's rows for one case and volume."""
     rules = ["ours", *(RULES if compare else ())]
     tallies = {rule: Tally() for rule in rules}
     for agent in range(agents):
         healthy = case.series(np.random.default_rng([seed, volume, agent]), volume, None)
-        onset = int(np.random.default_rng([seed, agent]).integers(14 * DAY, 20 * DAY))
-        faulty = case.series(np.random.default_rng([seed, volume, agent]), volume, case.fault(onset))
         began = time.perf_counter()
         alarms, _ = case.alarms(healthy)
         tallies["ours"].spent_s += time.perf_counter() - began
         tallies["ours"].runs += 1
         tallies["ours"].clean(merged(alarms))
+        for rule in rules[1:]:
+            tallies[rule].clean(RULES[rule](healthy))
+        if healthy_only:
+            continue
+        onset = int(np.random.default_rng([seed, agent]).integers(14 * DAY, 20 * DAY))
+        faulty = case.series(np.random.default_rng([seed, volume, agent]), volume, case.fault(onset))
         alarms, onsets = case.alarms(faulty)
         tallies["ours"].faulty(alarms, onset, onsets)
         for rule in rules[1:]:
-            tallies[rule].clean(RULES[rule](healthy))
             tallies[rule].faulty(RULES[rule](faulty), onset)
     spent = tallies["ours"]
     speed = 1000 * spent.spent_s / spent.runs
@@ -178,6 +184,7 @@ def main() -> None:
     parser.add_argument("--agents", type=int, help="agents per volume")
     parser.add_argument("--volumes", default="", help="units per hour, comma-separated")
     parser.add_argument("--alone", action="store_true", help="without the other rules, which take most of the time")
+    parser.add_argument("--healthy", action="store_true", help="false alarms only: no agent has a fault")
     parser.add_argument("--detectors", default="", help="names, comma-separated")
     given = parser.parse_args()
     plan = QUICK if given.quick else AGENTS
@@ -188,7 +195,8 @@ def main() -> None:
         if case.detector.name in names:
             for volume in volumes:
                 agents = given.agents or plan.get(volume, 8)
-                rows += run(case, volume, agents, given.seed, compare=index in COMPARED and not given.alone)
+                compare = index in COMPARED and not given.alone
+                rows += run(case, volume, agents, given.seed, compare=compare, healthy_only=given.healthy)
     print(f"Seed {given.seed}.\n")
     print("| detector, fault | per hour | rule | false alarms | found within 24 h/72 h, median delay |")
     print("|---|---|---|---|---|")

@@ -50,9 +50,13 @@ def _bounded(work: Callable[[], None], seconds: float = WHOLE_S) -> None:
         raise DeliveryError(f"the Pushgateway did not answer within {seconds:g} s", retryable=False)
     if failed:
         [error] = failed
-        why = f"answered {error.code}" if isinstance(error, HTTPError) else _reason(error)
+        why = _reason(error)
         raise DeliveryError(f"the Pushgateway did not take them: {why}", retryable=False)
 
 
 def _reason(error: Exception) -> str:
+    if isinstance(error, HTTPError):
+        # It is the answer as well, and holds its connection.
+        error.close()
+        return f"answered {error.code}"
     return str(getattr(error, "reason", None) or type(error).__name__)

@@ -298,12 +298,10 @@ class Intake:
         self._blocks.flush(raw)
         raw.executemany("INSERT INTO threads (id, prev, payload) VALUES (?, ?, ?)", self._new_nodes)
         self._new_nodes = []
-        # Not earlier: what is staged may name parts that only stand here, and a node of this batch, forgotten within
-        # it, would be made a second time.
-        if len(self._ids) > _CACHE_MAX:
-            self._ids.clear()
-        if len(self._nodes) > _CACHE_MAX:
-            self._nodes.clear()
+        # Not earlier: what is staged may name parts, and what is placed nodes, that only stand here.
+        for cache in (self._ids, self._nodes):
+            if len(cache) > _CACHE_MAX:
+                cache.clear()
 
 
 def encoded(text: str) -> bytes:

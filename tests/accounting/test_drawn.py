@@ -60,8 +60,8 @@ def test_the_curve_shows_the_rise_beside_what_was_usual(source: str) -> None:
 
 def test_the_rise_is_no_part_of_what_is_usual_even_where_the_onset_is_uncertain() -> None:
     """What may belong to the rise already is left out of the band."""
-    unsure = of_cost(since_h=2, onset_low=END - timedelta(hours=6))
-    curve = curve_of(unsure, window(Signal.COST, *rising(since_h=6)))
+    unsure = of_cost(since_h=2, onset_low=END - timedelta(hours=30))
+    curve = curve_of(unsure, window(Signal.COST, *rising(days=4, since_h=30)))
     assert curve is not None
     assert max(curve.high) == 0.1
 

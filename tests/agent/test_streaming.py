@@ -98,11 +98,11 @@ def test_what_is_told_is_how_the_answer_begins():
 
 
 def test_a_plain_text_answer_is_heard_as_well():
-    """Where tools are closed the answer comes as text, and its claims are told all the same."""
+    """Where the model answers in plain text its claims are told all the same; the choice of tools is left as it was."""
     found, told, wire = asked(says(json.dumps(hands_in(FAILED, ABSENT))), limits=Limits(steps=1))
     assert tuple(told) == statements(found)
     assert len(told) == 2
-    assert wire[0]["tool_choice"] == {"type": "none"}
+    assert wire[0]["tool_choice"] == {"type": "auto"}
 
 
 def test_a_lie_is_never_told_and_nothing_after_it_until_it_is_repaired():

@@ -102,13 +102,9 @@ def test_a_real_prometheus_scrapes_counters_histograms_and_exemplars(tmp_path: P
             tokens = asked(url, "query", query="agent_tokens_total")["result"]
             steps = asked(url, "query", query="agent_steps_bucket")["result"]
             now = time.time()
-            shown = asked(
-                url,
-                "query_exemplars",
-                query="agent_cost_usd_total",
-                start=f"{now - 86_400 * 3650}",
-                end=f"{now + 86_400 * 3650}",
-            )
+            around = {"start": f"{now - 86_400 * 3650}", "end": f"{now + 86_400 * 3650}"}
+            shown = asked(url, "query_exemplars", query="agent_cost_usd_total", **around)
+            slowest = asked(url, "query_exemplars", query="agent_steps_bucket", **around)
     assert {(one["metric"]["model"], one["metric"]["phase"]): one["value"][1] for one in tokens} == {
         ("claude-sonnet-5-5", "input"): "300",
         ("claude-sonnet-5-5", "output"): "60",
@@ -117,6 +113,8 @@ def test_a_real_prometheus_scrapes_counters_histograms_and_exemplars(tmp_path: P
     }
     assert {float(one["metric"]["le"]): one["value"][1] for one in steps}[3.0] == "3"
     assert [one["exemplars"][0]["labels"] for one in shown] == [{"trace_id": trace_id(3)}]
+    assert {one["exemplars"][0]["labels"]["trace_id"] for one in slowest} <= {trace_id(number) for number in (1, 2, 3)}
+    assert slowest
 
 
 def test_only_who_knows_the_token_reads_and_no_foreign_name_is_answered(tmp_path: Path) -> None:

@@ -61,6 +61,8 @@ class AmountBaseline:
     units_per_hour: float
     gate: float
     """The rise of the mean below which nothing is reported: `ratio_min`, or more where the level drifts by itself."""
+    gate_whole: float
+    """The same, were as much known of a whole baseline: less than `gate` in an agent's first fortnight."""
 
     def hours_to_confirm(self, settings: AmountSettings) -> float:
         """Return how long kernel A needs for a rise by its shift: threshold over the divergence of a tick."""

@@ -15,7 +15,7 @@ from analyzer.detectors.kernels.amount_baseline import (
 )
 from analyzer.detectors.kernels.blocks import PERSISTENCE_TICKS, WINDOWS_H, Sums, block_scores, persistent
 from analyzer.detectors.kernels.episode import level_gain
-from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Floats, by_hour, settled_ticks
+from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Floats, by_hour, running_sum, settled_ticks
 from analyzer.detectors.kernels.proportion import Proportion
 from analyzer.detectors.kernels.walk import Block, Cusum
 
@@ -25,7 +25,12 @@ WEEKLY_RISE_MIN = math.log(1.25)
 """What the same hour one or two weeks ago lay above its centre is expected again, if it was this much."""
 LASTING_TICKS = 4 * TICKS_PER_HOUR
 """Until an agent's week is known a rise may be a weekly job's: then the mean of the last four hours must lie above the
-gate as well. A doubling needs 2.4 of them for that, and a job of two hours must take 2.2 times as much to be told."""
+gate as well. A doubling needs 2.4 of them for that."""
+JOB_TICKS = 2 * TICKS_PER_HOUR
+"""... and what is left of them without their dearest two must lie above its root: the drift beside a job of two hours
+is no rise. A doubling needs 2.6 hours for that. A mean above the gate times its root is more than both can do."""
+UNITS_LEFT_MIN = 1.0
+"""Less is what is left of a difference of sums."""
 TAIL_RISE = 2.5
 """Kernel C looks for 12.5 % of the units above what used to be the 95th percentile."""
 WEEKLY_TAIL_MIN = 1.5
@@ -115,9 +120,22 @@ class AmountView:
         """Tell whether a rise up to a tick could be no weekly job: the same hour a week ago is known, or it lasts."""
         if tick - WEEK_TICKS >= self._baseline.start:
             return True
-        gate = self._baseline.gate
-        goes_on = self.ratio(tick - TICKS_PER_HOUR + 1, tick) >= math.sqrt(gate)
-        return goes_on and self.ratio(tick - LASTING_TICKS + 1, tick) >= gate
+        gate, root = self._baseline.gate, math.sqrt(self._baseline.gate)
+        lately = self.ratio(tick - LASTING_TICKS + 1, tick)
+        if lately < gate or self.ratio(tick - TICKS_PER_HOUR + 1, tick) < root:
+            return False
+        return lately >= gate * root or self._beside_a_job(tick) >= root
+
+    def _beside_a_job(self, tick: int) -> float:
+        """Return the ratio over the last four hours without the two that lower it most: 1 where no unit is left."""
+        cut = slice(max(tick + 1 - LASTING_TICKS - self._start + self._lead, 0), tick + 1 - self._start + self._lead)
+        count, w = (
+            part[cut].sum() - running_sum(part[cut], JOB_TICKS)[JOB_TICKS - 1 :]
+            for part in (self._features.count, self._features.w)
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            left = np.where(count >= UNITS_LEFT_MIN, w / count / self._baseline.mean, 1.0)
+        return float(left.min(initial=math.inf))
 
     def ratio(self, first: int, last: int) -> float:
         """Return the winsorised mean over ticks [first, last] over what is expected, the hour of the day aside."""
@@ -137,11 +155,17 @@ class AmountView:
 
     def effect(self, first: int, last: int) -> str:
         """Say how many times as much it is, and how many times it must be."""
-        said = f"{self.ratio(first, last):.2f} times as much, {self._baseline.gate:.2f} needed"
+        gate, whole = self._baseline.gate, self._baseline.gate_whole
+        said = f"{self.ratio(first, last):.2f} times as much, {gate:.2f} needed"
+        if gate > whole:
+            days = (self._baseline.stop - self._baseline.start) / TICKS_PER_DAY
+            said += f" ({whole:.2f} when a fortnight is known: {days:.1f} days say little of how far it drifts)"
         if self._lasts(last):
             return said
         lately = self.ratio(last - LASTING_TICKS + 1, last)
-        return f"{said}; {lately:.2f} times over the last four hours, as much needed until a week is known"
+        if lately < gate:
+            return f"{said}; {lately:.2f} times over the last four hours, as much needed until a week is known"
+        return f"{said}; until a week is known it must last longer than a weekly job of two hours could"
 
     def rises(self, first: int, last: int) -> bool:
         """Tell whether the mean has risen by the ratio that matters, for as long as tells it from a weekly job."""

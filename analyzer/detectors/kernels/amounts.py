@@ -29,7 +29,7 @@ from analyzer.detectors.kernels.grid import (
     weighted_quantile,
     weighted_quantiles,
 )
-from analyzer.detectors.kernels.learning import BASELINE_DAYS, HELD_OUT_DAYS, learning_ticks, limit, shortage
+from analyzer.detectors.kernels.learning import HELD_OUT_DAYS, LEARNT_DAYS, learning_ticks, limit, predictive, shortage
 from analyzer.detectors.kernels.proportion import overdispersion
 from analyzer.detectors.kernels.spread import (
     SIGMA_MIN,
@@ -56,8 +56,11 @@ GATE_MAX = 1.8
 """... but a doubling is never within the drift."""
 DRIFT_PRIOR = 0.12
 """Deviation of ln(level) over six hours of an agent that is not known yet: hours of 5 to 15 % and days of 6 % together,
-as the reference's fleets have them. It counts for the part of a whole baseline that is not there."""
-LEARNT_DAYS = BASELINE_DAYS - HELD_OUT_DAYS
+as the reference's fleets have them."""
+DRIFT_PRIOR_DAYS = 13.0
+"""What that is worth in days. The variances of those fleets' levels scatter by 0.4 of their mean, that of a variance
+measured over n days by sqrt(2 / n): 2 / 0.4^2 = 12.5, about a whole baseline. The two are averaged by their days, as
+under a scaled inverse chi-square prior (Gelman and others 2013, section 2.6)."""
 _HOUR = np.arange(TICKS_PER_DAY) // TICKS_PER_HOUR
 
 
@@ -140,6 +143,7 @@ class Amounts:
             cv2=0.0,
             high=high,
             gate=self.settings.ratio_min,
+            gate_whole=self.settings.ratio_min,
             units_per_hour=units / max(float(keep[max(grid.first - start, 0) :].sum()), 1.0) * TICKS_PER_HOUR,
         )
         return self._calibrated(draft, start, stop, keep)
@@ -193,25 +197,34 @@ class Amounts:
             unit_variance = float((seen.count[ticks] * (means - mean) ** 2).sum()) / max(int(ticks.sum()) - 1, 1)
         else:
             unit_variance = max(float(seen.w2.sum()) / count - mean**2, 0.0)
+        drift = level_drift(seen.units, seen.residuals, sigma2 * deff)
         return replace(
             draft,
             sigma2=sigma2,
             deff=deff,
             tau2=between_hours(seen.units, seen.residuals, sigma2 * deff),
-            gate=self._gate(level_drift(seen.units, seen.residuals, sigma2 * deff), stop - draft.start),
+            gate=self._gate(self._widened(drift, (stop - draft.start) / TICKS_PER_DAY)),
+            gate_whole=self._gate(drift),
             tail_tau2=overdispersion(seen.tails, seen.units, np.full(len(seen.units), TAIL_SHARE)),
             mean=mean,
             cv2=unit_variance / mean**2,
         )
 
-    def _gate(self, drift: float, ticks: int) -> float:
-        """Return the rise that must be exceeded: so many deviations of what the level does by itself.
-
-        A baseline of few ticks has seen few of the days that it will see: it may drift as much as others do.
-        """
-        known = min(ticks / (LEARNT_DAYS * TICKS_PER_DAY), 1.0)
-        drift = math.sqrt(known * drift**2 + (1 - known) * max(drift, DRIFT_PRIOR) ** 2)
+    def _gate(self, drift: float) -> float:
+        """Return the rise that must be exceeded: so many deviations of what the level does by itself."""
         return max(self.settings.ratio_min, min(math.exp(GATE_DEVIATIONS * drift), GATE_MAX))
+
+    def _widened(self, drift: float, days: float) -> float:
+        """Return how far the level may be from what a baseline of few days expects of it.
+
+        It has seen few of the days that it will see, so that its agent may drift as much as others do; and its level is
+        a mean of as few, which drifted too.
+        """
+        if days >= LEARNT_DAYS:
+            return drift
+        prior = max(drift, DRIFT_PRIOR)
+        variance = (days * drift**2 + DRIFT_PRIOR_DAYS * prior**2) / (days + DRIFT_PRIOR_DAYS)
+        return math.sqrt(variance * predictive(days))
 
     def moved(self, baseline: AmountBaseline, start: int, stop: int) -> AmountBaseline:
         """Return the baseline with its cap raised by what the median of ticks [start, stop) lies above its own.

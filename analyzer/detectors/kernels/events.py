@@ -23,7 +23,7 @@ from analyzer.detectors.kernels.grid import (
     settled_ticks,
     windowed,
 )
-from analyzer.detectors.kernels.learning import learning_ticks, limit, shortage
+from analyzer.detectors.kernels.learning import learning_ticks, limit, predictive, shortage
 from analyzer.detectors.kernels.proportion import Proportion, discount, overdispersion
 from analyzer.detectors.kernels.walk import Block, Cusum, Masks
 
@@ -81,7 +81,8 @@ class EventBaseline:
     hourly: Floats
     """The same by hour of the day, shape (24,)."""
     tau2: float
-    """Variance of an hour's rate beyond the binomial, relative to the squared rate."""
+    """Variance of an hour's rate beyond the binomial, relative to the squared rate; more in an agent's first
+    fortnight: what is expected of an hour is a mean of as few days."""
     units_per_hour: float
     unsure: float = 0.0
     """Relative variance of the estimate itself: that of a gamma of as many events as were seen and the prior's."""
@@ -121,6 +122,7 @@ class Events:
             return None
         rate = (events + RATE_PRIOR_EVENTS) / (units + RATE_PRIOR_UNITS)
         days = (stop - start) // TICKS_PER_DAY
+        known = (stop - max(start, grid.first)) / TICKS_PER_DAY
         by_hour = [part.reshape(days, 24, TICKS_PER_HOUR).sum(axis=(0, 2)) for part in (y, n)]
         hourly = (by_hour[0] + HOUR_PRIOR_EVENTS) / (by_hour[1] + HOUR_PRIOR_EVENTS / rate)
         return EventBaseline(
@@ -128,7 +130,7 @@ class Events:
             stop=stop,
             rate=min(rate, RISEN_RATE_MAX),
             hourly=np.minimum(hourly, RISEN_RATE_MAX),
-            tau2=overdispersion(y, n, np.tile(hourly[_HOUR], days)),
+            tau2=overdispersion(y, n, np.tile(hourly[_HOUR], days)) * predictive(known),
             units_per_hour=units / max(float(keep[max(grid.first - start, 0) :].sum()), 1.0) * TICKS_PER_HOUR,
             unsure=1 / (events + RATE_PRIOR_EVENTS),
         )

@@ -7,6 +7,8 @@ from analyzer.detectors.kernels.grid import TICKS_PER_DAY
 BASELINE_DAYS = 14
 HELD_OUT_DAYS = 1
 """The last day before a baseline's midnight is left out: what is under way must not become the norm."""
+LEARNT_DAYS = BASELINE_DAYS - HELD_OUT_DAYS
+"""Days of a whole baseline."""
 _HOURS_MAX = 48
 """From here on a wait is said in days."""
 
@@ -23,6 +25,14 @@ def learning_ticks(day: int) -> slice:
     """Return the ticks of the trailing 14 days less the last one; empty on the first day of a grid."""
     stop = max((day - HELD_OUT_DAYS) * TICKS_PER_DAY, 0)
     return slice(max((day - BASELINE_DAYS) * TICKS_PER_DAY, 0), stop)
+
+
+def predictive(days: float) -> float:
+    """Return how much further than one draw of the drift lies from its level it lies from a mean of `days`: 1 + 1 / n.
+
+    As a ratio of variances; 1 from a whole baseline on, whose error the thresholds have in them.
+    """
+    return 1 + 1 / days if days < LEARNT_DAYS else 1.0
 
 
 def limit(units_per_hour: float, what: str, hours: float) -> str:

@@ -10,6 +10,7 @@ from scipy import stats
 
 from analyzer.detectors.kernels.events import Events, EventSettings, log_tail
 from analyzer.detectors.kernels.grid import Grid
+from analyzer.detectors.kernels.proportion import overdispersion
 from analyzer.detectors.kernels.walk import Masks
 
 
@@ -54,3 +55,17 @@ def _score() -> float:
 def test_a_rate_of_which_little_was_seen_is_not_taken_for_certain():
     """Five events in a day are no alarm where none was seen in two days: the rate may be many times the estimate."""
     assert 0 < _score() < -math.log(24e-5)
+
+
+@pytest.mark.parametrize(("day", "known", "wider"), [(3, 2, 1.5), (9, 8, 1.125), (14, 13, 1.0), (18, 13, 1.0)])
+def test_what_is_expected_of_an_hour_is_a_mean_of_as_few_days(day, known, wider):
+    """In an agent's first fortnight the drift of its rate counts for more; from a whole baseline on as it is."""
+    ticks = 19 * 96
+    units, first = np.full(ticks, 50.0), (day - 1 - known) * 96
+    failed = np.random.default_rng(5).binomial(50, 0.05, ticks).astype(float)
+    grid = Grid(start_s=0, first=0, stop=ticks, n=units, total=failed, hist=None, x=np.empty(0))
+    baseline = Events(grid, EventSettings()).baseline(day, np.zeros(ticks, dtype=bool))
+    assert baseline is not None
+    learnt = slice(first, (day - 1) * 96)
+    hourly = np.tile(np.repeat(baseline.hourly, 4), known)
+    assert baseline.tau2 == pytest.approx(wider * overdispersion(failed[learnt], units[learnt], hourly))
