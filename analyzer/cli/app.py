@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, str] = {
     "traces": "List, show, compare and search trajectories.",
     "why-not": "Say why the detectors are silent about an agent.",
     "backtest": "Show what scheduled runs would have filed, and how often.",
+    "drill": "Plant known faults in a copy of the fleet; see whether they are found.",
     "detectors": "Show what is looked for, with which settings, and how often it was right.",
     "registry": "Show which agents there are, and enter whose each is.",
     "change": "Record what changed where no span shows it.",

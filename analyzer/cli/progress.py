@@ -42,6 +42,11 @@ class Counting:
             rate = self._count / max(now - self._began, 1e-3)
             click.echo(f"\r\x1b[K{self._verb} {self._count:,} {self._noun} ({rate:,.0f}/s)", nl=False, err=True)
 
+    def note(self, text: str) -> None:
+        """Say what is done now, where nothing is counted."""
+        if self._live:
+            click.echo(f"\r\x1b[K{self._verb} {text}", nl=False, err=True)
+
     def line(self, text: str) -> None:
         """Print a line of its own on standard error."""
         self._wipe()

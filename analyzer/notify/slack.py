@@ -282,11 +282,14 @@ def _unreached(error: Exception, timeout_s: int) -> DeliveryError:
 class SlackNotifier:
     """Posts each message to one incoming webhook."""
 
-    def __init__(self, url: str, *, links: Links = NO_LINKS, timeout_s: int = TIMEOUT_S) -> None:
-        """Check the URL: https, or plain http to this machine. Raises UsageError without repeating the URL."""
+    def __init__(self, url: str, *, links: Links = NO_LINKS, timeout_s: int = TIMEOUT_S, client: Any = None) -> None:
+        """Check the URL: https, or plain http to this machine. Raises UsageError without repeating the URL.
+
+        `client` stands in for the SDK's own (`captured.CapturedSlack`).
+        """
         _check(url, "Slack webhook")
         # No retry handlers: whether to try again is decided in one place, and that is not here.
-        self._client = WebhookClient(url, timeout=timeout_s, retry_handlers=[], logger=_silent_logger())
+        self._client = client or WebhookClient(url, timeout=timeout_s, retry_handlers=[], logger=_silent_logger())
         self._links = links
         self._timeout_s = timeout_s
 

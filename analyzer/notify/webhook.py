@@ -37,14 +37,19 @@ class Webhook:
         links: Links = NO_LINKS,
         timeout_s: float = TIMEOUT_S,
         clock: Callable[[], float] = time.time,
+        post: Callable[..., bytes] = ask,
     ) -> None:
-        """Check the URL and read the secret; without one messages are not signed. Raises UsageError."""
+        """Check the URL and read the secret; without one messages are not signed. Raises UsageError.
+
+        `post` is asked as `web.ask` is.
+        """
         check_url(url, "ANALYZER_WEBHOOK_URL")
         self._url = url
         self._key = None if secret is None else _key(secret)
         self._links = links
         self._timeout_s = timeout_s
         self._clock = clock
+        self._post = post
 
     def send(self, message: Message) -> None:
         """Post one message. Raises DeliveryError."""
@@ -56,7 +61,7 @@ class Webhook:
         if self._key is not None:
             signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
             headers["webhook-signature"] = f"v1,{_signature(self._key, signed)}"
-        ask(self._url, who="the webhook", body=body, headers=headers, timeout_s=self._timeout_s)
+        self._post(self._url, who="the webhook", body=body, headers=headers, timeout_s=self._timeout_s)
 
     def check(self) -> str:
         """Say what can be said without posting: a webhook takes nothing but messages."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,6 +46,16 @@ class Measured:
         except AnalyzerError as error:
             return (Gap("the analyst's own metrics", str(error), "the store must be writable"),)
         return tuple(gap for gap in (self._pushed(memory, amounts), self._written(amounts)) if gap is not None)
+
+    def drilled(self, amounts: Iterable[Amount]) -> tuple[Gap, ...]:
+        """Let the figures of a drill stand in the place of the last one's; return gaps as `done` does."""
+        memory = SqliteMeasures(self.connection)
+        try:
+            memory.replace(measures.DRILL, amounts, self.clock())
+            everything = [amount for amount, _ in memory.all()]
+        except AnalyzerError as error:
+            return (Gap("the analyst's own metrics", str(error), "the store must be writable"),)
+        return tuple(gap for gap in (self._pushed(memory, everything), self._written(everything)) if gap is not None)
 
     def failed(self, seconds: Mapping[str, float]) -> None:
         """Add a run that broke off. Where that cannot be kept, the time of the last success says as much."""

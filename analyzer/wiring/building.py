@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib.metadata import version
@@ -63,8 +63,16 @@ from analyzer.wiring.opening import (
     reports_folder,
     spending_of,
 )
-from analyzer.wiring.routes import links_to, open_alertmanager, outside
+from analyzer.wiring.routes import Outside, links_to, open_alertmanager, outside
 from analyzer.wiring.sending import Sending
+
+
+@dataclass(frozen=True, slots=True)
+class StandIns:
+    """What takes the place of everything outside: for drills, from which nothing goes out."""
+
+    model: Model
+    places: Sequence[Outside]
 
 
 @contextmanager
@@ -74,11 +82,12 @@ def build(
     out: TextIO | None,
     on_step: Say | None = None,
     tape: Tape | None = None,
+    stand_ins: StandIns | None = None,
 ) -> Iterator[App]:
     """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given.
 
-    `on_step` hears of each call of the model and of a tool when it begins.
-    With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing.
+    `on_step` hears of each call of the model and of a tool when it begins; `stand_ins` are asked and told in place of
+    what is set. With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing.
     """
     there = detectors_of(settings)
     with ExitStack() as stack:
@@ -88,7 +97,7 @@ def build(
         # A recording is played back without a network, and as it was made.
         catalogued = Enrolling(settings, None, Terms()) if tape and tape.replay else enrolled(settings)
         settings = catalogued.settings
-        model = stack.enter_context(open_taped(settings, tape or Tape(), store.masker.text))
+        model = stack.enter_context(_model(settings, tape, store.masker.text, stand_ins))
         rehearsal = isinstance(model, ReplayedModel)
         recorder, sending = _recorder(settings, store, failures, stack, rehearsal=rehearsal)
         # A recording is played back without a network, also where it was made with one.
@@ -96,6 +105,7 @@ def build(
         own: Watch = Unwatched() if rehearsal else recorder
         heard = own if on_step is None else Told(own, on_step)
         means = catalogued.bound(replace(_means(settings, store, metrics, heard, model), past=memory.incidents))
+        routes = partial(_routes, settings, store.connection, out, stand_ins)
         if not rehearsal:
             means = _accounted(means, settings, store, recorder.trace_id)
         yield App(
@@ -104,7 +114,7 @@ def build(
             metrics=metrics,
             detectors=there.configured,
             explainer=Explainer(means, settings.case_tokens),
-            deliver=_nobody if rehearsal else _delivery(settings, store.connection, memory, recorder, out),
+            deliver=_nobody if rehearsal else _delivery(settings, memory, recorder, routes()),
             document=_document,
             markdown=lambda report: markdown(report_outline(report)),
             incident_markdown=lambda incident, at: markdown(incident_outline(incident, at)),
@@ -228,23 +238,30 @@ def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float
     return value_of(evidence, metrics) if metrics is not None else None
 
 
-def _routes(settings: Settings, memory: Connection, out: TextIO | None) -> tuple[Route, ...]:
-    routes = [one.route() for one in outside(settings, partial(SqliteThreads, memory))]
+def _model(
+    settings: Settings, tape: Tape | None, mask: Callable[[str], str], stand_ins: StandIns | None
+) -> AbstractContextManager[Model | None]:
+    return open_taped(settings, tape or Tape(), mask) if stand_ins is None else nullcontext(stand_ins.model)
+
+
+def _routes(
+    settings: Settings, memory: Connection, out: TextIO | None, stand_ins: StandIns | None
+) -> tuple[Route, ...]:
+    places = outside(settings, partial(SqliteThreads, memory)) if stand_ins is None else stand_ins.places
+    routes = [one.route() for one in places]
     if out is not None:
         routes.append(Route("stdout", WriterNotifier(out, links=links_to(settings))))
     return tuple(routes)
 
 
-def _delivery(
-    settings: Settings, connection: Connection, memory: SqliteIncidents, watch: Recorder, out: TextIO | None
-) -> Delivery:
+def _delivery(settings: Settings, memory: SqliteIncidents, watch: Recorder, routes: Sequence[Route]) -> Delivery:
     """Return what tells everybody. Raises UsageError where a route is set up wrong."""
     return partial(
         _send,
         settings=settings,
         memory=memory,
         folder=ReportFolder(reports_folder(settings), links_to(settings)),
-        routes=_routes(settings, connection, out),
+        routes=routes,
         alertmanager=open_alertmanager(settings),
         watch=watch,
     )
