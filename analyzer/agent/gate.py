@@ -25,6 +25,7 @@ from functools import cache
 
 from analyzer.agent.answer import CLAIM_CHARS, QUOTE_CHARS, TEXT_CHARS, Draft, DraftClaim, FactRef, MetricValue, Quote
 from analyzer.agent.case import CaseFile
+from analyzer.agent.compared import Sides
 from analyzer.agent.facts import Fact, evidence_of, metric_quantities
 from analyzer.agent.grounds import Ground, known_from_start, span_quantities
 from analyzer.agent.kind_words import words_of
@@ -120,6 +121,7 @@ class Gate:
         subject = case.incident.subject
         own = stems(" ".join(part for part in (subject.agent, subject.tool, subject.model) if part))
         self._names = own | words_of(case.incident)
+        self._sides = Sides([one.summary for one in case.trajectories], [one.summary for one in case.healthy])
         self._base = known_from_start(case, self._filed.values(), shown)
 
     def judge(self, draft: Draft, fallback: Diagnosis, by: str) -> Gated:
@@ -206,6 +208,7 @@ class Gate:
                 names.append(ids.of(metric))
                 ground.quantities |= metric_quantities(metric)
                 ground.texts.append(metric.promql)
+                ground.computed = True
             else:
                 names += self._fact(entry, ids, ground)
         if not names:
@@ -218,6 +221,7 @@ class Gate:
 
     def _grounds(self, ground: Ground, *, stated: bool = True) -> Grounds:
         known = self._base.with_more(ground.quantities, ground.times)
+        known = replace(known, onsets=known.onsets | ground.times if known.onsets else frozenset())
         lengths = [len(self._steps[trace_id]) for trace_id in ground.traces if trace_id in self._steps]
         if lengths and len(lengths) == len(ground.traces):
             known = replace(known, steps_max=max(lengths))
@@ -230,6 +234,8 @@ class Gate:
             names=self._names | ground.names,
             trace_ids=self._case.trace_ids,
             steps=frozenset(ground.steps),
+            sides=self._sides,
+            computed=ground.computed,
         )
 
     def _together(self, claims: list[Claim], grounds: list[Ground], responsible: Responsible | None) -> Ground | None:
