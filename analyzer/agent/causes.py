@@ -162,6 +162,12 @@ def _unjust(sentence: str, factor: Factor, name: str) -> str | None:
     )
     if factor.share < SHARE_MIN and not denied and not _LITTLE.search(sentence) and said(*blamed):
         return f"the account gives {factor.factor} less than a tenth of the change"
+    most = (
+        rf"{name}\s+(?:accounts? for|makes?(?: up)?|explains?|is|are|causes?)\s+(?:almost |nearly )?(?:most"
+        rf"|the bulk|the majority|all)\b"
+    )
+    if factor.share < MAIN_SHARE and not denied and said(most):
+        return f"the account gives {factor.factor} less than half of the change"
     if factor.share >= MAIN_SHARE and said(rf"{name}\s+(?:{_ACQUITS})", rf"{_NOT_FROM}{name}\b(?! per)"):
         return f"the account gives {factor.factor} at least half of the change"
     if factor.share < _ALONE and not denied and said(*alone):

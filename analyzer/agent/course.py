@@ -106,8 +106,10 @@ def _denied(sentence: str, incident: Incident) -> str | None:
     near = r"(?:\s+[\w-]+){0,3}?\s+"
     denials = (
         rf"{own}{near}?(?:\s*(?:{_NO}))\s+(?:\w+\s+){{0,2}}?(?:{_RISE})\b",
+        rf"{own}{near}(?:no|not|hardly|barely)\s+(?:any\s+)?(?:higher|more|slower|longer|worse|larger|dearer)\s+than\s+{_USUAL}",
         rf"{own}{near}(?:unchanged|flat|stable|constant|steady|as (?:expected|usual|before|ever)|the same(?! way))\b",
         rf"{own}{near}(?:{_LESS})\s+{_USUAL}",
+        rf"{own}{near}within\s+{_USUAL}\s+(?:range|bounds?|limits?|values?)",
         rf"{own}{near}\d[\d.,]*\s?(?:x|times)\s+(?:lower|less|smaller|cheaper|faster)\b",
         (
             rf"\b(?:no|not a|without a|without any|never a)\s+(?:\w+\s+)?(?:rise|increase|growth|jump|change"
@@ -121,9 +123,10 @@ def _denied(sentence: str, incident: Incident) -> str | None:
     )
     for pattern in denials:
         for match in re.finditer(pattern, sentence, re.IGNORECASE):
-            inside = re.split(rf"(?:{noun})", match.group(), maxsplit=1, flags=re.IGNORECASE)[-1]
-            twice = len(re.findall(rf"\b(?:{_NO})(?=\s)", inside, re.IGNORECASE)) > (pattern is denials[0])
-            if pattern is denials[4] or not twice:
+            inside = re.split(rf"(?:{noun})", match.group(), flags=re.IGNORECASE)[-1]
+            # "Did not stay the same" denies twice, and says that it rose.
+            own_no = pattern in {denials[0], denials[1]}
+            if len(re.findall(rf"(?:\b(?:{_NO}|no)|n't)(?=\s)", inside, re.IGNORECASE)) <= own_no:
                 return "it denies the rise that was measured"
     return None
 

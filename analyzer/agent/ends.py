@@ -27,11 +27,12 @@ _USUAL = re.compile(
 """What may make a number the usual one; broad, for without any of them a sentence says what is."""
 CALLED_USUAL = re.compile(
     r"\b(?:used to|before the onset|in the past|ordinarily|normal(?:ly)?|usual(?:ly)?|previously|formerly|historically"
-    r"|typical(?:ly)?|expected|baseline|earlier)\b",
+    r"|typical(?:ly)?|expected|baseline|earlier|always (?:was|were|been))\b",
     re.IGNORECASE,
 )
 _CONTRAST = re.compile(
-    r"\b(?:above|over|beyond|times|higher|more|of|from|up|exceed\w*|no longer|twice|now|observed|today|since|currently"
+    r"\b(?:above|over|beyond|times|higher|more|of (?:the |its |what )?(?:usual|normal|expected|baseline|before)"
+    r"|from|up|exceed\w*|no longer|twice|now|observed|today|since|currently"
     r"|rose|fell|lower|less|too|un\w+|ab\w+|isn't|hardly|far|unlike|fold)\b|\d ?x\b",
     re.IGNORECASE,
 )
@@ -40,10 +41,10 @@ _ILL = r"affected|hit|concerned|suffer\w*|involved"
 _FATE = re.compile(rf"\b(?:(?P<fine>{_FINE})|(?P<ill>{_ILL}))\b", re.IGNORECASE)
 _REST = re.compile(r"\b(?:the (?:rest|others?|remaining)|remaining)\b", re.IGNORECASE)
 _DENIED = re.compile(r"(?:\b(?:not|never|no longer|without being)|n't)\s+(?:\w+\s+)?$", re.IGNORECASE)
-_PART_OF = re.compile(r"\d\s*(?:out\s+)?of\s+(?:the\s+|all\s+|its\s+|these\s+|those\s+)*$", re.IGNORECASE)
+_PART_OF = re.compile(r"\d\s*(?:(?:out\s+)?of|/)\s*(?:the\s+|all\s+|its\s+|these\s+|those\s+)*$", re.IGNORECASE)
 _AMONG = re.compile(
     r"\b(?:of|in|among|from|over|across|within|every|per)\s+(?:(?:the|all|its|these|those|every|about)\s+)*$"
-    r"|\ball\s+(?:the\s+|of the\s+)?$",
+    r"|\ball\s+(?:the\s+|of the\s+)?$|\d\s?/\s?$",
     re.IGNORECASE,
 )
 _SCORE = re.compile(r"\b(?:scores?|thresholds?|cusum|detectors?|strength|strong\w*|evidence)\b", re.IGNORECASE)

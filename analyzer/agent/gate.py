@@ -8,9 +8,15 @@ is struck out with a reason; a summary or cause with anything unproven in it is 
     grounds     what a claim rests on
     statements  one text against what it may rest on
     wording     text as a reader takes it in
-    numbers     numbers, times and names, and what proves them
+    numbers     numbers and names, and what proves them
+    moments     times, and what they are the time of
     binding     what a number is said of
-    relations   directions, ends, main factors and changes against the computed facts
+    ends        what a number is: observed, usual, those hit, those spared, an excess, a score
+    relations   directions and ends against the computed facts, and all of the following
+    quantifiers all, most, none, three in ten
+    course      denials, what is over, how severe, for how long
+    compared    one run against another
+    causes      factors and changes, and cause and effect turned round
     subjects    whether a sentence speaks of what its evidence speaks of
 """
 

@@ -132,7 +132,7 @@ _STEPS = re.compile(
     re.IGNORECASE,
 )
 _RANGE_END = re.compile(r"\s?(?:-|–|—|to|or|and)\s?\d+(?:\.\d+)?", re.IGNORECASE)  # noqa: RUF001 - dashes
-_OF_WHOLE = re.compile(r"\s+(?:out )?of (?:the |all |its )?[\d,]+")
+_OF_WHOLE = re.compile(r"(?:\s+(?:out )?of (?:the |all |its )?|\s?/\s?)[\d,]+")
 """In "12 of 40 trajectories" both numbers count trajectories."""
 _AGAINST = re.compile(
     r"\b(?:against|less|lower\w*|fewer|fell|falls?|took back|takes back|offset\w*|reduc\w+|sav\w+|minus|negative\w*|"
@@ -227,7 +227,9 @@ def _read(match: re.Match[str], text: str) -> Written | None:
     unit, factor, length = _unit(match, after)
     scale = _SCALES.get((match.group("scale") or "").lower(), 1.0)
     decimals = len(digits.partition(".")[2])
-    if decimals == 0 and len(digits) == 1 and unit == ANY and scale == 1.0:
+    whole = _OF_WHOLE.match(after)
+    of_whole = counted_after(after[whole.end() :]) if whole is not None else ""
+    if decimals == 0 and len(digits) == 1 and unit == ANY and scale == 1.0 and of_whole != "trajectories":
         return None
     slack = plain = 0.5 * 10.0**-decimals * scale * factor
     if match.group("lead") and decimals == 0:
@@ -241,8 +243,8 @@ def _read(match: re.Match[str], text: str) -> Written | None:
         amount = value * scale * factor
         slack = max(plain, min(max(slack, ROUGH_MIN * amount), ROUGH_MAX * amount))
     of = shared_after(after) if unit == SHARE else counted_after(after) if unit in {ANY, TOKENS} else ""
-    if unit == ANY and not of and (whole := _OF_WHOLE.match(after)) is not None:
-        of = counted_after(after[whole.end() :])
+    if unit == ANY and not of:
+        of = of_whole
     return Written(
         raw=match.group().strip() + after[:length],
         value=value * scale * factor,

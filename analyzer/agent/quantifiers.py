@@ -18,7 +18,7 @@ _AMOUNTS: tuple[tuple[str, float, float], ...] = (
     (r"hardly any|scarcely any|almost no(?:ne)?|barely any|next to no(?:ne)?|very few", 0.0, 0.15),
     (r"not (?:a|one)(?: single)?|none|no(?! longer)", 0.0, 0.005),
     (r"every (?:other|second)", 0.4, 0.6),
-    (r"all|every(?: single)?|each(?: single)?|the whole of|any", 0.985, 1.0),
+    (r"all|every(?: single| last)?|each(?: single)?|the whole of|any", 0.985, 1.0),
     (r"(?:the )?(?:vast|overwhelming|large|great) majority", 0.6, 1.0),
     (r"most|(?:the |a )?majority|more than half", 0.495, 1.0),
     (r"(?:only )?(?:a )?(?:small )?minority|few|fewer than half|less than half|only some|only a few", 0.0, 0.505),
@@ -29,7 +29,8 @@ _SAID = [
 ]
 _TIMELY = re.compile(rf"\b{_UNIT}\s+(?:is|are|was|were)\s+(?P<how>always|never)\s+(?P<rest>[^.;!?]*)", re.IGNORECASE)
 _FEW = re.compile(
-    rf"\b(?:only|just|merely)\s+(?P<count>\d+|one|two|three|four|five|six|seven|eight|nine|a single"
+    rf"\b(?:(?:only|just|merely)\s+|(?=a single\b)(?<!not )(?<!by ))(?P<count>\d+|one|two|three|four|five|six"
+    rf"|seven|eight|nine|a single"
     rf"|a couple of)\s+{_UNIT}\b"
     r"(?P<rest>[^.;!?]*)",
     re.IGNORECASE,
