@@ -1,12 +1,12 @@
 """What gets through the evidence gate: a model that lies in every generated way, and one that tells the truth.
 
-    python bench/gate.py
+    python bench/gate.py [FLEET ...]
 
-Two simulated fleets with many faults are analysed; about each incident every lie of `tests/support/lies.py` is told,
-beside true claims, every true claim in many phrasings, and every paraphrase of `tests/support/paraphrases.py`. Prints
-for each fleet how many of each sort there were and how many got through, or were lost. The rules were written with the
-first fleet at hand, not with the second. Ends with exit 1 where the gate let a lie of the first pass or struck out a
-truth of it, or where more than a twentieth of the paraphrases are lost.
+Three simulated fleets with many faults are analysed, or those named. About each incident every lie of
+`tests/support/lies.py` and of `tests/support/adversary.py` is told, beside true claims; and every true claim, figure
+and paraphrase of `lies.py`, `honest.py` and `paraphrases.py`. Prints for each fleet how many of each sort there were
+and how many got through, or were lost. Ends with exit 1 where, on any fleet, a lie got through, a true claim was struck
+out, or more is lost of what people say of the figures (2 %) or in words of their own (5 %) than may be.
 """
 
 from __future__ import annotations
@@ -15,67 +15,79 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from support.adversary import sly_lies
+from support.honest import honest
 from support.lies import answer, got_through, lies, truths
 from support.paraphrases import paraphrases
 from support.simulated import FLEETS, Simulated, simulated
 
 from analyzer.simulation.fleet import Fleet
 
-PARAPHRASES_LOST = 0.05
+TRUE: tuple[tuple[str, Callable[[Simulated], Iterable[dict[str, Any]]], float], ...] = (
+    ("true claims", truths, 0.0),
+    ("what people say of the figures", honest, 0.02),
+    ("paraphrases", paraphrases, 0.05),
+)
+"""What an honest model says, and the part of it that may be lost."""
 
 
-def main() -> int:
+def main(names: list[str]) -> int:
     """Try all of it, print the counts."""
-    wrong = [_fleet(make) for make in FLEETS]
-    return 1 if wrong[0][0] or any(lost for _, lost in wrong) else 0
+    known = {make.__name__: make for make in FLEETS}
+    if set(names) - set(known):
+        print(f"no such fleet; there are {', '.join(known)}", file=sys.stderr)
+        return 2
+    held = [_fleet(known[name]) for name in names or known]
+    return 0 if all(held) else 1
 
 
-def _fleet(make: Callable[[], Fleet]) -> tuple[int, bool]:
-    """Try one fleet; return what went wrong with lies and truths, and whether too many paraphrases are lost."""
+def _fleet(make: Callable[[], Fleet]) -> bool:
+    """Try one fleet; return whether the gate held."""
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         incidents = simulated(Path(folder), make())
     print(f"{make.__name__}: {len(incidents)} incidents: {', '.join(one.incident.kind.value for one in incidents)}\n")
     told: Counter[str] = Counter()
     through: Counter[str] = Counter()
-    true, lost = 0, 0
-    said, gone = 0, 0
     for one in incidents:
-        for lie in lies(one):
+        for lie in chain(lies(one), sly_lies(one)):
             told[lie.sort] += 1
             if got_through(one, lie):
                 through[lie.sort] += 1
                 print(f"  through: {one.incident.kind.value}: {lie.sort}: {lie.text!r} {lie.changes}")
-        kept, struck = _honest(one, truths(one))
-        true, lost = true + kept + struck, lost + struck
-        kept, struck = _honest(one, paraphrases(one))
-        said, gone = said + kept + struck, gone + struck
     print("| lie | told | got through |\n|---|---|---|")
     for sort, count in sorted(told.items()):
         print(f"| {sort} | {count} | {through[sort]} |")
-    print(f"| **all** | {told.total()} | {through.total()} |")
-    print(f"\ntrue claims: {true}, lost: {lost}; paraphrases: {said}, lost: {gone}")
-    print(f"{time.process_time() - began:.0f} s of processor time\n")
-    return through.total() + lost, gone > PARAPHRASES_LOST * said
+    print(f"| **all** | {told.total()} | {through.total()} |\n")
+    held = not through
+    for name, made, part_max in TRUE:
+        said = lost = 0
+        for one in incidents:
+            every = list(made(one))
+            said, lost = said + len(every), lost + _lost(one, every)
+        print(f"{name}: {said}, lost: {lost}")
+        held = held and lost <= part_max * said
+    print(f"{time.process_time() - began:.0f} s of processor time\n", flush=True)
+    return held
 
 
-def _honest(one: Simulated, claims: Iterator[dict[str, Any]]) -> tuple[int, int]:
-    """Return how many true claims stand, and how many do not."""
-    kept = gone = 0
+def _lost(one: Simulated, claims: Iterable[dict[str, Any]]) -> int:
+    """Return how many true claims do not stand, and print them."""
+    lost = 0
     for claim in claims:
         gated = one.judge(answer([claim]))
-        stands = not gated.struck and len(gated.diagnosis.claims) == 1
-        kept, gone = kept + stands, gone + (not stands)
-        if not stands:
+        if gated.struck or len(gated.diagnosis.claims) != 1:
+            lost += 1
             print(f"  lost: {one.incident.kind.value}: {claim['text']!r}: {gated.struck[0].why}")
-    return kept, gone
+    return lost
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 
+from analyzer.agent.ends import around
 from analyzer.types.report import Kind
 
 _MEASURES = (
@@ -46,6 +47,8 @@ _OF_KIND: dict[Kind, frozenset[str]] = {
     Kind.RUNAWAY: frozenset({"errors", "retries", "steps"}),
 }
 
+AGE = "measure:age"
+"""The binding of how long something has gone on: the figure of no kind."""
 STRANGERS = "strangers"
 """What is counted and is nothing that the analyst counts."""
 _COUNTED = (
@@ -80,13 +83,82 @@ _ONE = re.compile(
     r"\b(?:runs?|trajector\w+|traces?|worst|peers?|it|this|that|one|example|ends?|lasts?)\b", re.IGNORECASE
 )
 """Words by which a sentence speaks of one trajectory, and not of all of them."""
+_TOKENS_OF_ALL = re.compile(r"(?<![\d,.] )\btokens\s+(?:is|are|was|were|stands?|rose|fell|went|grew)\b", re.IGNORECASE)
+"""Here they are what is spoken of, and not the unit of a number."""
 _WELL = re.compile(r"\b(?:healthy|peers?)\b", re.IGNORECASE)
 _ILL = re.compile(r"\b(?:worst|affected|looping|failing|failed|broken|this run)\b", re.IGNORECASE)
+
+
+_PER = (
+    r"(?P<run>runs?|trajector(?:y|ies)|traces?|conversations?|sessions?|requests?|tasks?)"
+    r"|(?P<call>(?:tool )?calls?|invocations?|lookups?)"
+)
+_PERIOD = r"(?P<other>steps?|tokens?|users?|customers?|agents?|seconds?|minutes?|hours?|days?|weeks?|months?|years?)"
+_PER_AFTER = re.compile(
+    rf"\s*(?:per|an?|each|every|/|for (?:each|every))\s+(?:single\s+)?(?:{_PER}|{_PERIOD})\b|\s*(?P<daily>daily"
+    rf"|hourly|weekly|monthly)\b"
+    r"|\s*(?P<total>in total|altogether|overall|all told|in all)\b",
+    re.IGNORECASE,
+)
+_PER_BEFORE = re.compile(rf"\b(?:each|every|a single|per|an?|one)\s+(?:\w+\s+)?(?:{_PER}|{_PERIOD})\b", re.IGNORECASE)
+_DAILY = {"daily": "day", "hourly": "hour", "weekly": "week", "monthly": "month"}
+_MORE = r"higher|more|above|up|dearer|slower|longer|larger|increase|rise|growth|jump|greater|additional|extra|worse|too"
+_LESS = r"lower|less|below|down|cheaper|faster|shorter|smaller|fewer|decrease|drop|decline|better"
+_WAY_AFTER = re.compile(
+    rf"\s*(?:(?P<more>{_MORE})\b|(?P<less>{_LESS})\b|(?P<of>of (?:the |its |what )?(?:usual|normal|expect\w*"
+    rf"|baseline|before|was|is|it)"
+    r"|what|the (?:usual|normal|expected|baseline)|as (?:much|many|high|long|expensive|slow)|its)\b)",
+    re.IGNORECASE,
+)
+_BY = r"(?:\s+(?:about|some|roughly|around|over|nearly|almost|a factor of))*\s*$"
+_WAY_BEFORE = re.compile(
+    rf"\b(?:(?P<less>(?:fell|drop\w*|decreas\w*|declin\w*|down|shr[aiu]nk|improv\w*|lower\w*)(?: by)?)"
+    rf"|(?P<more>(?:by|up))|(?P<of>(?:is|are|stands?|was|were) at|(?<!up )to)){_BY}",
+    re.IGNORECASE,
+)
+NEARLY = 0.85
+"""What is nearly something is at least this part of it."""
+_BOUND = re.compile(
+    r"\b(?:(?P<over>more than|well over|over|at least|above|exceed\w*|upwards of|greater than)"
+    r"|(?P<nearly>nearly|almost|not quite|just under|close to|has not quite|all but)"
+    r"|(?P<under>less than|fewer than|under|below|at most|no more than))\s+(?:about\s+)?[-$x\u00d7]?\s*$",
+    re.IGNORECASE,
+)
+
+
+def per_of(text: str, end: int, clause: str) -> str:
+    """Return what an amount that ends at a place is said to be of each: "run", "call", "day", "total"; "" if unsaid."""
+    match = _PER_AFTER.match(text, end) or _PER_BEFORE.search(clause)
+    if match is None:
+        return ""
+    found = {name: word for name, word in match.groupdict().items() if word}
+    if "daily" in found:
+        return _DAILY[found["daily"].lower()]
+    return found["other"].lower().rstrip("s") if "other" in found else min(found)
+
+
+def way_of(text: str, start: int, end: int) -> str:
+    """Return how a factor or a per cent is said: "more", "less", "of" what was before; "" where it is not said."""
+    after = _WAY_AFTER.match(text, end)
+    before = _WAY_BEFORE.search(text[max(start - 40, 0) : start])
+    said = {name for match in (after, before) if match for name, word in match.groupdict().items() if word}
+    return next((way for way in ("less", "more", "of") if way in said), "")
+
+
+def bound_of(text: str, start: int) -> str:
+    """Return whether what stands before a place makes a bound of a number: "over", "nearly", "under"; else ""."""
+    match = _BOUND.search(text[max(start - 30, 0) : start])
+    return next(name for name, word in match.groupdict().items() if word) if match is not None else ""
 
 
 def about_kind(kind: Kind) -> str:
     """Return the binding of a figure of an anomaly; "" for kinds that measure nothing with a name."""
     return "measure:" + ",".join(sorted(_OF_KIND[kind])) if kind in _OF_KIND else ""
+
+
+def only_about(kind: Kind) -> str:
+    """Return the binding of a figure that proves nothing unless what it is of is named beside it."""
+    return about_kind(kind).replace("measure:", "only:")
 
 
 def about_factor(name: str) -> str:
@@ -125,14 +197,7 @@ def shared_after(text: str) -> str:
 
 def clause_around(text: str, at: int) -> str:
     """Return the part of a sentence around a place."""
-    start, end = 0, len(text)
-    for match in _BREAK.finditer(text):
-        if match.end() <= at:
-            start = match.end()
-        elif match.start() >= at:
-            end = match.start()
-            break
-    return text[start:end]
+    return around(_BREAK, text, at)
 
 
 def fits(about: str, clause: str, factors: frozenset[str]) -> bool:
@@ -145,12 +210,14 @@ def fits(about: str, clause: str, factors: frozenset[str]) -> bool:
         spelled = {name for name in factors if re.search(rf"\b{re.escape(name)}\b", clause, re.IGNORECASE)}
         own = factor_measures(value)
         return value in spelled if spelled else not own or not said - {"cost"} or bool(said & own)
+    if sort == "only":
+        return bool(said & set(value.split(",")))
     return not about or not said or bool(said & set(value.split(",")))
 
 
 def _fits_trajectory(value: str, clause: str, said: frozenset[str]) -> bool:
     role, _, trace_id = value.partition(":")
-    if not _ONE.search(clause) and said & {"cost", "latency"}:
+    if not _ONE.search(clause) and (said & {"cost", "latency"} or _TOKENS_OF_ALL.search(clause)):
         # "Latency is 9.7 s" speaks of the fleet, whatever one run took.
         return False
     named = _TRACE.findall(clause)

@@ -10,10 +10,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from analyzer.agent.binding import about_factor, about_kind, about_trajectory
+from analyzer.agent.binding import AGE, about_factor, about_kind, about_trajectory, only_about
+from analyzer.agent.ends import EXCESS, EXPECTED, HIT, OBSERVED, SCORE, SPARED, WHOLE
 from analyzer.agent.numbers import ANY, COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Quantity, quantities_of
 from analyzer.types.place import Place
-from analyzer.types.report import CALLS, OF_CALLS, STORE, Change, Evidence, Factor, Incident, Kind, MetricEvidence
+from analyzer.types.report import (
+    CALLS,
+    OF_CALLS,
+    STORE,
+    Change,
+    Evidence,
+    Factor,
+    Finding,
+    Incident,
+    Kind,
+    MetricEvidence,
+)
 from analyzer.types.trajectory import Trajectory, TrajectorySummary
 
 FACTS_MAX = 60
@@ -25,6 +37,12 @@ _EVENT_KINDS = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETR
 """Kinds whose values are shares: how many of the units had the event."""
 _NAMED_UNITS = ((("usd", "cost"), USD), (("_seconds", "duration", "latency"), SECONDS), (("token",), TOKENS))
 """Parts of a metric's name, and the unit they stand for."""
+_ROUNDED = 0.05
+"""Notes are rounded to a digit behind the point: 1.3 % for 1.34 %."""
+_PER = {
+    Kind.COST: "run", Kind.TOKENS: "run", Kind.STEPS: "run", Kind.LATENCY: "run", Kind.TOOL_LATENCY: "call",
+}  # fmt: skip
+"""What the figure of a kind is of each, as `binding.per_of` names it."""
 NAME_CHARS = 120
 """Names and values from telemetry are cut to this in facts: they come from outside."""
 
@@ -73,20 +91,30 @@ def moment(when: datetime) -> str:
     return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-def quantity(value: float, unit: str, kind: Kind) -> set[Quantity]:
-    """Return a value as known quantities: in the unit its name says, and of what the kind measures."""
+def quantity(value: float, unit: str, kind: Kind, role: str = "") -> set[Quantity]:
+    """Return a value as known quantities: in the unit its name says, of what the kind measures, in a role (`ends`)."""
     low, about = unit.lower(), about_kind(kind)
     if is_share(unit, kind):
-        return {Quantity(value * 100, SHARE, about=about), Quantity(value, about=about)}
+        return {Quantity(value * 100, SHARE, about=about, role=role), Quantity(value, about=about, role=role)}
+    one = Quantity(value, about=about, role=role, per=_PER.get(kind, ""))
     if "usd" in low:
-        return {Quantity(value, USD, about=about)}
+        return {replace(one, unit=USD)}
     if low.startswith("token"):
-        return {Quantity(value, TOKENS, about=about)}
+        return {replace(one, unit=TOKENS)}
     if low in {"s", "seconds"} or low.startswith(("s ", "seconds ")):
-        return {Quantity(value, SECONDS, about=about)}
+        return {replace(one, unit=SECONDS)}
     if low in {"ms", "milliseconds"} or low.startswith(("ms ", "milliseconds ")):
-        return {Quantity(value / 1000, SECONDS, about=about)}
-    return {Quantity(value, COUNT, "repeats" if low == "repeats" else "", about)}
+        return {replace(one, unit=SECONDS, value=value / 1000)}
+    return {replace(one, unit=COUNT, of="repeats" if low == "repeats" else "")}
+
+
+def _counted(hit: int, whole: int, of: str, about: str = "") -> set[Quantity]:
+    """Return how many of a whole are hit, how many are not, and their shares."""
+    known = {Quantity(hit, COUNT, of, role=HIT), Quantity(whole, COUNT, of, role=WHOLE)}
+    if whole:
+        known |= {Quantity(whole - hit, COUNT, of, role=SPARED), Quantity(100 * hit / whole, SHARE, of, role=HIT)}
+        known.add(Quantity(100 * (whole - hit) / whole, SHARE, of, role=SPARED))
+    return {replace(one, about=about) for one in known}
 
 
 def facts_of(
@@ -103,7 +131,7 @@ def facts_of(
     drafts += [_change(change, incident) for change in incident.changes]
     if not incident.changes:
         drafts.append(Fact("", "No change of version, model, prompt, tools or price was seen near the onset."))
-    drafts += [_evidence(entry) for entry in evidence_of(incident) if isinstance(entry, MetricEvidence)]
+    drafts += [_evidence(entry, incident) for entry in evidence_of(incident) if isinstance(entry, MetricEvidence)]
     drafts += [_trajectory(trajectory.summary, role) for trajectory in trajectories]
     drafts += [_trajectory(trajectory.summary, "healthy peer") for trajectory in healthy]
     return tuple(
@@ -158,9 +186,9 @@ def _headline(incident: Incident) -> Fact:
     seconds = (incident.last_seen_at - incident.onset).total_seconds()
     hours = seconds / 3600
     known = (
-        {Quantity(seconds, SECONDS)}
-        | quantity(incident.observed, incident.unit, incident.kind)
-        | quantity(incident.expected, incident.unit, incident.kind)
+        {Quantity(seconds, SECONDS, about=AGE)}
+        | quantity(incident.observed, incident.unit, incident.kind, OBSERVED)
+        | quantity(incident.expected, incident.unit, incident.kind, EXPECTED)
     )
     text = (
         f"{short(incident.title)}: kind {incident.kind.value}, subject {short(str(incident.subject))}, severity "
@@ -173,24 +201,26 @@ def _headline(incident: Incident) -> Fact:
         known.add(Quantity(incident.ratio, RATIO, about=about_kind(incident.kind)))
     hit = incident.affected
     text += f". Affected {hit.trajectories} of {hit.of}."
-    known |= {Quantity(hit.trajectories, COUNT, "trajectories"), Quantity(hit.of, COUNT, "trajectories")}
-    if hit.of:
-        known.add(Quantity(100 * hit.trajectories / hit.of, SHARE, "trajectories"))
+    known |= _counted(hit.trajectories, hit.of, "trajectories")
     if incident.excess_usd is not None:
         text += f" Money beyond what was expected: {number(incident.excess_usd)} USD."
-        known.add(Quantity(incident.excess_usd, USD))
+        known.add(Quantity(incident.excess_usd, USD, role=EXCESS, per="total"))
+        if hours > 0:
+            # What the title says: "$0.92 a day too much".
+            known.add(Quantity(24 * incident.excess_usd / hours, USD, role=EXCESS, per="day"))
     times = {incident.onset, incident.opened_at, incident.last_seen_at}
     return Fact("", text, frozenset(known), _ids(incident), frozenset(times))
 
 
 def _finding(index: int, incident: Incident) -> Fact:
     finding = incident.findings[index]
-    known = quantity(finding.value, finding.unit, finding.kind) | quantity(finding.baseline, finding.unit, finding.kind)
-    known |= {Quantity(finding.score), Quantity(finding.threshold)}
+    known = quantity(finding.value, finding.unit, finding.kind, OBSERVED)
+    known |= quantity(finding.baseline, finding.unit, finding.kind, EXPECTED)
+    known |= {Quantity(finding.score, role=SCORE), Quantity(finding.threshold, role=SCORE)}
     of = "" if finding.kind in OF_CALLS or finding.unit == CALLS else "trajectories"
-    known |= {Quantity(finding.affected, COUNT, of), Quantity(finding.of, COUNT, of)}
-    if finding.of:
-        known.add(Quantity(100 * finding.affected / finding.of, SHARE, of))
+    # What another detector counted is said to be of what that one measures, or not at all.
+    other = finding.kind is not incident.kind and incident.affected.of > 0
+    known |= _counted(finding.affected, finding.of, of, only_about(finding.kind) if other else "")
     if finding.baseline:
         known.add(Quantity(finding.value / finding.baseline, RATIO, about=about_kind(finding.kind)))
     observed = amount(finding.value, finding.unit, finding.kind)
@@ -201,27 +231,42 @@ def _finding(index: int, incident: Incident) -> Fact:
         f"{finding.of}; onset between {moment(finding.onset_low)} and {moment(finding.onset_high)}."
     )
     if finding.excess_usd is not None:
-        known.add(Quantity(finding.excess_usd, USD))
+        known.add(Quantity(finding.excess_usd, USD, role=EXCESS, per="total"))
     if finding.note:
         text += f" {short(finding.note, 300)}"
         about = about_kind(finding.kind)
-        known |= {replace(one, about=about) if one.unit == RATIO else one for one in quantities_of(finding.note)}
+        noted = {replace(one, role=_end_of(one, finding)) for one in quantities_of(finding.note)}
+        known |= {replace(one, about=about) if one.unit == RATIO else one for one in noted}
     times = {finding.onset, finding.onset_low, finding.onset_high, *([finding.recovered] if finding.recovered else [])}
     own = tuple(entry.id for entry in finding.evidence) or _ids(incident)
     return Fact("", text, frozenset(known), own, frozenset(times))
+
+
+def _end_of(noted: Quantity, finding: Finding) -> str:
+    """Return which end of a finding a number of its note is: the note says the figures again, rounded."""
+    scale = 100 if noted.unit == SHARE else 1
+
+    def near(value: float) -> bool:
+        return abs(noted.value - scale * value) <= _ROUNDED * max(abs(scale * value), 1.0)
+
+    if noted.unit in {ANY, COUNT} and noted.value in {finding.affected, finding.of}:
+        return HIT if noted.value == finding.affected else WHOLE
+    ends = {EXPECTED: near(finding.baseline), OBSERVED: near(finding.value)}
+    return next(role for role in ends if ends[role]) if sum(ends.values()) == 1 and noted.unit != RATIO else ""
 
 
 def _factor(factor: Factor, incident: Incident) -> Fact:
     about = about_factor(factor.factor)
     known = {Quantity(factor.share * 100, SHARE, "change", about), Quantity(factor.share, about=about)}
     ends: list[str] = []
-    for value in (factor.from_value, factor.to_value):
+    unit, per = _factor_unit(factor.factor), factor.factor.partition(" per ")[2]
+    for value, role in ((factor.from_value, EXPECTED), (factor.to_value, OBSERVED)):
         if value is None:
             ends.append("unknown")
             continue
         ends.append(number(value))
-        known.add(Quantity(value, about=about))
-        known.add(Quantity(value, _factor_unit(factor.factor), about=about))
+        known.add(Quantity(value, about=about, role=role))
+        known.add(Quantity(value, unit, about=about, role=role, per=per))
     if factor.from_value and factor.to_value:
         known.add(Quantity(factor.to_value / factor.from_value, RATIO, about=about))
     text = (
@@ -233,8 +278,8 @@ def _factor(factor: Factor, incident: Incident) -> Fact:
 
 def _place(place: Place, incident: Incident) -> Fact:
     known = {Quantity(place.share * 100, SHARE, "change"), Quantity(place.trajectories, COUNT, "trajectories")}
-    known |= quantity(place.observed, incident.unit, incident.kind)
-    known |= quantity(place.expected, incident.unit, incident.kind)
+    known |= quantity(place.observed, incident.unit, incident.kind, OBSERVED)
+    known |= quantity(place.expected, incident.unit, incident.kind, EXPECTED)
     where = " and ".join(f"{short(name)} {short(value)}" for name, value in place.where)
     text = (
         f"Place: {where}{' (not seen before)' if place.new else ''}, {place.way}: {number(place.share * 100)} % of the "
@@ -259,12 +304,25 @@ def _change(change: Change, incident: Incident) -> Fact:
     return Fact("", text, frozenset(), _ids(incident), frozenset({change.at}))
 
 
-def _evidence(entry: MetricEvidence) -> Fact:
-    known = metric_quantities(entry)
+def _evidence(entry: MetricEvidence, incident: Incident) -> Fact:
+    known = filed_quantities(entry, incident)
     query = f"{short(entry.promql, 400)} at {moment(entry.end)}"
     source = entry.source if entry.source != STORE else "computed from the stored trajectories; no server has it"
     text = f"Evidence {entry.id}: {query} = {number(entry.value)} ({source})."
     return Fact("", text, frozenset(known), (entry.id,), frozenset({entry.start, entry.end}))
+
+
+def filed_quantities(entry: MetricEvidence, incident: Incident) -> set[Quantity]:
+    """Return the value of a filed metric, of what its finding measures; one of before the onset is the usual."""
+    about = next((about_kind(one.kind) for one in incident.findings if entry in one.evidence), "")
+    role = EXPECTED if entry.end <= incident.onset else OBSERVED
+    per = ""
+    if "/" in entry.promql:
+        per = "call" if "_tool_" in entry.promql.rpartition("/")[2] else "run"
+    return {
+        replace(one, about=about or one.about, role=role, per=per) if one.unit != RATIO else one
+        for one in metric_quantities(entry)
+    }
 
 
 def metric_quantities(entry: MetricEvidence) -> set[Quantity]:
@@ -300,7 +358,7 @@ def _trajectory(summary: TrajectorySummary, role: str) -> Fact:
         "cached tokens": summary.cache_read_tokens,
         "": summary.cache_write_tokens,
     }
-    known |= {Quantity(float(count), TOKENS, of, about) for of, count in used.items()}
+    known |= {Quantity(float(count), TOKENS, of, about, per="run") for of, count in used.items()}
     text = (
         f"Trajectory {summary.trace_id} ({role}): agent {short(summary.agent)}, "
         f"version {short(summary.version or 'unknown')}, model {short(summary.model or 'unknown')}, "
@@ -311,10 +369,10 @@ def _trajectory(summary: TrajectorySummary, role: str) -> Fact:
     text += f", {summary.input_tokens} input and {summary.output_tokens} output tokens" if summary.tokens else ""
     if summary.duration_s is not None:
         text += f", {number(summary.duration_s)} s"
-        known.add(Quantity(summary.duration_s, SECONDS, about=about))
+        known.add(Quantity(summary.duration_s, SECONDS, about=about, per="run"))
     if summary.cost_usd is not None:
         text += f", {number(summary.cost_usd)} USD"
-        known.add(Quantity(summary.cost_usd, USD, about=about))
+        known.add(Quantity(summary.cost_usd, USD, about=about, per="run"))
     times = {
         datetime.fromtimestamp(ns / 1e9, UTC) for ns in (summary.start_ns, summary.end_ns) if ns and 0 < ns < _NS_MAX
     }

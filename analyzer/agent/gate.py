@@ -8,9 +8,15 @@ is struck out with a reason; a summary or cause with anything unproven in it is 
     grounds     what a claim rests on
     statements  one text against what it may rest on
     wording     text as a reader takes it in
-    numbers     numbers, times and names, and what proves them
+    numbers     numbers and names, and what proves them
+    moments     times, and what they are the time of
     binding     what a number is said of
-    relations   directions, ends, main factors and changes against the computed facts
+    ends        what a number is: observed, usual, those hit, those spared, an excess, a score
+    relations   directions and ends against the computed facts, and all of the following
+    quantifiers all, most, none, three in ten
+    course      denials, what is over, how severe, for how long
+    compared    one run against another
+    causes      factors and changes, and cause and effect turned round
     subjects    whether a sentence speaks of what its evidence speaks of
 """
 
@@ -25,6 +31,7 @@ from functools import cache
 
 from analyzer.agent.answer import CLAIM_CHARS, QUOTE_CHARS, TEXT_CHARS, Draft, DraftClaim, FactRef, MetricValue, Quote
 from analyzer.agent.case import CaseFile
+from analyzer.agent.compared import Sides
 from analyzer.agent.facts import Fact, evidence_of, metric_quantities
 from analyzer.agent.grounds import Ground, known_from_start, span_quantities
 from analyzer.agent.kind_words import words_of
@@ -120,6 +127,7 @@ class Gate:
         subject = case.incident.subject
         own = stems(" ".join(part for part in (subject.agent, subject.tool, subject.model) if part))
         self._names = own | words_of(case.incident)
+        self._sides = Sides([one.summary for one in case.trajectories], [one.summary for one in case.healthy])
         self._base = known_from_start(case, self._filed.values(), shown)
 
     def judge(self, draft: Draft, fallback: Diagnosis, by: str) -> Gated:
@@ -206,6 +214,7 @@ class Gate:
                 names.append(ids.of(metric))
                 ground.quantities |= metric_quantities(metric)
                 ground.texts.append(metric.promql)
+                ground.computed = True
             else:
                 names += self._fact(entry, ids, ground)
         if not names:
@@ -218,6 +227,7 @@ class Gate:
 
     def _grounds(self, ground: Ground, *, stated: bool = True) -> Grounds:
         known = self._base.with_more(ground.quantities, ground.times)
+        known = replace(known, onsets=known.onsets | ground.times if known.onsets else frozenset())
         lengths = [len(self._steps[trace_id]) for trace_id in ground.traces if trace_id in self._steps]
         if lengths and len(lengths) == len(ground.traces):
             known = replace(known, steps_max=max(lengths))
@@ -230,6 +240,8 @@ class Gate:
             names=self._names | ground.names,
             trace_ids=self._case.trace_ids,
             steps=frozenset(ground.steps),
+            sides=self._sides,
+            computed=ground.computed,
         )
 
     def _together(self, claims: list[Claim], grounds: list[Ground], responsible: Responsible | None) -> Ground | None:

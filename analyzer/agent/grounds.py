@@ -8,12 +8,13 @@ from datetime import datetime
 
 from analyzer.agent.binding import about_kind
 from analyzer.agent.case import CaseFile
-from analyzer.agent.facts import Fact, metric_quantities
+from analyzer.agent.facts import Fact, filed_quantities, near_onset
 from analyzer.agent.numbers import COUNT, SECONDS, TOKENS, USD, Known, Quantity, quantities_in
+from analyzer.agent.quantifiers import shares_of
 from analyzer.agent.shown import Shown
 from analyzer.agent.subjects import stems
 from analyzer.types.messages import readable
-from analyzer.types.report import Evidence, Kind, MetricEvidence
+from analyzer.types.report import Evidence, Incident, Kind, MetricEvidence
 from analyzer.types.trace import Span
 
 NEAR_CHARS = 300
@@ -34,6 +35,8 @@ class Ground:
     """Stems of the names of what was quoted: that they occur ties a sentence to nothing."""
     steps: set[int] = field(default_factory=set)
     traces: set[str] = field(default_factory=set)
+    computed: bool = False
+    """Whether there is a table's row or a query of its own in it, which may measure what no detector found."""
     affected: bool = False
     """Whether a quote is from an affected trajectory."""
 
@@ -52,6 +55,7 @@ class Ground:
         """Take in the numbers and times of a table's row."""
         self.quantities |= fact.quantities
         self.times |= fact.times
+        self.computed = True
 
     def take(self, text: str, others: Iterable[Ground]) -> None:
         """Take in a standing claim's text, and what it rests on."""
@@ -62,6 +66,7 @@ class Ground:
             self.quotes += other.quotes
             self.texts += other.texts
             self.steps |= other.steps
+            self.computed = self.computed or other.computed
 
 
 def span_quantities(span: Span) -> set[Quantity]:
@@ -87,10 +92,29 @@ def known_from_start(case: CaseFile, filed: Iterable[Evidence], shown: Shown) ->
         times |= fact.times
     for entry in filed:
         if isinstance(entry, MetricEvidence):
-            quantities |= metric_quantities(entry)
+            quantities |= filed_quantities(entry, case.incident)
             times |= {entry.start, entry.end}
         else:
             quantities |= quantities_in(entry.quote)
     steps_max = max((len(one.steps) for one in (*case.trajectories, *case.healthy)), default=0)
     factors = frozenset(factor.factor for factor in case.incident.account)
-    return Known(frozenset(), steps_max, named=shown.names, factors=factors).with_more(quantities, times)
+    known = Known(
+        frozenset(),
+        steps_max,
+        named=shown.names,
+        factors=factors,
+        onsets=_onsets(case.incident),
+        shares=frozenset(shares_of(case.incident)),
+    )
+    return known.with_more(quantities, times)
+
+
+def _onsets(incident: Incident) -> frozenset[datetime]:
+    """Return the times at which it may be said to have begun: those of the estimate, and of changes near it."""
+    if not incident.findings:
+        return frozenset()
+    began = {incident.onset, *(change.at for change in near_onset(incident))}
+    for finding in incident.findings:
+        began |= {finding.onset, finding.onset_low, finding.onset_high}
+        began |= {finding.began} if finding.began is not None else set()
+    return frozenset(began)

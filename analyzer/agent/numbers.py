@@ -16,9 +16,22 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-from analyzer.agent.binding import STRANGERS, clause_around, counted_after, fits, shared_after
+from analyzer.agent.binding import (
+    NEARLY,
+    STRANGERS,
+    bound_of,
+    clause_around,
+    counted_after,
+    fits,
+    per_of,
+    shared_after,
+    way_of,
+)
+from analyzer.agent.ends import plays
+from analyzer.agent.moments import untimely
+from analyzer.agent.quantifiers import one_in_so_many
 
 REL_TOLERANCE = 0.01
 """A number within 1 % of a known one agrees with it."""
@@ -40,6 +53,10 @@ class Quantity:
     """What is counted, or what a share is a part of, as `binding` names it; "": not said."""
     about: str = ""
     """What it is a measure of, as `binding` writes it; "": anything."""
+    role: str = ""
+    """Which end of a figure it is, as `ends` names it; "": any."""
+    per: str = ""
+    """What an amount is of each: "run", "call", a day; "total" for what all took together; "": not said."""
     said: bool = False
     """It stands in a quote, and counts whatever the quote says. Nothing that is computed counts users or servers."""
 
@@ -57,6 +74,8 @@ class Written:
     """What it counts, where the text says so."""
     start: int = 0
     """Where it stands in the text."""
+    end: int = 0
+    """Where the text goes on after its unit."""
     negative: bool = False
 
 
@@ -72,6 +91,10 @@ class Known:
     """Tells whether a name with digits was shown."""
     factors: frozenset[str] = frozenset()
     """Names of the factors of the account."""
+    onsets: frozenset[datetime] = frozenset()
+    """The times between which it began; empty where nothing did."""
+    shares: frozenset[float] = frozenset()
+    """Parts of runs and calls that were counted, from 0 to 1."""
 
     def with_more(self, quantities: Iterable[Quantity], times: Iterable[datetime] = ()) -> Known:
         """Return these with further quantities and times."""
@@ -104,27 +127,13 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NAME = re.compile(r"[A-Za-z_@][\w@]*(?:[-./:@+][\w@]+)*|\d+(?:[-.:][\w]+){2,}|\d+[A-Za-z_][\w-]*", re.ASCII)
-_TIME = re.compile(
-    r"(?P<date>\d{4}-\d{2}-\d{2})(?:[T ](?P<clock>\d{1,2}:\d{2})(?::\d{2}(?:\.\d+)?)?)?(?:\s?(?:Z|UTC)\b|\+00:?00)?"
-    r"|(?<![\d:])(?P<alone>\d{1,2}:\d{2})(?::\d{2})?(?![\d:])(?:\s?(?:Z|UTC)\b)?"
-)
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_MONTH = rf"(?:{'|'.join(name.capitalize() for name in _MONTHS)})[a-z]{{0,6}}\.?"
-_DAY = re.compile(
-    rf"(?P<before>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<month>{_MONTH})(?:,?\s\d{{4}})?"
-    rf"|(?P<late_month>{_MONTH})\s(?P<after>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s\d{{4}})?"
-    r"|(?P<hour>\d{1,2})\s?(?P<noon>[ap]\.?m\b\.?|o'clock)"
-    rf"|\b(?P<weekday>{'|'.join(name.capitalize() for name in _WEEKDAYS)})s?\b"
-    r"|\b(?P<word>yesterday|midnight|noon|last (?:week|night|month))\b"
-)
-"""Days and hours as people write them."""
 _STEPS = re.compile(
     r"\bsteps?\s+(?:number\s+|no\.?\s*)?#?\d+(?:\s*(?:-|–|—|to|and|or|through|,)\s*#?\d+)*",  # noqa: RUF001 - dashes
     re.IGNORECASE,
 )
 _RANGE_END = re.compile(r"\s?(?:-|–|—|to|or|and)\s?\d+(?:\.\d+)?", re.IGNORECASE)  # noqa: RUF001 - dashes
-_PART_OF = re.compile(r"[\d,.]+ of [\d,]+")
+_OF_WHOLE = re.compile(r"(?:\s+(?:out )?of (?:the |all |its )?|\s?/\s?)[\d,]+")
+"""In "12 of 40 trajectories" both numbers count trajectories."""
 _AGAINST = re.compile(
     r"\b(?:against|less|lower\w*|fewer|fell|falls?|took back|takes back|offset\w*|reduc\w+|sav\w+|minus|negative\w*|"
     r"cheaper|decreas\w+|dropp?\w*|declin\w+|compensat\w+)\b",
@@ -133,15 +142,18 @@ _AGAINST = re.compile(
 _FACTOR_WORDS = {
     "doubled": 2.0, "doubling": 2.0, "doubles": 2.0, "double": 2.0, "twice": 2.0, "tripled": 3.0, "triples": 3.0,
     "trebled": 3.0, "triple": 3.0, "thrice": 3.0, "quadrupled": 4.0, "quintupled": 5.0, "halved": 0.5,
+    "half": 0.5, "order of magnitude": 10.0,
 }  # fmt: skip
 _FACTOR_SLACK = 0.2
 """A "doubling" is a factor within a fifth of 2."""
+_FACTOR_BOUNDS = {"over": (0.99, math.inf), "nearly": (0.8, 1.0), "under": (0.0, 1.0), "order of magnitude": (0.5, 3.0)}
+"""Between which parts of it a factor lies that is "more than", "nearly" or "less than" doubled."""
 _COUNT_WORDS = {"dozen": 12, "hundreds": 100, "thousands": 1000, "millions": 1_000_000, "dozens": 12}
 """Plurals say "at least so many"; every other number in words is a number in digits by now."""
+_NOT_ALONE = frozenset({"twice", "thrice", "double", "triple", "half"})
 _WORD = re.compile(
-    r"\b(?P<word>twice|thrice|double|triple)(?=\s+(?:as|the|its|what|that)\b)|\b(?P<other>"
-    + "|".join(word for word in [*_FACTOR_WORDS, *_COUNT_WORDS] if word not in {"twice", "thrice", "double", "triple"})
-    + r")\b",
+    r"\b(?P<word>twice|thrice|double|triple)(?=\s+(?:as|the|its|what|that)\b)|\b(?P<other>half(?=\s+(?:as|what"
+    r"|of what)\b)|" + "|".join(word for word in [*_FACTOR_WORDS, *_COUNT_WORDS] if word not in _NOT_ALONE) + r")\b",
     re.IGNORECASE,
 )
 """A call that is made twice is a small count; one that costs twice as much is a factor."""
@@ -162,14 +174,9 @@ def quantities_in(text: str) -> set[Quantity]:
 
 
 def quantities_of(text: str) -> set[Quantity]:
-    """Return the numbers of a sentence that was computed, each of what it counts there."""
-    return {Quantity(one.value, one.unit, one.of or _of_how_many(text, one)) for one in written(text)}
-
-
-def _of_how_many(text: str, number: Written) -> str:
-    """Return what the whole counts where a number is a part of it: `12 of 40 trajectories`."""
-    match = _PART_OF.match(text, number.start)
-    return counted_after(text[match.end() :]) if match is not None else ""
+    """Return the numbers of a sentence that was computed, each of what it counts there; those of times are none."""
+    text, _ = untimely(text, (), ())
+    return {Quantity(one.value, one.unit, one.of) for one in written(text)}
 
 
 def unproven(text: str, known: Known, context: str = "") -> list[str]:
@@ -188,8 +195,9 @@ def unproven(text: str, known: Known, context: str = "") -> list[str]:
 
         return pattern.sub(replace, rest)
 
-    rest = take(_TIME, lambda match: _time_known(match, known), text)
-    rest = take(_DAY, lambda match: _day_known(match, known), rest)
+    rest, late = untimely(text, known.times, known.onsets)
+    rest, many = one_in_so_many(rest, known.shares) if known.shares else (rest, [])
+    wrong += late + many
     rest = take(_STEPS, lambda match: _steps_known(match.group(), known), rest)
     rest = take(_WORD, lambda match: _word_known(match, known, context), rest)
 
@@ -219,7 +227,9 @@ def _read(match: re.Match[str], text: str) -> Written | None:
     unit, factor, length = _unit(match, after)
     scale = _SCALES.get((match.group("scale") or "").lower(), 1.0)
     decimals = len(digits.partition(".")[2])
-    if decimals == 0 and len(digits) == 1 and unit == ANY and scale == 1.0:
+    whole = _OF_WHOLE.match(after)
+    of_whole = counted_after(after[whole.end() :]) if whole is not None else ""
+    if decimals == 0 and len(digits) == 1 and unit == ANY and scale == 1.0 and of_whole != "trajectories":
         return None
     slack = plain = 0.5 * 10.0**-decimals * scale * factor
     if match.group("lead") and decimals == 0:
@@ -233,6 +243,8 @@ def _read(match: re.Match[str], text: str) -> Written | None:
         amount = value * scale * factor
         slack = max(plain, min(max(slack, ROUGH_MIN * amount), ROUGH_MAX * amount))
     of = shared_after(after) if unit == SHARE else counted_after(after) if unit in {ANY, TOKENS} else ""
+    if unit == ANY and not of:
+        of = of_whole
     return Written(
         raw=match.group().strip() + after[:length],
         value=value * scale * factor,
@@ -240,6 +252,7 @@ def _read(match: re.Match[str], text: str) -> Written | None:
         slack=slack,
         of=of,
         start=match.start("digits"),
+        end=match.end() + length,
         negative=match.group("sign") is not None,
     )
 
@@ -269,11 +282,26 @@ def _unit(match: re.Match[str], after: str) -> tuple[str, float, int]:
 
 def _number_known(number: Written, known: Known, text: str) -> bool:
     clause = clause_around(text, number.start)
-    return any(_agrees(number, quantity, clause, known.factors) for quantity in known.quantities)
+    per = per_of(text, number.end, clause) if number.unit in {USD, SECONDS, TOKENS} else ""
+    way = way_of(text, number.start, number.end) if number.unit in {SHARE, RATIO} else ""
+    bound = bound_of(text, number.start)
+    for quantity in known.quantities:
+        if quantity.per and per and per != quantity.per:
+            continue
+        if not plays(quantity.role, text, number.start):
+            continue
+        if _agrees(number, quantity, clause, known.factors, way) or (
+            bound and _within(number, quantity, clause, known.factors, bound)
+        ):
+            return True
+    return False
 
 
-def _agrees(number: Written, quantity: Quantity, clause: str, factors: frozenset[str]) -> bool:
+def _agrees(number: Written, quantity: Quantity, clause: str, factors: frozenset[str], way: str) -> bool:
     if not _counts(number.of, quantity) or not fits(quantity.about, clause, factors):
+        return False
+    if number.of and number.unit == ANY and quantity.unit not in {ANY, COUNT, TOKENS}:
+        # 14 s are no 14 runs.
         return False
     # What worked against the change has a negative share: to write it without its sign needs a word that says so.
     if (quantity.value < 0) != number.negative and not (quantity.value < 0 and _AGAINST.search(clause)):
@@ -281,7 +309,18 @@ def _agrees(number: Written, quantity: Quantity, clause: str, factors: frozenset
     if number.of and number.unit == SHARE and quantity.unit == RATIO:
         # A factor of 1.8 is "up 80 %", and never "80 % of the runs".
         return False
-    return any(_close(number.value, value, number.slack) for value in _as_unit(quantity, number.unit))
+    return any(_close(number.value, value, number.slack) for value in _as_unit(quantity, number.unit, way))
+
+
+def _within(number: Written, quantity: Quantity, clause: str, factors: frozenset[str], bound: str) -> bool:
+    """Tell whether a factor or a counted share lies beyond a round bound: "more than half" of 62 %."""
+    if number.unit not in {SHARE, RATIO} or quantity.unit != number.unit or quantity.of != number.of:
+        return False
+    if (number.unit == SHARE and not quantity.of) or not fits(quantity.about, clause, factors):
+        return False
+    if bound == "nearly":
+        return NEARLY * number.value <= quantity.value <= number.value
+    return quantity.value > number.value if bound == "over" else quantity.value < number.value
 
 
 def _counts(of: str, quantity: Quantity) -> bool:
@@ -291,53 +330,30 @@ def _counts(of: str, quantity: Quantity) -> bool:
     return of != STRANGERS or quantity.said or quantity.of == STRANGERS
 
 
-def _as_unit(quantity: Quantity, unit: str) -> tuple[float, ...]:
-    """Return the value as it would be written in a unit; nothing where that would say something else."""
+def _as_unit(quantity: Quantity, unit: str, way: str) -> tuple[float, ...]:
+    """Return the value as it would be written in a unit; nothing where that would say something else.
+
+    `way` is how the text says a factor, as `binding.way_of` names it: 2.05 is "up 105 %" and "205 % of the usual".
+    """
     value, own = abs(quantity.value), quantity.unit
+    if unit == own == RATIO and way == "less":
+        return (1 / value,) if 0 < value < 1 else ()
     if unit == own:
         return (value,)
     if unit == ANY:
         return (value, value * 1000) if own == SECONDS else (value,)
     if unit == RATIO:
-        return (value,) if own == COUNT and quantity.of != "trajectories" else ()
+        # "Three times" counts repetitions; "three times the usual" is a factor, and no count bears it out.
+        return (value,) if own == COUNT and quantity.of != "trajectories" and not way else ()
     if unit == SHARE and own == RATIO:
-        return (value * 100, abs(value - 1) * 100)
+        more, less = (max(value - 1, 0.0) * 100,), (max(1 - value, 0.0) * 100,)
+        return {"more": more, "less": less, "of": (value * 100,)}.get(way, (value * 100, abs(value - 1) * 100))
     return ()
 
 
 def _close(written_value: float, value: float, slack: float) -> bool:
     gap = abs(written_value - value)
     return gap <= max(slack * 1.0000001, REL_TOLERANCE * abs(value))
-
-
-def _time_known(match: re.Match[str], known: Known) -> bool:
-    times = {time.astimezone(UTC) for time in known.times}
-    day, clock = match.group("date"), match.group("clock") or match.group("alone")
-    clock = clock.zfill(5) if clock else None
-    return any(
-        (day is None or time.strftime("%Y-%m-%d") == day) and (clock is None or time.strftime("%H:%M") == clock)
-        for time in times
-    )
-
-
-def _day_known(match: re.Match[str], known: Known) -> bool:
-    """Tell whether one of the known times lies on the day, or in the hour, that the words name."""
-    times = [time.astimezone(UTC) for time in known.times]
-    found = match.groupdict()
-    if found["weekday"]:
-        return any(_WEEKDAYS[time.weekday()] == found["weekday"].lower() for time in times)
-    if found["hour"]:
-        hour, half = int(found["hour"]), (found["noon"] or "").lower()[:1]
-        hours = {hour % 12 + 12 * (half == "p")} if half in {"a", "p"} else {hour % 24, (hour + 12) % 24}
-        return any(time.hour in hours for time in times)
-    if found["word"]:
-        hours = {"midnight": {23, 0}, "noon": {11, 12}}.get(found["word"], set())
-        days = {max(time.date() for time in times) - timedelta(days=1)} if times else set()
-        past = found["word"] == "yesterday"
-        return any(time.hour in hours or (past and time.date() in days) for time in times)
-    day, month = found["before"] or found["after"], found["month"] or found["late_month"]
-    number = _MONTHS.index(month[:3].lower()) + 1
-    return any((time.day, time.month) == (int(day), number) for time in times)
 
 
 def _steps_known(text: str, known: Known) -> bool:
@@ -351,7 +367,9 @@ def _word_known(match: re.Match[str], known: Known, text: str) -> bool:
     of = counted_after(text[match.end() :])
     fitting = [one for one in known.quantities if _counts(of, one) and fits(one.about, clause, known.factors)]
     if factor is not None:
-        return any(q.unit == RATIO and abs(q.value - factor) <= _FACTOR_SLACK * factor for q in fitting)
+        ratios = [one.value for one in fitting if one.unit == RATIO]
+        low, high = _FACTOR_BOUNDS.get(bound_of(text, match.start()) or word, (1 - _FACTOR_SLACK, 1 + _FACTOR_SLACK))
+        return any(low * factor <= value <= high * factor for value in ratios)
     value = float(_COUNT_WORDS[word])
     if word.endswith("s"):
         return any(q.unit in {ANY, COUNT, TOKENS, RATIO} and q.value >= value for q in fitting)

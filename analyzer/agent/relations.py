@@ -11,30 +11,17 @@ import re
 from collections.abc import Iterator
 
 from analyzer.agent.binding import MEASURE, factor_measures, measures_in
-from analyzer.agent.facts import near_onset
+from analyzer.agent.causes import uncaused
+from analyzer.agent.compared import Sides, incomparable
+from analyzer.agent.course import misjudged
 from analyzer.agent.numbers import REL_TOLERANCE, Written, written
-from analyzer.agent.verdict import MAIN_SHARE, SHARE_MIN
-from analyzer.types.report import Change, Incident, Kind
+from analyzer.agent.quantifiers import miscounted
+from analyzer.types.report import Incident, Kind
 
 _UP = r"rose|risen|rises|rising|increas\w+|grew|grows?|grown|growing|climb\w+|jump\w+|surg\w+|doubled|tripled|went up"
 _DOWN = r"fell|falls|fallen|falling|dropped|drops|decreas\w+|declin\w+|shr[aiu]nk\w*|halved|went down|improved|lowered"
 _FALL, _RISE = "fall|drop|decrease|decline|reduction", "rise|increase|growth"
 _BETWEEN = r"(?:\s+(?!after|because|when|since|as|while|but|and|which|that|until|before)[\w./%-]+){0,5}?\s+"
-_ALONE = 0.9
-"""A factor that is called the only one makes at least this part of the change."""
-_ALL = re.compile(r"\b(?:entirely|solely|exclusively|all of the (?:change|rise|increase))\b", re.IGNORECASE)
-_MOST = re.compile(
-    r"\b(?:mainly|mostly|primarily|chiefly|largely|driven by|dominant|dominated by|(?:main|biggest|largest|chief"
-    r"|primary) (?:factor|driver|cause|part|reason)|most of (?:the|this|its) (?:change|rise|increase|growth|excess|jump"
-    r"|cost|difference))\b",
-    re.IGNORECASE,
-)
-_COMES_FROM = re.compile(
-    r"\b(?:comes? from|came from|due to|because of|caused by|explained by|driven by|result of|a matter of)\s+"
-    r"(?:(?:the|a|an|its|higher|lower|more|fewer|rising|growing|increased|longer|another|different|dearer)\s+){0,3}"
-    r"(?P<what>prices?|traffic|volume|model mix|output tokens|input tokens|tokens|steps|runs|trajectories)\b",
-    re.IGNORECASE,
-)
 _ENDS = re.compile(
     r"\bfrom\s+(?P<a>\S+)(?:\s+[^\s\d]\S*){0,3}?\s+to\s+(?P<b>\S+)"
     r"|\bto\s+(?P<b2>\S+)(?:\s+[^\s\d]\S*){0,3}?,?\s+from\s+(?P<a2>\S+)"
@@ -56,25 +43,31 @@ _OBSERVED = re.compile(
     r"costs?|stands|the)\s+){0,3}$",
     re.IGNORECASE,
 )
-_CHANGED = {
-    "prompt": r"(?:system )?prompts?",
-    "model": r"models?",
-    "version": r"versions?|releases?|deploy(?:ment)?s?|roll-?outs?|builds?",
-    "price": r"prices?|pricing",
-    "tools": r"tool definitions?|tool schemas?|toolset",
-    "sdk": r"sdks?|library versions?",
-    "parameters": r"parameters?|temperature|max_tokens",
-}
-_NOT = re.compile(r"\b(?:no|not|never|without|neither|nor|un\w+|didn't|wasn't|hasn't|same)\b", re.IGNORECASE)
+
+_ABOVE = 1.05
+"""A figure that lies so much above what is usual is not within it, whatever the rounding."""
+_UPPER = re.compile(
+    r"\b(?:below|under|at most|less than|no more than|not more than|never (?:exceeds?|above|over)|up to"
+    r"|lower than|fewer than)"
+    r"\s*(?:about\s*)?$",
+    re.IGNORECASE,
+)
+_THEN = re.compile(
+    r"\b(?:was|were|used to|before|until|formerly|previously|normal\w*|usual\w*|expected)\b", re.IGNORECASE
+)
+_NOBODY = Sides()
 
 
-def contradiction(text: str, incident: Incident) -> str | None:
+def contradiction(text: str, incident: Incident, sides: Sides = _NOBODY) -> str | None:
     """Return what in a statement goes against what was computed, or None. `text` is as `wording.plainly` writes it."""
     for sentence in re.split(r"(?<=[.!?;])\s+", text):
-        for found in (_swapped(sentence, incident), _confused(sentence, incident), _directed(sentence, incident),
-                      _weighed(sentence, incident), _changed(sentence, incident)):  # fmt: skip
-            if found is not None:
-                return found
+        found = (
+            _swapped(sentence, incident) or _confused(sentence, incident) or _bounded(sentence, incident)
+            or _directed(sentence, incident) or misjudged(sentence, incident) or miscounted(sentence, incident)
+            or incomparable(sentence, sides) or uncaused(sentence, incident)
+        )  # fmt: skip
+        if found is not None:
+            return found
     return None
 
 
@@ -129,6 +122,21 @@ def _confused(sentence: str, incident: Incident) -> str | None:
     return None
 
 
+def _bounded(sentence: str, incident: Incident) -> str | None:
+    """Object to an upper bound that what was observed lies above."""
+    if incident.ratio is None or incident.ratio < _ABOVE or _THEN.search(sentence):
+        return None
+    pairs = [(incident.expected, incident.observed), *((one.baseline, one.value) for one in incident.findings)]
+    for number in written(sentence):
+        if not _UPPER.search(sentence[: number.start].rstrip("$€£ ")):
+            continue
+        for low, high in pairs:
+            for scale in (1.0, 100.0):
+                if _matches(number, low * scale) and high > _ABOVE * low:
+                    return f"{number.raw} is what was expected; what was observed lies above"
+    return None
+
+
 def _directed(sentence: str, incident: Incident) -> str | None:
     """Object to a fall of what rose, and to a rise of what fell."""
     ways: dict[str, set[bool]] = {}
@@ -157,75 +165,6 @@ def _directed(sentence: str, incident: Incident) -> str | None:
 
 def _named_by(kind: Kind) -> frozenset[str]:
     return measures_in(kind.value.replace("-", " ").removeprefix("tool "))
-
-
-def _weighed(sentence: str, incident: Incident) -> str | None:
-    """Object to a factor called the main or the only one, or a cause at all, against its share of the change."""
-    if not incident.account or _NOT.search(sentence):
-        return None
-    whole = sum(factor.share for factor in incident.account if factor.share > 0)
-    if whole <= 0:
-        return None
-    shares: dict[str, float] = {}
-    for factor in incident.account:
-        for name in factor_measures(factor.factor):
-            shares[name] = shares.get(name, 0.0) + factor.share
-    for match in _COMES_FROM.finditer(sentence):
-        word = match.group("what").lower()
-        name = "volume" if word in {"runs", "trajectories", "traffic", "volume"} else min(measures_in(word), default="")
-        if name and shares.get(name, 0.0) < SHARE_MIN:
-            return f"the account gives {word} less than a tenth of the change"
-    alone = _ALL.search(sentence)
-    said = alone or _MOST.search(sentence)
-    if said is None:
-        return None
-    named = [name for name in measures_in(sentence) if name in shares]
-    least = _ALONE if alone else MAIN_SHARE
-    if named and max(shares[name] for name in named) < least:
-        return f"the account gives {' and '.join(sorted(named))} less of the change than {said.group()!r} says"
-    return None
-
-
-def _changed(sentence: str, incident: Incident) -> str | None:
-    """Object to a change that was not seen, to one denied that was, and to the old value called the new one."""
-    seen = {change.what for change in incident.changes}
-    for what, words in _CHANGED.items():
-        said = re.search(
-            rf"\b(?:new|changed|updated|swapped|replaced)\s+(?:\w+\s+)?(?:{words})\b"
-            rf"|\b(?:changes?|switch|update|upgrade|bump|migration|move)\s+(?:of|to|in)\s+(?:the\s+|a\s+|its\s+|another\s+"
-            rf"|new\s+)*(?:\w+\s+)?(?:{words})\b"
-            rf"|\b(?:{words})\s+(?:change|switch|update|upgrade|bump)\b"
-            rf"|\b(?:{words})\s+(?:was|were|has been|had been|got)\s+(?:not\s+|never\s+|\w+ly\s+)?"
-            rf"(?:changed|switched|updated|upgraded|"
-            rf"replaced|swapped|rolled out|raised|lowered)\b",
-            sentence,
-            re.IGNORECASE,
-        )
-        if said is None:
-            continue
-        denied = _NOT.search(sentence[max(said.start() - 24, 0) : said.end()]) is not None
-        known = any(what in one or one in what for one in seen) or bool(seen - set(_CHANGED))
-        if not denied and not known:
-            return f"no change of {what} was seen near the onset"
-        if denied and any(change.what == what for change in near_onset(incident)):
-            return f"a change of {what} was seen near the onset"
-    return next((why for change in incident.changes if (why := _backwards(sentence, change))), None)
-
-
-def _backwards(sentence: str, change: Change) -> str | None:
-    """Object to the value from before a change that is said to be what came with it."""
-    old, new = change.from_value, change.to_value
-    if not old or not new or old == new or re.search(rf"(?<![\w.]){re.escape(new)}(?![\w])", sentence):
-        return None
-    said = re.search(
-        rf"\b(?:new|after|since|with the (?:release|switch)|release of|switch(?:ed)? to|roll-?out of|introduced"
-        rf" (?:by|in|with)|deploy\w* of|came with|upgrade to|change to)"
-        rf"\s+(?:(?:the|a|new|release|{re.escape(change.what)})\s+)*"
-        rf"{re.escape(old)}(?![\w]|\.\d)",
-        sentence,
-        re.IGNORECASE,
-    )
-    return f"{old} is what was there before; {new} is what came" if said else None
 
 
 def _value(word: str) -> float | None:

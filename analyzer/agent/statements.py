@@ -10,10 +10,13 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+from analyzer.agent.causes import denies_release
+from analyzer.agent.compared import Sides
+from analyzer.agent.course import unmeasured
 from analyzer.agent.numbers import Known, unproven
 from analyzer.agent.relations import contradiction
 from analyzer.agent.shown import Shown
-from analyzer.agent.subjects import unrelated
+from analyzer.agent.subjects import stems, unrelated
 from analyzer.agent.text import find_verbatim
 from analyzer.agent.wording import objection, plainly
 from analyzer.types.report import Incident
@@ -40,6 +43,7 @@ _ORDINARY = re.compile(
     r"[a-z]+-(?:based|side|level|time|specific|related|facing|free|read|only|in|up|out|off|prone|wide|call|first|like)",
     re.IGNORECASE,
 )
+RELEASED = stems("release releases deploy deploys deployed deployment rollout upgrade upgrades migration")
 _STEPS = re.compile(r"\bsteps?\s+#?(\d+)(?:\s*(-|–|to|through|and|or|,)\s*#?(\d+))?", re.IGNORECASE)  # noqa: RUF001 - a dash
 
 
@@ -58,6 +62,10 @@ class Grounds:
     """Stems of names that tie a sentence to nothing: of the incident, and of the spans quoted."""
     trace_ids: frozenset[str] = frozenset()
     """Of the case: a prefix names them."""
+    computed: bool = False
+    """Whether its evidence may measure more than the detectors found."""
+    sides: Sides = field(default_factory=Sides)
+    """The runs that a sentence may compare."""
     steps: frozenset[int] = field(default_factory=frozenset)
     """Numbers of the steps that its evidence is about; empty: not known."""
 
@@ -113,10 +121,13 @@ def _why_not_stated(line: str, plain: str, grounds: Grounds) -> str | None:
             return f"the name {name!r} was not shown"
     if not _about_steps(plain, grounds.steps):
         return "it names other steps than its evidence is of"
-    against = contradiction(plain, grounds.incident)
+    against = contradiction(plain, grounds.incident, grounds.sides)
+    if against is None and not grounds.computed:
+        against = unmeasured(plain, grounds.incident)
     if against is not None:
         return against
-    loose = unrelated(_without_ids(line, grounds), grounds.texts or (), grounds.names)
+    names = grounds.names | (RELEASED if grounds.incident.findings and denies_release(plain) else frozenset())
+    loose = unrelated(_without_ids(line, grounds), grounds.texts or (), names)
     if loose is not None:
         return f"{loose[:80]!r} shares no word with its evidence; say it in the words of what you cite"
     return None

@@ -26,38 +26,49 @@ _CAUSE = re.compile(
     re.IGNORECASE,
 )
 _ANY_TEXT = """
-    able about above account across action actual additional affected again agent agents ahead almost alone along
-    already also although always among amount analyst another answer answers anything appear april around asked asks
-    attempt attempts august average away back baseline became because become becomes been before began begin begins
-    behind being below better between beyond both broke broken budget call called calling calls came cannot case
-    cause caused causes causing certain change changed changes cheaper claim claims clear clearly coincides come
-    comes continue continues cost costs could count days dearer december decides decisive despite detail differ
-    difference different does doing dollars done doubled duration during each either else empty ends enough entire
-    error errors even ever every everything evidence exact exactly exists expected expensive explain explains extra
-    fact factor factors failed failing fails failure failures false fast faster february fifths finally find finding
-    findings finds first five fold folds follow following follows former found four friday from full fully further
-    gave generally gets getting give given gives goal goals goes going gone good half happen happened happens hard
-    have having healthy hear heard hears hence here high higher hits hour hours however identical immediately
-    incident incomplete increase increased increases input inside instead into issue itself january july june just
-    keep keeps kept kind kinds know known knows large larger last lasting lasts late latency later latter lead leads
-    least leaves less like likely limit limits little long longer look looks loop looping loops lower made main
-    mainly make makes making many march match matter mean means median might minute minutes missed misses missing
-    model models moment monday money more most mostly move much must name named names near nearly need needs never
-    next none normal note noted notes nothing november number numbers observed occur occurs october often once only
-    onset onto onward other others otherwise output over overall part parts pass peer peers percent perhaps place
-    point points possible price prices problem problems produce produces progress prompt quarters quote quoted quotes
-    rather reach reached reaches read reads really reason reasons receive receives remain remains repeat repeated
-    repeatedly repeats reply request requested requests result results retried retries retry retrying return returned
-    returning returns right rise rises rising rose runs same saturday saying says second seconds seem seems seen sees
-    sense september several shall share shares should show shown shows side similar simply since single slow slower
-    slowly small some someone something soon sort span spans speak speaks spend spending spent start started starts
-    state states steadily step steps still stop stops success successful such suddenly sunday sure take taken takes
-    taking tell tells text than that their them then there therefore these they thing things third thirds this those
-    though three through throughout thursday thus time times together tokens told took tool tools total toward trace
-    traffic trajectories trajectory tried tries tripled true truncated trying tuesday turn turns twenty twice under
-    unless until upon used user uses using usual usually value values version very volume wait waiting waits want
-    waste wasted wastes way ways wednesday well went were what when where whether which while whole will with within
-    without word words work working works worse worst would write writes written wrong wrote year your
+    able about above account across action actual additional affected again agent agents ahead alarm alarms almost
+    alone along already also although always among amount amounts analyst another answer answers anything appear
+    approximately april around asked asks attempt attempts august average averages away back barely baseline became
+    because become becomes been before began begin begins behind being below better between beyond both broke broken
+    budget bulk call called calling calls came cannot case cause caused causes causing certain change changed
+    changes cheaper chiefly claim claims clear clearly climb climbed climbs coincides come comes coming compare
+    compared compares comparison considerably continue continues contribute contributed contributes cost costs could
+    count critical currently days dearer december decides decisive decline declined declines decrease decreased
+    decreases despite detail differ difference different does doing dollars done doubled doubling down driven drives
+    drop dropped drops duration during each eight either else empty ends enough entire error errors even ever every
+    everybody everything evidence exact exactly exceed exceeded exceeds exists expect expected expecting expects
+    expensive explain explains extra fact factor factors failed failing fails failure failures fall fallen falls
+    false fast faster february fell fewer fifths figure figures finally find finding findings finds fine first five
+    flat fold folds follow following follows former found four frequently friday from full fully further gave
+    generally gets getting give given gives goal goals goes going gone good grew grow grown grows half halved happen
+    happened happens hard hardly have having healthy hear heard hears hence here high higher highest hits hour hours
+    however identical immediately incident incomplete increase increased increases input inside instead into
+    irrelevant issue itself january july jump jumped jumps june just keep keeps kept kind kinds know known knows
+    large larger last lasting lasts late lately latency later latter lead leads least leaves less level levels like
+    likely limit limits little long longer look looks loop looping loops lower lowest made magnitude main mainly
+    majority make makes making many march markedly match matter mean means median medium might minority minute
+    minutes missed misses missing model models moment monday money more most mostly move much must name named names
+    near nearly need needs never next nine nobody none normal normally note noted notes nothing noticeably november
+    number numbers observed occasionally occur occurs october often once ongoing only onset onto onward ordinarily
+    other others otherwise output over overall part partly parts pass past peak peaked peer peers percent percentage
+    perhaps persist persists place play played plays point points possible precisely present presently previously
+    price prices primarily problem problems produce produces progress prompt proportion quadrupled quarters quicker
+    quite quote quoted quotes range rarely rated rather rating ratio reach reached reaches read reads really reason
+    reasons receive receives recently recover recovered recovers remain remains repeat repeated repeatedly repeats
+    reply request requested requests resolve resolved rest result results retried retries retry retrying return
+    returned returning returns right rise risen rises rising role rose roughly runs same saturday saying says second
+    seconds seem seems seen sees seldom sense september serious seven several severe severity shall share shares
+    sharply shorter should show shown shows side similar simply since single sits slightly slow slower slowly small
+    some someone something sometimes soon sort span spans spared speak speaks spend spending spent stable stand
+    stands start started starts state states stay stayed stays steadily steady step steps still stood stop stopped
+    stops success successful such suddenly sunday sure take taken takes taking tell tells tenfold text than that
+    their them then there therefore these they thing things third thirds this those though three through throughout
+    thursday thus time times today together tokens told took tool tools total toward trace traffic trajectories
+    trajectory tried tries tripled true truncated trying tuesday turn turns twenty twice typical typically
+    unaffected unchanged under unless until upon used user uses using usual usually value values version very volume
+    wait waiting waits want waste wasted wastes way ways wednesday well went were what when where whether which
+    while whole will with within without word words work working works worse worst would write writes written wrong
+    wrote year your
 """
 _ANY = frozenset(_ANY_TEXT.split())
 """Words that fit any incident."""

@@ -42,6 +42,10 @@ _PART = re.compile(
     r"(?=\s+(?:of\s+)?(?:the|all|its|their|our|these|those|every|runs|trajectories|calls)\b(?!\s+(?:time|way|same)))",
     re.IGNORECASE,
 )
+_A_DAY = re.compile(
+    r"\ban?\s+(?=(?:day|week|hour|minute|month)\s+(?:before|after|earlier|later|ago|too)\b)", re.IGNORECASE
+)
+"""A day that something is shifted by is a figure."""
 _ORDINARY = frozenset({"COMMON", "LATIN", "GREEK MU", "OHM"})
 _JOINERS = re.compile("[\u200c\u200d\ufe00-\ufe0f]")
 _EMOJI = 0x2190
@@ -53,6 +57,7 @@ def plainly(text: str) -> str:
     for char in {char for char in text if unicodedata.category(char) == "No" and 0 < unicodedata.numeric(char) < 1}:
         text = text.replace(char, f" about {unicodedata.numeric(char) * 100:.4g} % ")
     text = " ".join(unicodedata.normalize("NFKC", text).split())
+    text = _A_DAY.sub("1 ", text)
     text = _PART.sub(lambda match: f"about {_PARTS[match.group(1).lower().replace('-', ' ')]:.4g} %", text)
     return _NUMBER.sub(lambda match: _digits(match, text), text)
 

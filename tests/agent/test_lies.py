@@ -9,6 +9,8 @@ from collections import Counter
 from itertools import chain
 
 import pytest
+from support.adversary import sly_lies
+from support.honest import honest
 from support.lies import answer, claim, fact, got_through, lies, truths
 from support.paraphrases import paraphrases
 from support.simulated import Simulated, simulated
@@ -118,3 +120,29 @@ def test_words_of_another_kind_are_foreign(incidents: list[Simulated]) -> None:
         if one.incident.kind in FOREIGN and not one.judge(answer([claim(FOREIGN[one.incident.kind], fact(one))])).struck
     ]
     assert stands == []
+
+
+def test_nothing_sly_gets_through(incidents: list[Simulated]) -> None:
+    """Of 400 lies with nothing invented in them (a wrong unit, end, count, time, cause) none gets through."""
+    through: list[str] = []
+    sorts: set[str] = set()
+    phrasings = 0
+    for one in incidents:
+        for lie in sly_lies(one):
+            if not lie.claims:
+                continue
+            sorts.add(lie.sort)
+            phrasings += 1
+            if got_through(one, lie):
+                through.append(f"{one.incident.kind.value}: {lie.sort}: {lie.text}")
+    assert through == []
+    assert len(sorts) >= 17
+    assert phrasings >= 400
+
+
+def test_what_people_say_of_the_figures_stands(incidents: list[Simulated]) -> None:
+    """Of figures rounded, hedged, compared, denied and quantified as people do at most one in fifty is lost."""
+    every = [(one, said) for one in incidents for said in honest(one)]
+    lost = [f"{one.incident.kind.value}: {said['text']}" for one, said in every if one.judge(answer([said])).struck]
+    assert len(every) >= 400
+    assert len(lost) <= len(every) / 50, lost

@@ -18,7 +18,7 @@ from support.simulated import Simulated
 from analyzer.agent.facts import number
 from analyzer.agent.text import find_verbatim, text_of
 from analyzer.types.diagnosis import Verdict
-from analyzer.types.report import Kind, MetricEvidence
+from analyzer.types.report import Incident, Kind, MetricEvidence
 from analyzer.types.trace import TEXT_FIELDS
 
 _SECTION = r'<trajectory:{mark} id="([0-9a-f]+)"[^>]*>\n(.*?)\n</trajectory:{mark}>'
@@ -227,7 +227,7 @@ def _of_names(one: Simulated) -> Iterator[Lie]:
 
 def _of_numbers(one: Simulated) -> Iterator[Lie]:
     incident, known = one.incident, fact(one)
-    noun = _noun(incident.kind)
+    noun = noun_of(incident.kind)
     share = incident.unit.startswith("share") or incident.kind in _SHARES
     scale, unit = (100.0, "%") if share else (1.0, incident.unit.split(" ")[0])
     value = incident.observed * scale
@@ -291,7 +291,7 @@ def _of_numbers(one: Simulated) -> Iterator[Lie]:
 
 def _of_relations(one: Simulated) -> Iterator[Lie]:
     incident, known = one.incident, fact(one)
-    noun = _noun(incident.kind)
+    noun = noun_of(incident.kind)
     texts = []
     rises = incident.ratio is not None and incident.ratio > 1 and incident.kind is not Kind.SUCCESS
     if rises and incident.kind not in {Kind.LOOP, Kind.RUNAWAY}:
@@ -468,7 +468,15 @@ def _counted(one: Simulated) -> list[str]:
     return [digits for digits in dict.fromkeys(numbers) if digits not in quoted]
 
 
-def _noun(kind: Kind) -> str:
+def scaled(incident: Incident) -> tuple[float, float, str]:
+    """Return what was observed, what was expected, and their unit, as people write them."""
+    share = incident.unit.startswith("share") or incident.kind in _SHARES
+    scale, unit = (100.0, "%") if share else (1.0, incident.unit.split(" ")[0])
+    return incident.observed * scale, incident.expected * scale, unit
+
+
+def noun_of(kind: Kind) -> str:
+    """Return what a sentence about an incident of a kind is said of."""
     return {
         Kind.TOOL_ERRORS: "Errors",
         Kind.TOOL_LATENCY: "Latency",
@@ -584,7 +592,7 @@ def _true_quotes(one: Simulated) -> Iterator[dict[str, Any]]:
 
 def _true_figures(one: Simulated) -> Iterator[dict[str, Any]]:
     incident, known = one.incident, fact(one)
-    noun = _noun(incident.kind)
+    noun = noun_of(incident.kind)
     share = incident.kind in _SHARES
     scale, unit = (100.0, "%") if share else (1.0, incident.unit.split(" ")[0])
     high, low = number(incident.observed * scale), number(incident.expected * scale)

@@ -122,11 +122,42 @@ def other_fleet(now: datetime = DEFAULT_NOW) -> Fleet:
     )
 
 
+def third_fleet(now: datetime = DEFAULT_NOW) -> Fleet:
+    """Return eight agents more, other seed and strengths: adversaries and honest people who have read the gate."""
+    roles = {
+        "pathfinder": "research",
+        "refunds": "billing",
+        "fixer": "coding",
+        "front-desk": "support",
+        "pipeline-bot": "release",
+        "number-cruncher": "sql",
+        "curator": "catalog",
+        "saver": "retention",
+    }
+    ago = [now - timedelta(hours=count) for count in range(15)]
+    return Fleet(
+        agents=tuple(_agent(name, role, evaluated_share=float(name == "saver")) for name, role in roles.items()),
+        faults=(
+            Fault(FaultKind.LATENCY, "pathfinder", ago[11], factor=4),
+            Fault(FaultKind.TOOL_ERRORS, "refunds", ago[9], share=0.8),
+            Fault(FaultKind.LOOP, "fixer", ago[10], share=0.5),
+            Fault(FaultKind.COST_STEP, "front-desk", ago[13], version="3.0.1", input_factor=1.8, output_factor=4.0),
+            Fault(FaultKind.ERROR_BURST, "pipeline-bot", ago[8], share=0.5),
+            Fault(FaultKind.TRUNCATION, "number-cruncher", ago[12], share=0.6),
+            Fault(FaultKind.SLOW_TOOL, "curator", ago[7], factor=12),
+            Fault(FaultKind.SUCCESS_DROP, "saver", ago[14], share=0.8),
+        ),
+        days=5,
+        seed=91,
+        now=now,
+    )
+
+
 def _agent(name: str, role: str, **more: float) -> Agent:
     return Agent(name, role, runs_per_hour=4, **more)
 
 
-FLEETS = (fleet, other_fleet)
+FLEETS = (fleet, other_fleet, third_fleet)
 
 
 @contextmanager
