@@ -347,3 +347,13 @@ def m014_measures(db: Database) -> None:
         "CREATE TABLE uncounted (trajectory INTEGER PRIMARY KEY, touched_s INTEGER NOT NULL);\n"
         "CREATE TABLE counted (trajectory INTEGER PRIMARY KEY, began_s INTEGER NOT NULL, body BLOB NOT NULL)",
     )
+
+
+@MIGRATIONS()
+def m015_bought(db: Database) -> None:
+    """Have every hour counted once more: what tokens cost is counted beside the tokens from here on."""
+    _execute(
+        db,
+        "INSERT OR IGNORE INTO stale_hours"
+        " SELECT end_ns / 3600000000000 FROM trajectories WHERE end_ns IS NOT NULL AND cost_usd IS NOT NULL",
+    )
