@@ -10,6 +10,9 @@ from detectors.fleets import DAY, HOUR, START_S, WEEK, flat, step, time_of, wind
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from analyzer.detectors.kernels.grid import grid_of
+from analyzer.detectors.kernels.prices import Prices, PriceSettings
+from analyzer.detectors.kernels.tariff import tariff_of
 from analyzer.detectors.price import PriceDetector
 from analyzer.types.metric import Bought, Series, Signal, Unpriced
 from analyzer.types.reading import Gate
@@ -119,19 +122,21 @@ def test_a_price_that_fell():
     assert DETECTOR.detect(window(priced(switch(OPUS, SONNET)))) == ()
 
 
-def test_four_trajectories_are_too_few():
-    """What fewer than five trajectories cost is not told, however certain the price is."""
-    series = priced(switch(SONNET, OPUS))
-    seen = np.cumsum([0.0, *series.count[ONSET:]])
-    few = ONSET + int(np.flatnonzero(seen >= 4)[0])
-    assert DETECTOR.detect(window(series, end=few)) == ()
-    assert DETECTOR.detect(window(series, end=few + 3 * HOUR))
+def test_a_few_trajectories_are_too_few():
+    """However certain the price is, nothing is told before as many trajectories as are asked for were seen since."""
+    series = priced(switch(SONNET, OPUS), per_hour=8.0)
+    asked = PriceDetector(settings=PriceSettings(risen_units_min=60.0))
+    seen = np.cumsum(series.count[ONSET:])
+    before, after = (ONSET + int(np.flatnonzero(seen >= units)[0]) for units in (50, 75))
+    assert DETECTOR.detect(window(series, end=before))
+    assert asked.detect(window(series, end=before)) == ()
+    assert asked.detect(window(series, end=after))
 
 
 BUSY_NIGHTS = {"length": lambda ticks: np.where(ticks % DAY < 4 * HOUR, 8.0, 1.0)}
 
 
-@pytest.mark.parametrize("vendor", [SONNET, SONNET * [1, 1, 5, 1], SONNET * [1, 2.5, 10, 0.8]], ids="abc")
+@pytest.mark.parametrize("vendor", [SONNET, SONNET * [1, 1, 10, 1], SONNET * [1, 2.5, 5, 0.8]], ids="abc")
 @pytest.mark.parametrize(
     "of",
     [
@@ -168,9 +173,19 @@ def test_a_mix_that_moves_to_the_dear_model():
 def test_a_nightly_batch_on_another_model(seed):
     """A batch that runs on a dear model each night is no incident on any night after the first ones."""
     night = lambda ticks: np.where((ticks % DAY >= 2 * HOUR) & (ticks % DAY < 4 * HOUR), 1.0, 0.0)  # noqa: E731
-    series = priced(always(SONNET), share=night, days=21, seed=seed)
+    series = priced(always(HAIKU), share=night, days=21, seed=seed)
     found = DETECTOR.detect(window(series, hours=24 * 21))
     assert [one for one in found if one.onset > time_of(4 * DAY)] == []
+
+
+def test_the_price_of_the_night_is_known_by_the_hour():
+    """A fortnight of five runs an hour gives the hours of a batch nearly the whole price of its model."""
+    night = lambda ticks: np.where((ticks % DAY >= 2 * HOUR) & (ticks % DAY < 4 * HOUR), 1.0, 0.0)  # noqa: E731
+    series = priced(always(SONNET), share=night)
+    model = Prices(grid_of(series), series, PriceSettings())
+    base = model.baseline(15, np.zeros(len(series.count), dtype=np.bool_))
+    assert base is not None
+    assert base.centre[2] - base.centre[12] == pytest.approx(math.log(5 / 3), rel=0.1)
 
 
 def test_a_weekly_batch_on_another_model():
@@ -196,6 +211,19 @@ def test_a_series_without_prices():
     assert DETECTOR.detect(window(free)) == ()
     (one,) = DETECTOR.explain(window(free), "a")
     assert (one.gate, one.why) == (Gate.UNITS, "what its tokens cost is not known yet: too few hours with a cost")
+
+
+def test_a_part_that_was_never_bought():
+    """The first cache reads, at the price of plain input, are no rise: the baseline knows no price of theirs."""
+    bought = np.random.default_rng(1).uniform(1000, 9000, (200, 4)) * [1, 0.1, 0, 0]
+    prices = np.array([3.0, 15.0, 3.0, 3.0]) / 1e6
+    tariff = tariff_of(bought, bought @ prices)
+    assert tariff is not None
+    assert tariff.cost(bought) == pytest.approx(bought @ prices, rel=1e-3)
+    reads = np.array([[0.0, 100.0, 9000.0, 0.0]])
+    assert (reads @ prices) / tariff.cost(reads) <= 1.01
+    grid = priced(always(prices), cached=step(ONSET, 0.0, 1.0))
+    assert Prices(grid_of(grid), grid, PriceSettings()).scatter(18 * DAY) == pytest.approx(0.0, abs=1e-3)
 
 
 PARTS = st.lists(st.floats(0.05, 20), min_size=4, max_size=4)
