@@ -117,6 +117,16 @@ def test_a_rise_that_is_too_small():
     assert one.why.startswith("1.16 times as much, 1.20 needed")
 
 
+def test_nothing_ran_lately():
+    """Where nothing ran there is no basket of tokens: why-not says what a run usually cost, and not that it is free."""
+    series = priced(always(SONNET))
+    quiet = [count * (tick < ONSET) for tick, count in enumerate(series.count)]
+    (one,) = DETECTOR.explain(window(replace(series, count=quiet)), "a")
+    cut = slice(DAY * 4, ONSET)
+    usual = sum(series.total[cut]) / sum(series.count[cut])
+    assert (one.value, one.baseline) == (0.0, pytest.approx(usual, rel=0.1))
+
+
 def test_a_price_that_fell():
     """Cheaper is no incident."""
     assert DETECTOR.detect(window(priced(switch(OPUS, SONNET)))) == ()

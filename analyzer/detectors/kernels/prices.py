@@ -146,9 +146,14 @@ class Prices:
         return PriceView(self, baseline, baseline.index.view(baseline, start, stop, masks), start)
 
     def measured(self, baseline: PriceBaseline, first: int, stop: int) -> tuple[float, float]:
-        """Return USD per trajectory over ticks [first, stop), and what their tokens cost by the baseline."""
+        """Return USD per trajectory over ticks [first, stop), and what their tokens cost by the baseline.
+
+        Where nothing ran there are no tokens: then it is what a trajectory of the baseline cost.
+        """
         cut = slice(max(first, 0), stop)
-        of = max(float(self.grid.n[cut].sum()), 1.0)
+        of = float(self.grid.n[cut].sum())
+        if of <= 0:
+            return 0.0, self.measured(baseline, baseline.start, baseline.stop)[1]
         hours = np.arange(cut.start, cut.stop) % TICKS_PER_DAY // TICKS_PER_HOUR
         usual = float((baseline.usd[cut] * np.exp(baseline.centre[hours])).sum()) * baseline.mean
         return float(self.grid.total[cut].sum()) / of, usual / of
