@@ -15,16 +15,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 
 from analyzer.stores.blocks import SLOT_BITS, BlockWriter, Codec
 from analyzer.types.choices import task_of
 from analyzer.types.messages import message_text
-
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 
 ARRAY = 0
 """`prev` of the first message of an array."""
@@ -287,7 +284,7 @@ class Intake:
             self._new_nodes.append((node, prev, payload))
         else:
             node = int(row[0])
-        _bounded(self._nodes)[prev, payload] = node
+        self._nodes[prev, payload] = node
         return node
 
     def append(self, document: bytes, blocks: set[int]) -> int:
@@ -301,9 +298,10 @@ class Intake:
         self._blocks.flush(raw)
         raw.executemany("INSERT INTO threads (id, prev, payload) VALUES (?, ?, ?)", self._new_nodes)
         self._new_nodes = []
-        # Not earlier: what is staged may name parts that only stand here.
-        if len(self._ids) > _CACHE_MAX:
-            self._ids.clear()
+        # Not earlier: what is staged may name parts, and what is placed nodes, that only stand here.
+        for cache in (self._ids, self._nodes):
+            if len(cache) > _CACHE_MAX:
+                cache.clear()
 
 
 def encoded(text: str) -> bytes:
@@ -374,9 +372,3 @@ def _parts(text: str) -> list[tuple[bytes, dict[str, Any]]] | None:
     except (TypeError, ValueError):
         # Lone surrogates, and messages nested deeper than orjson writes.
         return None
-
-
-def _bounded(cache: dict[_K, _V]) -> dict[_K, _V]:
-    if len(cache) >= _CACHE_MAX:
-        cache.clear()
-    return cache

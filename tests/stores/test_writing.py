@@ -195,6 +195,18 @@ def test_old_texts_are_stored_again_and_nothing_is_lost(tmp_path: Path, monkeypa
     assert max(young) < 10
 
 
+def test_one_batch_of_more_histories_than_are_remembered_is_stored_whole(tmp_path: Path, monkeypatch) -> None:
+    """A batch that fills the memory of histories while it is written does not store one of its own a second time."""
+    monkeypatch.setattr(intake, "_CACHE_MAX", 3)
+    sent = [history("the same rules", f"question {number % 6}", "an answer", "go on") for number in range(24)]
+    with SqliteTrajectories(tmp_path / "store.db") as store:
+        for first in (0, 12):
+            batch = range(first, first + 12)
+            store.add([chat(number + 1, 2, at_s=number, input=sent[number]) for number in batch])
+        back = [store.span(trace_id(number + 1), f"{2:016x}").input or "" for number in range(24)]
+    assert [json.loads(text) for text in back] == [json.loads(text) for text in sent]
+
+
 def test_a_message_that_repeats_a_clean_result_is_still_masked(store: SqliteTrajectories) -> None:
     """A tool's result known to be clean does not let a secret beside it in the message pass."""
     result = "nothing to see in this long and harmless result of a tool " * 4
