@@ -117,6 +117,16 @@ def test_a_rise_that_is_too_small():
     assert one.why.startswith("1.16 times as much, 1.20 needed")
 
 
+def test_a_rise_after_a_fall():
+    """What a model costs since its price fell is the measure of the next switch, also where it was dearer before."""
+    fall, rise = 13 * DAY + 20 * HOUR, 15 * DAY + 8 * HOUR
+    series = priced(lambda tick: SONNET * 2.25 if tick < fall else SONNET if tick < rise else OPUS, per_hour=10)
+    (found,) = DETECTOR.detect(window(series, end=16 * DAY + 6 * HOUR))
+    assert abs(found.onset - time_of(rise)) <= timedelta(hours=2)
+    assert found.value / found.baseline == pytest.approx(5 / 3, rel=0.02)
+    assert DETECTOR.detect(window(series, end=rise)) == ()
+
+
 def test_nothing_ran_lately():
     """Where nothing ran there is no basket of tokens: why-not says what a run usually cost, and not that it is free."""
     series = priced(always(SONNET))

@@ -128,11 +128,18 @@ class Prices:
         days = learning_ticks(day)
         if self.units_learnt(day, masked) < self.settings.units_min:
             return None
-        keep = ~masked[days]
-        tariff = tariff_of(self._bought[days][keep], self.grid.total[days][keep])
+        keep = np.flatnonzero(~masked[days]) + days.start
+        fall = self._fall(days.start, day * TICKS_PER_DAY, masked)
+        tariff = tariff_of(self._bought[keep], self.grid.total[keep])
         if tariff is None:
             return None
         usd = tariff.cost(self._bought)
+        if fall is not None:
+            since = tariff_of(self._bought[fall[0]], self.grid.total[fall[0]])
+            before = tariff_of(self._bought[fall[1]], self.grid.total[fall[1]])
+            if since is not None and before is not None:
+                first = fall[0][0]
+                usd = np.concatenate((before.cost(self._bought[:first]), since.cost(self._bought[first:])))
         with np.errstate(divide="ignore", invalid="ignore"):
             level = np.where(usd > 0, self.grid.total / usd, 0.0)
         index = Index(replace(self.grid, total=self.grid.n * level, hist=None, x=np.empty(0)), self.settings)
@@ -140,6 +147,24 @@ class Prices:
         if base is None:
             return None
         return PriceBaseline(**{one.name: getattr(base, one.name) for one in fields(base)}, index=index, usd=usd)
+
+    def _fall(self, start: int, stop: int, masked: Bools) -> tuple[np.ndarray, np.ndarray] | None:
+        """Return the ticks of the last whole days that have one list of prices, and those before, if they were dearer.
+
+        A price that fell is the price from then on: against a fortnight that was dearer the next rise would be none. So
+        the index is chained there, each side at its own prices. The last day counts too: a fall hides no rise.
+        """
+        seen = ~masked & (self.grid.total > 0)
+        for first in range(start + TICKS_PER_DAY, stop, TICKS_PER_DAY):
+            since = np.flatnonzero(seen[first:stop]) + first
+            tariff = tariff_of(self._bought[since], self.grid.total[since])
+            if tariff is None or self.grid.n[since].sum() < self.settings.units_min:
+                return None
+            if np.abs(np.log(self.grid.total[since] / tariff.cost(self._bought[since]))).max() < ALIKE:
+                old = np.flatnonzero(seen[start:first]) + start
+                fell = self.grid.total[old].sum() > self.settings.ratio_min * tariff.cost(self._bought[old]).sum()
+                return (since, old) if fell else None
+        return None
 
     def view(self, baseline: PriceBaseline, start: int, stop: int, masks: Masks) -> PriceView:
         """Judge ticks [start, stop) by a baseline."""
