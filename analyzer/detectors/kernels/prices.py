@@ -139,6 +139,7 @@ class Prices:
             before = tariff_of(self._bought[fall[1]], self.grid.total[fall[1]])
             if since is not None and before is not None:
                 first = fall[0][0]
+                masked = masked | self._day_of_the_fall(first)
                 usd = np.concatenate((before.cost(self._bought[:first]), since.cost(self._bought[first:])))
         with np.errstate(divide="ignore", invalid="ignore"):
             level = np.where(usd > 0, self.grid.total / usd, 0.0)
@@ -147,6 +148,12 @@ class Prices:
         if base is None:
             return None
         return PriceBaseline(**{one.name: getattr(base, one.name) for one in fields(base)}, index=index, usd=usd)
+
+    def _day_of_the_fall(self, first: int) -> Bools:
+        """Return the whole day before a tick: it has both prices, and is learnt from by neither."""
+        ticks = np.arange(len(self.grid.n))
+        began = first // TICKS_PER_DAY * TICKS_PER_DAY
+        return np.asarray((ticks < first) & (ticks >= began - TICKS_PER_DAY))
 
     def _fall(self, start: int, stop: int, masked: Bools) -> tuple[np.ndarray, np.ndarray] | None:
         """Return the ticks of the last whole days that have one list of prices, and those before, if they were dearer.
@@ -161,7 +168,7 @@ class Prices:
             if tariff is None or self.grid.n[since].sum() < self.settings.units_min:
                 return None
             if np.abs(np.log(self.grid.total[since] / tariff.cost(self._bought[since]))).max() < ALIKE:
-                old = np.flatnonzero(seen[start:first]) + start
+                old = np.flatnonzero(seen[start : first - TICKS_PER_DAY]) + start
                 fell = self.grid.total[old].sum() > self.settings.ratio_min * tariff.cost(self._bought[old]).sum()
                 return (since, old) if fell else None
         return None
