@@ -402,6 +402,20 @@ def test_episodes_of_one_anomaly_are_one_incident() -> None:
     assert (one.state, one.onset) == (State.OPEN, NOW - 2 * HOUR)
 
 
+def test_of_two_detectors_that_see_one_anomaly_the_larger_is_told() -> None:
+    """The cost of the runs and the price of their tokens are one incident, with the figures of what is lost in all."""
+    price = finding(Kind.COST, value=0.2, baseline=0.12, excess_usd=8.0)
+    price = replace(price, detector="price", onset=price.onset - HOUR)
+    cost = finding(Kind.COST, value=0.4, baseline=0.12, excess_usd=28.0)
+    (both,) = run([price, cost])
+    assert ([one.detector for one in both.findings], both.excess_usd) == (["cost"], 28.0)
+    (dearer,) = run([replace(price, excess_usd=30.0), cost], [both], NOW + HOUR)
+    assert (dearer.id, [one.detector for one in dearer.findings]) == (both.id, ["price"])
+    over = replace(cost, recovered=NOW)
+    (still,) = run([price, over], [both], NOW + HOUR)
+    assert [one.detector for one in still.findings] == ["price"]
+
+
 def test_recovery_must_hold_before_an_incident_is_resolved() -> None:
     """A recovered signal resolves its incident after six hours, and not before."""
     (first,) = run([finding()])

@@ -97,8 +97,8 @@ def test_every_detector_answers(store: Path) -> None:
 
 
 def test_a_kind_narrows_the_answer(store: Path) -> None:
-    """`--kind cost` shows only that; a kind that is none, or that nobody looks for, is exit 2."""
-    assert set(readings(why(store, "support-triage", "--kind", "cost", "--json"))) == {("cost", None)}
+    """`--kind cost` shows only what finds that; a kind that is none, or that nobody looks for, is exit 2."""
+    assert set(readings(why(store, "support-triage", "--kind", "cost", "--json"))) == {("cost", None), ("price", None)}
     wrong = why(store, "support-triage", "--kind", "csot")
     assert (wrong.code, wrong.stdout) == (2, "")
     assert wrong.stderr == "analyzer: --kind: 'csot' is no kind; did you mean cost?\n"

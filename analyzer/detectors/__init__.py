@@ -13,6 +13,7 @@ from analyzer.detectors.injection import InjectionDetector
 from analyzer.detectors.latency import LatencyDetector
 from analyzer.detectors.loop import LoopDetector
 from analyzer.detectors.metering import MeteringDetector
+from analyzer.detectors.price import PriceDetector
 from analyzer.detectors.retries import RetriesDetector
 from analyzer.detectors.runaway import RunawayDetector
 from analyzer.detectors.silence import SilenceDetector
@@ -27,6 +28,7 @@ from analyzer.detectors.truncation import TruncationDetector
 
 DETECTORS: tuple[Detector, ...] = (
     CostDetector(),
+    PriceDetector(),
     TokensDetector(),
     StepsDetector(),
     LatencyDetector(),

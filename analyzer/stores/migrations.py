@@ -370,3 +370,13 @@ def m016_registered(db: Database) -> None:
         " at TEXT NOT NULL) WITHOUT ROWID;\n"
         "CREATE INDEX rollups_by_subject ON rollups (agent, tool, day)",
     )
+
+
+@MIGRATIONS()
+def m017_bought(db: Database) -> None:
+    """Have every hour counted once more: what tokens cost is counted beside the tokens from here on."""
+    _execute(
+        db,
+        "INSERT OR IGNORE INTO stale_hours"
+        " SELECT end_ns / 3600000000000 FROM trajectories WHERE end_ns IS NOT NULL AND cost_usd IS NOT NULL",
+    )

@@ -27,6 +27,8 @@ SETTLED_S = 3600
 """A trajectory whose root never arrives counts as finished after this long without a span: the root may belong to a
 web framework that exports elsewhere, or was sampled away. Long enough for a slow tool call."""
 
+TAKEN, CACHED = "price-tokens", "price-cached"
+"""Tokens of the trajectories of `Signal.PRICE`: fresh input and output; read from caches and written to them."""
 UNKNOWN, UNPRICED, HIT = "unknown-cost", "unpriced", "tool-errors-hit"
 """Trajectories of no known cost among all that used a model; inferences without a known price among all of these;
 trajectories in which any call of a tool failed."""
@@ -40,7 +42,8 @@ Recount = Callable[[sqlite3.Connection, int, list[int]], None]
 _FAILED = frozenset({Outcome.FAILURE.value, Outcome.ERROR.value})
 _TRAJECTORIES = (
     "SELECT agent, start_ns, end_ns, outcome, judged, steps, input_tokens + output_tokens, cost_usd, unpriced,"
-    " inferences, retries, truncated, gap_s FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ?"
+    " inferences, retries, truncated, gap_s, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
+    " FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ?"
     " AND (complete OR end_ns < ?)"
 )
 _TOOL_CALLS = (
@@ -98,7 +101,7 @@ def tallied(raw: sqlite3.Connection, hour: int, at_ns: int = FOREVER_NS) -> Tall
     bounds = (OWN_AGENT, hour * HOUR_NS, (hour + 1) * HOUR_NS)
     for row in raw.execute(_TRAJECTORIES, (*bounds, at_ns - SETTLED_S * NS)):
         agent, began_ns, ended_ns, outcome, judged, steps, tokens, cost, unpriced, inferences, *rest = row
-        retries, truncated, gap_s = rest
+        retries, truncated, gap_s, *parts = rest
         tallies, tick = found[agent, ""], _tick(ended_ns)
         tallies[Signal.ERRORS].event(tick, outcome == Outcome.ERROR.value)
         tallies[Signal.RETRIES].event(tick, retries > 0)
@@ -115,12 +118,22 @@ def tallied(raw: sqlite3.Connection, hour: int, at_ns: int = FOREVER_NS) -> Tall
         if cost is not None or unpriced:
             tallies[UNKNOWN].event(tick, cost is None)
             tallies[UNPRICED].event(tick, unpriced, inferences)
+        if cost is not None and tokens and not unpriced:
+            _tally_price(tallies, tick, cost, parts)
         if began_ns is not None and ended_ns > began_ns:
             tallies[Signal.LATENCY].amount(tick, (ended_ns - began_ns) / NS)
     for agent, began_ns in raw.execute(_STARTED, bounds):
         found[agent, ""][Signal.VOLUME].event(_tick(began_ns), 1.0)
     _tally_tools(raw, bounds, at_ns, found)
     return found
+
+
+def _tally_price(tallies: dict[str, Tally], tick: int, cost: float, parts: Sequence[int]) -> None:
+    """Count what a trajectory cost beside the tokens that it was paid for."""
+    taken, output, read, written = parts
+    tallies[Signal.PRICE].event(tick, cost)
+    tallies[TAKEN].event(tick, output, max(taken - read - written, 0))
+    tallies[CACHED].event(tick, written, read)
 
 
 def _tally_tools(raw: sqlite3.Connection, bounds: tuple[str, int, int], at_ns: int, found: Tallies) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from analyzer.stores import rollups
 from analyzer.stores.cells import TICKS_PER_DAY, Cells
 from analyzer.stores.summaries import nanoseconds
-from analyzer.types.metric import AMOUNTS, TICK_S, FlatSketches, Series, Signal, Unpriced
+from analyzer.types.metric import AMOUNTS, TICK_S, Bought, FlatSketches, Series, Signal, Unpriced
 from analyzer.types.promql import quoted
 from analyzer.types.report import Subject
 
@@ -28,11 +28,13 @@ UNITS: Mapping[Signal, str] = {
     Signal.GAP: "s",
     Signal.TOOL_LATENCY: "s",
     Signal.TOOL_COST: "USD",
+    Signal.PRICE: "USD",
 }
 """Of the values of amounts; events are counted in trajectories."""
 
 QUERIES: Mapping[Signal, str] = {
     Signal.COST: "sum(increase(agent_cost_usd_total{AGENT}[$range])) / RUNS",
+    Signal.PRICE: "sum(increase(agent_cost_usd_total{AGENT}[$range])) / RUNS",
     Signal.TOKENS: "sum(increase(agent_tokens_total{AGENT}[$range])) / RUNS",
     Signal.STEPS: "sum(increase(agent_steps_sum{AGENT}[$range])) / sum(increase(agent_steps_count{AGENT}[$range]))",
     Signal.LATENCY: (
@@ -165,7 +167,8 @@ def _series(key: _Key, start_s: int, growing: Mapping[_Key, _Growing]) -> Series
         total=total,
         sketches=grown.sketches() if signal in AMOUNTS else None,
         hit=hit if hit != total else None,
-        unpriced=_unpriced(growing, agent) if signal is Signal.COST else None,
+        unpriced=_unpriced(growing, agent) if signal in {Signal.COST, Signal.PRICE} else None,
+        bought=_bought(growing, agent) if signal is Signal.PRICE else None,
     )
 
 
@@ -176,6 +179,12 @@ def _unpriced(growing: Mapping[_Key, _Growing], agent: str) -> Unpriced | None:
         return None
     unknown = growing[rollups.UNKNOWN, agent, ""]
     return Unpriced(unknown.total.tolist(), calls.total.tolist(), calls.count.tolist())
+
+
+def _bought(growing: Mapping[_Key, _Growing], agent: str) -> Bought:
+    """Return the tokens that an agent's priced trajectories took."""
+    taken, cached = (growing[name, agent, ""] for name in (rollups.TAKEN, rollups.CACHED))
+    return Bought(taken.count.tolist(), taken.total.tolist(), cached.count.tolist(), cached.total.tolist())
 
 
 def _query(signal: Signal, agent: str, tool: str) -> str:

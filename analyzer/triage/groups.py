@@ -24,7 +24,8 @@ def latest_episodes(examined: Sequence[Examined]) -> list[Examined]:
     """Return one finding per anomaly: the one still going on, else the one that began last.
 
     A detector reports every episode that touches its window. Earlier episodes of the same anomaly are part of the
-    same incident's past.
+    same incident's past. Where two detectors see one anomaly go on, the cost of the runs and the price of their tokens,
+    the one that says how much it is in all is told.
     """
     latest: dict[str, Examined] = {}
     for entry in examined:
@@ -140,8 +141,10 @@ _OVER_ONE_TOOL = ({Kind.LOOP, Kind.TOOL_ERRORS}, {Kind.LOOP, Kind.TOOL_CHOICE})
 """A loop makes its tool be called more often, and fail more often; a new or a failing tool is gone round in."""
 
 
-def _episode_order(entry: Examined) -> tuple[bool, datetime]:
-    return (entry.finding.recovered is None, entry.finding.onset)
+def _episode_order(entry: Examined) -> tuple[bool, float, datetime]:
+    finding = entry.finding
+    goes_on = finding.recovered is None
+    return goes_on, (finding.excess_usd or 0.0) if goes_on else 0.0, finding.onset
 
 
 def _home(entry: Examined, known: Sequence[Incident]) -> Incident | None:

@@ -111,6 +111,9 @@ class Signal(StrEnum):
     """Seconds per call, per tool. Amount; unit: call."""
     TOOL_COST = "tool-cost"
     """USD per call, per tool that has a price. Amount; unit: call."""
+    PRICE = "price"
+    """USD per finished trajectory, of those alone whose every inference has a known price, with their tokens beside it:
+    what a token costs is nearly without noise. Unit: trajectory."""
     ERRORS = "errors"
     """Trajectories that ended in an error, among finished trajectories."""
     SUCCESS = "success"
@@ -133,7 +136,7 @@ AMOUNTS = frozenset({
 })  # fmt: skip
 """Signals with a value per unit."""
 
-MONEY = frozenset({Signal.COST, Signal.TOOL_COST})
+MONEY = frozenset({Signal.COST, Signal.TOOL_COST, Signal.PRICE})
 """Signals in USD: what lies beyond the expected is money lost."""
 
 
@@ -151,6 +154,22 @@ class Unpriced:
     """Inferences with tokens and no price, in all trajectories."""
     inferences: Sequence[float]
     """All inferences of all trajectories."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bought:
+    """The tokens that the money of a series bought, per tick, by what has a price of its own."""
+
+    fresh: Sequence[float]
+    """Input that was neither read from a cache nor written to one."""
+    output: Sequence[float]
+    cache_read: Sequence[float]
+    cache_write: Sequence[float]
+
+    @property
+    def parts(self) -> tuple[Sequence[float], ...]:
+        """Return the four in the order of the fields."""
+        return self.fresh, self.output, self.cache_read, self.cache_write
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +202,8 @@ class Series:
     """From Prometheus: PromQL of the units alone."""
     summed: str = ""
     """From Prometheus: PromQL of the amounts alone."""
+    bought: Bought | None = None
+    """The tokens of `Signal.PRICE`; else None."""
 
     @property
     def end_s(self) -> int:
@@ -205,6 +226,7 @@ class Series:
             total=self.total[cut],
             sketches=sketches.until(ended) if isinstance(sketches, FlatSketches) else sketches and sketches[cut],
             hit=None if self.hit is None else self.hit[cut],
+            bought=None if self.bought is None else Bought(*(part[cut] for part in self.bought.parts)),
             unpriced=unpriced,
         )
 

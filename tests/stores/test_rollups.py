@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from support.spans import EPOCH, chat, history, ns, root, tool
 
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.metric import AMOUNTS, TICK_S, Series, Signal, bin_of
-from analyzer.types.trace import ErrorClass, FinishReason, Outcome, Span, Status
+from analyzer.types.metric import AMOUNTS, TICK_S, Bought, Series, Signal, bin_of
+from analyzer.types.trace import ErrorClass, FinishReason, Outcome, Span, Status, Tokens
 
 END = EPOCH + timedelta(days=3)
 HOUR = 3600
@@ -64,6 +64,7 @@ def test_every_signal_of_a_trajectory_is_counted(store: SqliteTrajectories) -> N
     found = {one.signal: (one.count[1], one.total[1], one.unit, one.subject.tool) for one in store.series(EPOCH, END)}
     assert found == {
         Signal.COST: (1, pytest.approx(0.0008), "USD", None),
+        Signal.PRICE: (1, pytest.approx(0.0008), "USD", None),
         Signal.TOKENS: (1, 240, "tokens", None),
         Signal.STEPS: (1, 3, "steps", None),
         Signal.LATENCY: (1, 200, "s", None),
@@ -78,6 +79,18 @@ def test_every_signal_of_a_trajectory_is_counted(store: SqliteTrajectories) -> N
         # It began a tick earlier.
         Signal.VOLUME: (0, 0, "trajectories", None),
     }
+
+
+def test_what_money_bought_stands_beside_it(store: SqliteTrajectories) -> None:
+    """Tokens are counted by what has a price of its own, of trajectories alone whose every call has a known price."""
+    cached = {"input": 100, "output": 20, "cache_read": 50, "cache_write": 30}
+    store.add([root(1), replace(chat(1, 2), tokens=Tokens(**cached)), replace(chat(1, 3), tokens=Tokens(**cached))])
+    store.add([root(2), chat(2, 2), replace(chat(2, 3), cost_usd=None)])
+    price = named(store.series(EPOCH, END), Signal.PRICE)
+    assert (sum(price.count), sum(price.total)) == (1, pytest.approx(0.0008))
+    assert price.bought is not None
+    assert [sum(part) for part in price.bought.parts] == [40, 40, 100, 60]
+    assert price.until(EPOCH.timestamp()).bought == Bought([], [], [], [])
 
 
 def test_a_tool_counts_by_trajectory_and_its_calls_by_second(store: SqliteTrajectories) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,9 +21,18 @@ from analyzer.detectors.kernels.proportion import Proportion
 from analyzer.detectors.kernels.walk import Block, Cusum
 
 WEEK_TICKS, WEEK_HOURS = 7 * TICKS_PER_DAY, 7 * 24
-WEEK_PRIOR_UNITS = 15.0
-WEEKLY_RISE_MIN = math.log(1.25)
-"""What the same hour one or two weeks ago lay above its centre is expected again, if it was this much."""
+
+
+@dataclass(frozen=True, slots=True)
+class Weekly:
+    """When what the same hour one or two weeks ago lay above its centre is expected again."""
+
+    prior_units: float = 15.0
+    """Units of that hour from which on it counts for more than its centre."""
+    rise_min: float = math.log(1.25)
+    """What it must have lain above, in ln(value)."""
+
+
 LASTING_TICKS = 4 * TICKS_PER_HOUR
 """Until an agent's week is known a rise may be a weekly job's: then the mean of the last four hours must lie above the
 gate as well. A doubling needs 2.4 of them for that."""
@@ -49,9 +59,10 @@ class AmountView:
         start: int,
         *,
         has_tail: bool,
+        weekly: Weekly,
     ) -> None:
         self._baseline, self._settings, self._features, self._history = baseline, settings, features, history
-        self._lead, self._start, self._has_tail = lead, start, has_tail
+        self._lead, self._start, self._has_tail, self._weekly = lead, start, has_tail, weekly
         units = features.units[lead:]
         with np.errstate(divide="ignore", invalid="ignore"):
             means = np.where(units > 0, features.residuals[lead:] / units, 0.0)
@@ -71,7 +82,8 @@ class AmountView:
             hours = slice(past * TICKS_PER_HOUR, (last + 1 - weeks * WEEK_HOURS) * TICKS_PER_HOUR)
             if hours.stop > hours.start:
                 units = by_hour(self._history.units[hours])
-                shrunk = (by_hour(sums[hours]) + usual * WEEK_PRIOR_UNITS) / (units + WEEK_PRIOR_UNITS)
+                prior = self._weekly.prior_units
+                shrunk = (by_hour(sums[hours]) + usual * prior) / (units + prior)
                 known = expected[past + weeks * WEEK_HOURS - first :]
                 np.maximum(known, shrunk, out=known)
         return expected[np.arange(self._lead, len(sums)) // TICKS_PER_HOUR - first]
@@ -79,7 +91,7 @@ class AmountView:
     def _usual_level(self) -> Floats:
         """Return what the level lay above its centre at this hour of the week: 0 unless there is a weekly job."""
         level = self._a_week_ago(self._history.residuals, 0.0)
-        return np.where(level > WEEKLY_RISE_MIN, level, 0.0)
+        return np.where(level > self._weekly.rise_min, level, 0.0)
 
     def _usual_tail(self) -> Floats:
         """Return the share of dear units that this hour of the week usually has."""

@@ -14,11 +14,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 
 from analyzer.detectors.kernels.amount_baseline import TAIL_SHARE, AmountBaseline, AmountSettings, Features
-from analyzer.detectors.kernels.amount_view import AmountView
+from analyzer.detectors.kernels.amount_view import AmountView, Weekly
 from analyzer.detectors.kernels.grid import (
     TICKS_PER_DAY,
     TICKS_PER_HOUR,
@@ -32,6 +33,7 @@ from analyzer.detectors.kernels.grid import (
 from analyzer.detectors.kernels.learning import HELD_OUT_DAYS, LEARNT_DAYS, learning_ticks, limit, predictive, shortage
 from analyzer.detectors.kernels.proportion import overdispersion
 from analyzer.detectors.kernels.spread import (
+    CENTRE_PRIOR_UNITS,
     SIGMA_MIN,
     TAU_DEFAULT,
     between_hours,
@@ -88,6 +90,10 @@ class _Memo:
 class Amounts:
     """A series of amounts as the walk sees it."""
 
+    centre_prior_units: ClassVar[float] = CENTRE_PRIOR_UNITS
+    """Units of an hour of the day from which on its own centre counts for more than that of all hours."""
+    weekly: ClassVar[Weekly] = Weekly()
+
     def __init__(self, grid: Grid, settings: AmountSettings) -> None:
         self.grid = grid
         self.settings = settings
@@ -117,7 +123,7 @@ class Amounts:
         by_hour = self._hourly(start, stop, keep)
         values, weights, hours = self._samples(by_hour, start, stop, keep)
         if by_hour is None:
-            centre, high = centres(values, weights, hours), -math.inf
+            centre, high = centres(values, weights, hours, self.centre_prior_units), -math.inf
         else:
             centre, high = binned_centres(self.grid.x, by_hour), binned_quantile(self.grid.x, by_hour.sum(axis=0), 0.9)
         residuals = values - centre[hours]
@@ -289,7 +295,8 @@ class Amounts:
         history = every.without(masks.lasting[context:stop])
         features = every.without(masks.episodes[context:stop])
         has_tail = self.grid.hist is not None
-        return AmountView(baseline, self.settings, features, history, start - context, start, has_tail=has_tail)
+        frame = start - context, start
+        return AmountView(baseline, self.settings, features, history, *frame, has_tail=has_tail, weekly=self.weekly)
 
 
 def _by_hour(hist: Floats) -> Floats:

@@ -38,8 +38,12 @@ class SeriesDetector(ABC):
         return Kind(self.signal.value)
 
     @abstractmethod
-    def model(self, grid: Grid) -> Any:
-        """Return the model of a series, as the walk wants it."""
+    def model(self, series: Series, grid: Grid) -> Any:
+        """Return the model of a series that was laid on a grid, as the walk wants it."""
+
+    def is_steady(self, model: Any) -> bool:  # noqa: ARG002 - a subclass may know a short way
+        """Tell whether a walk over the model can find nothing, where that is cheaper to know than to walk."""
+        return False
 
     @abstractmethod
     def findings(self, past: Past[Any], model: Any, series: Series, window: Window) -> list[Finding]:
@@ -69,7 +73,7 @@ class AmountDetector(SeriesDetector):
 
     settings: AmountSettings = field(default_factory=AmountSettings)
 
-    def model(self, grid: Grid) -> Amounts:
+    def model(self, series: Series, grid: Grid) -> Amounts:  # noqa: ARG002 - the grid holds all of an amount
         """See `SeriesDetector.model`."""
         return Amounts(grid, self.settings)
 
@@ -89,7 +93,7 @@ class EventDetector(SeriesDetector):
     said: str = "failed"
     """What happened to a unit with the event, for the note."""
 
-    def model(self, grid: Grid) -> Events:
+    def model(self, series: Series, grid: Grid) -> Events:  # noqa: ARG002 - the grid holds all of an event
         """See `SeriesDetector.model`."""
         return Events(grid, self.settings)
 
@@ -131,13 +135,16 @@ class _Walked:
         key = key_of(series)
         whole = self._whole.get(key)
         if whole is None:
-            return self._walked(grid_of(series, window.end))
+            return self._walked(series, grid_of(series, window.end))
         if key not in self._walks:
-            self._walks[key] = self._walked(grid_of(whole))
+            self._walks[key] = self._walked(whole, grid_of(whole))
         return self._walks[key]
 
-    def _walked(self, grid: Grid) -> Walk[Any] | None:
-        walk = Walk(self._detector.model(grid)).run()
+    def _walked(self, series: Series, grid: Grid) -> Walk[Any] | None:
+        model = self._detector.model(series, grid)
+        if self._detector.is_steady(model):
+            return None
+        walk = Walk(model).run()
         return walk if walk.episodes else None
 
 
@@ -145,6 +152,6 @@ def _readings(detector: SeriesDetector, window: Window, agent: str) -> tuple[Rea
     found = []
     for series in window.series:
         if series.signal is detector.signal and series.subject.agent == agent:
-            model: Explaining[Any] = detector.model(grid_of(series, window.end))
+            model: Explaining[Any] = detector.model(series, grid_of(series, window.end))
             found.append(reading(model, Walk(model).run(), series, window, detector.name, detector.kind))
     return tuple(found) or (no_series(detector.name, detector.kind, agent),)

@@ -21,8 +21,11 @@ SIGMA_MIN = 0.05
 """Least spread of ln(value): an agent whose runs all cost the same is still judged in steps of the sketch."""
 
 
-def centres(values: Floats, weights: Floats, hours: np.ndarray) -> Floats:
-    """Return the median by hour of the day, shrunk to the median of all, shape (24,). No weight is 0."""
+def centres(values: Floats, weights: Floats, hours: np.ndarray, prior_units: float = CENTRE_PRIOR_UNITS) -> Floats:
+    """Return the median by hour of the day, shrunk to the median of all, shape (24,). No weight is 0.
+
+    An hour of `prior_units` lies half way between the two.
+    """
     overall = weighted_quantile(values, weights, 0.5)
     order = np.lexsort((values, hours))
     cumulated = np.concatenate(([0.0], np.cumsum(weights[order])))
@@ -30,7 +33,7 @@ def centres(values: Floats, weights: Floats, hours: np.ndarray) -> Floats:
     n = cumulated[stop] - cumulated[first]
     middle = np.searchsorted(cumulated[1:], cumulated[first] + 0.5 * n)
     own = values[order[np.clip(middle, first, np.maximum(stop - 1, 0))]] if len(order) else np.zeros(24)
-    return _shrunk(np.where(stop > first, own, overall), n, overall)
+    return _shrunk(np.where(stop > first, own, overall), n, overall, prior_units)
 
 
 def binned_centres(x: Floats, hourly: Floats) -> Floats:
@@ -42,8 +45,8 @@ def binned_centres(x: Floats, hourly: Floats) -> Floats:
     return _shrunk(np.where(n > 0, x[middle], overall), n, overall)
 
 
-def _shrunk(medians: Floats, units: Floats, overall: float) -> Floats:
-    return np.asarray(overall + (medians - overall) * units / (units + CENTRE_PRIOR_UNITS))
+def _shrunk(medians: Floats, units: Floats, overall: float, prior_units: float = CENTRE_PRIOR_UNITS) -> Floats:
+    return np.asarray(overall + (medians - overall) * units / (units + prior_units))
 
 
 def within_hours(units: Floats, residuals: Floats, sigma2: float, *, averaged: bool) -> tuple[float, float]:
