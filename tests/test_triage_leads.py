@@ -69,6 +69,26 @@ def test_a_loop_that_makes_up_half_of_it_leads(cause: Any) -> None:
     assert kinds([loop(30, 100), cause(40, 100)])[0] is Kind.LOOP
 
 
+PLACE: dict[str, Any] = {"tool": "search", "value": 0.84, "baseline": 0.79}
+
+
+def test_a_loop_that_makes_the_shift_of_a_choice_leads() -> None:
+    """A tool that four of five runs call anyway is called by a few more: the 60 that go round in it are the fault."""
+    assert kinds([loop(60, 204), chosen(357, 425, **PLACE)])[0] is Kind.LOOP
+
+
+def test_a_choice_that_stands_without_the_loops_leads() -> None:
+    """Take 20 looping runs out of 357 and most of the shift is still there: they are how the new choice goes on."""
+    assert kinds([loop(20, 204, onset=ONSET + HOUR / 2), chosen(357, 425, **PLACE)])[0] is Kind.TOOL_CHOICE
+
+
+def test_runs_that_loop_instead_of_what_is_usual_lead() -> None:
+    """The usual tool is no longer picked in 70 of 100 runs, where 20 did without it: 33 loops are most of the shift."""
+    gone = chosen(70, 100, value=0.3, baseline=0.8)
+    assert kinds([loop(33, 100), gone])[0] is Kind.LOOP
+    assert kinds([loop(20, 100, onset=ONSET + HOUR / 2), gone])[0] is Kind.TOOL_CHOICE
+
+
 @pytest.mark.parametrize("cause", [failing, chosen])
 def test_a_loop_is_held_against_the_share_in_its_own_hours(cause: Any) -> None:
     """Loops are looked for in a day, the rest since its onset: 30 of 60 are as many as 150 of 300, and 6 of 60 few."""

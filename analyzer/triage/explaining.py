@@ -12,7 +12,7 @@ from analyzer.triage.shares import least_share
 from analyzer.types.report import CALLS, Finding, Kind
 
 MAIN_SHARE = 0.5
-"""Where the loops make up half of what failed, or of what chose the tool, they are the cause and not its echo."""
+"""Where the loops make up half of what failed, or of the shift of a choice, they are the cause and not its echo."""
 _WIDER = frozenset({Kind.TOOL_ERRORS, Kind.ERRORS, Kind.TOOL_CHOICE})
 """Kinds that may go on as loops in a few of the trajectories that they hit."""
 
@@ -45,13 +45,30 @@ def makes_up(loop: Finding, cause: Finding) -> bool:
     Loops are looked for in the window, the others are counted since their onset. So the share in the loops' own hours
     counts as well, as far as it is sure: of the last three trajectories two loop by chance. Where the failure counts
     calls, those of the loops are put at the worst repeat times the trajectories.
+
+    Of a new choice only the shift is to be made up, for most trajectories may have picked the tool before, too: the
+    loops do where without them less than half of it would be left.
     """
     looping = loop.affected * (loop.value if cause.unit == CALLS else 1)
-    if looping >= MAIN_SHARE * cause.affected:
+    hit, each = _to_make_up(cause)
+    if looping * each >= MAIN_SHARE * hit:
         return True
     if cause.unit == CALLS or not cause.of:
         return False
-    return least_share(loop.affected, max(loop.of, loop.affected)) >= MAIN_SHARE * cause.affected / cause.of
+    return least_share(loop.affected, max(loop.of, loop.affected)) * each >= MAIN_SHARE * hit / cause.of
+
+
+def _to_make_up(cause: Finding) -> tuple[float, float]:
+    """Return what loops are held against, in the units of `affected`, and how much of it one looping trajectory makes.
+
+    Without `n` looping trajectories a share `(k - n) / (of - n)` is beyond the expected `e` by `k - e of - n (1 - e)`
+    trajectories: each takes `1 - e` of the shift `k - e of` with it.
+    """
+    if cause.kind is not Kind.TOOL_CHOICE:
+        return cause.affected, 1.0
+    fell = cause.value < cause.baseline
+    expected = 1 - cause.baseline if fell else cause.baseline
+    return max(cause.affected - expected * cause.of, 0.0), 1 - expected
 
 
 def beginning(finding: Finding) -> datetime:
