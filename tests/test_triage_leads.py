@@ -118,3 +118,21 @@ def test_what_was_there_first_is_not_explained_by_what_came_later() -> None:
     assert {one.kind for one in run([long_before, failing(100, 160)])} == {Kind.LOOP, Kind.TOOL_ERRORS}
     slightly = loop(2, 150, tool=None, onset=ONSET - 2 * HOUR, onset_low=ONSET - 2 * HOUR, onset_high=ONSET - HOUR)
     assert kinds([slightly, failing(100, 160)])[0] is Kind.LOOP
+
+
+def test_replies_that_repeat_beside_the_calls_of_one_loop_are_one_incident() -> None:
+    """A failed call in its midst breaks the row of equal results, not that of replies: one fault, told by its tool."""
+    calls = loop(56, 204, value=15.0, score=15.0)
+    for began, few in ((ONSET + HOUR / 4, 17), (ONSET + HOUR / 4, 50), (ONSET + 9 * HOUR, 17)):
+        ids = tuple(map(trace, range(100, 100 + few)))
+        replies = loop(few, 215, tool=None, value=18.0, score=18.0, onset=began, trace_ids=ids)
+        (one,) = run([replies, calls])
+        assert [entry.subject.tool for entry in one.findings] == ["search", None]
+
+
+def test_replies_that_repeat_long_before_or_over_another_tool_stay_apart() -> None:
+    """What began days before, and what goes round in a tool of its own, is another fault."""
+    long_ago: dict[str, Any] = {"began": ONSET - 3 * DAY, "onset_low": ONSET - 3 * DAY}
+    other = tuple(map(trace, range(100, 117)))
+    for apart in (loop(17, 215, tool=None, trace_ids=other, **long_ago), loop(17, 215, tool="fetch", trace_ids=other)):
+        assert len(run([apart, loop(56, 204)])) == 2

@@ -1,4 +1,4 @@
-"""What explains what, of two findings of one agent: loops beside what fails, or beside a new choice of a tool.
+"""What explains what, of two findings of one agent: loops beside what fails, a new choice of a tool, or other loops.
 
 Kinds alone do not say it. A tool that fails for everybody makes some agents try again and again; and agents that go
 round in a failing call make the tool's error rate rise. What covers more, and was not there later, explains the rest.
@@ -22,13 +22,24 @@ def is_way_of(loop: Finding, cause: Finding) -> bool:
 
     It is over the same tool, or over no single one (replies, several calls in turn); it makes up less than half of what
     the cause hits; and it did not begin before it, which says nothing of tries of the same failing tool: those were few
-    before it failed for everybody, too.
+    before it failed for everybody, too. Beside a loop over a tool, one over none is what the agent says meanwhile.
     """
+    if _is_said_meanwhile(loop, cause):
+        return True
     if loop.kind is not Kind.LOOP or cause.kind not in _WIDER or loop.subject.agent != cause.subject.agent:
         return False
     if loop.subject.tool not in {None, cause.subject.tool} or makes_up(loop, cause):
         return False
     return is_retry_of(loop, cause) or beginning(loop) >= cause.onset_low
+
+
+def _is_said_meanwhile(loop: Finding, calls: Finding) -> bool:
+    """Say whether a loop over no tool is the other side of one over a tool: in no more trajectories, and not before."""
+    if not loop.kind is calls.kind is Kind.LOOP or loop.subject.agent != calls.subject.agent:
+        return False
+    if loop.subject.tool is not None or calls.subject.tool is None:
+        return False
+    return loop.affected <= calls.affected and beginning(loop) >= calls.onset_low
 
 
 def is_retry_of(loop: Finding, failure: Finding) -> bool:
