@@ -69,6 +69,26 @@ def test_a_loop_that_makes_up_half_of_it_leads(cause: Any) -> None:
     assert kinds([loop(30, 100), cause(40, 100)])[0] is Kind.LOOP
 
 
+PLACE: dict[str, Any] = {"tool": "search", "value": 0.84, "baseline": 0.79}
+
+
+def test_a_loop_that_makes_the_shift_of_a_choice_leads() -> None:
+    """A tool that four of five runs call anyway is called by a few more: the 60 that go round in it are the fault."""
+    assert kinds([loop(60, 204), chosen(357, 425, **PLACE)])[0] is Kind.LOOP
+
+
+def test_a_choice_that_stands_without_the_loops_leads() -> None:
+    """Take 20 looping runs out of 357 and most of the shift is still there: they are how the new choice goes on."""
+    assert kinds([loop(20, 204, onset=ONSET + HOUR / 2), chosen(357, 425, **PLACE)])[0] is Kind.TOOL_CHOICE
+
+
+def test_runs_that_loop_instead_of_what_is_usual_lead() -> None:
+    """The usual tool is no longer picked in 70 of 100 runs, where 20 did without it: 33 loops are most of the shift."""
+    gone = chosen(70, 100, value=0.3, baseline=0.8)
+    assert kinds([loop(33, 100), gone])[0] is Kind.LOOP
+    assert kinds([loop(20, 100, onset=ONSET + HOUR / 2), gone])[0] is Kind.TOOL_CHOICE
+
+
 @pytest.mark.parametrize("cause", [failing, chosen])
 def test_a_loop_is_held_against_the_share_in_its_own_hours(cause: Any) -> None:
     """Loops are looked for in a day, the rest since its onset: 30 of 60 are as many as 150 of 300, and 6 of 60 few."""
@@ -98,3 +118,21 @@ def test_what_was_there_first_is_not_explained_by_what_came_later() -> None:
     assert {one.kind for one in run([long_before, failing(100, 160)])} == {Kind.LOOP, Kind.TOOL_ERRORS}
     slightly = loop(2, 150, tool=None, onset=ONSET - 2 * HOUR, onset_low=ONSET - 2 * HOUR, onset_high=ONSET - HOUR)
     assert kinds([slightly, failing(100, 160)])[0] is Kind.LOOP
+
+
+def test_replies_that_repeat_beside_the_calls_of_one_loop_are_one_incident() -> None:
+    """A failed call in its midst breaks the row of equal results, not that of replies: one fault, told by its tool."""
+    calls = loop(56, 204, value=15.0, score=15.0)
+    for began, few in ((ONSET + HOUR / 4, 17), (ONSET + HOUR / 4, 50), (ONSET + 9 * HOUR, 17)):
+        ids = tuple(map(trace, range(100, 100 + few)))
+        replies = loop(few, 215, tool=None, value=18.0, score=18.0, onset=began, trace_ids=ids)
+        (one,) = run([replies, calls])
+        assert [entry.subject.tool for entry in one.findings] == ["search", None]
+
+
+def test_replies_that_repeat_long_before_or_over_another_tool_stay_apart() -> None:
+    """What began days before, and what goes round in a tool of its own, is another fault."""
+    long_ago: dict[str, Any] = {"began": ONSET - 3 * DAY, "onset_low": ONSET - 3 * DAY}
+    other = tuple(map(trace, range(100, 117)))
+    for apart in (loop(17, 215, tool=None, trace_ids=other, **long_ago), loop(17, 215, tool="fetch", trace_ids=other)):
+        assert len(run([apart, loop(56, 204)])) == 2

@@ -132,6 +132,9 @@ def _of_one_story(a: Finding, b: Finding) -> bool:
     """Say whether two kinds that begin together in one agent are known to come from each other."""
     if {a.kind, b.kind} in _OVER_ONE_TOOL and a.subject.tool == b.subject.tool:
         return True
+    if a.kind is b.kind is Kind.LOOP and None in {a.subject.tool, b.subject.tool}:
+        # The agent says the same as long as it calls the same, and a row of replies outlasts one of equal results.
+        return True
     symptoms = a.kind in SYMPTOMS and b.kind in SYMPTOMS
     failures = a.kind is not b.kind and a.kind in FAILURES and b.kind in FAILURES
     return symptoms or failures or b.kind in FELT.get(a.kind, ()) or a.kind in FELT.get(b.kind, ())

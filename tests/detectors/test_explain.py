@@ -153,6 +153,20 @@ def test_a_loop_and_what_is_none():
     assert one.why.endswith("6 times; confidence 0.94, 0.99 needed")
 
 
+def test_what_is_taken_for_polling_is_told():
+    """Equal calls that ask whether something is done are no loop before the thirtieth: a reader is told how near."""
+    tape = Tape()
+    for _ in range(20):
+        tape.turn("lookup_invoice", {"id": 7}, '{"status": "pending, ask again"}')
+    polls = Window(start=time_of(0), end=time_of(96), suspects={"t": tuple(tape.steps)}, summaries=whose("t"))
+    (one,) = LoopDetector().explain(polls, "a")
+    assert one.gate is Gate.SCORE
+    assert one.why == (
+        "of 1 trajectories that repeat themselves none does so without getting anywhere;"
+        " taken for polling: 1 of them, up to 20 equal answers, a loop from 30 on"
+    )
+
+
 def whose(trace_id):
     """Return the summary of a trajectory of agent `a`."""
     return {trace_id: replace(summarise(trace_id, ()), agent="a")}

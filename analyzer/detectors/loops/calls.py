@@ -322,6 +322,8 @@ class Polling:
         self._after = Streaks("poll_after_terminal", TERMINAL_POLLS + 1)
         self._long = Streaks("long_poll", LONG_POLL, similarity=0.8)
         self._outcomes: dict[str, str] = {}
+        self.longest = 0
+        """The most equal polls with equal answers, in a row or with other calls between."""
 
     @property
     def hits(self) -> list[Hit]:
@@ -340,7 +342,7 @@ class Polling:
             self._after.drop(key)
             self._long.drop(key)
             self._outcomes[key] = event.outcome
-        self._long.add(key, event.step, tool=event.step.name)
+        self.longest = max(self.longest, self._long.add(key, event.step, tool=event.step.name).count)
         if is_terminal(event.step.output):
             self._after.add(key, event.step, tool=event.step.name)
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from analyzer.detectors.loops.scan import scan
+from analyzer.detectors.loops.calls import LONG_POLL
+from analyzer.detectors.loops.scan import polls, scan
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Kind, Subject
 from analyzer.types.steps import Step
 
 DETECTABLE = "A loop is seen from the third or fourth turn on, whatever the volume; one trajectory is enough."
+
+POLLS_MIN = 4
+"""Equal calls with equal answers that would be a loop if they were no polls (rule `repeat_same_call`)."""
 
 
 def reading_of(suspects: Sequence[Sequence[Step]], agent: str, confidence_min: float, detector: str) -> Reading:
@@ -29,6 +33,7 @@ def reading_of(suspects: Sequence[Sequence[Step]], agent: str, confidence_min: f
     loops = [loop for steps in suspects for loop in scan(steps)]
     if not loops:
         why = f"of {len(suspects)} trajectories that repeat themselves none does so without getting anywhere"
+        why += _polling(suspects)
         return replace(blank, gate=Gate.SCORE, why=why, score=0.0)
     surest = max(loops, key=lambda loop: (loop.confidence, loop.repeats))
     gate = Gate.FOUND if surest.confidence >= confidence_min else Gate.SCORE
@@ -41,4 +46,14 @@ def reading_of(suspects: Sequence[Sequence[Step]], agent: str, confidence_min: f
         unit="repeats",
         kernel=surest.rule,
         score=surest.confidence,
+    )
+
+
+def _polling(suspects: Sequence[Sequence[Step]]) -> str:
+    """Say how many wait for something, and how near they come to a loop: rules let them ask far longer than others."""
+    waiting = [times for times in map(polls, suspects) if times >= POLLS_MIN]
+    if not waiting:
+        return ""
+    return (
+        f"; taken for polling: {len(waiting)} of them, up to {max(waiting)} equal answers, a loop from {LONG_POLL} on"
     )

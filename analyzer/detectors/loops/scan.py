@@ -89,6 +89,14 @@ def scan(steps: Sequence[Step]) -> tuple[Loop, ...]:
     return tuple(_loop(hit, steps) for hit in _strongest(hits))
 
 
+def polls(steps: Sequence[Step]) -> int:
+    """Return the most equal polls with equal answers in a trajectory; `calls.LONG_POLL` make a loop."""
+    rule = calls.Polling()
+    for event in events_of(steps):
+        rule.see(event)
+    return rule.longest
+
+
 def _strongest(hits: Sequence[Hit]) -> list[Hit]:
     """Of hits that share steps keep the one with most confidence, then the longest, then the most repeats."""
     ranked = sorted(
