@@ -253,12 +253,11 @@ class Amounts:
         centre = baseline.centre[_HOUR[np.arange(start, stop) % TICKS_PER_DAY]]
         if self.grid.hist is None:
             means = self._means[start:stop]
-            above, units = means > centre + math.log(baseline.cap), np.isfinite(means)
+            dear, units = np.sum(means > centre + math.log(baseline.cap)), np.isfinite(means).sum()
         else:
-            units = self.grid.hist[start:stop]
-            above = units * (self.grid.x[None, :] > centre[:, None] + math.log(baseline.cap))
-        dear = float(above.sum())
-        return dear <= SINGLE_MAX or dear <= SINGLE_SHARE * float(units.sum())
+            hist = self.grid.hist[start:stop]
+            dear, units = hist[self.grid.x[None, :] > centre[:, None] + math.log(baseline.cap)].sum(), hist.sum()
+        return bool(dear <= SINGLE_MAX or dear <= SINGLE_SHARE * units)
 
     def features(self, baseline: AmountBaseline, start: int, stop: int, masked: Bools) -> Features:
         """Reduce whole or part days [start, stop) to sums per tick; masked ticks (of that range) count as unseen."""
