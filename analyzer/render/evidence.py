@@ -48,7 +48,9 @@ def _cited_first(incident: Incident) -> list[Evidence]:
 
 
 def _metric(entry: MetricEvidence, incident: Incident, at: datetime) -> Line:
-    span = f"from {clock(entry.start, at)} to {clock(entry.end, at)}"
+    # Of a span over days the end has its date too: "from 24 Nov 20:00 UTC to 20:00 UTC" reads as no time at all.
+    is_of_days = entry.start.astimezone(UTC).date() != entry.end.astimezone(UTC).date()
+    span = f"from {clock(entry.start, at)} to {clock(entry.end, entry.start if is_of_days else at)}"
     owner = _owner(entry, incident)
     if entry.source == STORE and owner is not None:
         whose = one_line(entry.agent or str(owner.subject))

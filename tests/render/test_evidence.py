@@ -65,3 +65,9 @@ def test_quotes_stand_below_the_numbers():
     text = shown(metric("E1"), quote("E2"))
     assert text.index("E1") < text.index("E2")
     assert "order not found: 4711" in text
+
+
+def test_a_span_over_days_names_both_days():
+    """A number from one day to another has both dates, also where the second is the reader's own."""
+    entry = metric("E1", hours=48)
+    assert "from 21 Nov 18:00 UTC to 23 Nov 18:00 UTC" in shown(entry, findings=(finding(evidence=(entry,)),))
