@@ -141,7 +141,11 @@ class SilenceDetector:
         found = []
         total = fleet.total.until(window.end.timestamp())
         for one in reported(_past(fleet.walk, total, window), total, window):
-            proof = [piece for series in busiest for piece in evidence_of(replace(one, series=series))]
+            proof = [
+                replace(piece, agent=series.subject.agent)
+                for series in busiest
+                for piece in evidence_of(replace(one, series=series))
+            ]
             why = f"All {len(agents)} agents stopped at once: what collects the traces may be down."
             finding = self._finding(one, fleet.model)
             found.append(replace(finding, evidence=tuple(proof), note=f"{finding.note} {why}"))

@@ -9,7 +9,7 @@ from analyzer.render.blocks import Block, Bullets, Heading, Line, Paragraph, Quo
 from analyzer.render.numbers import clock, figure, number
 from analyzer.render.text import one_line, visible
 from analyzer.types.promql import pinned
-from analyzer.types.report import STORE, Evidence, Finding, Incident, MetricEvidence, SpanEvidence
+from analyzer.types.report import STORE, Evidence, Finding, Incident, Kind, MetricEvidence, SpanEvidence
 
 QUOTE_CHARACTERS_MAX = 1200
 EVIDENCE_SHOWN_MAX = 12
@@ -48,10 +48,15 @@ def _cited_first(incident: Incident) -> list[Evidence]:
 
 
 def _metric(entry: MetricEvidence, incident: Incident, at: datetime) -> Line:
-    span = f"from {clock(entry.start, at)} to {clock(entry.end, at)}"
+    # Of a span over days the end has its date too: "from 24 Nov 20:00 UTC to 20:00 UTC" reads as no time at all.
+    is_of_days = entry.start.astimezone(UTC).date() != entry.end.astimezone(UTC).date()
+    span = f"from {clock(entry.start, at)} to {clock(entry.end, entry.start if is_of_days else at)}"
     owner = _owner(entry, incident)
     if entry.source == STORE and owner is not None:
-        named = f"{owner.kind.value} of {one_line(str(owner.subject))}: {figure(entry.value, owner.kind, owner.unit)}"
+        whose = one_line(entry.agent or str(owner.subject))
+        # "Silence of an agent: 9.5 trajectories per hour" would be a contradiction: what is counted there are its runs.
+        what = "volume" if owner.kind is Kind.SILENCE else owner.kind.value
+        named = f"{what} of {whose}: {figure(entry.value, owner.kind, owner.unit)}"
         return line(strong(entry.id), f" {named}, {span}")
     if entry.source == STORE:
         return tabled_evidence(entry, span)

@@ -249,7 +249,8 @@ def _account(incident: Incident, level: int) -> Iterable[Block]:
             plain(factor.factor),
             plain(factor_value(factor.factor, factor.from_value)),
             plain(factor_value(factor.factor, factor.to_value)),
-            plain(percent(factor.share)),
+            # A share is a part of the change: of less than a thousandth nobody wants the first digit.
+            plain(percent(round(factor.share, 3) + 0.0)),
         )
         for factor in incident.account
     )

@@ -329,7 +329,7 @@ def evidence_document(entry: Evidence) -> Document:
             "field": entry.field,
             "quote": entry.quote,
         }
-    return {
+    document: Document = {
         "id": entry.id,
         "promql": entry.promql,
         "start": time_text(entry.start),
@@ -338,3 +338,4 @@ def evidence_document(entry: Evidence) -> Document:
         "value": finite(entry.value),
         "source": entry.source,
     }
+    return {**document, "agent": entry.agent} if entry.agent else document

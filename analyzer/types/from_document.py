@@ -173,6 +173,7 @@ def _read_evidence(entry: Mapping[str, Any]) -> Evidence:
         step=_number(entry["step"]),
         value=_number(entry["value"]),
         source=_text(entry.get("source", "store")),
+        agent=entry.get("agent"),
     )
 
 

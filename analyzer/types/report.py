@@ -135,6 +135,8 @@ class MetricEvidence:
     value: float
     source: str = STORE
     """PROMETHEUS, where anyone can ask again; STORE for the same names computed from the stored trajectories."""
+    agent: str | None = None
+    """Whose number it is, where it is not its finding's subject's: one agent's, of a silence of the whole fleet."""
 
 
 Evidence = SpanEvidence | MetricEvidence

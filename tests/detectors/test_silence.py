@@ -156,7 +156,8 @@ def test_the_whole_fleet():
     assert found.onset == time_of(ONSET)
     assert found.baseline == pytest.approx(85, rel=0.2)
     assert "All 3 agents stopped at once" in found.note
-    assert {evidence.promql.split('"')[1] for evidence in found.evidence} == {"a", "b", "c"}
+    assert [evidence.agent for evidence in found.evidence] == ["a", "a", "b", "b", "c", "c"]
+    assert [evidence.promql.split('"')[1] for evidence in found.evidence] == [one.agent for one in found.evidence]
 
 
 def test_one_agent_that_stays_silent_after_the_fleet():

@@ -7,7 +7,7 @@ from support.incidents import NOW, ONSET, incident
 from analyzer.render.markdown import markdown
 from analyzer.render.message import message_outline
 from analyzer.render.outline import incident_outline
-from analyzer.types.report import Affected, Incident, Kind, Subject
+from analyzer.types.report import Affected, Factor, Incident, Kind, Subject
 from analyzer.types.sent import Reason
 from analyzer.types.shared import Part
 
@@ -45,3 +45,11 @@ def test_a_message_names_the_worst_of_them() -> None:
     line = "agents: agent-0 75 %, agent-1 14 %, agent-2 14 %, agent-3 14 %, agent-4 14 % and 2 more"
     assert line in text.replace("\\", "")
     assert "agents:" not in markdown(message_outline(incident(), Reason.FIRST_SEEN, NOW))
+
+
+def test_a_factor_that_did_nothing_has_no_digits():
+    """A share of the change that is rounding, and no part of it, reads as none."""
+    moved = (Factor("input tokens per step", 1500.0, 3000.0, 1.0), Factor("price", 1e-6, 1e-6, -9e-11))
+    text = markdown(incident_outline(incident(account=moved), NOW))
+    row = next(line for line in text.splitlines() if line.startswith("| price"))
+    assert row.endswith("| 0 % |")

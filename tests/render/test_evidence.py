@@ -36,6 +36,15 @@ def test_a_number_of_the_store_is_in_the_unit_of_its_finding():
     assert "tool-errors of sql / run_sql: 72 %" in shown(entry, findings=(tool_errors,))
 
 
+def test_a_number_of_one_agent_keeps_its_name_in_a_silence_of_the_fleet():
+    """What one agent ran per hour is not told as the fleet's, nor called a silence."""
+    entry = replace(metric("E1", value=9.49), agent="billing")
+    silence = finding(kind=Kind.SILENCE, unit="trajectories per hour", subject=Subject(), evidence=(entry,))
+    text = shown(entry, findings=(silence,))
+    assert "volume of billing: 9.49 trajectories per hour" in text
+    assert "of fleet" not in text
+
+
 def test_a_number_of_prometheus_is_a_query_that_gives_it():
     """The query holds its time: pasted anywhere, it gives the number beside it."""
     text = shown(replace(metric("E1"), source="prometheus"))
@@ -56,3 +65,9 @@ def test_quotes_stand_below_the_numbers():
     text = shown(metric("E1"), quote("E2"))
     assert text.index("E1") < text.index("E2")
     assert "order not found: 4711" in text
+
+
+def test_a_span_over_days_names_both_days():
+    """A number from one day to another has both dates, also where the second is the reader's own."""
+    entry = metric("E1", hours=48)
+    assert "from 21 Nov 18:00 UTC to 23 Nov 18:00 UTC" in shown(entry, findings=(finding(evidence=(entry,)),))

@@ -43,7 +43,7 @@ SUBJECTS = st.builds(Subject, OPTIONAL_TEXTS, OPTIONAL_TEXTS, OPTIONAL_TEXTS, OP
 IDS = st.lists(TEXTS, max_size=3).map(tuple)
 POINTERS = st.lists(
     st.builds(SpanEvidence, st.just(""), TEXTS, TEXTS, TEXTS, TEXTS)
-    | st.builds(MetricEvidence, st.just(""), TEXTS, TIMES, TIMES, NUMBERS, NUMBERS, TEXTS),
+    | st.builds(MetricEvidence, st.just(""), TEXTS, TIMES, TIMES, NUMBERS, NUMBERS, TEXTS, st.none() | st.just("a")),
     max_size=4,
 ).map(lambda entries: tuple(replace(entry, id=f"E{index}") for index, entry in enumerate(entries, start=1)))
 CLAIMS = st.lists(st.builds(Claim, TEXTS, IDS), max_size=2).map(tuple)

@@ -49,6 +49,9 @@ CONTEXT_DAYS = 15
 CLIP_SIGMAS = 3.0
 WINSOR_FACTOR = 1.5
 """Values above 1.5 times the baseline's 99th percentile count as that much: one runaway is no shift of the mean."""
+SINGLE_MAX, SINGLE_SHARE = 3, 0.01
+"""More units above the cap, and a larger share, are no single runaways: above a 99th percentile lies by its definition
+less than one in a hundred, and three are what a small sample has of them by chance (Poisson of mean 1: 98 %)."""
 AMOUNT_MIN = 1e-12
 """A tick whose amounts add up to less has none: what is left of a subtraction of counters is no price."""
 CAP_MIN = 4.0
@@ -247,6 +250,20 @@ class Amounts:
             weights = self.grid.hist[start:stop].ravel()
         rise = max(weighted_quantile(residuals, weights, 0.5), 0.0)
         return replace(baseline, cap=baseline.cap * math.exp(rise))
+
+    def only_singles(self, baseline: AmountBaseline, start: int, stop: int) -> bool:
+        """Tell whether what lies above the cap in ticks [start, stop) is a few runaways, and not how the agent now is.
+
+        Without a distribution a runaway cannot be told from the rest of its tick: then ticks are counted.
+        """
+        centre = baseline.centre[_HOUR[np.arange(start, stop) % TICKS_PER_DAY]]
+        if self.grid.hist is None:
+            means = self._means[start:stop]
+            dear, units = np.sum(means > centre + math.log(baseline.cap)), np.isfinite(means).sum()
+        else:
+            hist = self.grid.hist[start:stop]
+            dear, units = hist[self.grid.x[None, :] > centre[:, None] + math.log(baseline.cap)].sum(), hist.sum()
+        return bool(dear <= SINGLE_MAX or dear <= SINGLE_SHARE * units)
 
     def features(self, baseline: AmountBaseline, start: int, stop: int, masked: Bools) -> Features:
         """Reduce whole or part days [start, stop) to sums per tick; masked ticks (of that range) count as unseen."""

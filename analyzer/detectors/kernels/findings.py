@@ -89,17 +89,21 @@ class _Size:
     of: float
     value: float
     expected: float
+    is_capped: bool
+    """Whether single runaways count as much as the cap. The true mean where many units are dear: they are the rise."""
 
 
 def _size(one: Reported, model: Amounts, stop: int) -> _Size:
-    """Measure an episode from its onset to `stop`."""
+    """Measure an episode from its onset to `stop`: at its true mean, unless only single runaways lie above the cap."""
     onset = one.episode.onset
     base = model.moved(one.episode.baseline, onset, stop)
     seen = model.features(base, onset, stop, np.zeros(stop - onset, dtype=np.bool_))
     of = float(seen.count.sum())
     hours = (np.arange(onset, stop) % TICKS_PER_DAY) // (TICKS_PER_DAY // 24)
     expected = float((seen.count * np.exp(base.centre[hours])).sum()) * base.mean / of
-    return _Size(base, of, float(seen.usd.sum()) / of, expected)
+    is_capped = model.only_singles(base, onset, stop)
+    total = float((seen.usd if is_capped else model.grid.total[onset:stop]).sum())
+    return _Size(base, of, total / of, expected, is_capped)
 
 
 def _credible(one: Reported, model: Amounts) -> bool:
@@ -134,9 +138,10 @@ def _amount(one: Reported, model: Amounts, kind: Kind, detector: str) -> Finding
     if unknown.unknown:
         share = f"{unknown.unknown:,.0f} of {unknown.trajectories:,.0f}"
         caveat += f" {share} trajectories have no known price and are in no figure."
+    counted = "single runaways capped" if size.is_capped else "every trajectory counted in full"
     note = (
-        f"{heading(one)} The mean is {value / expected:.2f} times what these hours of the day had before, single"
-        f" runaways capped. {model.detectable(base)}{caveat}"
+        f"{heading(one)} The mean is {value / expected:.2f} times what these hours of the day had before, {counted}."
+        f" {model.detectable(base)}{caveat}"
     )
     return replace(
         common(one, kind, detector),
