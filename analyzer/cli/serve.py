@@ -139,7 +139,7 @@ def _alerts(settings: Settings, store: SqliteTrajectories, say: Callable[[str], 
         "--store",
         str(settings.store.absolute()),
     )
-    run = partial(in_process, command, accepted=frozenset({DONE, FAIL_ON, GAPS}))
+    run = partial(in_process, command, accepted=frozenset({DONE, FAIL_ON, GAPS}), say=say)
     investigations = Investigations(book.waiting, run, wait_s=settings.alert_wait.total_seconds(), say=say)
     labels = tuple(name.strip() for name in settings.alert_labels.split(",") if name.strip())
     return AlertInbox(book, investigations, labels=labels, mask=store.masker.text, say=say)

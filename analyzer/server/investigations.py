@@ -76,11 +76,18 @@ class Investigations:
             await asyncio.sleep(AGAIN_S[0])
 
 
-async def in_process(command: Sequence[str], *, accepted: frozenset[int], timeout_s: float = RUN_S) -> str:
+async def in_process(
+    command: Sequence[str],
+    *,
+    accepted: frozenset[int],
+    say: Callable[[str], None] = lambda _line: None,
+    timeout_s: float = RUN_S,
+) -> str:
     """Do a run of this program as a process; return "" where it did one, else its last error line.
 
     It did one where it ended with an accepted code and printed its report: one that found another run under way ends
-    with gaps too, and prints none. When this is cancelled the process is ended: what it was to answer still waits.
+    with gaps too, and prints none. What it remarks on standard error is said on: it counts as told, and no later run
+    says it again. When this is cancelled the process is ended: what it was to answer still waits.
     """
     process = await asyncio.create_subprocess_exec(
         *command,
@@ -99,6 +106,8 @@ async def in_process(command: Sequence[str], *, accepted: frozenset[int], timeou
     finally:
         await _ended(process)
     if code in accepted and report:
+        for line in said.splitlines():
+            say(line)
         return ""
     return said.splitlines()[-1].removeprefix("analyzer: ") if said else f"exit code {code}"
 

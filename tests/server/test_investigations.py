@@ -151,6 +151,15 @@ def test_a_run_as_a_process_is_judged_by_its_code_and_says_its_last_line() -> No
     assert ended("raise SystemExit(4)") == "exit code 4"
 
 
+def test_what_a_run_remarks_is_said_on() -> None:
+    """A gap is told once: the run of an alert may be the one that tells it, and has nobody else to tell."""
+    heard: list[str] = []
+    program = "import sys; print('{}'); print('could not see metrics', file=sys.stderr); sys.exit(3)"
+    command = (sys.executable, "-c", program)
+    assert asyncio.run(in_process(command, accepted=frozenset({3}), say=heard.append)) == ""
+    assert heard == ["could not see metrics"]
+
+
 def test_a_run_that_found_another_one_under_way_was_none() -> None:
     """It ends as one with gaps does, and prints no report: its alerts still wait, and it is tried again later."""
     taken = "import sys; print('analyzer: another run is under way', file=sys.stderr); sys.exit(3)"
