@@ -76,8 +76,10 @@ _SHARED = re.compile(
     re.IGNORECASE,
 )
 _BREAK = re.compile(
-    r"[;,.:](?=\s)|\s(?:because|while|whereas|but|although|where|against|than|instead|after|since|so)\s"
+    r"[;,.:](?=\s)|\s(?:because|while|whereas|but|although|where|against|instead|after|since|so"
+    r"|than(?!\s+(?:[$\d]|doubl|trebl|tripl|quadrupl|quintupl|half|halv|twice|thrice)))\s"
 )
+"""Where what is spoken of may change; a bound, "more than doubled", belongs to what stands before it."""
 _TRACE = re.compile(r"(?<![0-9a-f])[0-9a-f]{8,32}(?![0-9a-f])")
 _ONE = re.compile(
     r"\b(?:runs?|trajector\w+|traces?|worst|peers?|it|this|that|one|example|ends?|lasts?)\b", re.IGNORECASE
@@ -166,6 +168,11 @@ def about_factor(name: str) -> str:
     return f"factor:{name}"
 
 
+def about_move(name: str) -> str:
+    """Return the binding of how many times as much a factor became: no other measure doubled because it did."""
+    return f"moved:{name}"
+
+
 def about_trajectory(trace_id: str, *, healthy: bool) -> str:
     """Return the binding of a figure of one trajectory."""
     return f"trajectory:{'healthy' if healthy else 'affected'}:{trace_id}"
@@ -206,10 +213,12 @@ def fits(about: str, clause: str, factors: frozenset[str]) -> bool:
     said = measures_in(clause)
     if sort == "trajectory":
         return _fits_trajectory(value, clause, said)
-    if sort == "factor":
+    if sort in {"factor", "moved"}:
         spelled = {name for name in factors if re.search(rf"\b{re.escape(name)}\b", clause, re.IGNORECASE)}
         own = factor_measures(value)
-        return value in spelled if spelled else not own or not said - {"cost"} or bool(said & own)
+        if spelled or sort == "moved":
+            return value in spelled or (not spelled and bool(said & own))
+        return not own or not said - {"cost"} or bool(said & own)
     if sort == "only":
         return bool(said & set(value.split(",")))
     return not about or not said or bool(said & set(value.split(",")))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from analyzer.agent.binding import AGE, about_factor, about_kind, about_trajectory, only_about
+from analyzer.agent.binding import AGE, about_factor, about_kind, about_move, about_trajectory, only_about
 from analyzer.agent.ends import EXCESS, EXPECTED, HIT, OBSERVED, SCORE, SPARED, WHOLE
 from analyzer.agent.numbers import ANY, COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Quantity, quantities_of
 from analyzer.types.place import Place
@@ -268,7 +268,7 @@ def _factor(factor: Factor, incident: Incident) -> Fact:
         known.add(Quantity(value, about=about, role=role))
         known.add(Quantity(value, unit, about=about, role=role, per=per))
     if factor.from_value and factor.to_value:
-        known.add(Quantity(factor.to_value / factor.from_value, RATIO, about=about))
+        known.add(Quantity(factor.to_value / factor.from_value, RATIO, about=about_move(factor.factor)))
     text = (
         f"Account: {short(factor.factor)} went from {ends[0]} to {ends[1]} and makes "
         f"{number(factor.share * 100)} % of the change."

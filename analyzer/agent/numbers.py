@@ -43,6 +43,10 @@ ROUGH_MIN, ROUGH_MAX = 0.05, 0.1
 """A number after "about" may be this far from what it stands for, and however round it is no further than that."""
 
 
+_EVENTS = frozenset({"repeats", "retries", "errors"})
+"""What happens in runs and is no factor of what they cost: 18 steps per run are no 18 repeats."""
+
+
 @dataclass(frozen=True, slots=True)
 class Quantity:
     """A known value. Shares are in per cent, times in seconds. `ANY` stands for a value without a unit."""
@@ -299,6 +303,8 @@ def _number_known(number: Written, known: Known, text: str) -> bool:
 
 def _agrees(number: Written, quantity: Quantity, clause: str, factors: frozenset[str], way: str) -> bool:
     if not _counts(number.of, quantity) or not fits(quantity.about, clause, factors):
+        return False
+    if number.of in _EVENTS and quantity.about.startswith("factor:"):
         return False
     if number.of and number.unit == ANY and quantity.unit not in {ANY, COUNT, TOKENS}:
         # 14 s are no 14 runs.
