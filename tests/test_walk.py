@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import sqlite3
 import subprocess
@@ -98,7 +97,8 @@ def test_the_demo_finds_three_different_incidents_with_everything_they_need(tmp_
     assert max(cost["account"], key=lambda one: one["share"])["factor"].endswith("tokens per step")
     files = sorted(path.name for path in (tmp_path / "demo" / "reports").iterdir())
     assert {"report.md", "report.html"} <= set(files)
-    assert len(files) == 8
+    assert sum(name.endswith((".md", ".html")) for name in files) == 8
+    assert sum(name.endswith(".svg") for name in files) == 6
 
 
 def test_every_quote_of_the_demo_stands_in_its_span(tmp_path: Path) -> None:
@@ -247,12 +247,10 @@ def asked_about_the_loop(store: Path, replies: list[Any], **env: str) -> tuple[E
         return ended, api.requests
 
 
-def honest(request: dict[str, Any]) -> Wire:
-    """Answer with one true and one made-up quote, both found or invented from the case file it is shown."""
-    case = json.dumps(request["messages"])
-    trace_id = re.search(r"trajectory[= \\\"]+([0-9a-f]{32})", case, re.IGNORECASE)
-    assert trace_id is not None
-    return calls(("outline", {"trace_id": trace_id[1], "page": 1}))
+def opens(quote: dict[str, Any]) -> Wire:
+    """Open the span that is quoted afterwards: what was never shown proves nothing."""
+    where = {"trace_id": quote["trace_id"], "span": quote["span_id"], "field": quote["field"], "page": 1}
+    return calls(("span", where))
 
 
 def test_a_tool_using_investigation_strikes_out_what_the_spans_do_not_say(store: Path) -> None:
@@ -280,7 +278,7 @@ def test_a_tool_using_investigation_strikes_out_what_the_spans_do_not_say(store:
             )
         return calls(("submit_diagnosis", _diagnosis(claims)))
 
-    ended, requests = asked_about_the_loop(fresh, [honest, verdict(lie=True), verdict(lie=True)])
+    ended, requests = asked_about_the_loop(fresh, [lambda _r: opens(quote), verdict(lie=True), verdict(lie=True)])
     incident = the_loop(ended)
     diagnosis = incident["diagnosis"]
     assert diagnosis["by"] == "claude-sonnet-5-5"
@@ -369,7 +367,7 @@ def test_what_a_model_said_is_kept_with_its_date(store: Path) -> None:
     cited = {"kind": "quote", **{name: quote[name] for name in ("trace_id", "span_id", "field", "quote")}}
     claims = [{"text": "The same call is repeated.", "decisive": True, "evidence": [cited]}]
     answer = calls(("submit_diagnosis", _diagnosis(claims)))
-    with messages_api([honest, lambda _r: answer]) as api:
+    with messages_api([lambda _r: opens(quote), lambda _r: answer]) as api:
         env = {"ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": "test-key"}
         first = the_loop(run(store, at=HOUR_BEFORE, **env))
         asked = len(api.requests)

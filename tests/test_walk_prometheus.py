@@ -32,7 +32,7 @@ def fleet(*faults: Fault) -> Fleet:
             *((Agent("sql", "sql", runs_per_hour=12),) if faults else ()),
         ),
         faults=(
-            Fault(FaultKind.COST_STEP, "triage", ONSET, version="1.5.0", input_factor=2.6, output_factor=1.6),
+            Fault(FaultKind.COST_STEP, "triage", ONSET, version="1.5.0", input_factor=3.2, output_factor=2.4),
             *faults,
         ),
         days=6,

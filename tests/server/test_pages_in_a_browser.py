@@ -92,7 +92,7 @@ def test_the_loop_is_found_proven_and_dismissed(chromium: Any, served: Shown, *,
     incident = page.url
     page.get_by_role("link", name="See E2 in its span").click()
     mark = page.locator("mark#quote")
-    assert mark.inner_text() == '{"error":"order not found","order_id":"ord_268f1fa452"}'
+    assert mark.inner_text() == '{"error":"order not found","order_id":"ord_1bceb7dc17"}'
     assert (
         mark.evaluate("one => one.getBoundingClientRect().bottom <= innerHeight")
         if has_javascript
@@ -115,11 +115,11 @@ def test_a_folded_stretch_opens_in_its_place(chromium: Any, served: Shown) -> No
     shown = window(chromium, served.url)
     shown.go("/")
     shown.page.get_by_role("link", name="billing-agent: get_order repeated").click()
-    shown.page.locator("a[href^='/trajectories/']").filter(has_text="a62b").first.click()
+    shown.page.locator("a[href^='/trajectories/']").filter(has_text="de7b").first.click()
     before = shown.page.locator("#rows tr").count()
     shown.page.locator("a.unfold").click()
     shown.page.wait_for_function("!document.querySelector('a.unfold')")
-    assert shown.page.locator("#rows tr").count() == before + 40
+    assert shown.page.locator("#rows tr").count() == before + 56
     assert shown.page.evaluate("document.activeElement.className") == "span"
     assert shown.is_at_peace(), (shown.errors, shown.asked)
 
