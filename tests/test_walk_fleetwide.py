@@ -150,7 +150,7 @@ def test_why_not_names_the_incident_that_an_agent_shares(store: Path, filled: Pa
 
 
 def cost_of(agent: str, store: Path) -> dict[str, Any]:
-    """Ask why an agent's cost is, or is not, an incident, as its sharpest detector reads it: the price of its tokens."""
+    """Ask why an agent's cost is, or is not, an incident, as the sharpest detector reads it: that of prices."""
     asked = ("why-not", agent, "--kind", "cost", "--at", NOW.isoformat(), "--store", str(store), "--json")
     ended = analyzer(*asked, env=settings(store))
     [cost] = [one for one in json.loads(ended.stdout)["readings"] if one["detector"] == "price"]

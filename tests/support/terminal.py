@@ -73,6 +73,10 @@ class Screen:
         return bool(given)
 
 
+def _heeds_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def on_a_terminal(
     *arguments: str, env: Mapping[str, str] | None = None, typed: bool = False, errors: bool = True
@@ -86,6 +90,8 @@ def on_a_terminal(
         stderr=other if errors else subprocess.DEVNULL,
         env={**os.environ, "TERM": "xterm", **(env or {})},
         start_new_session=True,
+        # Whoever runs the tests in the background has them ignore Ctrl-C; a person at a terminal does not.
+        preexec_fn=_heeds_interrupts,  # noqa: PLW1509 - it only sets a signal
     )
     os.close(other)
     try:
