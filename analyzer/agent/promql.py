@@ -13,6 +13,10 @@ _SELECTOR = re.compile(r"(?P<name>[A-Za-z_:][\w:.]*)?\s*\{(?P<matchers>[^{}]*)\}
 _LABELS = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*\)", re.IGNORECASE)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhdwy])")
 _RANGE = re.compile(r"\[([^\[\]]*)\]")
+_NUMBER = re.compile(
+    r"(?<![\w.])(?:0[xX][0-9a-fA-F]+|\d[\d_]*(?:\.\d*)?(?:[eE][+-]?\d+|(?:ms|[smhdwy])(?:\d+(?:ms|[smhdwy]))*)?)(?![\w.])"
+)
+"""A number or a duration; what only begins like one is judged as a name."""
 _KEYWORDS = frozenset(
     {"and", "or", "unless", "bool", "offset", "by", "without", "on", "ignoring", "inf", "nan", "atan2"}
 )
@@ -67,7 +71,7 @@ def _not_confined(bare: str, strings: list[str], agents: Collection[str]) -> str
         if not any(label in AGENT_LABELS and strings[int(index)] in agents for label, index in allowed):
             return f'every selector must name the agent of the case, such as {{agent="{names}"}}'
     rest = _SELECTOR.sub(" ", _RANGE.sub(" ", _LABELS.sub(" ", bare)))
-    rest = re.sub(r"(?<![\w.])\d[\w.]*", " ", re.sub(r'"\d+"', " ", rest))
+    rest = _NUMBER.sub(" ", re.sub(r'"\d+"', " ", rest))
     for match in re.finditer(r"[A-Za-z_:][\w:.]*", rest):
         if match.group().lower() in _KEYWORDS or rest[match.end() :].lstrip().startswith("("):
             continue
