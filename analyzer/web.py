@@ -6,6 +6,7 @@ Addresses of webhooks are credentials, and a redirect would carry a message, or 
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import math
 import urllib.error
 import urllib.request
@@ -68,6 +69,14 @@ def check_url(url: str, setting: str) -> None:
         raise UsageError(f"{setting} must begin with http:// or https:// and name a host")
     if parts.username is not None:
         raise UsageError(f"{setting} must not hold a name and password: they are not sent")
+
+
+def names_loopback(name: str) -> bool:
+    """Tell whether a host is `localhost` or an address of loopback. Other names are not looked up."""
+    try:
+        return name == "localhost" or ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _refusal(who: str, status: int, retry_after: str) -> DeliveryError:

@@ -13,16 +13,14 @@ from typing import Any
 
 import pytest
 from support.cli import Ended, analyzer
+from support.drawn import stored
 
 from analyzer.config import Settings, load
 from analyzer.errors import UsageError
-from analyzer.ingest.otlp import spans_from_json
-from analyzer.ingest.pricing import Pricer
 from analyzer.pipeline import backtest, run
 from analyzer.simulation.agents import Agent
 from analyzer.simulation.faults import Fault, FaultKind
 from analyzer.simulation.fleet import Fleet
-from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.document import incident_document
 from analyzer.wiring.building import build, build_reader
 
@@ -49,12 +47,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seed=4,
         now=NOW,
     )
-    path = tmp_path_factory.mktemp("backtest") / "store.db"
-    pricer = Pricer({})
-    with SqliteTrajectories(path) as trajectories:
-        for request in fleet.requests():
-            trajectories.add(spans_from_json(request, pricer=pricer).spans)
-    return path
+    return stored(fleet, tmp_path_factory.mktemp("backtest") / "store.db")
 
 
 @pytest.fixture

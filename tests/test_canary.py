@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from support import stored
 from support.canaries import Canaries, files_in, leaves
 from support.cli import analyzer
+from support.drawn import looping
 from support.otlp_requests import pairs, request, span
 
 from analyzer.ingest.dialects import DIALECTS
 from analyzer.ingest.otlp import spans_from_json
-from analyzer.simulation.agents import Agent
-from analyzer.simulation.faults import Fault, FaultKind
-from analyzer.simulation.fleet import Fleet
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.trace import Operation
 
@@ -162,13 +160,7 @@ def test_a_leak_is_seen_and_named(dialect, tmp_path):
 def laced(tmp_path_factory):
     """Return a fleet with an incident, a canary in every text of every span, and the canaries."""
     canaries = Canaries()
-    fleet = Fleet(
-        agents=(Agent("billing", "billing", runs_per_hour=6),),
-        faults=(Fault(FaultKind.LOOP, "billing", NOW - timedelta(hours=9), share=0.5),),
-        days=5,
-        seed=4,
-        now=NOW,
-    )
+    fleet = looping(NOW, days=5, share=0.5)
     path = tmp_path_factory.mktemp("laced") / "fleet.jsonl"
     with path.open("w") as lines:
         for one in fleet.requests():

@@ -8,10 +8,9 @@ from datetime import timedelta
 
 import pytest
 from support.cli import analyzer
+from support.drawn import stored
 
 from analyzer.config import load
-from analyzer.ingest.otlp import spans_from_json
-from analyzer.ingest.pricing import Pricer
 from analyzer.pipeline.drill import drill
 from analyzer.selfwatch.drill.canaries import canaries
 from analyzer.simulation.agents import Agent
@@ -29,18 +28,13 @@ KINDS = (Kind.LOOP, Kind.ERRORS, Kind.INJECTION)
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     """Return a store with four days of two agents."""
-    path = tmp_path_factory.mktemp("drill") / "fleet.db"
     fleet = Fleet(
         agents=(Agent("desk", "support", runs_per_hour=4), Agent("analyst", "sql", runs_per_hour=3)),
         days=4,
         seed=5,
         now=DEFAULT_NOW,
     )
-    pricer = Pricer()
-    with SqliteTrajectories(path) as trajectories:
-        for request in fleet.requests():
-            trajectories.add(spans_from_json(request, pricer=pricer).spans)
-    return path
+    return stored(fleet, tmp_path_factory.mktemp("drill") / "fleet.db")
 
 
 def drilled(store, folder, kinds=KINDS, **settings):

@@ -17,13 +17,11 @@ from typing import Any
 
 import pytest
 from support.cli import Ended, analyzer
+from support.drawn import REVIEWER, looping
 from support.messages_api import Wire, calls, fails, message, messages_api, refuses, says
 from support.slack_webhook import BROKEN, slack
 
-from analyzer.simulation.agents import Agent
 from analyzer.simulation.export import write_json_lines
-from analyzer.simulation.faults import Fault, FaultKind
-from analyzer.simulation.fleet import Fleet
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -31,13 +29,7 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Five days of two agents as OTLP/JSON lines; one loops on the last day."""
-    fleet = Fleet(
-        agents=(Agent("billing", "billing", runs_per_hour=6), Agent("reviewer", "coding", runs_per_hour=3)),
-        faults=(Fault(FaultKind.LOOP, "billing", NOW - timedelta(hours=9), share=0.35),),
-        days=5,
-        seed=4,
-        now=NOW,
-    )
+    fleet = looping(NOW, days=5, beside=(REVIEWER,))
     path = tmp_path_factory.mktemp("walk") / "history.jsonl.gz"
     write_json_lines(fleet.requests(), path)
     return path

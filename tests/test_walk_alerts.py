@@ -10,13 +10,9 @@ from typing import Any
 import pytest
 from support.alerts import RULE, alert
 from support.cli import Ended, analyzer
+from support.drawn import REVIEWER, looping, stored
 from support.hostile import ATTACKS
 
-from analyzer.ingest.otlp import spans_from_json
-from analyzer.ingest.pricing import Pricer
-from analyzer.simulation.agents import Agent
-from analyzer.simulation.faults import Fault, FaultKind
-from analyzer.simulation.fleet import Fleet
 from analyzer.stores.alerts import SqliteAlerts
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.alerts import AlertAsked, PrometheusAlert
@@ -28,19 +24,8 @@ BEGUN = NOW - timedelta(minutes=40)
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store with five days of two agents; one loops on the last day, the other is well."""
-    fleet = Fleet(
-        agents=(Agent("billing", "billing", runs_per_hour=6), Agent("reviewer", "coding", runs_per_hour=3)),
-        faults=(Fault(FaultKind.LOOP, "billing", NOW - timedelta(hours=9), share=0.35),),
-        days=5,
-        seed=4,
-        now=NOW,
-    )
-    path = tmp_path_factory.mktemp("alerts") / "store.db"
-    pricer = Pricer()
-    with SqliteTrajectories(path) as store:
-        for request in fleet.requests():
-            store.add(spans_from_json(request, pricer=pricer).spans)
-    return path
+    fleet = looping(NOW, days=5, beside=(REVIEWER,))
+    return stored(fleet, tmp_path_factory.mktemp("alerts") / "store.db")
 
 
 @pytest.fixture

@@ -12,18 +12,16 @@ import subprocess
 import sys
 import time
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.cli import Ended, analyzer
+from support.drawn import looping
 from support.messages_api import Wire, calls, messages_api
 
-from analyzer.simulation.agents import Agent
 from analyzer.simulation.export import write_json_lines
-from analyzer.simulation.faults import Fault, FaultKind
-from analyzer.simulation.fleet import Fleet
 from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
@@ -64,13 +62,7 @@ def concludes(_request: dict[str, Any]) -> Wire:
 def walked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a store in which a run was recorded, with its report files and its JSON."""
     folder = tmp_path_factory.mktemp("ledger")
-    fleet = Fleet(
-        agents=(Agent("billing", "billing", runs_per_hour=4),),
-        faults=(Fault(FaultKind.LOOP, "billing", NOW - timedelta(hours=9), share=0.35),),
-        days=4,
-        seed=4,
-        now=NOW,
-    )
+    fleet = looping(NOW, days=4, runs_per_hour=4)
     write_json_lines(fleet.requests(), folder / "history.jsonl.gz")
     store = ("--store", str(folder / "store.db"))
     assert analyzer("ingest", str(folder / "history.jsonl.gz"), *store).code == 0

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from html import unescape
 from pathlib import Path
 
 import pytest
 from support.cli import analyzer
+from support.drawn import looping, stored
 from support.http import Answer, loopback
 from support.receiver import ask
 from support.site import showing
-
-from analyzer.ingest.otlp import spans_from_json
-from analyzer.ingest.pricing import Pricer
-from analyzer.simulation.agents import Agent
-from analyzer.simulation.faults import Fault, FaultKind
-from analyzer.simulation.fleet import Fleet
-from analyzer.stores.trajectories import SqliteTrajectories
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 BASE = "https://analyzer.example.com"
@@ -29,19 +23,7 @@ SLACK_LINK = re.compile(r"<(https://analyzer\.example\.com[^|>]*)")
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store with four days of an agent that loops on the last."""
-    fleet = Fleet(
-        agents=(Agent("billing", "billing", runs_per_hour=6),),
-        faults=(Fault(FaultKind.LOOP, "billing", NOW - timedelta(hours=9), share=0.35),),
-        days=4,
-        seed=4,
-        now=NOW,
-    )
-    path = tmp_path_factory.mktemp("links") / "store.db"
-    pricer = Pricer()
-    with SqliteTrajectories(path) as opened:
-        for request in fleet.requests():
-            opened.add(spans_from_json(request, pricer=pricer).spans)
-    return path
+    return stored(looping(NOW, days=4), tmp_path_factory.mktemp("links") / "store.db")
 
 
 def test_every_link_of_message_and_report_is_served_and_the_proof_is_marked(store: Path, tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ to it. The same message has the same id in every try, so that mailboxes which dr
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 import smtplib
 import ssl
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +31,7 @@ from analyzer.render.message import headline, message_outline
 from analyzer.render.terminal import WIDTH, terminal
 from analyzer.render.text import one_line
 from analyzer.types.report import Gap, Incident, State
+from analyzer.web import names_loopback
 
 TIMEOUT_S = 15.0
 SUBJECT_CHARACTERS_MAX = 150
@@ -142,7 +142,7 @@ class Mail:
             server = smtplib.SMTP(self._host, self._port, timeout=self._timeout_s)
         try:
             server.ehlo()
-            if self._scheme == "smtp" and (server.has_extn("starttls") or not _is_loopback(self._host)):
+            if self._scheme == "smtp" and (server.has_extn("starttls") or not names_loopback(self._host)):
                 # Raises where the server offers none: neither text nor password leaves this machine in the clear.
                 server.starttls(context=self._context)
                 server.ehlo()
@@ -260,12 +260,3 @@ def _failure(error: Exception, timeout_s: float) -> DeliveryError:
         case _:
             what, retryable = f"could not be given the mail ({type(error).__name__})", False
     return DeliveryError(f"the mail server {what}", retryable=retryable)
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

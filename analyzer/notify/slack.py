@@ -8,7 +8,6 @@ they appear in no error, no log and no record, for which the SDK, that logs requ
 from __future__ import annotations
 
 import http.client
-import ipaddress
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -32,6 +31,7 @@ from analyzer.render.slack import fallback_text, slack_blocks
 from analyzer.render.text import cut
 from analyzer.types.report import Gap, Incident, State
 from analyzer.types.sent import Reason, Thread
+from analyzer.web import names_loopback
 
 TIMEOUT_S = 10
 _BODY_SHOWN_MAX = 60
@@ -356,18 +356,9 @@ def _check(url: str, what: str) -> None:
         raise UsageError(f"the {what} URL cannot be read; copy it again from Slack") from None
     if parts.scheme == "https" and host:
         return
-    if parts.scheme == "http" and _is_loopback(host):
+    if parts.scheme == "http" and names_loopback(host):
         return
     raise UsageError(f"the {what} URL must begin with https:// (http:// only to this machine)")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _silent_logger() -> logging.Logger:

@@ -101,7 +101,7 @@ def test_nothing_leaves_unmasked_or_on_two_lines(form: str, ended: None, capsys:
     """A secret in a message, in a field or in what a library logs is a pseudonym; no text begins a line of its own."""
     logs.begin(replace(load({}, {}).settings, log_format=form))
     logs.warning(f"refused {SECRET}\nlevel=error forged\x1b[2J", agent=f"{SECRET}\n")
-    logging.getLogger("some.library").warning("sent %s", SECRET)
+    logging.getLogger("somebody.else").warning("sent %s", SECRET)
     said = capsys.readouterr().err
     assert len(said.splitlines()) == 2
     assert "Zq7" not in said

@@ -6,21 +6,17 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from support.alertmanager import alertmanager, need_alertmanager
 from support.alerts import body, entry
+from support.drawn import REVIEWER, looping, stored
 from support.http import Answer, loopback
 from support.prometheus import alerting, need_prometheus
 from support.receiver import JSON, ask, serving
 
-from analyzer.ingest.otlp import spans_from_json
-from analyzer.ingest.pricing import Pricer
-from analyzer.simulation.agents import Agent
-from analyzer.simulation.faults import Fault, FaultKind
-from analyzer.simulation.fleet import Fleet
 from analyzer.stores.alerts import SqliteAlerts
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
@@ -42,20 +38,8 @@ FOUND_S = 90.0
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a store with four days up to now; one agent loops since nine hours ago."""
-    now = datetime.now(UTC)
-    fleet = Fleet(
-        agents=(Agent("billing", "billing", runs_per_hour=6), Agent("reviewer", "coding", runs_per_hour=3)),
-        faults=(Fault(FaultKind.LOOP, "billing", now - timedelta(hours=9), share=0.35),),
-        days=4,
-        seed=4,
-        now=now,
-    )
-    path = tmp_path_factory.mktemp("alerting") / "store.db"
-    pricer = Pricer()
-    with SqliteTrajectories(path) as store:
-        for request in fleet.requests():
-            store.add(spans_from_json(request, pricer=pricer).spans)
-    return path
+    fleet = looping(datetime.now(UTC), days=4, beside=(REVIEWER,))
+    return stored(fleet, tmp_path_factory.mktemp("alerting") / "store.db")
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from support.drawn import stored
+
 from analyzer.config import Settings, load
-from analyzer.ingest.otlp import spans_from_json
-from analyzer.ingest.pricing import Pricer
 from analyzer.pipeline import run
 from analyzer.simulation.agents import Agent
 from analyzer.simulation.faults import Fault, FaultKind
 from analyzer.simulation.fleet import Fleet
-from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.wiring.building import build
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -48,10 +47,7 @@ def settings_over(path: Path) -> Settings:
 
 def filed(path: Path) -> Path:
     """Fill a store and run over it once: the loop and the rise of cost are on file."""
-    pricer = Pricer({})
-    with SqliteTrajectories(path) as trajectories:
-        for request in fleet().requests():
-            trajectories.add(spans_from_json(request, pricer=pricer).spans)
+    stored(fleet(), path)
     with build(settings_over(path), out=None) as app:
         run(app, NOW)
     return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -104,22 +104,17 @@ def other_fleet(now: datetime = DEFAULT_NOW) -> Fleet:
         "winback": "retention",
     }
     ago = [now - timedelta(hours=count) for count in range(12)]
-    return Fleet(
-        agents=tuple(_agent(name, role, evaluated_share=float(name == "tutor")) for name, role in roles.items()),
-        faults=(
-            Fault(FaultKind.LOOP, "query-desk", ago[8], share=0.4),
-            Fault(FaultKind.MODEL_SWITCH, "ship-it", ago[11]),
-            Fault(FaultKind.COST_STEP, "scout", ago[9], version="2.3.0", input_factor=3.0),
-            Fault(FaultKind.SUCCESS_DROP, "tutor", ago[10], share=0.6),
-            Fault(FaultKind.TOOL_ERRORS, "ledger", ago[7], share=0.6),
-            Fault(FaultKind.RETRY_STORM, "patcher", ago[8], share=0.5),
-            Fault(FaultKind.SLOW_TOOL, "stock-room", ago[9], factor=6),
-            Fault(FaultKind.ERROR_BURST, "winback", ago[6], share=0.6),
-        ),
-        days=5,
-        seed=23,
-        now=now,
+    faults = (
+        Fault(FaultKind.LOOP, "query-desk", ago[8], share=0.4),
+        Fault(FaultKind.MODEL_SWITCH, "ship-it", ago[11]),
+        Fault(FaultKind.COST_STEP, "scout", ago[9], version="2.3.0", input_factor=3.0),
+        Fault(FaultKind.SUCCESS_DROP, "tutor", ago[10], share=0.6),
+        Fault(FaultKind.TOOL_ERRORS, "ledger", ago[7], share=0.6),
+        Fault(FaultKind.RETRY_STORM, "patcher", ago[8], share=0.5),
+        Fault(FaultKind.SLOW_TOOL, "stock-room", ago[9], factor=6),
+        Fault(FaultKind.ERROR_BURST, "winback", ago[6], share=0.6),
     )
+    return _eight(roles, "tutor", faults, seed=23, now=now)
 
 
 def third_fleet(now: datetime = DEFAULT_NOW) -> Fleet:
@@ -135,22 +130,23 @@ def third_fleet(now: datetime = DEFAULT_NOW) -> Fleet:
         "saver": "retention",
     }
     ago = [now - timedelta(hours=count) for count in range(15)]
-    return Fleet(
-        agents=tuple(_agent(name, role, evaluated_share=float(name == "saver")) for name, role in roles.items()),
-        faults=(
-            Fault(FaultKind.LATENCY, "pathfinder", ago[11], factor=4),
-            Fault(FaultKind.TOOL_ERRORS, "refunds", ago[9], share=0.8),
-            Fault(FaultKind.LOOP, "fixer", ago[10], share=0.5),
-            Fault(FaultKind.COST_STEP, "front-desk", ago[13], version="3.0.1", input_factor=1.8, output_factor=4.0),
-            Fault(FaultKind.ERROR_BURST, "pipeline-bot", ago[8], share=0.5),
-            Fault(FaultKind.TRUNCATION, "number-cruncher", ago[12], share=0.6),
-            Fault(FaultKind.SLOW_TOOL, "curator", ago[7], factor=12),
-            Fault(FaultKind.SUCCESS_DROP, "saver", ago[14], share=0.8),
-        ),
-        days=5,
-        seed=91,
-        now=now,
+    faults = (
+        Fault(FaultKind.LATENCY, "pathfinder", ago[11], factor=4),
+        Fault(FaultKind.TOOL_ERRORS, "refunds", ago[9], share=0.8),
+        Fault(FaultKind.LOOP, "fixer", ago[10], share=0.5),
+        Fault(FaultKind.COST_STEP, "front-desk", ago[13], version="3.0.1", input_factor=1.8, output_factor=4.0),
+        Fault(FaultKind.ERROR_BURST, "pipeline-bot", ago[8], share=0.5),
+        Fault(FaultKind.TRUNCATION, "number-cruncher", ago[12], share=0.6),
+        Fault(FaultKind.SLOW_TOOL, "curator", ago[7], factor=12),
+        Fault(FaultKind.SUCCESS_DROP, "saver", ago[14], share=0.8),
     )
+    return _eight(roles, "saver", faults, seed=91, now=now)
+
+
+def _eight(roles: Mapping[str, str], evaluated: str, faults: tuple[Fault, ...], *, seed: int, now: datetime) -> Fleet:
+    """Return agents by name and role, one of which is evaluated, over five days."""
+    agents = tuple(_agent(name, role, evaluated_share=float(name == evaluated)) for name, role in roles.items())
+    return Fleet(agents=agents, faults=faults, days=5, seed=seed, now=now)
 
 
 def _agent(name: str, role: str, **more: float) -> Agent:
