@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -21,6 +21,7 @@ from analyzer.types.audit import Act, Action, canonical, digest
 from analyzer.types.document import incident_document, time_text
 from analyzer.types.metric import Window
 from analyzer.types.report import REPEATED, Finding, Gap, Report, Run
+from analyzer.types.sent import Delivered
 from analyzer.types.spending import ModelUse
 from analyzer.types.trace import Operation
 
@@ -93,13 +94,7 @@ def _walked(
         if keeps:
             report = phase("report", lambda: _filed(app, report, at, noted.answers))
             delivered = phase("deliver", lambda: app.deliver(report, at=at))
-            unmeasured = app.measuring.done(report, delivered, seconds)
-            untold = app.enrolled.ran(report)
-            delivered = replace(delivered, gaps=(*delivered.gaps, *unmeasured, *untold))
-            if delivered.gaps or delivered.held:
-                report = delivered.told_in(report)
-                _noted(app, report, at)
-                _kept(app, report, at)
+            report = _afterwards(app, report, delivered, seconds, at)
         own.set(
             output=f"{len(incidents)} incidents, {len(report.gaps)} gaps",
             **{"analyzer.incident.ids": [one.id for one in incidents]},
@@ -170,6 +165,18 @@ def _filed(app: App, report: Report, at: datetime, answers: Sequence[AlertAnswer
     _kept(app, report, at)
     _noted(app, report, at)
     keep_answers(app, answers, at)
+    return report
+
+
+def _afterwards(app: App, report: Report, delivered: Delivered, seconds: Mapping[str, float], at: datetime) -> Report:
+    """Count the run, and tell the catalogue of it; return the report with all that could not be said, kept."""
+    unmeasured = app.measuring.done(report, delivered, seconds)
+    untold = app.enrolled.ran(report)
+    delivered = replace(delivered, gaps=(*delivered.gaps, *unmeasured, *untold))
+    if delivered.gaps or delivered.held:
+        report = delivered.told_in(report)
+        _noted(app, report, at)
+        _kept(app, report, at)
     return report
 
 
