@@ -184,6 +184,16 @@ def denies_release(text: str) -> bool:
     return _NO_RELEASE.search(text) is not None
 
 
+_RELEASES = {"version": {"version", "prompt", "model", "tools", "sdk", "parameters"}}
+"""Any of these may have come with what people call a release."""
+_OF_WHAT = re.compile(
+    r"\b(?:release|roll-?out|deployment|introduction) of\s+(?!(?:the|an?|its|this|that|new|version|prompt|model"
+    r"|agent|v)\b)"
+    r"(?P<x>[\w.@:/-]+)",
+    re.IGNORECASE,
+)
+
+
 def _released(sentence: str, incident: Incident) -> str | None:
     """Object to what is said to have come with a release, a prompt or a model where there was none."""
     seen = {change.what for change in incident.changes}
@@ -208,16 +218,6 @@ def _released(sentence: str, incident: Incident) -> str | None:
         if names and match.group("x").strip("'\"`.,") not in names:
             return f"no release of {match.group('x')} was seen"
     return None
-
-
-_RELEASES = {"version": {"version", "prompt", "model", "tools", "sdk", "parameters"}}
-"""Any of these may have come with what people call a release."""
-_OF_WHAT = re.compile(
-    r"\b(?:release|roll-?out|deployment|introduction) of\s+(?!(?:the|an?|its|this|that|new|version|prompt|model"
-    r"|agent|v)\b)"
-    r"(?P<x>[\w.@:/-]+)",
-    re.IGNORECASE,
-)
 
 
 def _changed(sentence: str, incident: Incident) -> str | None:

@@ -10,18 +10,18 @@ import re
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 
+from analyzer.agent.ranges import MONTHS, WEEKDAYS
+
 _CLOCKS = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})(?:[T ](?P<clock>\d{1,2}:\d{2})(?::\d{2}(?:\.\d+)?)?)?(?:\s?(?:Z|UTC)\b|\+00:?00)?"
     r"|(?<![\d:])(?P<alone>\d{1,2}:\d{2})(?::\d{2})?(?![\d:])(?:\s?(?:Z|UTC)\b)?"
 )
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_MONTH = rf"(?:{'|'.join(name.capitalize() for name in _MONTHS)})[a-z]{{0,6}}\.?"
+_MONTH = rf"(?:{'|'.join(name.capitalize() for name in MONTHS)})[a-z]{{0,6}}\.?"
 _DAYS = re.compile(
     rf"(?P<before>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<month>{_MONTH})(?:,?\s\d{{4}})?"
     rf"|(?P<late_month>{_MONTH})\s(?P<after>\d{{1,2}})(?:st|nd|rd|th)?\b(?:,?\s\d{{4}})?"
     r"|(?P<hour>\d{1,2})\s?(?P<noon>[ap]\.?m\b\.?|o'clock)"
-    rf"|\b(?P<weekday>{'|'.join(name.capitalize() for name in _WEEKDAYS)})s?\b"
+    rf"|\b(?P<weekday>{'|'.join(name.capitalize() for name in WEEKDAYS)})s?\b"
     r"|\b(?P<word>yesterday|midnight|noon|last (?:week|night|month))\b"
 )
 """Days and hours as people write them."""
@@ -123,7 +123,7 @@ def _day(match: re.Match[str], times: Collection[datetime]) -> Fits:
     """Return what tells whether a time lies on the day, or in the hour, that words name."""
     found = match.groupdict()
     if found["weekday"]:
-        weekday = _WEEKDAYS.index(found["weekday"].lower())
+        weekday = WEEKDAYS.index(found["weekday"].lower())
         return lambda time: time.weekday() == weekday
     if found["hour"]:
         hour, half = int(found["hour"]), (found["noon"] or "").lower()[:1]
@@ -134,5 +134,5 @@ def _day(match: re.Match[str], times: Collection[datetime]) -> Fits:
         past = max(times).date() - timedelta(days=1) if times and found["word"] == "yesterday" else None
         return lambda time: time.hour in hours or time.date() == past
     day, month = int(found["before"] or found["after"]), found["month"] or found["late_month"]
-    number = _MONTHS.index(month[:3].lower()) + 1
+    number = MONTHS.index(month[:3].lower()) + 1
     return lambda time: (time.day, time.month) == (day, number)

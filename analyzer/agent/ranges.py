@@ -18,9 +18,9 @@ _UNITS = {
     "week": timedelta(weeks=1),
     "month": timedelta(days=30),
 }
-_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-_MONTH = rf"(?:{'|'.join(_MONTHS)})[a-z]*\.?"
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+_MONTH = rf"(?:{'|'.join(MONTHS)})[a-z]*\.?"
 _LAST = re.compile(r"\b(?:last|past|previous)\s+(\d{1,4})\s*(minutes?|hours?|days?|weeks?|months?)\b", re.IGNORECASE)
 _NAMED = re.compile(
     r"\b(today|yesterday|this week|last week|past week|this month|last month|past month|last hour|last day|past day)\b",
@@ -30,7 +30,7 @@ _MOMENT = re.compile(
     r"\b(?P<date>\d{4}-\d{2}-\d{2})(?:[T ](?P<time>\d{1,2}:\d{2}(?::\d{2})?)(?:Z| ?UTC\b)?)?"
     rf"|\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+(?P<month>{_MONTH})(?=\W|$)"
     rf"|\b(?P<month_first>{_MONTH})\s+(?P<day_after>\d{{1,2}})(?:st|nd|rd|th)?\b"
-    rf"|\b(?:last\s+|on\s+|since\s+)(?P<weekday>{'|'.join(_WEEKDAYS)})\b",
+    rf"|\b(?:last\s+|on\s+|since\s+)(?P<weekday>{'|'.join(WEEKDAYS)})\b",
     re.IGNORECASE,
 )
 _SINCE = re.compile(r"\b(?:since|after|from)\s+(?:last\s+|the\s+)?\Z|^since\s", re.IGNORECASE)
@@ -92,10 +92,10 @@ def _moment(found: re.Match[str], now: datetime) -> datetime:
         return said.replace(tzinfo=UTC)
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     if found["weekday"]:
-        return midnight - ((now.weekday() - _WEEKDAYS.index(found["weekday"].lower())) % 7) * _DAY
+        return midnight - ((now.weekday() - WEEKDAYS.index(found["weekday"].lower())) % 7) * _DAY
     if found["month_first"] == "may":
         raise ValueError("the verb: 'may 3 agents fail' names no day")
-    month = _MONTHS.index((found["month"] or found["month_first"])[:3].lower()) + 1
+    month = MONTHS.index((found["month"] or found["month_first"])[:3].lower()) + 1
     this_year = midnight.replace(month=month, day=int(found["day"] or found["day_after"]))
     return this_year if this_year <= now else this_year.replace(year=now.year - 1)
 
