@@ -88,6 +88,103 @@ def test_no_colour_is_needed() -> None:
     assert account.name == "account"
 
 
+def drawn_as(spec: dict[str, Any], mark: str) -> list[dict[str, Any]]:
+    """Return the layers of one mark that have rows, in the order in which they are drawn."""
+    return [one for one in spec["layer"] if one["mark"]["type"] == mark and one["data"]["values"] not in ([], [{}])]
+
+
+def test_the_metric_is_drawn_as_it_was_measured() -> None:
+    """Each value is a dot in the middle of its hour, held against that hour's band, and full since the onset alone."""
+    filed = replace(cost_incident(), changes=())
+    course = charts_of(filed)[0].spec(PAPER)
+    metric = curve()
+    (dots,) = drawn_as(course, "point")
+    seen = [(slot, value) for slot, value in enumerate(metric.values) if value is not None]
+    half_an_hour_ms = 1_800_000
+    assert [(row["t"], row["v"], row["since"]) for row in dots["data"]["values"]] == [
+        (round(metric.time(slot).timestamp() * 1000) + half_an_hour_ms, value, metric.time(slot) >= ONSET)
+        for slot, value in seen
+    ]
+    assert dots["data"]["values"][-1]["said"] == "23 Nov 17:10 UTC: $0.39 (usual $0.104 to $0.163)"
+    (band,) = drawn_as(course, "area")
+    usual, line = drawn_as(course, "line")
+    read = {name: [row[name] for row in band["data"]["values"]] for name in ("low", "high", "usual", "v")}
+    assert read == {"low": [*metric.low], "high": [*metric.high], "usual": [*metric.usual], "v": [*metric.values]}
+    shown = [
+        one["encoding"][channel]["field"] for one, channel in ((band, "y"), (band, "y2"), (usual, "y"), (line, "y"))
+    ]
+    assert shown == ["high", "low", "usual", "v"]
+    assert all(one["encoding"]["y"]["scale"]["domain"][0] == 0 for one in (band, line, dots)), "a rise is not blown up"
+
+
+def test_the_figure_beside_the_metric_is_the_highest_since_the_onset() -> None:
+    """A higher one before the onset is none of the incident's."""
+    before = curve()
+    higher = curve(values=(before.values[0], 9.0, *before.values[2:]))
+    course = charts_of(replace(cost_incident(), curve=higher, changes=()))[0].spec(PAPER)
+    figures = [row["text"] for one in drawn_as(course, "text") for row in one["data"]["values"] if "text" in row]
+    assert figures == ["$0.39"]
+
+
+def test_an_onset_before_the_drawing_is_dated_at_its_edge() -> None:
+    """What began earlier than what is drawn is all since the onset; what changed outside of the drawing is no mark."""
+    early = ONSET - timedelta(days=9)
+    changes = (Change("version", None, "v", early), Change("model", None, "m", ONSET))
+    long_ago = replace(cost_incident(), onset=early, changes=changes)
+    course = charts_of(long_ago)[0].spec(PAPER)
+    names = [one["encoding"]["text"]["value"] for one in drawn_as(course, "text")
+             if "value" in one["encoding"]["text"]]  # fmt: skip
+    assert names == ["usual", "since 14 Nov", "model m"]
+    (dots,) = drawn_as(course, "point")
+    assert all(row["since"] for row in dots["data"]["values"])
+    marks = [one["data"]["values"][0]["t"] for one in drawn_as(course, "rule")]
+    assert marks == [round(curve().start.timestamp() * 1000), round(ONSET.timestamp() * 1000)]
+
+
+@pytest.mark.parametrize(("hour", "side"), [(2, "left"), (50, "right")])
+def test_the_name_of_a_mark_stands_where_there_is_room(hour: int, side: str) -> None:
+    """In the first half of the drawing to the right of its line, in the second to the left of it: it never runs out."""
+    at = curve().time(hour)
+    course = charts_of(replace(cost_incident(), changes=(Change("model", None, "m", at),)))[0].spec(PAPER)
+    (named,) = [one for one in drawn_as(course, "text") if one["encoding"]["text"].get("value") == "model m"]
+    assert (named["mark"]["align"], named["mark"]["dx"] > 0) == (side, side == "left")
+
+
+def test_the_strip_shows_which_calls_came_again_and_which_failed() -> None:
+    """Calls that came again are full bars, new ones hollow, the model's steps low, and what failed is crossed."""
+    (chart,) = charts_of(loop_incident())
+    spec = chart.spec(PAPER)
+    full, hollow, low = ([row["said"] for row in one["data"]["values"]] for one in drawn_as(spec, "bar"))
+    (crossed,) = ([row["said"] for row in one["data"]["values"]] for one in drawn_as(spec, "rule"))
+    again = "lookup_order, the same call again"
+    assert full == [*(f"step {number}: {again}" for number in (9, 11, 13, 15)), f"step 17: {again}, failed"]
+    assert hollow == ["step 7: lookup_order"]
+    assert low == [f"step {number}: claude-sonnet-5-5" for number in range(8, 19, 2)]
+    assert crossed == [f"step 17: {again}, failed"]
+    assert [one["mark"].get("filled", True) for one in drawn_as(spec, "bar")] == [True, False, True]
+    texts = {one["encoding"]["text"].get("value") for one in spec["layer"] if one["mark"]["type"] == "text"}
+    assert {"same call again", "new call", "failed"} <= texts
+
+
+def test_the_waterfall_names_the_largest_and_folds_the_smallest() -> None:
+    """What works against the change is hollow; a line joins the end of each bar to the beginning of the next."""
+    shares = (0.6, 0.3, 0.02, 0.02, 0.01, 0.01, 0.01, 0.13, -0.1)
+    factors = tuple(Factor(f"f{index}", 1.0, 2.0, share) for index, share in enumerate(shares))
+    (chart,) = charts_of(incident(account=factors))
+    named = "f0 +60 %, f1 +30 %, f7 +13 %, f2 +2 %, f3 +2 %, f8 −10 %, 3 more +3 %"  # noqa: RUF001 - a minus as wide as the plus
+    assert chart.alt == f"Parts of the whole change: {named}."
+    spec = chart.spec(PAPER)
+    full, hollow = ([row["share"] for row in one["data"]["values"]] for one in drawn_as(spec, "bar"))
+    assert (full, hollow) == ([0.6, 0.3, 0.13, 0.02, 0.02, pytest.approx(0.03)], [-0.1])
+    (lines,) = drawn_as(spec, "rule")
+    bars = {row["row"]: row for row in rows(spec)}
+    channels = {channel: lines["encoding"][channel]["field"] for channel in ("x", "y", "y2")}
+    assert [{channel: row[name] for channel, name in channels.items()} for row in lines["data"]["values"]] == [
+        {"x": bars[index]["end"], "y": bars[index]["bottom"], "y2": bars[index + 1]["top"]}
+        for index in range(len(bars) - 1)
+    ]
+
+
 def test_the_waterfall_ends_at_the_whole() -> None:
     """Each bar begins where the one before ended; many factors are folded without losing a part."""
     factors = (*(Factor(f"f{index}", 1.0, 2.0, 0.1) for index in range(12)), Factor("g", 2.0, 1.0, -0.2))
@@ -182,10 +279,37 @@ def test_nothing_is_fetched() -> None:
     assert "path" not in drawn
 
 
+def test_what_does_not_draw_is_left_out_of_a_picture() -> None:
+    """Links, pictures, references and whatever else Vega could make of a specification: only what draws is kept."""
+
+    class Loaded:
+        name, title, alt = "loaded", "Loaded", 'Of "a" <b>'
+
+        def spec(self, _look: object) -> dict[str, Any]:
+            gradient = {"gradient": "linear", "stops": [{"offset": 0, "color": "red"}, {"offset": 1, "color": "blue"}]}
+            links = {"href": {"value": "https://example.org/"}, "url": {"value": "https://example.org/x.png"}}
+            size = {"width": {"value": 9}, "height": {"value": 9}}
+            mark: dict[str, Any] = {"type": "image", "cursor": "pointer"}
+            bar = {"mark": {"type": "bar", "color": gradient}, "encoding": {"x": {"field": "a", "type": "ordinal"}}}
+            return {"data": {"values": [{"a": 1}]}, "layer": [{"mark": mark, "encoding": links | size}, bar]}
+
+    for drawn in (svg(Loaded()), inline(Loaded())):
+        elements = list(ET.fromstring(f"<a>{drawn}</a>").iter())[1:]  # noqa: S314 - our own drawing
+        tags = {one.tag.rpartition("}")[2] for one in elements}
+        assert tags <= {"svg", "g", "path", "rect", "line", "text"}
+        assert {name for one in elements for name in one.attrib} <= ATTRIBUTES | {"class", "role", "aria-label", SAID}
+        assert not re.search(r"url\(|href|example\.org|style=", drawn)
+        named = [one.attrib["aria-label"] for one in elements if "aria-label" in one.attrib]
+        assert set(named) == {'Of "a" <b>'}, "what a picture shows stands in it as text, never as markup"
+
+
 def test_a_strip_of_many_tools_has_a_last_row_for_the_rest() -> None:
     """Six rows; no step is left out."""
     many = tuple(replace(one, name=f"tool-{one.number}", is_tool=True) for one in strip().steps)
     (chart,) = charts_of(replace(loop_incident(), strip=replace(strip(), steps=many)))
     drawn = rows(chart.spec(PAPER))
-    assert [row["name"] for row in drawn if "name" in row][-1] == "7 more"
-    assert len([row for row in drawn if "said" in row and not row["failed"]]) == 11
+    assert [row["name"] for row in drawn if "name" in row] == [*(f"tool-{number}" for number in range(7, 12)), "7 more"]
+    below = {row["from"]: row["bottom"] for row in drawn if "said" in row}
+    bottoms = [below[place] for place in sorted(below)]
+    assert len(set(bottoms[:6])) == 6
+    assert bottoms[5:] == [max(bottoms)] * 7, "those beyond share the last row"
