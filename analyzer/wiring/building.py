@@ -44,6 +44,7 @@ from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.threads import SqliteThreads
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.audit import Unwritten
 from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
 from analyzer.types.sent import Delivered
@@ -143,9 +144,10 @@ def build(
 
 
 @contextmanager
-def build_reader(settings: Settings) -> Iterator[App]:
+def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
     """Put an App together for walks that keep and send nothing: rules explain, nobody is told, no trace is left.
 
+    With `logged` its walks may write to the audit log what was looked at.
     Raises NotFoundError where there is no store yet, StoreError.
     """
     there = detectors_of(settings)
@@ -175,6 +177,7 @@ def build_reader(settings: Settings) -> Iterator[App]:
             investigations_max=0,
             gaps=lambda: there.gaps,
             has_tool_rule=_tool_rule(settings),
+            journal=_journal(store, "") if logged else Unwritten(),
         )
 
 
@@ -228,9 +231,13 @@ def _means(
 
 def _accounted(means: Means, settings: Settings, store: SqliteTrajectories, run: str) -> Means:
     """Return means whose calls are paid for and written down in the store."""
-    journal = SqliteAudit(store.connection, store.masker, run=run, actor=f"analyzer {version('analyzer')}")
+    journal = _journal(store, run)
     purse = Unlimited() if means.model is None else spending_of(settings, store.connection, run)
     return replace(means, journal=journal, purse=purse)
+
+
+def _journal(store: SqliteTrajectories, run: str) -> SqliteAudit:
+    return SqliteAudit(store.connection, store.masker, run=run, actor=f"analyzer {version('analyzer')}")
 
 
 def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float | None:
