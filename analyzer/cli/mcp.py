@@ -46,7 +46,7 @@ def command(
     require_store(settings)
     desk = Desk(
         Opened(partial(build, settings, out=None), partial(build_reader, settings, logged=True)),
-        has_metrics=settings.prometheus_url is not None,
+        has_metrics=settings.has_metrics,
         now=lambda: moment(at),
         mask=logs.masker(settings),
     )

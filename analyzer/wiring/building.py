@@ -54,11 +54,11 @@ from analyzer.types.trace import Span, Tokens
 from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.detecting import detectors_of
 from analyzer.wiring.enrolling import Enrolling, enrolled
+from analyzer.wiring.metering import open_metrics
 from analyzer.wiring.naming import agents_named
 from analyzer.wiring.opening import (
     Tape,
     open_existing,
-    open_prometheus,
     open_store,
     open_taped,
     reports_folder,
@@ -102,7 +102,7 @@ def build(
         rehearsal = isinstance(model, ReplayedModel)
         recorder, sending = _recorder(settings, store, failures, stack, rehearsal=rehearsal)
         # A recording is played back without a network, also where it was made with one.
-        metrics = None if rehearsal else open_prometheus(settings)
+        metrics = None if rehearsal else open_metrics(settings)
         own: Watch = Unwatched() if rehearsal else recorder
         heard = own if on_step is None else Told(own, on_step)
         means = catalogued.bound(replace(_means(settings, store, metrics, heard, model), past=memory.incidents))
@@ -153,7 +153,7 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
     there = detectors_of(settings)
     with ExitStack() as stack:
         store = stack.enter_context(open_existing(settings, RecallingTrajectories))
-        metrics = open_prometheus(settings)
+        metrics = open_metrics(settings)
         watch = Unwatched()
         memory = SqliteIncidents(store.connection)
         means = replace(_means(settings, store, metrics, watch, None), past=memory.incidents)
@@ -186,7 +186,7 @@ def _remarks(model: Model | None, settings: Settings) -> tuple[str, ...]:
     if not isinstance(model, ReplayedModel):
         return ()
     left_out = "Prometheus is not asked, because no network is used: what only it holds is missing"
-    return (*((left_out,) if settings.prometheus_url else ()), *model.differences, *model.unused)
+    return (*((left_out,) if settings.has_metrics else ()), *model.differences, *model.unused)
 
 
 def _tool_rule(settings: Settings) -> Callable[[str], bool] | None:
