@@ -174,7 +174,7 @@ def test_a_budget_that_is_overspent_comes_round_as_an_investigated_incident(
     assert incident.observed > 0.5
     assert incident.diagnosis is not None
     assert incident.diagnosis.summary.startswith("sql-analyst")
-    assert incident.evidence
+    assert incident.trace_ids
     assert set(incident.trace_ids) <= {f"{number + 1:032x}" for number in range(next(sent))}
 
 
