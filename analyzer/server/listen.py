@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import uvicorn
 from starlette.applications import Starlette
 
+from analyzer.cycles import rarely_sought
 from analyzer.errors import UsageError
-from analyzer.ingest.cycles import rarely_sought
 from analyzer.server.alerts import AlertInbox
 from analyzer.server.app import application
 from analyzer.server.auth import check_exposure
