@@ -30,7 +30,7 @@ import orjson
 from ingest_parse import attribute, proto
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from analyzer.ingest.cycles import rarely_sought
+from analyzer.cycles import rarely_sought
 from analyzer.ingest.files import Parsed, read_stream
 from analyzer.ingest.pricing import Pricer
 from analyzer.stores.trajectories import SqliteTrajectories

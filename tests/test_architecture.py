@@ -20,6 +20,7 @@ FLOORS: dict[str, int] = {
     "errors": 0,
     "config": 1,
     "prompts": 1,
+    "cycles": 1,
     "retry": 1,
     "web": 1,
     "masking": 1,

@@ -80,7 +80,7 @@ def _summaries(
     found = []
     for trace_id in trace_ids:
         try:
-            found.append(latest.get(trace_id) or store.trajectory(trace_id).summary)
+            found.append(latest.get(trace_id) or store.summary(trace_id))
         except NotFoundError:  # it was deleted meanwhile
             continue
     return found

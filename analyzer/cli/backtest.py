@@ -50,6 +50,7 @@ def command(
     Exit codes: 0 done; 2 usage or configuration; 3 some run could not see something; 4 failed.
     """
     from analyzer.config import parse_duration
+    from analyzer.cycles import rarely_sought
     from analyzer.pipeline.backtest import backtest
     from analyzer.render.backtest import backtest_outline
     from analyzer.render.terminal import terminal
@@ -57,7 +58,7 @@ def command(
 
     settings = settings_from(lookback=lookback, prometheus_url=prometheus_url, store=store).settings
     step = parse_duration(every)
-    with build_reader(settings) as app, Bar("runs") as bar:
+    with rarely_sought(), build_reader(settings) as app, Bar("runs") as bar:
         done = backtest(app, moment(start), moment(end), step, on_run=bar)
     if as_json:
         print_json(_document(done))

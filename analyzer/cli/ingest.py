@@ -80,7 +80,7 @@ def command(paths: tuple[str, ...], form: str, store: str | None, as_json: bool)
 
     Exit codes: 0 all was taken; 3 something was refused; 4 nothing could be taken.
     """
-    from analyzer.ingest.cycles import rarely_sought
+    from analyzer.cycles import rarely_sought
     from analyzer.wiring.opening import open_store
 
     settings = settings_from(store=store).settings

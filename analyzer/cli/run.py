@@ -89,6 +89,7 @@ def command(
 
 def _passed(settings: Settings, at: str | None, tape: Tape, *, as_json: bool) -> int:
     """Do the run, say what is new and return the exit code. Raises TurnTakenError where another one is under way."""
+    from analyzer.cycles import rarely_sought
     from analyzer.pipeline import run
     from analyzer.render.report import report_outline
     from analyzer.render.terminal import terminal
@@ -96,7 +97,11 @@ def _passed(settings: Settings, at: str | None, tape: Tape, *, as_json: bool) ->
     from analyzer.types.report import REPEATED
     from analyzer.wiring.building import build
 
-    with alone(settings.store) as turn, build(settings, out=None if as_json else sys.stdout, tape=tape) as app:
+    with (
+        rarely_sought(),
+        alone(settings.store) as turn,
+        build(settings, out=None if as_json else sys.stdout, tape=tape) as app,
+    ):
         before = app.incidents.latest_report()
         logs.of_run(app.run_trace_id)
         told = (Phases(PHASES), logs.PhaseLog())

@@ -20,8 +20,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from analyzer.cycles import rarely_sought
 from analyzer.errors import AnalyzerError, InputError
-from analyzer.ingest.cycles import rarely_sought
 from analyzer.ingest.files import read_paths
 from analyzer.ingest.pricing import Pricer
 from analyzer.ingest.reads import Noted, Parsed, Read, Refused, Skipped

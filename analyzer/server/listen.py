@@ -14,8 +14,8 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from analyzer.cycles import rarely_sought
 from analyzer.errors import UsageError
-from analyzer.ingest.cycles import rarely_sought
 from analyzer.server.alerts import AlertInbox
 from analyzer.server.app import application
 from analyzer.server.auth import check_exposure

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 
 from analyzer.types.metric import Choices, OpenTrajectory, Series
+from analyzer.types.quick import quick
 from analyzer.types.report import Change, Incident
 from analyzer.types.sent import Sent
 from analyzer.types.steps import Step
@@ -69,6 +70,7 @@ DIMENSIONS = ("agent", "version", "model", "prompt", "task", "user")
 """What trajectories may agree in."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Cohort:
     """Trajectories of a range that agree in all of DIMENSIONS."""

@@ -43,9 +43,14 @@ def running(raw: sqlite3.Connection, at: datetime) -> list[OpenTrajectory]:
     return opened
 
 
+def lost_before_ns(end: datetime) -> int:
+    """Return the Unix nanosecond from which on a sign of life is too young for its trajectory to count as lost."""
+    return nanoseconds(end) - SETTLED_S * NS
+
+
 def lost(raw: sqlite3.Connection, start: datetime, end: datetime) -> dict[str, float]:
     """Return by agent which share of its trajectories never ended, of those without a sign of life for an hour."""
     query = (
         "SELECT agent, AVG(NOT complete) FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ? GROUP BY 1"
     )
-    return dict(raw.execute(query, (OWN_AGENT, nanoseconds(start), nanoseconds(end) - SETTLED_S * NS)).fetchall())
+    return dict(raw.execute(query, (OWN_AGENT, nanoseconds(start), lost_before_ns(end))).fetchall())

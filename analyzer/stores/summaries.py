@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
@@ -18,6 +18,8 @@ from analyzer.types.trajectory import TrajectorySummary
 OWN_AGENT = "analyzer"
 """The name under which the analyst's own runs stand in the store."""
 LISTED_MAX = 100_000
+_CHUNK = 500
+"""Row ids in one question."""
 
 _NAMES = tuple(spec.name for spec in fields(TrajectorySummary))
 _UPDATE = f"UPDATE trajectories SET {', '.join(f'{name} = ?' for name in (*_NAMES, 'cost_bin'))} WHERE id = ?"  # noqa: S608 - own names only
@@ -47,6 +49,21 @@ _ORDERS: Mapping[Order, str] = {
     "truncated": "truncated DESC",
 }
 _HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which summaries are asked for, and in which order; see `TrajectoryStore.summaries`."""
+
+    agents: Sequence[str] = ()
+    """Without any the fleet's: the analyst's own are left out."""
+    start: datetime | None = None
+    end: datetime | None = None
+    order: Order = "recent"
+    version: str | None = None
+    errors_only: bool = False
+    repeats_min: int = 0
+    limit: int = 50
 
 
 def nanoseconds(moment: datetime) -> int:
@@ -79,54 +96,55 @@ def one(raw: sqlite3.Connection, trace_id: str) -> tuple[int, TrajectorySummary]
     return row[0], _summary(row[1:])
 
 
-def listed(
-    raw: sqlite3.Connection,
-    *,
-    agents: Sequence[str],
-    start: datetime | None,
-    end: datetime | None,
-    order: Order,
-    version: str | None,
-    errors_only: bool,
-    repeats_min: int,
-    limit: int,
-) -> list[TrajectorySummary]:
-    """Return summaries that meet every condition given, sorted, the ids breaking ties; without agents the fleet's."""
-    among = f"agent IN ({', '.join('?' * len(agents))})" if len(agents) > 1 else "agent = ?"
-    conditions: list[str] = [among if agents else "agent <> ?"]
-    values: list[Any] = [*agents] if agents else [OWN_AGENT]
-    if start is not None:
+def listed(raw: sqlite3.Connection, asked: Asked) -> list[TrajectorySummary]:
+    """Return summaries that meet every condition given, sorted, the ids breaking ties."""
+    meant, values = _meant(asked)
+    return [_summary(row) for row in raw.execute(f"{_SELECT} {meant}", values)]
+
+
+def row_ids(raw: sqlite3.Connection, asked: Asked) -> list[int]:
+    """Return the row ids of what `listed` returns: for whoever has most of the summaries already."""
+    meant, values = _meant(asked)
+    return [row[0] for row in raw.execute(f"SELECT id FROM trajectories {meant}", values)]  # noqa: S608 - own text
+
+
+def of_rows(raw: sqlite3.Connection, ids: Sequence[int]) -> dict[int, TrajectorySummary]:
+    """Return summaries by row id, as far as they are there."""
+    found: dict[int, TrajectorySummary] = {}
+    for start in range(0, len(ids), _CHUNK):
+        chunk = ids[start : start + _CHUNK]
+        query = f"SELECT id, {', '.join(_NAMES)} FROM trajectories WHERE id IN ({', '.join('?' * len(chunk))})"  # noqa: S608 - own names only
+        found.update((row[0], _summary(row[1:])) for row in raw.execute(query, chunk))
+    return found
+
+
+def _meant(asked: Asked) -> tuple[str, list[Any]]:
+    """Return conditions, order and limit in SQL, and the values of its parameters."""
+    among = f"agent IN ({', '.join('?' * len(asked.agents))})" if len(asked.agents) > 1 else "agent = ?"
+    conditions: list[str] = [among if asked.agents else "agent <> ?"]
+    values: list[Any] = [*asked.agents] if asked.agents else [OWN_AGENT]
+    if asked.start is not None:
         conditions.append("end_ns >= ?")
-        values.append(nanoseconds(start))
-    if end is not None:
+        values.append(nanoseconds(asked.start))
+    if asked.end is not None:
         conditions.append("end_ns < ?")
-        values.append(nanoseconds(end))
-    if version is not None:
+        values.append(nanoseconds(asked.end))
+    if asked.version is not None:
         conditions.append("version = ?")
-        values.append(version)
-    if errors_only:
+        values.append(asked.version)
+    if asked.errors_only:
         conditions.append("(errors > 0 OR outcome IN ('error', 'failure'))")
-    if repeats_min:
+    if asked.repeats_min:
         conditions.append("repeats >= ?")
-        values.append(repeats_min)
-    query = f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY {_ORDERS[order]}, trace_id LIMIT ?"
-    return [_summary(row) for row in raw.execute(query, (*values, min(limit, LISTED_MAX)))]
+        values.append(asked.repeats_min)
+    values.append(min(asked.limit, LISTED_MAX))
+    return f"WHERE {' AND '.join(conditions)} ORDER BY {_ORDERS[asked.order]}, trace_id LIMIT ?", values
 
 
 def resolve(raw: sqlite3.Connection, prefix: str) -> str:
     """Return the full id for a prefix, `latest` or `worst`. Raises NotFoundError."""
     if prefix in {"latest", "worst"}:
-        found = listed(
-            raw,
-            agents=(),
-            start=None,
-            end=None,
-            order="recent" if prefix == "latest" else "cost",
-            version=None,
-            errors_only=False,
-            repeats_min=0,
-            limit=1,
-        )
+        found = listed(raw, Asked(order="recent" if prefix == "latest" else "cost", limit=1))
         if not found:
             raise NotFoundError("the store holds no trajectories yet; `analyzer ingest PATH` puts some in")
         return found[0].trace_id

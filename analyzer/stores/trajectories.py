@@ -51,6 +51,7 @@ from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads
 from analyzer.stores.prepared import Masking, Prepared
+from analyzer.stores.summaries import Asked
 from analyzer.stores.writer import Writer
 from analyzer.types.agents import KnownAgent
 from analyzer.types.metric import Choices, OpenTrajectory, Series
@@ -195,18 +196,12 @@ class SqliteTrajectories:
 
         Without any agent they are the fleet's: the analyst's own are left out.
         """
+        among = sorted({*agents, *(() if agent is None else (agent,))})
+        return self._listed(Asked(among, start, end, order, version, errors_only, repeats_min, limit))
+
+    def _listed(self, asked: Asked) -> list[TrajectorySummary]:
         with self.connection.reading() as raw:
-            return summaries.listed(
-                raw,
-                agents=sorted({*agents, *(() if agent is None else (agent,))}),
-                start=start,
-                end=end,
-                order=order,
-                version=version,
-                errors_only=errors_only,
-                repeats_min=repeats_min,
-                limit=limit,
-            )
+            return summaries.listed(raw, asked)
 
     def agents(self, start: datetime, end: datetime) -> list[str]:
         """See `TrajectoryStore.agents`."""

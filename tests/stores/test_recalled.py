@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.spans import EPOCH, chat, root, tool
 
+from analyzer.stores.base import Order
 from analyzer.stores.cohorts import MEASURES
 from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.trajectories import SqliteTrajectories
@@ -29,14 +31,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SqliteTraje
             at_s = 600 * (run // 2)
             failed = {"status": Status.ERROR} if run % 6 == 0 else {}
             usd = None if run % 8 == 0 else 0.1 * run + 0.003
-            plain.add(
-                [
-                    root(run, at_s=at_s, agent="shop" if run % 9 else "help", **more, **failed),
-                    chat(run, 2, at_s=at_s, cost_usd=usd, model=f"model {run % 2}"),
-                    tool(run, 3, at_s=at_s),
-                ]
-            )
-        with RecallingTrajectories(path, read_only=True) as recalling:
+            agent = "shop" if run % 9 else "help"
+            # Every eleventh never ends: its top span does not come.
+            top = [root(run, at_s=at_s, agent=agent, **more, **failed)] if run % 11 else []
+            named = {} if top else {"agent": agent}
+            chatted = chat(run, 2, at_s=at_s, cost_usd=usd, model=f"model {run % 2}", **named)
+            plain.add([*top, chatted, tool(run, 3, at_s=at_s)])
+        # Room for few, so that what is forgotten is asked for again.
+        with RecallingTrajectories(path, read_only=True, characters_max=200, summaries_max=10) as recalling:
             yield plain, recalling
 
 
@@ -62,6 +64,42 @@ def test_cohorts_and_percentiles_are_those_of_the_store(both, agent, start, end,
     assert recalling.percentile(agent, start, end, measure, share) == plain.percentile(
         agent, start, end, measure, share
     )
+
+
+@settings(max_examples=200)
+@given(
+    st.sampled_from(("shop", "help", "nobody", None)),
+    st.none() | _MOMENTS,
+    st.none() | _MOMENTS,
+    st.sampled_from(get_args(Order)),
+    st.booleans(),
+    st.integers(0, RUNS),
+)
+def test_lists_are_those_of_the_store(both, agent, start, end, order, errors_only, limit) -> None:
+    """The same summaries in the same order, whatever is asked for, known before or not."""
+    plain, recalling = both
+    asked = {"agent": agent, "start": start, "end": end, "order": order, "errors_only": errors_only, "limit": limit}
+
+    assert recalling.summaries(**asked) == plain.summaries(**asked)
+
+
+@settings(max_examples=100)
+@given(_MOMENTS, _MOMENTS, st.sampled_from(("shop", "help", "nobody")))
+def test_what_was_lost_and_used_is_that_of_the_store(both, start, end, agent) -> None:
+    """The same shares of trajectories that never ended, and the same amounts, of any range and however often asked."""
+    plain, recalling = both
+
+    assert recalling.lost(start, end) == plain.lost(start, end)
+    assert recalling.usage(agent, start, end) == plain.usage(agent, start, end) == recalling.usage(agent, start, end)
+
+
+def test_what_was_read_is_not_asked_for_again(both) -> None:
+    """A summary that is known is the same object in the next list, as far as there is room."""
+    plain, _ = both
+    with RecallingTrajectories(plain.connection.path, read_only=True) as recalling:
+        first, again = (recalling.summaries(agent="shop", limit=limit) for limit in (8, 12))
+
+    assert [one is other for one, other in zip(first, again, strict=False)] == [True] * 8
 
 
 def test_steps_are_those_of_the_store(both) -> None:
