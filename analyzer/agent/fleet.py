@@ -61,7 +61,7 @@ def fleet_topic(span: Range, means: Means, *, agent: str | None = None, tokens_m
         tokens_max=tokens_max,
         mask=means.mask,
         window=(span.reach, span.end),
-        facts=_facts(span, means, agent, agents),
+        facts=_facts(span, means, () if agent is None else (agent,), agents),
     )
     opening = load("ask_fleet").render(
         mark=case.markers.mark,
@@ -87,7 +87,7 @@ def _by_rules(span: Range, means: Means, agents: Sequence[str], only: str | None
         asked = wanted(question, agents)
         if only is not None:
             asked = replace(asked, agents=frozenset({only}))
-        text = _facts(own, means, only, agents)[0].text
+        text = _facts(own, means, sorted(asked.agents), agents)[0].text
         tables: list[Table] = []
         note = NO_TABLE
         if asked.fits or only is not None:
@@ -125,13 +125,12 @@ def _tables(asked: Wanted, span: Range, means: Means) -> list[Table]:
     return tables
 
 
-def _facts(span: Range, means: Means, agent: str | None, agents: Sequence[str]) -> tuple[Fact, ...]:
-    """Return what is true of the range as a whole."""
-    of = () if agent is None else (agent,)
+def _facts(span: Range, means: Means, of: Sequence[str], agents: Sequence[str]) -> tuple[Fact, ...]:
+    """Return what is true of the range as a whole: of some agents, or of the fleet where none is named."""
     totals = means.store.totals("outcome", span.start, span.end, agents=of)
     times = frozenset({span.start, span.end, span.reach})
     if not totals:
-        return (Fact("F1", _nothing(span, means, agent), frozenset(), (), times),)
+        return (Fact("F1", _nothing(span, means, of), frozenset(), (), times),)
     runs, failed = (sum(getattr(one, name) for one in totals) for name in ("trajectories", "failed"))
     cost, tokens, unpriced = _sums(totals)
     known = {Quantity(float(runs), COUNT), Quantity(float(failed), COUNT), Quantity(float(len(agents)), COUNT)}
@@ -140,15 +139,14 @@ def _facts(span: Range, means: Means, agent: str | None, agents: Sequence[str]) 
     if cost is not None:
         known.add(Quantity(cost, USD))
         paid = f"{number(cost)} USD"
-    who = f"agent {short(agent)}" if agent is not None else "the fleet"
     text = (
-        f"From {moment(span.start)} to {moment(span.end)}, {runs:,} trajectories of {who} ended, {failed:,} of them in "
-        f"an error or short of their goal: {paid}, {number(tokens)} tokens."
+        f"From {moment(span.start)} to {moment(span.end)}, {runs:,} trajectories of {_who(of)} ended, {failed:,} of "
+        f"them in an error or short of their goal: {paid}, {number(tokens)} tokens."
     )
     if unpriced:
         text += f" {unpriced:,} calls of models have no known price."
     seconds = max((span.end - span.start).total_seconds(), 1.0)
-    labels = f"{{agent={quoted(agent)}}}" if agent is not None else ""
+    labels = f"{{agent={quoted('|'.join(of))}}}" if of else ""
     query = f"sum(increase(agent_trajectories_total{labels}[{seconds:.0f}s]))"
     basis = MetricEvidence("", query, span.start, span.end, seconds, float(runs), STORE)
     facts = [Fact("F1", text, frozenset(known), (), times, basis)]
@@ -165,10 +163,16 @@ def _sums(totals: Sequence[Totals]) -> tuple[float | None, float, int]:
     return sum(costs) if costs else None, tokens, sum(one.unpriced for one in totals)
 
 
-def _nothing(span: Range, means: Means, agent: str | None) -> str:
+def _who(of: Sequence[str]) -> str:
+    names = " and ".join(short(name) for name in of)
+    return "the fleet" if not of else f"agent {names}" if len(of) == 1 else f"agents {names}"
+
+
+def _nothing(span: Range, means: Means, of: Sequence[str]) -> str:
     """Say that nothing ended in a range, and when anything did: the range is what to change then."""
-    latest = means.store.summaries(agent=agent, limit=1)
-    text = f"From {moment(span.start)} to {moment(span.end)} no trajectory ended."
+    latest = means.store.summaries(agents=of, limit=1)
+    whose = f" of {_who(of)}" if of else ""
+    text = f"From {moment(span.start)} to {moment(span.end)} no trajectory{whose} ended."
     if latest and latest[0].end_ns:
         ended = datetime.fromtimestamp(latest[0].end_ns / 1e9, UTC)
         text += f" The latest ended {moment(ended)}: --to or --last name another range."

@@ -56,13 +56,20 @@ def totals_table(
     rows_max: int = 40,
     page: int = 1,
 ) -> Table:
-    """Return sums by a grouping, the largest of a measure first, with each row's share of it."""
+    """Return sums by a grouping, the largest of a measure first, with each row's share of it.
+
+    Rows of some values of their grouping alone would add up to 100 % of themselves: their shares are of all values.
+    """
     narrowed = dict(where or {})
     found = store.totals(by, start, end, agents=agents, where=narrowed, order=order)
-    cut = len(found) >= TOTALS_MAX and by not in OF_CALLS
-    whole = store.totals("outcome", start, end, agents=agents, where=narrowed) if cut else found
+    some = by not in OF_CALLS and (by in narrowed or (by == "agent" and bool(agents)))
+    whole = found
+    if by not in OF_CALLS and (some or len(found) >= TOTALS_MAX):
+        others = {name: value for name, value in narrowed.items() if name != by}
+        whole = store.totals("outcome", start, end, agents=() if by == "agent" else agents, where=others)
     of = None if order == "p95" else sum(_amount(one, order) or 0.0 for one in whole)
     calls = by in OF_CALLS
+    of_all = "" if not some else "the fleet's " if by == "agent" else "all "
     labels = {**({"agent": "|".join(sorted(agents))} if agents else {}), **narrowed}
     lines = [
         Line(_cells(one, order, of, calls=calls), _query(by, order, {**labels, by: one.value}, start, end))
@@ -75,11 +82,11 @@ def totals_table(
         notes.append(f"Rows {(page - 1) * rows_max + 1} to {(page - 1) * rows_max + len(lines)} of {len(found)}.")
     if not found:
         # What was asked for may be the model's invention: only what is there is repeated.
-        return Table(f"{_heading(order)} by {by}", _columns(by, order, calls=calls), (), start, end)
+        return Table(f"{_heading(order)} by {by}", _columns(by, order, calls=calls, of=of_all), (), start, end)
     who = f" of {', '.join(sorted(agents))}" if agents else ""
     only = "".join(f", {name} {value}" for name, value in narrowed.items())
     title = f"{_heading(order)} by {by}{who}{only}"
-    columns = _columns(by, order, calls=calls)
+    columns = _columns(by, order, calls=calls, of=of_all)
     return _told(Table(title, columns, tuple(lines), start, end, leading=1, note=" ".join(notes)))
 
 
@@ -121,7 +128,7 @@ def _heading(order: TotalsOrder) -> str:
     )
 
 
-def _columns(by: Grouping, order: TotalsOrder, *, calls: bool) -> tuple[Column, ...]:
+def _columns(by: Grouping, order: TotalsOrder, *, calls: bool, of: str = "") -> tuple[Column, ...]:
     lead = _MEASURES[order].column
     rest = [_MEASURES[name].column for name in ORDERS if name != order and (calls or name != "calls")]
     per = "call" if calls else "run"
@@ -132,7 +139,7 @@ def _columns(by: Grouping, order: TotalsOrder, *, calls: bool) -> tuple[Column, 
         Column("failed share", Unit.SHARE),
         Column(UNPRICED, Unit.COUNT),
     ]
-    return (Column(by), lead, Column(f"share of {lead.name}", Unit.SHARE), *rest, *more)
+    return (Column(by), lead, Column(f"share of {of}{lead.name}", Unit.SHARE), *rest, *more)
 
 
 def _cells(one: Totals, order: TotalsOrder, of: float | None, *, calls: bool) -> tuple[Cell, ...]:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from support.docs import DOCS
 from support.filed import DEAR, LOOPING, NOW, VERSION, WELL
 
+from analyzer.agent.facts import number
 from analyzer.agent.fleet import ROWS_MAX, Range, fleet_topic
 from analyzer.agent.investigate import Means
 from analyzer.agent.model import ModelReply, ModelRequest, Stop, ToolCall, ToolReturn
@@ -189,6 +190,21 @@ def test_a_question_about_one_agent_keeps_to_it(opened: SqliteTrajectories):
     found = ask(opened, f"what did {LOOPING} cost by version?", agent=DEAR)
     assert {line.cells[0] for line in found.tables[0].lines} == {"1.0.0", VERSION}
     assert "agent support" in found.text
+
+
+def test_an_agent_that_is_named_is_what_the_sentence_is_about(opened: SqliteTrajectories):
+    """The sums are of the agents that the question names, and their share is of what the whole fleet came to."""
+    found = ask(opened, f"how much did {DEAR} cost?")
+    fleet, own = (opened.totals("outcome", WEEK.start, WEEK.end, agents=agents) for agents in ((), (DEAR,)))
+    cost, all_cost = (sum(one.cost_usd or 0 for one in totals) for totals in (own, fleet))
+    assert f"{sum(one.trajectories for one in own):,} trajectories of agent {DEAR} ended" in found.text
+    assert f": {number(cost)} USD" in found.text
+    [table] = found.tables
+    assert table.columns[2].name == "share of the fleet's cost"
+    assert [line.cells[2] for line in table.lines] == [pytest.approx(cost / all_cost)]
+    both = ask(opened, f"tokens of {LOOPING} and {DEAR}")
+    assert f"trajectories of agents {' and '.join(sorted((LOOPING, DEAR)))} ended" in both.text
+    assert sum(line.cells[2] for line in both.tables[0].lines) < 1
 
 
 def reply(summary: str, *claims: dict[str, object]) -> ModelReply:
