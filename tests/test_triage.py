@@ -120,6 +120,22 @@ def between(kind: Kind, low_h: float, at_h: float, high_h: float, **fields: Any)
     return replace(finding(kind, onset=at, **fields), onset_low=low, onset_high=high)
 
 
+def test_the_title_of_a_loop_says_what_the_loop_wasted() -> None:
+    """The excess of the whole incident holds the cost of longer runs too; the loop's own is what it can be held to."""
+    dear = Examined(finding(agent="billing", excess_usd=23.47, affected=2, of=90), trace_ids=(trace(1), trace(2)))
+    (one,) = run([loop(1, 2, agent="billing", excess_usd=10.57), dear])
+    assert (one.kind, one.excess_usd) == (Kind.LOOP, 23.47)
+    assert one.title.endswith(", $10.57 wasted")
+
+
+def test_the_title_of_a_loop_without_prices_says_what_the_incident_cost() -> None:
+    """Nothing is called wasted of which nothing is known; what was too much is said of the incident."""
+    dear = Examined(finding(agent="billing", excess_usd=23.47, affected=2, of=90), trace_ids=(trace(1), trace(2)))
+    (one,) = run([loop(1, 2, agent="billing", excess_usd=0.0), dear])
+    assert "wasted" not in one.title
+    assert one.title.endswith(" a day too much")
+
+
 def test_an_incident_began_when_its_sharpest_finding_says() -> None:
     """Cost and tokens leave half a day open, steps date it to the hour: that hour it is, and what changed then."""
     deploy = Change("version", "1", "2", ONSET + 3 * HOUR)

@@ -151,10 +151,11 @@ def _hit(lead: Finding) -> str:
 
 
 def _loss(lead: Finding, excess_usd: float | None, until: datetime) -> str:
+    # What a loop cost is what was paid after it was plain, and not all that its runs cost more than others.
+    if lead.kind is Kind.LOOP and lead.excess_usd:
+        return f"{money(lead.excess_usd)} wasted"
     if excess_usd is None or excess_usd <= 0:
         return ""
-    if lead.kind is Kind.LOOP:
-        return f"{money(excess_usd)} wasted"
     elapsed_s = (until - lead.onset).total_seconds()
     if lead.recovered is not None or elapsed_s < _RATE_AFTER_S:
         return f"{money(excess_usd)} too much"
