@@ -73,6 +73,20 @@ def test_severity_is_judged_beside_the_last_one_and_rises_only_where_the_agent_i
     assert run([dear], [], NOW, blind=frozenset({"support-triage"}))[0].severity is Severity.CRITICAL
 
 
+def test_what_a_loss_comes_to_in_a_day_stays_while_nothing_runs() -> None:
+    """Money is spread over the time in which the agent ran; so is what is told as last seen. A silence goes on."""
+    ran = {"support-triage": NOW - 2 * HOUR, "other": NOW}
+    (first,) = run([finding(excess_usd=45.5)], ran=ran)
+    (later,) = run([finding(excess_usd=45.5)], [first], NOW + 9 * HOUR, ran=ran | {"other": NOW + 9 * HOUR})
+    told = "support-triage: cost per trajectory 2.3x since 2026-11-23 08:10 UTC, $139 a day too much"
+    assert (first.title, later.title) == (told, told)
+    assert later.last_seen_at == NOW + 9 * HOUR
+    assert (later.last_ran_at, later.seen_until) == (NOW - 2 * HOUR, NOW - 2 * HOUR)
+    assert incident_from_document(incident_document(later)).seen_until == NOW - 2 * HOUR
+    (silence,) = run([finding(Kind.SILENCE, value=0.0, baseline=4.0)], ran=ran)
+    assert (silence.last_ran_at, silence.seen_until) == (None, NOW)
+
+
 def test_first_sight_opens_an_incident_with_everything_computed() -> None:
     """A finding nobody knew becomes an open incident with figures, subject, changes, account and numbered evidence."""
     found = finding(affected=212, of=260, excess_usd=45.5, evidence=(metric(), metric(value=0.135)))
@@ -104,6 +118,22 @@ def between(kind: Kind, low_h: float, at_h: float, high_h: float, **fields: Any)
     """Return a finding that began so many hours after ONSET, and between which hours."""
     low, at, high = (ONSET + hours * HOUR for hours in (low_h, at_h, high_h))
     return replace(finding(kind, onset=at, **fields), onset_low=low, onset_high=high)
+
+
+def test_the_title_of_a_loop_says_what_the_loop_wasted() -> None:
+    """The excess of the whole incident holds the cost of longer runs too; the loop's own is what it can be held to."""
+    dear = Examined(finding(agent="billing", excess_usd=23.47, affected=2, of=90), trace_ids=(trace(1), trace(2)))
+    (one,) = run([loop(1, 2, agent="billing", excess_usd=10.57), dear])
+    assert (one.kind, one.excess_usd) == (Kind.LOOP, 23.47)
+    assert one.title.endswith(", $10.57 wasted")
+
+
+def test_the_title_of_a_loop_without_prices_says_what_the_incident_cost() -> None:
+    """Nothing is called wasted of which nothing is known; what was too much is said of the incident."""
+    dear = Examined(finding(agent="billing", excess_usd=23.47, affected=2, of=90), trace_ids=(trace(1), trace(2)))
+    (one,) = run([loop(1, 2, agent="billing", excess_usd=0.0), dear])
+    assert "wasted" not in one.title
+    assert one.title.endswith(" a day too much")
 
 
 def test_an_incident_began_when_its_sharpest_finding_says() -> None:

@@ -183,7 +183,7 @@ def _ids(incident: Incident) -> tuple[str, ...]:
 def _headline(incident: Incident) -> Fact:
     observed = amount(incident.observed, incident.unit, incident.kind)
     expected = amount(incident.expected, incident.unit, incident.kind)
-    seconds = (incident.last_seen_at - incident.onset).total_seconds()
+    seconds = (incident.seen_until - incident.onset).total_seconds()
     hours = seconds / 3600
     known = (
         {Quantity(seconds, SECONDS, about=AGE)}
@@ -193,7 +193,7 @@ def _headline(incident: Incident) -> Fact:
     text = (
         f"{short(incident.title)}: kind {incident.kind.value}, subject {short(str(incident.subject))}, severity "
         f"{incident.severity.value}, state {incident.state.value}. Onset {moment(incident.onset)}, opened "
-        f"{moment(incident.opened_at)}, last seen {moment(incident.last_seen_at)} ({number(hours)} h after the "
+        f"{moment(incident.opened_at)}, last seen {moment(incident.seen_until)} ({number(hours)} h after the "
         f"onset). Observed {observed}, expected {expected}"
     )
     if incident.ratio is not None:
@@ -208,7 +208,7 @@ def _headline(incident: Incident) -> Fact:
         if hours > 0:
             # What the title says: "$0.92 a day too much".
             known.add(Quantity(24 * incident.excess_usd / hours, USD, role=EXCESS, per="day"))
-    times = {incident.onset, incident.opened_at, incident.last_seen_at}
+    times = {incident.onset, incident.opened_at, incident.last_seen_at, incident.seen_until}
     return Fact("", text, frozenset(known), _ids(incident), frozenset(times))
 
 

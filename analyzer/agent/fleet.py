@@ -10,10 +10,10 @@ from analyzer.agent.case import TOKENS_MAX, build_case
 from analyzer.agent.facts import Fact, moment, number, short
 from analyzer.agent.investigate import Means
 from analyzer.agent.numbers import COUNT, TOKENS, USD, Quantity
-from analyzer.agent.ranges import range_in
+from analyzer.agent.ranges import before_in, range_in
 from analyzer.agent.rules import explain
 from analyzer.agent.session import Topic
-from analyzer.agent.tables import priced_or_timed, runs_table
+from analyzer.agent.tables import DATED, compared_table, priced_or_timed, runs_table
 from analyzer.agent.tools.catalogue import FLEET
 from analyzer.agent.tools.past import incidents_table
 from analyzer.agent.wanted import CHOSEN, EXAMPLES, Wanted, askable, wanted
@@ -49,6 +49,11 @@ class Range:
         said = None if self.fixed else range_in(question, self.now)
         return self if said is None else replace(self, start=said[0], end=said[1])
 
+    def before(self, question: str) -> Range:
+        """Return what the range of a question is compared with."""
+        start, end = before_in(question, self.start, self.end, self.now)
+        return replace(self, start=start, end=end)
+
 
 def fleet_topic(span: Range, means: Means, *, agent: str | None = None, tokens_max: int = TOKENS_MAX) -> Topic:
     """Return the fleet, or one agent of it, to ask about. Raises StoreError."""
@@ -61,7 +66,7 @@ def fleet_topic(span: Range, means: Means, *, agent: str | None = None, tokens_m
         tokens_max=tokens_max,
         mask=means.mask,
         window=(span.reach, span.end),
-        facts=_facts(span, means, agent, agents),
+        facts=_facts(span, means, () if agent is None else (agent,), agents),
     )
     opening = load("ask_fleet").render(
         mark=case.markers.mark,
@@ -87,11 +92,15 @@ def _by_rules(span: Range, means: Means, agents: Sequence[str], only: str | None
         asked = wanted(question, agents)
         if only is not None:
             asked = replace(asked, agents=frozenset({only}))
-        text = _facts(own, means, only, agents)[0].text
+        of = sorted(asked.agents)
+        text = _facts(own, means, of, agents)[0].text
+        before = own.before(question) if asked.compared and asked.tables else None
+        if before is not None:
+            text += _against(before, means, of, agents)
         tables: list[Table] = []
         note = NO_TABLE
-        if asked.fits or only is not None:
-            tables = _tables(asked, own, means)
+        if asked.fits or asked.compared or only is not None:
+            tables = _tables(asked, own, means, before)
             note = CHOSEN.format(tables="; ".join(table.title for table in tables))
         else:
             text += askable(EXAMPLES)
@@ -111,11 +120,15 @@ def _by_rules(span: Range, means: Means, agents: Sequence[str], only: str | None
     return answer
 
 
-def _tables(asked: Wanted, span: Range, means: Means) -> list[Table]:
+def _tables(asked: Wanted, span: Range, means: Means, before: Range | None) -> list[Table]:
     """Return the tables that a question asks for."""
     store = means.store
     tables: list[Table] = []
     for by in asked.tables:
+        if before is not None and by not in DATED:
+            ranges = (span.start, span.end), (before.start, before.end)
+            tables.append(compared_table(store, by, asked.order, *ranges, agents=asked.agents, rows_max=ROWS_MAX))
+            continue
         tables += priced_or_timed(store, by, asked.order, span.start, span.end, agents=asked.agents, rows_max=ROWS_MAX)
     if asked.runs is not None:
         found = store.summaries(agents=asked.agents, start=span.start, end=span.end, order=asked.runs, limit=ROWS_MAX)
@@ -125,13 +138,12 @@ def _tables(asked: Wanted, span: Range, means: Means) -> list[Table]:
     return tables
 
 
-def _facts(span: Range, means: Means, agent: str | None, agents: Sequence[str]) -> tuple[Fact, ...]:
-    """Return what is true of the range as a whole."""
-    of = () if agent is None else (agent,)
+def _facts(span: Range, means: Means, of: Sequence[str], agents: Sequence[str]) -> tuple[Fact, ...]:
+    """Return what is true of the range as a whole: of some agents, or of the fleet where none is named."""
     totals = means.store.totals("outcome", span.start, span.end, agents=of)
     times = frozenset({span.start, span.end, span.reach})
     if not totals:
-        return (Fact("F1", _nothing(span, means, agent), frozenset(), (), times),)
+        return (Fact("F1", _nothing(span, means, of), frozenset(), (), times),)
     runs, failed = (sum(getattr(one, name) for one in totals) for name in ("trajectories", "failed"))
     cost, tokens, unpriced = _sums(totals)
     known = {Quantity(float(runs), COUNT), Quantity(float(failed), COUNT), Quantity(float(len(agents)), COUNT)}
@@ -140,15 +152,14 @@ def _facts(span: Range, means: Means, agent: str | None, agents: Sequence[str]) 
     if cost is not None:
         known.add(Quantity(cost, USD))
         paid = f"{number(cost)} USD"
-    who = f"agent {short(agent)}" if agent is not None else "the fleet"
     text = (
-        f"From {moment(span.start)} to {moment(span.end)}, {runs:,} trajectories of {who} ended, {failed:,} of them in "
-        f"an error or short of their goal: {paid}, {number(tokens)} tokens."
+        f"From {moment(span.start)} to {moment(span.end)}, {runs:,} trajectories of {_who(of)} ended, {failed:,} of "
+        f"them in an error or short of their goal: {paid}, {number(tokens)} tokens."
     )
     if unpriced:
         text += f" {unpriced:,} calls of models have no known price."
     seconds = max((span.end - span.start).total_seconds(), 1.0)
-    labels = f"{{agent={quoted(agent)}}}" if agent is not None else ""
+    labels = f"{{agent={quoted('|'.join(of))}}}" if of else ""
     query = f"sum(increase(agent_trajectories_total{labels}[{seconds:.0f}s]))"
     basis = MetricEvidence("", query, span.start, span.end, seconds, float(runs), STORE)
     facts = [Fact("F1", text, frozenset(known), (), times, basis)]
@@ -165,10 +176,30 @@ def _sums(totals: Sequence[Totals]) -> tuple[float | None, float, int]:
     return sum(costs) if costs else None, tokens, sum(one.unpriced for one in totals)
 
 
-def _nothing(span: Range, means: Means, agent: str | None) -> str:
+def _against(before: Range, means: Means, of: Sequence[str], agents: Sequence[str]) -> str:
+    """Return what is true of the range that another is compared with, and how much of it the store has."""
+    said = _facts(before, means, of, agents)[0]
+    text = f" {said.text if said.basis is not None else _none(before, of)}"
+    oldest = means.store.summaries(order="oldest", limit=1)
+    if oldest and oldest[0].end_ns and (began := datetime.fromtimestamp(oldest[0].end_ns / 1e9, UTC)) > before.start:
+        text += f" Nothing is stored of before {moment(began)}: the earlier range is not whole."
+    return text
+
+
+def _none(span: Range, of: Sequence[str]) -> str:
+    whose = f" of {_who(of)}" if of else ""
+    return f"From {moment(span.start)} to {moment(span.end)} no trajectory{whose} ended."
+
+
+def _who(of: Sequence[str]) -> str:
+    names = " and ".join(short(name) for name in of)
+    return "the fleet" if not of else f"agent {names}" if len(of) == 1 else f"agents {names}"
+
+
+def _nothing(span: Range, means: Means, of: Sequence[str]) -> str:
     """Say that nothing ended in a range, and when anything did: the range is what to change then."""
-    latest = means.store.summaries(agent=agent, limit=1)
-    text = f"From {moment(span.start)} to {moment(span.end)} no trajectory ended."
+    latest = means.store.summaries(agents=of, limit=1)
+    text = _none(span, of)
     if latest and latest[0].end_ns:
         ended = datetime.fromtimestamp(latest[0].end_ns / 1e9, UTC)
         text += f" The latest ended {moment(ended)}: --to or --last name another range."

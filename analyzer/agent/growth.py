@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -26,36 +26,43 @@ HEAD_WORDS = 4
 SHARE_MIN = 0.2
 """Share of the rise in characters that the new text makes up: as with factors, a fifth is worth a sentence."""
 LINES_MAX = 20_000
-"""Lines of one trajectory looked at: bounds the work on the longest histories."""
+"""Lines, or sentences, of one trajectory looked at: bounds the work on the longest histories."""
 
 _SPEAKER = re.compile(r"(?i)^(assistant|model|ai|system|developer|user|human|tool|function|observation): ?")
 _STRING = re.compile(r'"[^"]*"(\s*:)?')
 """A string in JSON, with the colon that makes it a key."""
+_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
 _WORD = re.compile(r"\w+")
+
+
+Split = Callable[[str], Sequence[str]]
+"""A line -> what of it is compared."""
 
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """A line that came with the rise."""
+    """A line, or a sentence within a line, that came with the rise."""
 
     trajectory: Trajectory
     step: Step
     quote: SpanEvidence
-    lines: int
-    """Lines of this shape in the one step: what is loaded whole comes in many."""
+    noun: str
+    """"line" or "sentence"."""
+    times: int
+    """How many of this shape the one step holds: what is loaded whole comes in many."""
     shared: int
-    """Of the costly trajectories looked at, how many hold a line of this shape."""
+    """Of the costly trajectories looked at, how many hold one of this shape."""
     of: int
 
 
 @dataclass(slots=True)
 class _Text:
-    """Lines of one shape in one trajectory."""
+    """What of one shape is in one trajectory."""
 
     step: Step
     """The first that is sent it."""
     quote: SpanEvidence
-    lines: int = 0
+    times: int = 0
     """In that step."""
     chars: int = 0
     """Of all inferences looked at."""
@@ -74,14 +81,22 @@ class _Sent:
 def growth(trajectories: Sequence[Trajectory], healthy: Sequence[Trajectory], mask: Mask) -> Growth | None:
     """Return the line that most costly trajectories are sent and no healthy peer; the one with most characters.
 
-    None where there is no peer to compare with, nothing is new to more than half of the costly ones, or what is new
+    Where no line is new it may be a sentence: what is put behind a goal or a prompt often stands in the same line. None
+    where there is no peer to compare with, nothing is new to more than half of the costly ones, or what is new
     makes up less than `SHARE_MIN` of the characters that an inference is sent more: text that stands beside a rise.
     """
     if not healthy or not trajectories:
         return None
-    peers = [_sent(one, mask) for one in healthy]
+    found = _growth(trajectories, healthy, mask, _whole, "line")
+    return found or _growth(trajectories, healthy, mask, _SENTENCE_END.split, "sentence")
+
+
+def _growth(
+    trajectories: Sequence[Trajectory], healthy: Sequence[Trajectory], mask: Mask, split: Split, noun: str
+) -> Growth | None:
+    peers = [_sent(one, mask, split) for one in healthy]
     known = {_head(shape) for peer in peers for shape in peer.texts}
-    costly = [_sent(one, mask) for one in trajectories]
+    costly = [_sent(one, mask, split) for one in trajectories]
     holders: dict[str, int] = {}
     for shape in (shape for sent in costly for shape in sent.texts if _head(shape) not in known):
         holders[shape] = holders.get(shape, 0) + 1
@@ -96,7 +111,11 @@ def growth(trajectories: Sequence[Trajectory], healthy: Sequence[Trajectory], ma
     best = max(new, key=lambda shape: (weights[shape], shape))
     first = next(index for index, sent in enumerate(costly) if best in sent.texts)
     one, text = trajectories[first], costly[first].texts[best]
-    return Growth(one, text.step, text.quote, text.lines, new[best], len(trajectories))
+    return Growth(one, text.step, text.quote, noun, text.times, new[best], len(trajectories))
+
+
+def _whole(line: str) -> Sequence[str]:
+    return (line,)
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -114,8 +133,8 @@ def _head(shape: str) -> str:
     return " ".join(_WORD.findall(keys)[:HEAD_WORDS]) or shape
 
 
-def _sent(one: Trajectory, mask: Mask) -> _Sent:
-    """Return what a trajectory is sent, inference by inference, until `LINES_MAX` lines are looked at."""
+def _sent(one: Trajectory, mask: Mask, split: Split) -> _Sent:
+    """Return what a trajectory is sent, inference by inference, until `LINES_MAX` lines or parts are looked at."""
     sent = _Sent({})
     left = LINES_MAX
     steps = {step.span_id: step for step in one.steps if step.operation is Operation.CHAT}
@@ -127,16 +146,17 @@ def _sent(one: Trajectory, mask: Mask) -> _Sent:
             break
         sent.inferences += 1
         for field in FIELDS:
-            for line in islice(_lines(span, field, mask), max(left, 0)):
+            parts = (part for line in _lines(span, field, mask) for part in split(line))
+            for part in islice(parts, max(left, 0)):
                 left -= 1
-                words = line.strip()
+                words = part.strip()
                 sent.chars += len(words)
                 quotable = _beginning(words)
                 if len(quotable) < LINE_CHARS_MIN or has_hidden(quotable):
                     continue
                 quote = SpanEvidence("", one.summary.trace_id, step.span_id, field, quotable)
                 text = sent.texts.setdefault(shape_of(quotable), _Text(step, quote))
-                text.lines += text.step is step
+                text.times += text.step is step
                 text.chars += len(words)
     return sent
 

@@ -72,14 +72,14 @@ class Chosen:
 def _when(incident: Incident) -> str:
     return (
         f"It began at {moment(incident.onset)}, as estimated; it was opened at {moment(incident.opened_at)} and last "
-        f"seen at {moment(incident.last_seen_at)}."
+        f"seen at {moment(incident.seen_until)}."
     )
 
 
 def _cost(incident: Incident) -> str:
     if incident.excess_usd is None:
         return "What it cost beyond the usual is not known."
-    return f"Until {moment(incident.last_seen_at)} it cost {number(incident.excess_usd)} USD beyond what was expected."
+    return f"Until {moment(incident.seen_until)} it cost {number(incident.excess_usd)} USD beyond what was expected."
 
 
 def _hit(incident: Incident) -> str:
@@ -95,7 +95,7 @@ def _size(incident: Incident) -> str:
 
 
 def _state(incident: Incident) -> str:
-    return f"Its state is {incident.state.value}; it was last seen at {moment(incident.last_seen_at)}."
+    return f"Its state is {incident.state.value}; it was last seen at {moment(incident.seen_until)}."
 
 
 def _changed(incident: Incident) -> str:

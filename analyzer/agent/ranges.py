@@ -33,6 +33,15 @@ _MOMENT = re.compile(
     rf"|\b(?:last\s+|on\s+|since\s+)(?P<weekday>{'|'.join(WEEKDAYS)})\b",
     re.IGNORECASE,
 )
+COMPARED = re.compile(
+    r"\b(?:compar\w*|versus|vs|against|than|slower|faster|quicker|cheaper|dearer|pricier|costlier|longer|shorter|more"
+    r"|less|fewer|higher|lower|better|worse|up(?!\s+to\b)|down|gr[eo]w(?:s|n|ing)?|growth|rise|rises|rose|risen|rising"
+    r"|increas\w+|decreas\w+|drop|drops|dropped|fell|fallen|chang\w+|doubled)\b",
+    re.IGNORECASE,
+)
+"""Words of a question that asks for two ranges: the one it names, and the one before."""
+_AGAINST = re.compile(r"\b(?:compared|with|versus|vs|against|than)\b", re.IGNORECASE)
+"""What stands between two dates that are compared; between the ends of one range it is "to" or "and"."""
 _SINCE = re.compile(r"\b(?:since|after|from)\s+(?:last\s+|the\s+)?\Z|^since\s", re.IGNORECASE)
 _UNTIL = re.compile(r"\b(?:until|till|before|up to)\s+(?:the\s+)?\Z", re.IGNORECASE)
 
@@ -40,9 +49,12 @@ _UNTIL = re.compile(r"\b(?:until|till|before|up to)\s+(?:the\s+)?\Z", re.IGNOREC
 def range_in(question: str, now: datetime) -> tuple[datetime, datetime] | None:
     """Return the range that a question names, or None. Days are of UTC, weeks begin on Monday.
 
-    Two dates are a range that holds both days; one is its day, or what lies since or before it as the words say. What
-    is to come is left out.
+    Two dates are a range that holds both days; one is its day, or what lies since or before it as the words say. Of two
+    ranges that are compared it is the later. What is to come is left out.
     """
+    compared = _two_in(question, now)
+    if compared is not None:
+        return compared[1]
     moments = list(_moments(question, now))
     if moments:
         start, end = _range(question, moments, now)
@@ -52,6 +64,46 @@ def range_in(question: str, now: datetime) -> tuple[datetime, datetime] | None:
         return now - int(last.group(1)) * _UNITS[last.group(2).lower().removesuffix("s")], now
     named = _NAMED.search(question)
     return None if named is None else _named(named.group(1).lower(), now)
+
+
+def before_in(question: str, start: datetime, end: datetime, now: datetime) -> tuple[datetime, datetime]:
+    """Return what a range is compared with: the other one that the question names, else the same length before.
+
+    A day, week or month that is not over is held against as much of the one before: a Tuesday's noon against a
+    Tuesday's noon. `now` is the end that the range was read from the question with.
+    """
+    length = end - start
+    two = _two_in(question, now)
+    if two is not None and two[1] == (start, end):
+        (first, last), _ = two
+        return first, min(last, first + length) if end == now else last
+    said = _NAMED.search(question)
+    words = "" if said is None else said.group(1).lower()
+    if words in _PERIODS and (start, end) == _named(words, now):
+        first, last = _named(_PERIODS[words], now)
+        return first, min(last, first + length)
+    return start - length, start
+
+
+_PERIODS = {"today": "yesterday", "this week": "last week", "this month": "last month"}
+"""What is not over -> the whole one before it."""
+
+
+def _two_in(question: str, now: datetime) -> tuple[tuple[datetime, datetime], tuple[datetime, datetime]] | None:
+    """Return two ranges that a question compares, the earlier first; None where it names others than two."""
+    if COMPARED.search(question) is None:
+        return None
+    moments = list(_moments(question, now))
+    if not moments:
+        found = [_named(said.group(1).lower(), now) for said in _NAMED.finditer(question)]
+    elif _AGAINST.search(question[moments[0][0].end() : moments[-1][0].start()]):
+        found = [(first, min(first + (length or _DAY), now)) for _, first, length in moments if first < now]
+    else:
+        return None
+    match sorted(set(found)):
+        case [earlier, later] if earlier[1] <= later[0]:
+            return earlier, later
+    return None
 
 
 def without_ranges(question: str) -> str:

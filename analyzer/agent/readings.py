@@ -96,7 +96,7 @@ def grown(scene: Scene) -> Seen | None:
     if found is None:
         return None
     one, step = prefix(found.trajectory.summary.trace_id), found.step
-    times = f", with {found.lines} lines like it," if found.lines > 1 else ""
+    times = f", with {found.times} {found.noun}s like it," if found.times > 1 else ""
     many = f" {found.shared} of {found.of} costly trajectories looked at hold such text." if found.of > 1 else ""
     text = (
         f"Step {step.number} of trajectory {one} is sent text{times} that no healthy peer was sent: "

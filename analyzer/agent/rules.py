@@ -21,6 +21,7 @@ from analyzer.agent.readings import FAILING, Scene, Seen, erred, failed
 from analyzer.agent.sentences import (
     change_sentence,
     check_of,
+    choice_sentence,
     factor_sentence,
     mover_of,
     place_sentence,
@@ -80,6 +81,7 @@ def explain(
     claims, new = _quoted_claims(incident, seen)
     claims += _filed_claim(incident, row) if not seen else []
     quoted = bool(claims)
+    claims += _choice_claim(incident)
     claims += _computed_claims(incident)
     account = sum(factor.share for factor in named_factors(incident))
     singled_out = bool(near_onset(incident)) and account >= MAIN_SHARE
@@ -143,6 +145,18 @@ def _filed_claim(incident: Incident, row: Row) -> list[Claim]:
     return [Claim(f'The error on file reads: "{short(errors[0].quote, 240)}".', (errors[0].id,))] if errors else []
 
 
+def _choice_claim(incident: Incident) -> list[Claim]:
+    """Return which choice took the place of which, on the calls on file that made it and the values it was counted by.
+
+    It says what happened, in full, and not why: it makes no verdict better.
+    """
+    sentence = choice_sentence(incident)
+    filed = evidence_of(incident)
+    calls = [entry.id for entry in filed if isinstance(entry, SpanEvidence) and entry.field == "input"][:2]
+    counted = [entry.id for entry in filed if isinstance(entry, MetricEvidence)][:2]
+    return [Claim(sentence, (*calls, *counted))] if sentence and (calls or counted) else []
+
+
 def _computed_claims(incident: Incident) -> list[Claim]:
     """Return the account and the change as claims, where filed queries bear out the numbers behind them."""
     metric = tuple(entry.id for entry in evidence_of(incident) if isinstance(entry, MetricEvidence))[:3]
@@ -155,6 +169,7 @@ def _computed_claims(incident: Incident) -> list[Claim]:
 def _cause(incident: Incident, seen: str, trajectories: Sequence[Trajectory], healthy: Sequence[Trajectory]) -> str:
     """Return the cause: the account first where there is one, else what was seen: of failing calls, the error."""
     factors, place, change = factor_sentence(incident), place_sentence(incident), change_sentence(incident)
+    seen = seen or choice_sentence(incident)
     accounted = row_of(incident.kind).accounted and factors
     parts = (factors, place, change, seen) if accounted else (seen, place, change, factors)
     text = " ".join(part for part in parts if part)

@@ -8,6 +8,7 @@ from datetime import UTC
 from analyzer.agent.facts import amount, evidence_of, moment, named_factors, near_onset, number, short
 from analyzer.agent.quoting import prefix
 from analyzer.agent.readings import LOOP_KINDS
+from analyzer.types.choices import TABLES, TOOL
 from analyzer.types.promql import pinned
 from analyzer.types.report import MILLION, PER_TOKEN, PROMETHEUS, STORE, Change, Factor, Incident, Kind, MetricEvidence
 from analyzer.types.trajectory import Trajectory
@@ -46,6 +47,27 @@ def summary_of(incident: Incident) -> str:
     if incident.excess_usd:
         text += f" About {number(incident.excess_usd)} USD were spent beyond what was expected."
     return text
+
+
+def choice_sentence(incident: Incident) -> str:
+    """Return which choice took the place of which, on which tasks, and how often; "" where that is not what is filed.
+
+    The share is of the trajectories that had the choice, the finding's own, and so is the count.
+    """
+    found = next((one for one in incident.findings if one.kind is incident.kind is Kind.TOOL_CHOICE), None)
+    if found is None or found.shifted is None:
+        return ""
+    shifted, tool = found.shifted, found.subject.tool
+    what = {TOOL: "the tool ", TABLES: "the table "}.get(shifted.what, f"{short(shifted.what, 60)} ")
+    place = f"In {short(tool, 60)} the agent" if tool and shifted.what != TOOL else "The agent"
+    usual = short(shifted.usual, 80) if shifted.usual else ""
+    if not shifted.picked:
+        made = f"{place} no longer picks {what}{usual}"
+    else:
+        made = f"{place} picks {what}{short(shifted.picked, 80)}{f' instead of {usual}' if usual else ''}"
+    task = f' on tasks like "{short(shifted.task, 120)}"' if shifted.task else ""
+    worse = " Such runs fail more often than runs did before." if shifted.worse and shifted.picked else ""
+    return f"{made}{task}, in {number(found.affected)} of {number(found.of)} trajectories.{worse}"
 
 
 def factor_sentence(incident: Incident) -> str:

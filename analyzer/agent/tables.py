@@ -19,6 +19,8 @@ ORDERS: tuple[TotalsOrder, ...] = get_args(TotalsOrder)
 RUN_ORDERS: tuple[Order, ...] = ("recent", "cost", "tokens", "errors", "steps", "duration", "repeats", "retries")
 OF_CALLS = frozenset({"model", "tool"})
 """Groupings that are counted by the call."""
+DATED = frozenset({"day", "hour"})
+"""Groupings whose rows are of one range alone."""
 UNPRICED = "unpriced calls"
 NOT_TOLD = "(not told)"
 """Stands for what the spans do not say."""
@@ -56,13 +58,20 @@ def totals_table(
     rows_max: int = 40,
     page: int = 1,
 ) -> Table:
-    """Return sums by a grouping, the largest of a measure first, with each row's share of it."""
+    """Return sums by a grouping, the largest of a measure first, with each row's share of it.
+
+    Rows of some values of their grouping alone would add up to 100 % of themselves: their shares are of all values.
+    """
     narrowed = dict(where or {})
     found = store.totals(by, start, end, agents=agents, where=narrowed, order=order)
-    cut = len(found) >= TOTALS_MAX and by not in OF_CALLS
-    whole = store.totals("outcome", start, end, agents=agents, where=narrowed) if cut else found
+    some = by not in OF_CALLS and (by in narrowed or (by == "agent" and bool(agents)))
+    whole = found
+    if by not in OF_CALLS and (some or len(found) >= TOTALS_MAX):
+        others = {name: value for name, value in narrowed.items() if name != by}
+        whole = store.totals("outcome", start, end, agents=() if by == "agent" else agents, where=others)
     of = None if order == "p95" else sum(_amount(one, order) or 0.0 for one in whole)
     calls = by in OF_CALLS
+    of_all = "" if not some else "the fleet's " if by == "agent" else "all "
     labels = {**({"agent": "|".join(sorted(agents))} if agents else {}), **narrowed}
     lines = [
         Line(_cells(one, order, of, calls=calls), _query(by, order, {**labels, by: one.value}, start, end))
@@ -75,12 +84,97 @@ def totals_table(
         notes.append(f"Rows {(page - 1) * rows_max + 1} to {(page - 1) * rows_max + len(lines)} of {len(found)}.")
     if not found:
         # What was asked for may be the model's invention: only what is there is repeated.
-        return Table(f"{_heading(order)} by {by}", _columns(by, order, calls=calls), (), start, end)
+        return Table(f"{_heading(order)} by {by}", _columns(by, order, calls=calls, of=of_all), (), start, end)
     who = f" of {', '.join(sorted(agents))}" if agents else ""
     only = "".join(f", {name} {value}" for name, value in narrowed.items())
     title = f"{_heading(order)} by {by}{who}{only}"
-    columns = _columns(by, order, calls=calls)
+    columns = _columns(by, order, calls=calls, of=of_all)
     return _told(Table(title, columns, tuple(lines), start, end, leading=1, note=" ".join(notes)))
+
+
+def compared_table(
+    store: TrajectoryStore,
+    by: Grouping,
+    order: TotalsOrder,
+    now: tuple[datetime, datetime],
+    before: tuple[datetime, datetime],
+    *,
+    agents: Collection[str] = (),
+    rows_max: int = 40,
+) -> Table:
+    """Return sums of a range beside those of an earlier one and their ratio, the largest of the later first.
+
+    What a range has nothing of took part 0 times in it; what it took then is not known, which is not 0.
+    """
+    later, earlier = (
+        {one.value: one for one in store.totals(by, *span, agents=agents, order=order)} for span in (now, before)
+    )
+    values = list(dict.fromkeys((*later, *earlier)))
+    # Beyond the bound it is not known whether there was any.
+    none = (0.0 if len(earlier) < TOTALS_MAX else None, 0.0 if len(later) < TOTALS_MAX else None)
+    calls = by in OF_CALLS
+    labels = {"agent": "|".join(sorted(agents))} if agents else {}
+    lines = []
+    for value in values[:rows_max]:
+        query = _query(by, order, {**labels, by: value}, *now)
+        cells = _compared_cells(value, later.get(value), earlier.get(value), order, none, calls=calls)
+        lines.append(Line(cells, query))
+    units = "calls" if calls else "runs"
+    lead = _MEASURES[order].column
+    columns = [Column(by), lead, Column("before", lead.unit), Column("ratio", Unit.RATIO)]
+    if order not in {"calls", "trajectories"}:
+        columns += [Column(units, Unit.COUNT), Column(f"{units} before", Unit.COUNT)]
+    if order in _PER_UNIT:
+        unit = Unit.SHARE if order == "failed" else lead.unit
+        per = "failed share" if order == "failed" else f"{lead.name} per {units[:-1]}"
+        columns += [Column(per, unit), Column("before", unit)]
+    notes = (
+        ["Cost is of what has a price."] if any(one.unpriced for one in (*later.values(), *earlier.values())) else []
+    )
+    if len(values) > rows_max:
+        notes.append(f"Rows 1 to {rows_max} of {len(values)}.")
+    who = f" of {', '.join(sorted(agents))}" if agents and values else ""
+    title = f"{_heading(order)} by {by}{who} against {_minute(before[0])} to {_minute(before[1])}"
+    return Table(title, tuple(columns), tuple(lines), *now, note=" ".join(notes))
+
+
+_PER_UNIT: frozenset[TotalsOrder] = frozenset({"cost", "tokens", "seconds", "failed"})
+"""Sums that grow with how often something ran."""
+
+
+def _compared_cells(
+    value: str | None,
+    one: Totals | None,
+    other: Totals | None,
+    order: TotalsOrder,
+    none: tuple[Cell, Cell],
+    *,
+    calls: bool,
+) -> tuple[Cell, ...]:
+    counted = order in {"calls", "trajectories"}
+    was_none, is_none = none
+    lead = _amount(one, order) if one is not None else is_none if counted else None
+    before = _amount(other, order) if other is not None else was_none if counted else None
+    cells: list[Cell] = [value if value is not None else NOT_TOLD, lead, before]
+    cells.append(lead / before if isinstance(lead, float) and isinstance(before, float) and before > 0 else None)
+    units = [None if side is None else float(side.calls if calls else side.trajectories) for side in (one, other)]
+    if not counted:
+        cells += [units[0] if one is not None else is_none, units[1] if other is not None else was_none]
+    if order in _PER_UNIT:
+        sides = zip((lead, before), units, (one, other), strict=True)
+        cells += [_per(amount, unit, side, order) for amount, unit, side in sides]
+    return tuple(cells)
+
+
+def _per(amount: Cell, units: float | None, side: Totals | None, order: TotalsOrder) -> float | None:
+    """Return an amount by the unit; of a cost only where all of it is known."""
+    if not isinstance(amount, float) or not units or side is None or (order == "cost" and side.unpriced):
+        return None
+    return amount / units
+
+
+def _minute(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%MZ}"
 
 
 def priced_or_timed(
@@ -121,7 +215,7 @@ def _heading(order: TotalsOrder) -> str:
     )
 
 
-def _columns(by: Grouping, order: TotalsOrder, *, calls: bool) -> tuple[Column, ...]:
+def _columns(by: Grouping, order: TotalsOrder, *, calls: bool, of: str = "") -> tuple[Column, ...]:
     lead = _MEASURES[order].column
     rest = [_MEASURES[name].column for name in ORDERS if name != order and (calls or name != "calls")]
     per = "call" if calls else "run"
@@ -132,7 +226,7 @@ def _columns(by: Grouping, order: TotalsOrder, *, calls: bool) -> tuple[Column, 
         Column("failed share", Unit.SHARE),
         Column(UNPRICED, Unit.COUNT),
     ]
-    return (Column(by), lead, Column(f"share of {lead.name}", Unit.SHARE), *rest, *more)
+    return (Column(by), lead, Column(f"share of {of}{lead.name}", Unit.SHARE), *rest, *more)
 
 
 def _cells(one: Totals, order: TotalsOrder, of: float | None, *, calls: bool) -> tuple[Cell, ...]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from analyzer.agent.ranges import without_ranges
+from analyzer.agent.ranges import COMPARED, without_ranges
 from analyzer.stores.base import Grouping, Order, TotalsOrder
 
 GROUPED_BY: Mapping[str, Grouping] = {
@@ -27,10 +27,10 @@ GROUPED_BY: Mapping[str, Grouping] = {
 }
 """Words -> what the table has a row for. The first that is in the question, in this order, beside a second one."""
 SORTED_BY: Mapping[str, TotalsOrder] = {
-    r"costs?|costly|costliest|expensive|dear|dearest|money|usd|dollars?|spen[dt]s?|spending|price|bill|budget": "cost",
+    r"costs?|costl\w+|expensive|cheap\w*|dear\w*|money|usd|dollars?|spen[dt]s?|spending|price|bill|budget": "cost",
     r"tokens?": "tokens",
     r"errors?|fail|fails|failed|failing|failures?|broke|broken|breaks|wrong|crash\w*|unreliable|success\w*": "failed",
-    r"slow|slower|slowest|latency|latencies|p95|p99|percentile": "p95",
+    r"slow|slower|slowest|fast|faster|fastest|quicker|latency|latencies|p95|p99|percentile": "p95",
     r"time|long|longest|seconds|duration|takes": "seconds",
     r"calls?|called|used|uses|usage|often|popular": "calls",
     r"runs?|trajector\w+|traffic|volume|busy|busiest|many": "trajectories",
@@ -45,6 +45,7 @@ EXAMPLES = (
     "which tool costs us most this week? (or: agent, model, user, version, prompt, task, outcome, day, hour)",
     "which agent fails most? (or: tokens, slowest, time, calls, runs)",
     "which runs were the most expensive yesterday?",
+    "did the agents get slower this week? (or: faster, more, less, than, compared with, grew, rose, change)",
     "any incidents in the last 3 days?",
 )
 SINGLE = re.compile(
@@ -76,6 +77,8 @@ class Wanted:
     incidents: bool
     ordered: bool = False
     """Whether the question says what the tables are about."""
+    compared: bool = False
+    """Whether the tables are of a range against the one before."""
     fits: bool = False
     """Whether any word of the question, or an agent that it names, chose any of this."""
 
@@ -92,6 +95,7 @@ def wanted(question: str, agents: Collection[str]) -> Wanted:
     by = [grouping for words, grouping in GROUPED_BY.items() if _holds(rest, words)]
     incidents = INCIDENTS.search(rest) is not None
     runs = SINGLE.search(rest) is not None
+    compared = COMPARED.search(rest) is not None
     fits = bool(by or named or incidents or runs or order)
     if not by and not (incidents or runs):
         by = ["agent"]
@@ -102,6 +106,7 @@ def wanted(question: str, agents: Collection[str]) -> Wanted:
         runs=_RUN_ORDERS[order or "cost"] if runs else None,
         incidents=incidents,
         ordered=order is not None,
+        compared=compared,
         fits=fits,
     )
 

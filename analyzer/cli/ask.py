@@ -133,7 +133,7 @@ def command(
     require_store(settings)
     asking = Asking(columns())
     on_step = asking if sys.stderr.isatty() and not as_json else None
-    with build(settings, out=None, on_step=on_step, tape=Tape(record, replay)) as app:
+    with build(settings, out=None, on_step=on_step, tape=Tape(record, replay), or_read=True) as app:
         asked = _about(app, about, given, first or "")
         try:
             if first is None:

@@ -69,6 +69,13 @@ def _store(settings: Settings) -> Check:
     with open_existing(settings) as store:
         trajectories, spans = store.count(datetime(1970, 1, 1, tzinfo=UTC), now + timedelta(days=1))
         latest = store.summaries(limit=1)
+        is_sealed = store.connection.is_sealed
+    if is_sealed:
+        what = f"{settings.store}: {trajectories:,} trajectories can be read, and nothing can be written"
+        hint = (
+            "make the file and its folder writable for this user; until then neither runs nor receivers keep anything"
+        )
+        return Check("store", "failed", what, hint, "export ANALYZER_STORE=...")
     if not trajectories:
         hint = "`analyzer ingest PATH` puts trajectories in"
         return Check("store", "ok", f"{settings.store}: empty", hint, "analyzer ingest ...")

@@ -26,12 +26,14 @@ from analyzer.cli.common import (
     store_option,
 )
 from analyzer.cli.progress import Phases
-from analyzer.errors import TurnTakenError
+from analyzer.errors import StoreError, TurnTakenError
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from analyzer.config import Settings
+    from analyzer.pipeline import App
     from analyzer.types.report import Report
     from analyzer.wiring.opening import Tape
 
@@ -97,17 +99,23 @@ def _passed(settings: Settings, at: str | None, tape: Tape, *, as_json: bool) ->
     from analyzer.types.report import REPEATED
     from analyzer.wiring.building import build
 
+    # What repeats history keeps nothing, and so need not be able to.
+    repeats = at is not None or tape.replay is not None
+    out = None if as_json else sys.stdout
     with (
         rarely_sought(),
-        alone(settings.store) as turn,
-        build(settings, out=None if as_json else sys.stdout, tape=tape) as app,
+        alone(settings.store, or_read=repeats) as turn,
+        build(settings, out=out, tape=tape, or_read=repeats) as app,
     ):
+        if turn is None:
+            _keeps_nothing(app, moment(at), settings.store)
         before = app.incidents.latest_report()
         logs.of_run(app.run_trace_id)
         told = (Phases(PHASES), logs.PhaseLog())
 
         def begin(phase: str) -> None:
-            turn.check()
+            if turn is not None:
+                turn.check()
             for tell in told:
                 tell(phase)
 
@@ -123,6 +131,16 @@ def _passed(settings: Settings, at: str | None, tape: Tape, *, as_json: bool) ->
     say_notes(report, None if before is None else before[0])
     _log_end(report)
     return exit_code(report, settings.fail_on)
+
+
+def _keeps_nothing(app: App, at: datetime, store: Path) -> None:
+    """Raise StoreError where a run over a store that cannot be written would have to keep what it finds."""
+    last = app.incidents.latest_run_at()
+    if app.rehearsal or (last is not None and last > at):
+        return
+    why = f"only a run before the last one, {last:%Y-%m-%d %H:%M} UTC, keeps nothing" if last else "none was kept yet"
+    hint = "make the file and its folder writable for this user"
+    raise StoreError(f"the store {store} cannot be written, and this run would be kept ({why}); {hint}")
 
 
 def _log_end(report: Report) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from analyzer.accounting.drawn import with_charts
 from analyzer.accounting.examine import examine, is_single, with_extent
 from analyzer.accounting.fleetwide import with_causes
+from analyzer.accounting.running import hours_of, last_runs
 from analyzer.accounting.severity import severity
 from analyzer.accounting.stakes import Stakes, stakes_of
 from analyzer.detectors.base import Detector
@@ -125,20 +126,17 @@ def triaged(
     watched = {finding.subject.agent for one in previous for finding in one.findings if finding.subject.agent}
     blind = watched if blind_spots else watched - seen
     worth = stakes or stakes_of(window, app.floors)
+    ran = last_runs(window, {one.finding.subject.agent for one in known if one.finding.subject.agent})
     return triage(
         [one for one in known if not is_single(one)],
         previous,
         window.end,
         run_start=window.start,
-        severity=lambda finding, last: severity(finding, hours_of(finding, window.end), last, worth),
+        severity=lambda finding, last: severity(finding, hours_of(finding, window.end, ran), last, worth),
+        ran=ran,
         demoted=distrusted(previous),
         blind=frozenset(agent for agent in blind if agent),
     )
-
-
-def hours_of(finding: Finding, at: datetime) -> float:
-    """Return how long it has gone on, or went on."""
-    return ((finding.recovered or at) - finding.onset) / timedelta(hours=1)
 
 
 def readings_of(detector: Detector, window: Window, agent: str) -> Sequence[Reading]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from analyzer.accounting.examine import is_single
+from analyzer.accounting.running import hours_of, last_runs
 from analyzer.accounting.stakes import Stakes, stakes_of
 from analyzer.errors import NotFoundError, UsageError
 from analyzer.pipeline.app import App
@@ -14,7 +15,6 @@ from analyzer.pipeline.phases import (
     collected,
     detected,
     examined,
-    hours_of,
     known_agents,
     readings_of,
     triaged,
@@ -54,7 +54,8 @@ def why_not(app: App, agent: str, at: datetime, *, kind: Kind | None = None) -> 
     incidents = triaged(app, known, window, blind_spots, stakes)
     latest = app.trajectories.summaries(agent=agent, end=at, limit=1)
     ended_ns = latest[0].end_ns if latest else None
-    told = {id(one.finding): _trivial(stakes, one.finding, at) for one in known}
+    ran = last_runs(fleet, {agent})
+    told = {id(one.finding): _trivial(stakes, one.finding, at, ran) for one in known}
     return WhyNot(
         agent=agent,
         at=at,
@@ -66,9 +67,9 @@ def why_not(app: App, agent: str, at: datetime, *, kind: Kind | None = None) -> 
     )
 
 
-def _trivial(stakes: Stakes, finding: Finding, at: datetime) -> str:
+def _trivial(stakes: Stakes, finding: Finding, at: datetime, ran: Mapping[str, datetime]) -> str:
     """Say that what a finding loses is too little for its ratio to count; "" where it does."""
-    loss = stakes.loss(finding, hours_of(finding, at))
+    loss = stakes.loss(finding, hours_of(finding, at, ran))
     if loss is None or not loss.is_trivial:
         return ""
     lost, floor = (

@@ -74,7 +74,7 @@ def _facts(incident: Incident, at: datetime, last: Sent | None) -> Block:
     entries = [plain(_rise(incident, last, at))] if last is not None else []
     entries += [plain(f"{figures(incident)}, since {clock(incident.onset, at)}")]
     if incident.state is State.RESOLVED and incident.resolved_at is not None:
-        lasted = span_of(max(incident.last_seen_at - incident.onset, timedelta()))
+        lasted = span_of(max(incident.seen_until - incident.onset, timedelta()))
         entries.append(plain(f"resolved at {clock(incident.resolved_at, at)}; last seen {lasted} after it began"))
     if incident.agents:
         entries.append(plain(_agents(incident)))

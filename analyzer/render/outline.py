@@ -157,8 +157,8 @@ def facts(incident: Incident, level: int) -> Iterable[Block]:
     high = max((finding.onset_high for finding in incident.findings), default=incident.onset)
     between = f" (between {moment(low)} and {moment(high)})" if low < high else ""
     entries.append(plain(f"began: {moment(incident.onset)}{between}"))
-    lasted = span_of(max(incident.last_seen_at - incident.onset, timedelta()))
-    entries.append(plain(f"last seen: {moment(incident.last_seen_at)}, {lasted} after it began"))
+    lasted = span_of(max(incident.seen_until - incident.onset, timedelta()))
+    entries.append(plain(f"last seen: {moment(incident.seen_until)}, {lasted} after it began"))
     extent = _extent(incident)
     if extent:
         entries.append(plain(extent))

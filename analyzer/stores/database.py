@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import sqlite3
 import threading
@@ -41,7 +42,7 @@ PRAGMAS = (
 
 _WRITABLE = "make the file and its folder writable for this user, or set ANALYZER_STORE to one that is"
 _HINTS = (
-    ("readonly", f"SQLite writes beside it even to read; {_WRITABLE}"),
+    ("readonly", _WRITABLE),
     ("unable to open", _WRITABLE),
     ("disk is full", "make room on its disk, or run `analyzer` with its store elsewhere (ANALYZER_STORE)"),
     ("disk I/O", "check its disk, and restore the store from a backup if it is damaged"),
@@ -64,28 +65,30 @@ def make_room(path: Path) -> None:
 class Connection:
     """One open store file. All access goes through one lock, so that several threads may share it."""
 
-    def __init__(self, path: Path | str, *, read_only: bool = False) -> None:
+    def __init__(self, path: Path | str, *, read_only: bool = False, or_read: bool = False) -> None:
         """Open or create the file and bring it up to date. Raises StoreError, StoreBusyError.
 
-        With `read_only` the file must be there and up to date; SQLite itself then refuses the write lock.
+        With `read_only` the file must be there and up to date; SQLite itself then refuses the write lock. So it is with
+        `or_read` where this user may not write the file or its folder: whoever only asks need not.
         """
         self.path = Path(path)
+        self.is_sealed = or_read and not read_only and _is_sealed(self.path)
+        """Whether it was to be opened to write and could only be to read."""
+        read_only = read_only or self.is_sealed
         self.lock = threading.RLock()
         self._log = self.path.with_name(self.path.name + "-wal")
         self._log_after_s = 0.0
         self._busy_ms = BUSY_TIMEOUT_MS
         if not read_only:
             make_room(self.path)
-        name = f"{self.path.absolute().as_uri()}?mode=ro" if read_only else self.path
-        try:
-            raw = sqlite3.connect(name, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000, uri=read_only)
-        except sqlite3.Error as error:
-            raise StoreError(f"cannot open the store {self.path}: {error}; {_WRITABLE}") from None
+        raw = _sealed(self.path) if self.is_sealed else self._connected(read_only=read_only)
         self.raw = raw
         try:
             with translated(self.path):
                 if read_only:
                     raw.execute("PRAGMA cache_size = -24576").close()
+                    if self.is_sealed:
+                        self._check_current()
                     return
                 if not raw.execute("PRAGMA page_count").fetchone()[0]:
                     # Only an empty file takes this; it lets retention give pages back without rewriting the whole file.
@@ -97,6 +100,18 @@ class Connection:
         except BaseException:
             self.close()
             raise
+
+    def _connected(self, *, read_only: bool) -> sqlite3.Connection:
+        name = f"{self.path.absolute().as_uri()}?mode=ro" if read_only else self.path
+        try:
+            return sqlite3.connect(name, check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000, uri=read_only)
+        except sqlite3.Error as error:
+            raise StoreError(f"cannot open the store {self.path}: {error}; {_WRITABLE}") from None
+
+    def _check_current(self) -> None:
+        if MIGRATIONS.are_pending(self.raw):
+            how = "`analyzer store stats` as a user who may write it brings it up to date"
+            raise StoreError(f"the store {self.path} is of an earlier release, and cannot be written: {how}")
 
     def _migrate(self) -> None:
         raw = self.raw
@@ -180,6 +195,39 @@ class Connection:
                 raw.execute("INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", (name, secrets.token_bytes(32)))
                 row = raw.execute(query, (name,)).fetchone()
         return bytes(row[0])
+
+
+def _is_sealed(path: Path) -> bool:
+    """Tell whether a file is there that this user may read and not write, or write nothing beside."""
+    return path.is_file() and not (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK))
+
+
+def _sealed(path: Path) -> sqlite3.Connection:
+    """Open a file beside which nothing can be written. Raises StoreError.
+
+    SQLite keeps an index of the write-ahead log beside the file, even to read. While somebody writes, the index is
+    there to be read; where there is neither index nor log, all of it is in the file, which is then read as one that
+    nobody changes (https://sqlite.org/wal.html#readonly).
+    """
+    log, failure = path.with_name(path.name + "-wal"), None
+    for how in ("mode=ro", "immutable=1"):
+        raw = sqlite3.connect(
+            f"{path.absolute().as_uri()}?{how}", check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000, uri=True
+        )
+        try:
+            raw.execute("SELECT 1 FROM sqlite_master").close()
+        except sqlite3.OperationalError as error:
+            raw.close()
+            if log.exists() and log.stat().st_size:
+                why = f"{log.name} holds what is not in it yet, and cannot be read without writing"
+                raise StoreError(f"cannot read the store {path}: {why}; {_WRITABLE}") from error
+            failure = error
+        except sqlite3.DatabaseError:
+            # What it is is said by whoever reads first.
+            return raw
+        else:
+            return raw
+    raise StoreError(f"cannot open the store {path}: {failure}; make it readable for this user") from failure
 
 
 @contextmanager

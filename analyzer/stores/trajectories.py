@@ -90,14 +90,15 @@ class SqliteTrajectories:
         patterns: Sequence[tuple[str, str]] = (),
         allow: Sequence[str] = (),
         read_only: bool = False,
+        or_read: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open or create the store; `patterns` and `allow` are the masker's. Raises StoreError.
 
-        With `read_only` it must be there already, and nothing can be written: no question waits for a writer. `clock`
-        gives the time at which spans arrive, in Unix seconds.
+        With `read_only` it must be there already, and nothing can be written: no question waits for a writer; with
+        `or_read` so where this user may not write it. `clock` gives the time at which spans arrive, in Unix seconds.
         """
-        self.connection = Connection(path, read_only=read_only)
+        self.connection = Connection(path, read_only=read_only, or_read=or_read)
         self.masking = Masking(self.connection.secret("masking"), tuple(patterns), tuple(allow))
         self.masker = self.masking.masker()
         self._codec = Codec()

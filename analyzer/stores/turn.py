@@ -123,14 +123,20 @@ def alone(
     me: Process | None = None,
     beat_s: float = BEAT_S,
     watch_s: float = WATCH_S,
-) -> Iterator[Turn]:
+    or_read: bool = False,
+) -> Iterator[Turn | None]:
     """Hold the store's turn for a block. Raises TurnTakenError where another run has it, StoreError.
+
+    With `or_read` there is no turn, None, where this user may not write the store: nothing can be kept or told twice.
 
     `what` says for people what the holder does. A holder on this machine that lives is refused at once; one elsewhere
     within some seconds, as soon as it renews its turn. One that does not for `watch_s` is dead, and its turn is taken.
     """
     me = me or this_process(what)
-    with closing(Connection(store)) as connection:
+    with closing(Connection(store, or_read=or_read)) as connection:
+        if connection.is_sealed:
+            yield None
+            return
         turn = Turn(connection, _taken(connection, me, watch_s), beat_s=beat_s)
         try:
             yield turn

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from analyzer.triage.dated import since
+from analyzer.accounting.running import OF_ABSENCE
 from analyzer.triage.drawn import curve_of, strip_of
 from analyzer.triage.evidence import numbered
 from analyzer.triage.explaining import is_way_of
@@ -34,6 +34,8 @@ class Course:
     """Whether it goes on from its last form: its diagnosis and its unseen findings stay. False where it began anew."""
     may_rise: bool = True
     """Whether its severity may rise. Not while its agent cannot be seen: what is not there is no worse fault."""
+    last_ran_at: datetime | None = None
+    """When the agents concerned last ran, as far as this run knows."""
 
 
 Judge = Callable[[Finding, Severity | None], Severity]
@@ -50,12 +52,7 @@ def finding_rank(finding: Finding, others: Iterable[Finding] = ()) -> tuple[bool
 
 
 def compose(
-    group: Group,
-    base: Incident | None,
-    course: Course,
-    at: datetime,
-    severity: Judge,
-    rules: Rules,
+    group: Group, base: Incident | None, course: Course, at: datetime, severity: Judge, rules: Rules
 ) -> Incident:
     """Return the incident of a group; `base` is its last form: its id, its opening, and what this run did not see.
 
@@ -82,6 +79,7 @@ def compose(
     remembered = base is not None and keep and lead.kind in EVENTS and base.kind is lead.kind
     onset = min(base.onset, told.onset) if base is not None and remembered else told.onset
     last = base.severity if base is not None and keep else None
+    ran = None if lead.kind in OF_ABSENCE else course.last_ran_at
     grade = max((severity(finding, last) for finding in dict.fromkeys((lead, *findings))), key=lambda one: one.rank)
     return Incident(
         id=base.id if base is not None else incident_id(told.mark, lead.onset),
@@ -89,11 +87,12 @@ def compose(
         state=course.state,
         severity=grade if course.may_rise or last is None else min(grade, last, key=lambda one: one.rank),
         kind=lead.kind,
-        title=title(since(lead, onset), told.subject, told.excess_usd, at, began=onset, agents=len(told.agents)),
+        title=title(told, onset, ran or at),
         subject=told.subject,
         onset=onset,
         opened_at=base.opened_at if base is not None else at,
         last_seen_at=course.last_seen_at,
+        last_ran_at=ran,
         observed=lead.value,
         expected=lead.baseline,
         ratio=lead.value / lead.baseline if lead.baseline > 0 else None,

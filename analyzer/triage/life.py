@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -24,6 +24,7 @@ from analyzer.types.word import Said
 from analyzer.types.worse import clearly_worse
 
 _DEFAULT_RULES = Rules()
+_NOT_KNOWN: Mapping[str, datetime] = {}
 
 
 def triage(
@@ -35,6 +36,7 @@ def triage(
     severity: Judge,
     blind: AbstractSet[str] = frozenset(),
     demoted: AbstractSet[str] = frozenset(),
+    ran: Mapping[str, datetime] = _NOT_KNOWN,
     rules: Rules = _DEFAULT_RULES,
 ) -> tuple[Incident, ...]:
     """Return the incidents as this run leaves them, worst first.
@@ -43,7 +45,7 @@ def triage(
     now, `run_start` the beginning of the part of the window that is judged, `blind` the agents that could not be
     seen: nothing of theirs is resolved, for not being able to see is no recovery, and nothing becomes more severe.
     While the whole fleet is silent no agent's does either: the silence is the news. Incidents that a finding of a
-    `demoted` detector leads count one severity less.
+    `demoted` detector leads count one severity less. `ran` says when agents last ran, as far as is known.
 
     Returned are the incidents of this run's findings, the unresolved ones of earlier runs, and those this run
     resolved. A resolved or dismissed incident that no finding touches is left out: nothing about it changed.
@@ -63,7 +65,13 @@ def triage(
     for group in grouped(fresh, unresolved, run_start, rules):
         base = group.home or _returned(group, closed)
         judge = lowered(severity) if _leads(group, base).detector in demoted else severity
-        incident = _next_form(group, base, at, judge, blind, rules, silent=silent)
+        agents = _agents(entry.finding for entry in group.members)
+        course = replace(
+            _course(group, base, at, blind, rules),
+            may_rise=not agents or not (silent or agents & blind),
+            last_ran_at=max((ran[agent] for agent in agents if agent in ran), default=None),
+        )
+        incident = _next_form(group, base, course, at, judge, rules)
         if base is None and incident.id in {other.id for other in (*known, *incidents)}:
             # The id of an incident that has since become another one's: rare, and both must be kept.
             incident = replace(incident, id=incident_id(f"{incident.fingerprint}/{len(known)}", incident.onset))
@@ -167,18 +175,8 @@ def _returned(group: Group, closed: Sequence[Incident]) -> Incident | None:
 
 
 def _next_form(
-    group: Group,
-    base: Incident | None,
-    at: datetime,
-    severity: Judge,
-    blind: AbstractSet[str],
-    rules: Rules,
-    *,
-    silent: bool,
+    group: Group, base: Incident | None, course: Course, at: datetime, severity: Judge, rules: Rules
 ) -> Incident:
-    agents = _agents(entry.finding for entry in group.members)
-    may_rise = not agents or not (silent or agents & blind)
-    course = replace(_course(group, base, at, blind, rules), may_rise=may_rise)
     if base is not None and base.state is State.DISMISSED:
         grades = [severity(one.finding, base.severity) for one in group.members if one.finding.recovered is None]
         rose = course.may_rise and any(grade.rank > base.severity.rank for grade in grades)

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 
 from analyzer.render.numbers import count, figure, moment, money, number, percent, period, ratio
 from analyzer.render.text import one_line
+from analyzer.triage.dated import since
+from analyzer.triage.told import Told
 from analyzer.types.choices import TABLES, TOOL
 from analyzer.types.report import CALLS, Finding, Kind, Subject
 
@@ -39,29 +41,22 @@ _ONSETS_APART = timedelta(hours=1)
 """Onsets closer than this are one moment to a reader."""
 
 
-def title(
-    lead: Finding,
-    subject: Subject,
-    excess_usd: float | None,
-    at: datetime,
-    *,
-    began: datetime | None = None,
-    agents: int = 0,
-) -> str:
-    """Return the title as of `at`. Names are cut to 60 columns and made visible; escaping them is the renderer's.
+def title(told: Told, began: datetime, until: datetime) -> str:
+    """Return the title. `until` is how far it has gone on: to when its agents last ran.
 
+    Names are cut to 60 columns and made visible; escaping them is the renderer's.
     Times stand in full: a title is stored and read on other days, where "since 16:15" would mean another day.
     The figures of a finding count from its own onset; where the incident `began` before that, the title says both.
-    `agents` is how many share it, where several do: `10 agents on claude-opus-5-5`.
+    Where several agents share it, it says how many: `10 agents on claude-opus-5-5`.
     """
-    who = _who(subject, agents)
-    since = f"since {moment(lead.onset)}"
+    lead = since(told.lead, began)
+    when = f"since {moment(lead.onset)}"
     if lead.recovered is not None:
-        since = f"from {period(lead.onset, lead.recovered)}"
-    if began is not None and lead.onset - began > _ONSETS_APART:
-        since = f"{since} (first {moment(began)})"
-    text = f"{who}: {_what(lead, subject)} {since}"
-    loss = _loss(lead, excess_usd, at)
+        when = f"from {period(lead.onset, lead.recovered)}"
+    if lead.onset - began > _ONSETS_APART:
+        when = f"{when} (first {moment(began)})"
+    text = f"{_who(told.subject, len(told.agents))}: {_what(lead, told.subject)} {when}"
+    loss = _loss(lead, told.excess_usd, until)
     return f"{text}, {loss}" if loss else text
 
 
@@ -155,12 +150,13 @@ def _hit(lead: Finding) -> str:
     return f" in {count(lead.affected, 'trajectory', 'trajectories')}"
 
 
-def _loss(lead: Finding, excess_usd: float | None, at: datetime) -> str:
+def _loss(lead: Finding, excess_usd: float | None, until: datetime) -> str:
+    # What a loop cost is what was paid after it was plain, and not all that its runs cost more than others.
+    if lead.kind is Kind.LOOP and lead.excess_usd:
+        return f"{money(lead.excess_usd)} wasted"
     if excess_usd is None or excess_usd <= 0:
         return ""
-    if lead.kind is Kind.LOOP:
-        return f"{money(excess_usd)} wasted"
-    elapsed_s = (at - lead.onset).total_seconds()
+    elapsed_s = (until - lead.onset).total_seconds()
     if lead.recovered is not None or elapsed_s < _RATE_AFTER_S:
         return f"{money(excess_usd)} too much"
     return f"{money(excess_usd / elapsed_s * _DAY_S)} a day too much"

@@ -89,6 +89,7 @@ def incident_document(incident: Incident) -> Document:
         "curve": None if incident.curve is None else _curve(incident.curve),
         "strip": None if incident.strip is None else _strip(incident.strip),
         "alerts": [alert_document(alert) for alert in incident.alerts],
+        "last_ran_at": _time_or_none(incident.last_ran_at),
     }
 
 

@@ -88,6 +88,7 @@ def _incident(document: Mapping[str, Any]) -> Incident:
         past=tuple(_read_episode(entry) for entry in document.get("past", [])),
         curve=None if document.get("curve") is None else _read_curve(document["curve"]),
         strip=None if document.get("strip") is None else _read_strip(document["strip"]),
+        last_ran_at=_read_time_or_none(document.get("last_ran_at")),
         alerts=tuple(_read_alert(entry) for entry in document.get("alerts", [])),
     )
 

@@ -269,8 +269,16 @@ class Incident:
     """The metric around the onset; None where nothing is measured over time, and in what older releases filed."""
     strip: Strip | None = None
     """Of a loop: the steps of the worst trajectory."""
+    last_ran_at: datetime | None = None
+    """When its agents last ran, to a quarter of an hour, as the run saw it that measured the figures; None where it is
+    about what does not run, and in what older releases filed."""
     alerts: tuple[PrometheusAlert, ...] = ()
     """Alerts of somebody's Prometheus that fired on what it is about while it went on, the earliest first."""
+
+    @property
+    def seen_until(self) -> datetime:
+        """When it was last seen, as people mean it: in its agents' trajectories, whenever a run looked at them."""
+        return self.last_seen_at if self.last_ran_at is None else min(self.last_ran_at, self.last_seen_at)
 
     @property
     def concerned(self) -> tuple[str, ...]:

@@ -67,6 +67,8 @@ from analyzer.wiring.opening import (
 from analyzer.wiring.routes import Outside, links_to, open_alertmanager, outside
 from analyzer.wiring.sending import Sending
 
+_UNASKED = "no model is asked: the store cannot be written, so that what it is asked and costs could not be kept"
+
 
 @dataclass(frozen=True, slots=True)
 class StandIns:
@@ -84,15 +86,17 @@ def build(
     on_step: Say | None = None,
     tape: Tape | None = None,
     stand_ins: StandIns | None = None,
+    or_read: bool = False,
 ) -> Iterator[App]:
     """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given.
 
     `on_step` hears of each call of the model and of a tool when it begins; `stand_ins` are asked and told in place of
-    what is set. With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing.
+    what is set. With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing. With
+    `or_read` a store that this user may not write does for what keeps nothing in it.
     """
     there = detectors_of(settings)
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(settings))
+        store = stack.enter_context(open_store(settings, partial(SqliteTrajectories, or_read=or_read)))
         memory = SqliteIncidents(store.connection)
         failures: list[Gap] = []
         # A recording is played back without a network, and as it was made.
@@ -103,11 +107,15 @@ def build(
         recorder, sending = _recorder(settings, store, failures, stack, rehearsal=rehearsal)
         # A recording is played back without a network, also where it was made with one.
         metrics = None if rehearsal else open_metrics(settings)
-        own: Watch = Unwatched() if rehearsal else recorder
+        is_traced = not (rehearsal or store.connection.is_sealed)
+        remarks = partial(_remarks, model, settings)
+        if model and not (rehearsal or is_traced):
+            model, remarks = None, partial(tuple, (_UNASKED,))
+        own: Watch = recorder if is_traced else Unwatched()
         heard = own if on_step is None else Told(own, on_step)
         means = catalogued.bound(replace(_means(settings, store, metrics, heard, model), past=memory.incidents))
         routes = partial(_routes, settings, store.connection, out, stand_ins)
-        if not rehearsal:
+        if is_traced:
             means = _accounted(means, settings, store, recorder.trace_id)
         yield App(
             trajectories=store,
@@ -120,7 +128,7 @@ def build(
             markdown=lambda report: markdown(report_outline(report)),
             incident_markdown=lambda incident, at: markdown(incident_outline(incident, at)),
             watch=own,
-            run_trace_id="" if rehearsal else recorder.trace_id,
+            run_trace_id=recorder.trace_id if is_traced else "",
             queries=settings.queries,
             floors=settings.floors,
             agents_named=agents_named(settings),
@@ -137,7 +145,7 @@ def build(
             enrolled=catalogued.enrolment or Unenrolled(),
             terms=catalogued.said,
             rehearsal=rehearsal,
-            remarks=lambda: _remarks(model, settings),
+            remarks=remarks,
             gaps=lambda: (*there.gaps, *failures, *sending.gaps(), *catalogued.gaps),
             has_tool_rule=_tool_rule(settings),
         )

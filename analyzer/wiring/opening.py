@@ -40,10 +40,11 @@ def open_existing(
 ) -> SqliteTrajectories:
     """Open the store to read what is in it. Raises NotFoundError where there is none, StoreError.
 
-    A misspelt path is no empty store: whoever only asks must not make one.
+    A misspelt path is no empty store: whoever only asks must not make one. One that this user may not write is read all
+    the same, and what would be written into it is refused then.
     """
     require_store(settings)
-    return open_store(settings, form)
+    return open_store(settings, partial(form, or_read=True))
 
 
 def require_store(settings: Settings) -> None:

@@ -13,6 +13,7 @@ from analyzer.agent.investigate import Means
 from analyzer.errors import NotFoundError
 from analyzer.metrics.base import Points
 from analyzer.stores.base import Hit
+from analyzer.types.choices import Shifted
 from analyzer.types.messages import readable
 from analyzer.types.report import (
     Affected,
@@ -23,6 +24,7 @@ from analyzer.types.report import (
     Kind,
     MetricEvidence,
     Severity,
+    SpanEvidence,
     State,
     Subject,
 )
@@ -255,6 +257,34 @@ class OneValue:
         count = int((end - start).total_seconds() // step_s) + 1
         times = tuple(start.timestamp() + index * step_s for index in range(count))
         return [Points({"agent": AGENT}, times, (self.value,) * count)]
+
+
+def choosing(shifted: Shifted, **changes: object) -> Incident:
+    """Return an incident of a shifted choice, with a call that made it and the value it was counted by on file."""
+    base = incident()
+    made = SpanEvidence("E2", WORST, span_id(2), "input", "SELECT total FROM orders_archive")
+    found = replace(
+        base.findings[0],
+        kind=Kind.TOOL_CHOICE,
+        detector="tool-choice",
+        subject=Subject(agent=AGENT, tool="run_sql"),
+        value=0.3,
+        baseline=0.0,
+        unit="share",
+        affected=12,
+        of=40,
+        shifted=shifted,
+    )
+    fields = {"account": (), "changes": (), "observed": 0.3, "expected": 0.0, "unit": "share", "ratio": None}
+    fields |= {"affected": Affected(12, 40), "evidence": (*base.evidence, made), "excess_usd": None}
+    title = f"{AGENT}: picks table orders_archive instead of orders (run_sql) in 12 of 40 trajectories"
+    return replace(base, kind=Kind.TOOL_CHOICE, findings=(found,), title=title, **(fields | changes))
+
+
+def querying() -> Trajectory:
+    """Return a run that reads the table it should not."""
+    call = tool(2, "SELECT total FROM orders_archive", "42", name="run_sql")
+    return trajectory([chat(1, "fine"), call, chat(3, "done")])
 
 
 def the_case(**options: object) -> CaseFile:

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from support.docs import DOCS
 from support.filed import DEAR, LOOPING, NOW, VERSION, WELL
 
+from analyzer.agent.facts import number
 from analyzer.agent.fleet import ROWS_MAX, Range, fleet_topic
 from analyzer.agent.investigate import Means
 from analyzer.agent.model import ModelReply, ModelRequest, Stop, ToolCall, ToolReturn
-from analyzer.agent.ranges import range_in
+from analyzer.agent.ranges import before_in, range_in
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.session import Session
 from analyzer.agent.wanted import EXAMPLES, GROUPED_BY, SORTED_BY, wanted
@@ -61,6 +62,7 @@ WORDED = [
     ("errors by hour and tool", ("tool", "hour"), "failed"),
     ("how much did we spend?", ("agent",), "cost"),
     ("how many runs were there per day?", ("day",), "trajectories"),
+    ("did it get faster?", ("agent",), "p95"),
 ]
 
 
@@ -86,6 +88,7 @@ def test_single_runs_and_incidents_are_asked_for_by_name():
 
 
 MONDAY = datetime(2026, 11, 16, tzinfo=UTC)
+DAY = timedelta(days=1)
 RANGES = [
     ("today", NOW.replace(hour=0), NOW),
     ("yesterday", NOW.replace(hour=0) - timedelta(days=1), NOW.replace(hour=0)),
@@ -189,6 +192,77 @@ def test_a_question_about_one_agent_keeps_to_it(opened: SqliteTrajectories):
     found = ask(opened, f"what did {LOOPING} cost by version?", agent=DEAR)
     assert {line.cells[0] for line in found.tables[0].lines} == {"1.0.0", VERSION}
     assert "agent support" in found.text
+
+
+def test_an_agent_that_is_named_is_what_the_sentence_is_about(opened: SqliteTrajectories):
+    """The sums are of the agents that the question names, and their share is of what the whole fleet came to."""
+    found = ask(opened, f"how much did {DEAR} cost?")
+    fleet, own = (opened.totals("outcome", WEEK.start, WEEK.end, agents=agents) for agents in ((), (DEAR,)))
+    cost, all_cost = (sum(one.cost_usd or 0 for one in totals) for totals in (own, fleet))
+    assert f"{sum(one.trajectories for one in own):,} trajectories of agent {DEAR} ended" in found.text
+    assert f": {number(cost)} USD" in found.text
+    [table] = found.tables
+    assert table.columns[2].name == "share of the fleet's cost"
+    assert [line.cells[2] for line in table.lines] == [pytest.approx(cost / all_cost)]
+    both = ask(opened, f"tokens of {LOOPING} and {DEAR}")
+    assert f"trajectories of agents {' and '.join(sorted((LOOPING, DEAR)))} ended" in both.text
+    assert sum(line.cells[2] for line in both.tables[0].lines) < 1
+
+
+LAST_WEEK = MONDAY - timedelta(days=7)
+NOON = timedelta(hours=12)
+COMPARISONS = [
+    ("did it get slower this week?", (MONDAY, NOW), (LAST_WEEK, LAST_WEEK + (NOW - MONDAY))),
+    ("compare this week with last week", (MONDAY, NOW), (LAST_WEEK, LAST_WEEK + (NOW - MONDAY))),
+    ("compare last week with this week", (MONDAY, NOW), (LAST_WEEK, LAST_WEEK + (NOW - MONDAY))),
+    ("more errors today than yesterday?", (NOW - NOON, NOW), (NOW - NOON - DAY, NOW - DAY)),
+    ("did cost rise yesterday?", (NOW - NOON - DAY, NOW - NOON), (NOW - NOON - 2 * DAY, NOW - NOON - DAY)),
+    ("what grew in the last 3 days?", (NOW - 3 * DAY, NOW), (NOW - 6 * DAY, NOW - 3 * DAY)),
+    ("compare 2026-11-12 with 2026-11-10", (MONDAY - 4 * DAY, MONDAY - 3 * DAY), (MONDAY - 6 * DAY, MONDAY - 5 * DAY)),
+    ("is it more since Monday?", (MONDAY, NOW), (MONDAY - (NOW - MONDAY), MONDAY)),
+]
+
+
+@pytest.mark.parametrize(("question", "now", "before"), COMPARISONS)
+def test_a_comparison_is_of_two_ranges(
+    question: str, now: tuple[datetime, datetime], before: tuple[datetime, datetime]
+):
+    """The later is the question's range; what is not over is held against as much of the other."""
+    assert range_in(question, NOW) == now
+    assert before_in(question, *now, NOW) == before
+
+
+def test_a_comparison_gets_both_figures_and_their_ratio(opened: SqliteTrajectories):
+    """Of the range and of the one before it, in the sentence and in each row; what one has nothing of has no runs."""
+    span = Range(NOW - timedelta(days=3), NOW, NOW - timedelta(days=28), NOW)
+    found = ask(opened, f"did {DEAR} and {LOOPING} get more expensive?", span=span)
+    [table] = found.tables
+    assert [column.name for column in table.columns] == [
+        "agent", "cost", "before", "ratio", "runs", "runs before", "cost per run", "before",
+    ]  # fmt: skip
+    assert table.title.endswith("against 2026-11-14T12:00Z to 2026-11-17T12:00Z")
+    assert "From 2026-11-17 12:00 UTC to 2026-11-20 12:00 UTC" in found.text
+    assert "From 2026-11-14 12:00 UTC to 2026-11-17 12:00 UTC" in found.text
+    for line in table.lines:
+        agent, cost, before, ratio, runs, runs_before, per, per_before = line.cells
+        own = [
+            opened.totals("agent", start, start + timedelta(days=3), agents=[agent])[0]
+            for start in (span.start, span.start - timedelta(days=3))
+        ]
+        assert [cost, before] == [one.cost_usd for one in own]
+        assert [runs, runs_before] == [one.trajectories for one in own]
+        assert ratio == cost / before
+        assert [per, per_before] == [cost / runs, before / runs_before]
+    early = Range(NOW - timedelta(days=40), NOW, NOW - timedelta(days=40), NOW)
+    alone = ask(opened, "has the number of runs grown?", span=early)
+    assert alone.tables[0].lines[0].cells[2:] == (0.0, None)
+    assert "no trajectory ended. Nothing is stored of before" in alone.text
+
+
+def test_days_are_no_rows_of_a_comparison(opened: SqliteTrajectories):
+    """A day is in one of the ranges alone, so that the table of days stays as it is."""
+    [table] = ask(opened, "did the cost per day grow?").tables
+    assert table.columns[2].name == "share of cost"
 
 
 def reply(summary: str, *claims: dict[str, object]) -> ModelReply:

@@ -19,9 +19,11 @@ from agent.cases import (
     HeldStore,
     answer,
     chat,
+    choosing,
     claim,
     incident,
     looping,
+    querying,
     quote,
     span_id,
     the_case,
@@ -33,6 +35,7 @@ from agent.cases import (
 from analyzer.agent.answer import read_diagnosis
 from analyzer.agent.gate import Gate, Gated
 from analyzer.agent.rules import explain
+from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Verdict
 from analyzer.types.report import Factor, Kind, MetricEvidence
 
@@ -135,6 +138,24 @@ LIES: dict[str, dict[str, Any]] = {
     "metric with no time": claim("Cost is high.", metric(end="yesterday")),
     "metric with a negative step": claim("Cost is high.", metric(step=-5)),
 }
+
+
+@pytest.mark.parametrize(
+    ("text", "stands"),
+    [
+        ("In run_sql the agent picks the table orders_archive instead of orders, in 12 of 40 trajectories.", True),
+        ("In run_sql the agent picks the table orders_archive instead of orders, in 17 of 40 trajectories.", False),
+        ("In run_sql the agent picks the table `orders_backup` instead of orders.", False),
+    ],
+)
+def test_what_took_the_place_of_what_is_borne_out(text: str, stands: bool):
+    """What the rules say of a shifted choice a model may say too, on the same evidence; not with other figures."""
+    case = the_case(
+        incident=choosing(Shifted("tables", "orders", "orders_archive")), trajectories=(querying(),), healthy=()
+    )
+    cited = [{"kind": "fact", "id": "E2"}, {"kind": "fact", "id": "E1"}]
+    said = answer(claim(text, *cited))
+    assert (text in [one.text for one in judge(said, case).diagnosis.claims]) is stands
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES.keys())

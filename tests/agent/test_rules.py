@@ -5,12 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from agent.cases import HEALTHY, ONSET, SECOND, WORST, chat, incident, looping, tool, trajectory, well
+from agent.cases import (
+    HEALTHY,
+    ONSET,
+    SECOND,
+    WORST,
+    chat,
+    choosing,
+    incident,
+    looping,
+    querying,
+    tool,
+    trajectory,
+    well,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.agent.quoting import quotable
 from analyzer.agent.rules import ENDINGS, explain
+from analyzer.types.choices import Shifted
 from analyzer.types.diagnosis import Ending, Verdict
 from analyzer.types.messages import readable
 from analyzer.types.report import Factor, Kind, SpanEvidence
@@ -57,6 +71,42 @@ def test_nothing_singled_out_is_inconclusive():
     assert found.diagnosis.verdict is Verdict.INCONCLUSIVE
     assert found.diagnosis.cause.startswith("Nothing computed singles out a cause.")
     assert found.diagnosis.category == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("shifted", "said"),
+    [
+        (
+            Shifted("tables", "orders", "orders_archive"),
+            "In run_sql the agent picks the table orders_archive instead of orders, in 12 of 40 trajectories.",
+        ),
+        (
+            Shifted("tool", "search", "browse", "find #", worse=True),
+            (
+                'The agent picks the tool browse instead of search on tasks like "find #", in 12 of 40 trajectories. '
+                "Such runs fail more often than runs did before."
+            ),
+        ),
+        (
+            Shifted("region", "eu-west", None),
+            "In run_sql the agent no longer picks region eu-west, in 12 of 40 trajectories.",
+        ),
+    ],
+    ids=["a table", "a tool, on a kind of task, and worse", "a value that is picked no more"],
+)
+def test_of_a_shifted_choice_the_cause_says_what_took_the_place_of_what(shifted: Shifted, said: str):
+    """The choice was computed: it is the first thing said, on the call that made it and the value it was counted by."""
+    diagnosis = explain(choosing(shifted), [querying()], []).diagnosis
+    assert diagnosis.cause == said
+    assert (diagnosis.claims[0].text, diagnosis.claims[0].evidence) == (said, ("E2", "E1"))
+    assert diagnosis.verdict is Verdict.INCONCLUSIVE
+
+
+def test_of_a_shifted_choice_the_change_before_it_is_said_too():
+    """What instead of what, and since which change."""
+    shifted = Shifted("tables", "orders", "orders_archive")
+    cause = explain(choosing(shifted, changes=incident().changes), [querying()], []).diagnosis.cause
+    assert "orders_archive instead of orders, in 12 of 40 trajectories. It coincides with a change of version" in cause
 
 
 def test_missed_goals_are_not_called_success():

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from analyzer.detectors.cost import CostDetector
 from analyzer.types.metric import TICK_S
+from analyzer.types.reading import Gate
 
 DETECTOR = CostDetector()
 ONSET = 15 * DAY + 10 * HOUR
@@ -58,3 +59,14 @@ def test_single_runaways_beside_a_doubling_stay_capped():
     (found,) = DETECTOR.detect(window(replace(series, count=counts, total=totals, sketches=tuple(sketches))))
     assert found.value / found.baseline == pytest.approx(2.0, rel=0.15)
     assert "single runaways capped" in found.note
+
+
+@pytest.mark.parametrize("share", [0.1, 0.4, 1.0])
+@pytest.mark.parametrize("form", [lambda series: series, counters_only], ids=["distribution", "counters"])
+def test_why_not_and_the_incident_tell_the_same_figures(share, form):
+    """While an episode is open, the reading's value and baseline are those of the finding, however few are dear."""
+    seen = window(form(costs(step(ONSET, 1.0, 30.0), share=share)))
+    (found,) = DETECTOR.detect(seen)
+    (one,) = DETECTOR.explain(seen, "a")
+    assert one.gate is Gate.FOUND
+    assert (one.value, one.baseline) == pytest.approx((found.value, found.baseline), rel=1e-9)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,6 +47,20 @@ TAIL_RISE = 2.5
 WEEKLY_TAIL_MIN = 1.5
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What the units of some ticks are, and what they were expected to be, in the series' unit."""
+
+    of: float
+    """Units."""
+    value: float
+    """Mean of a unit; 0 where there is none."""
+    expected: float
+    """In those hours of the day."""
+    is_capped: bool
+    """Whether single runaways count as much as the cap. The true mean where many units are dear: they are the rise."""
+
+
 class AmountView:
     """Ticks [start, stop) of a series of amounts, judged by one baseline."""
 
@@ -60,9 +75,12 @@ class AmountView:
         *,
         has_tail: bool,
         weekly: Weekly,
+        size: Callable[[int, int], Size],
     ) -> None:
+        """Judge by `features`; `size` measures ticks [first, stop) as a finding would."""
         self._baseline, self._settings, self._features, self._history = baseline, settings, features, history
         self._lead, self._start, self._has_tail, self._weekly = lead, start, has_tail, weekly
+        self._size = size
         units = features.units[lead:]
         with np.errstate(divide="ignore", invalid="ignore"):
             means = np.where(units > 0, features.residuals[lead:] / units, 0.0)
@@ -156,14 +174,9 @@ class AmountView:
         return float(self._features.w[cut].sum()) / count / self._baseline.mean if count > 0 else 1.0
 
     def measured(self, first: int, last: int) -> tuple[float, float]:
-        """Return the winsorised mean over ticks [first, last] and what is expected in those hours of the day."""
-        cut = slice(max(first - self._start + self._lead, 0), last + 1 - self._start + self._lead)
-        count = self._features.count[cut]
-        of = float(count.sum())
-        hours = (np.arange(cut.stop - len(count), cut.stop) - self._lead + self._start) // TICKS_PER_HOUR % 24
-        centre = np.exp(self._baseline.centre[hours])
-        expected = float((count * centre).sum()) / of if of > 0 else float(centre.mean())
-        return (float(self._features.usd[cut].sum()) / of if of > 0 else 0.0), expected * self._baseline.mean
+        """Return the mean over ticks [first, last], as a finding would tell it, and what is expected in those hours."""
+        size = self._size(max(first, self._start - self._lead), last + 1)
+        return size.value, size.expected
 
     def effect(self, first: int, last: int) -> str:
         """Say how many times as much it is, and how many times it must be."""

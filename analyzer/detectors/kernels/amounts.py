@@ -19,13 +19,14 @@ from typing import ClassVar
 import numpy as np
 
 from analyzer.detectors.kernels.amount_baseline import TAIL_SHARE, AmountBaseline, AmountSettings, Features
-from analyzer.detectors.kernels.amount_view import AmountView, Weekly
+from analyzer.detectors.kernels.amount_view import AmountView, Size, Weekly
 from analyzer.detectors.kernels.grid import (
     TICKS_PER_DAY,
     TICKS_PER_HOUR,
     Bools,
     Floats,
     Grid,
+    Ints,
     binned_quantile,
     weighted_quantile,
     weighted_quantiles,
@@ -235,33 +236,52 @@ class Amounts:
         variance = (days * drift**2 + DRIFT_PRIOR_DAYS * prior**2) / (days + DRIFT_PRIOR_DAYS)
         return math.sqrt(variance * predictive(days))
 
-    def moved(self, baseline: AmountBaseline, start: int, stop: int) -> AmountBaseline:
-        """Return the baseline with its cap raised by what the median of ticks [start, stop) lies above its own.
+    def size(self, baseline: AmountBaseline, start: int, stop: int, masked: Bools | None = None) -> Size:
+        """Measure ticks [start, stop): at their true mean, unless only single runaways lie above the cap.
+
+        Of what is measured the figures of findings and of `why-not` are made: `masked` ticks are in neither.
+        """
+        masked = np.zeros(stop - start, dtype=np.bool_) if masked is None else masked
+        kept = np.flatnonzero(~masked) + start
+        base = self._moved(baseline, kept)
+        seen = self.features(base, start, stop, masked)
+        of, centre = float(seen.count.sum()), np.exp(base.centre[_HOUR[np.arange(start, stop) % TICKS_PER_DAY]])
+        if of <= 0:
+            return Size(0.0, 0.0, float(centre.mean()) * base.mean, is_capped=False)
+        expected = float((seen.count * centre).sum()) * base.mean / of
+        is_capped = self._only_singles(base, kept)
+        total = float((seen.usd if is_capped else self.grid.total[kept]).sum())
+        return Size(of, total / of, expected, is_capped)
+
+    def _moved(self, baseline: AmountBaseline, ticks: Ints) -> AmountBaseline:
+        """Return the baseline with its cap raised by what the median of some ticks lies above its own.
 
         A cap made for the old level would hide how far a whole distribution has moved.
         """
-        hours = _HOUR[np.arange(start, stop) % TICKS_PER_DAY]
+        hours = _HOUR[ticks % TICKS_PER_DAY]
         if self.grid.hist is None:
-            seen = np.isfinite(self._means[start:stop])
-            residuals = self._means[start:stop][seen] - baseline.centre[hours][seen]
-            weights = self.grid.n[start:stop][seen]
+            seen = np.isfinite(self._means[ticks])
+            residuals = self._means[ticks][seen] - baseline.centre[hours][seen]
+            weights = self.grid.n[ticks][seen]
         else:
             residuals = (self.grid.x[None, :] - baseline.centre[hours][:, None]).ravel()
-            weights = self.grid.hist[start:stop].ravel()
+            weights = self.grid.hist[ticks].ravel()
+        if not weights.any():
+            return baseline
         rise = max(weighted_quantile(residuals, weights, 0.5), 0.0)
         return replace(baseline, cap=baseline.cap * math.exp(rise))
 
-    def only_singles(self, baseline: AmountBaseline, start: int, stop: int) -> bool:
-        """Tell whether what lies above the cap in ticks [start, stop) is a few runaways, and not how the agent now is.
+    def _only_singles(self, baseline: AmountBaseline, ticks: Ints) -> bool:
+        """Tell whether what lies above the cap in some ticks is a few runaways, and not how the agent now is.
 
         Without a distribution a runaway cannot be told from the rest of its tick: then ticks are counted.
         """
-        centre = baseline.centre[_HOUR[np.arange(start, stop) % TICKS_PER_DAY]]
+        centre = baseline.centre[_HOUR[ticks % TICKS_PER_DAY]]
         if self.grid.hist is None:
-            means = self._means[start:stop]
+            means = self._means[ticks]
             dear, units = np.sum(means > centre + math.log(baseline.cap)), np.isfinite(means).sum()
         else:
-            hist = self.grid.hist[start:stop]
+            hist = self.grid.hist[ticks]
             dear, units = hist[self.grid.x[None, :] > centre[:, None] + math.log(baseline.cap)].sum(), hist.sum()
         return bool(dear <= SINGLE_MAX or dear <= SINGLE_SHARE * units)
 
@@ -312,8 +332,17 @@ class Amounts:
         history = every.without(masks.lasting[context:stop])
         features = every.without(masks.episodes[context:stop])
         has_tail = self.grid.hist is not None
-        frame = start - context, start
-        return AmountView(baseline, self.settings, features, history, *frame, has_tail=has_tail, weekly=self.weekly)
+        return AmountView(
+            baseline,
+            self.settings,
+            features,
+            history,
+            start - context,
+            start,
+            has_tail=has_tail,
+            weekly=self.weekly,
+            size=lambda first, stop: self.size(baseline, first, stop, masks.episodes[first:stop]),
+        )
 
 
 def _by_hour(hist: Floats) -> Floats:

@@ -81,31 +81,6 @@ def reported(past: Past[Any], series: Series, window: Window) -> list[Reported]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Size:
-    """How large a rise of an amount is."""
-
-    base: AmountBaseline
-    of: float
-    value: float
-    expected: float
-    is_capped: bool
-    """Whether single runaways count as much as the cap. The true mean where many units are dear: they are the rise."""
-
-
-def _size(one: Reported, model: Amounts, stop: int) -> _Size:
-    """Measure an episode from its onset to `stop`: at its true mean, unless only single runaways lie above the cap."""
-    onset = one.episode.onset
-    base = model.moved(one.episode.baseline, onset, stop)
-    seen = model.features(base, onset, stop, np.zeros(stop - onset, dtype=np.bool_))
-    of = float(seen.count.sum())
-    hours = (np.arange(onset, stop) % TICKS_PER_DAY) // (TICKS_PER_DAY // 24)
-    expected = float((seen.count * np.exp(base.centre[hours])).sum()) * base.mean / of
-    is_capped = model.only_singles(base, onset, stop)
-    total = float((seen.usd if is_capped else model.grid.total[onset:stop]).sum())
-    return _Size(base, of, total / of, expected, is_capped)
-
-
 def _credible(one: Reported, model: Amounts) -> bool:
     """Tell whether what is not known could not explain the rise, at the alarm or since.
 
@@ -117,7 +92,7 @@ def _credible(one: Reported, model: Amounts) -> bool:
     base = one.episode.baseline
     before = unknown_of(one.series, one.grid, base.start, base.stop, one.masked)
     for stop in (min(one.episode.alarmed + 1, one.stop), one.stop):
-        size = _size(one, model, stop)
+        size = model.size(base, one.episode.onset, stop)
         part = least_part(before, unknown_of(one.series, one.grid, one.episode.onset, stop))
         if part == 1.0 or part * size.value / size.expected >= model.settings.ratio_min:
             return True
@@ -126,8 +101,9 @@ def _credible(one: Reported, model: Amounts) -> bool:
 
 def _amount(one: Reported, model: Amounts, kind: Kind, detector: str) -> Finding:
     episode, grid = one.episode, one.grid
-    size = _size(one, model, one.stop)
-    base, of, value, expected = size.base, size.of, size.value, size.expected
+    base: AmountBaseline = episode.baseline
+    size = model.size(base, episode.onset, one.stop)
+    of, value, expected = size.of, size.value, size.expected
     cut = slice(episode.onset, one.stop)
     if grid.hist is None:
         affected = of

@@ -14,6 +14,7 @@ from analyzer.types.metric import BIN_WIDTH, TICK_S, FlatSketches, Series
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.intp]
 
 DAY_S = 86_400
 TICKS_PER_HOUR = 3600 // TICK_S

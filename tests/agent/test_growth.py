@@ -1,0 +1,68 @@
+"""What costly trajectories are sent that no healthy peer is, where it stands in the same line as what all are sent."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from agent.cases import HEALTHY, SECOND, WORST, chat, trajectory
+from hypothesis import given
+from hypothesis import strategies as st
+
+from analyzer.agent.growth import Growth, growth
+from analyzer.types.trajectory import Trajectory
+
+GOAL = "Customer C-{} asks about case {}."
+HISTORY = "Order shipped, invoice sent, reminder sent, customer replied politely."
+ADDED = f"Full account history follows. {f'{HISTORY} ' * 6}".rstrip()
+
+
+def sent(name: str, *texts: str) -> Trajectory:
+    """Return a run with one inference for each text that it is sent."""
+    spans = [replace(chat(n, "fine", trace_id=name), input=text) for n, text in enumerate(texts, 1)]
+    return trajectory(spans, name)
+
+
+def found(costly: list[Trajectory], healthy: list[Trajectory]) -> Growth | None:
+    """Return what came with the rise, of texts that hold no secret."""
+    return growth(costly, healthy, lambda text: text)
+
+
+def wording(one: Growth) -> str:
+    """Return all that the step is sent that the quote is of."""
+    return str(one.trajectory.span(one.quote.span_id).input)
+
+
+def test_a_sentence_put_into_a_line_that_all_are_sent_is_found():
+    """The goal is of the same form everywhere, and what follows it in its line is in no healthy run."""
+    costly = [sent(name, f"{GOAL.format(17, at)} {ADDED}", "go on") for at, name in enumerate((WORST, SECOND))]
+    one = found(costly, [sent(HEALTHY, GOAL.format(4711, 3), "go on")])
+    assert one is not None
+    assert (one.step.number, one.quote.quote, one.noun, one.times) == (1, HISTORY, "sentence", 6)
+    assert (one.shared, one.of) == (2, 2)
+    assert one.quote.quote in wording(one)
+
+
+def test_a_new_line_is_found_before_a_sentence():
+    """A line is quoted from its beginning, as it reads; only where none is new its sentences are compared."""
+    costly = [sent(name, f"{GOAL.format(17, 2)}\n{ADDED}") for name in (WORST, SECOND)]
+    one = found(costly, [sent(HEALTHY, GOAL.format(4711, 3))])
+    assert one is not None
+    assert one.noun == "line"
+    assert one.quote.quote.startswith("Full account history follows.")
+
+
+def test_a_sentence_that_a_healthy_run_is_sent_too_explains_nothing():
+    """Wherever it stands in its line there."""
+    costly = [sent(name, f"{GOAL.format(17, 2)} {ADDED}") for name in (WORST, SECOND)]
+    usual = f"{GOAL.format(4711, 3)} Full account history follows. Good morning to you all. {HISTORY}"
+    assert found(costly, [sent(HEALTHY, usual)]) is None
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8))
+def test_what_is_quoted_stands_in_what_was_sent_and_in_no_healthy_run(words: list[str]):
+    """However the text is cut into sentences, a quote is verbatim."""
+    said = " ".join(f"Rule {word} is to {word * 20}!" for word in words)
+    one = found([sent(WORST, f"{GOAL.format(1, 2)} {said}")], [sent(HEALTHY, GOAL.format(3, 4))])
+    assert one is not None
+    assert one.quote.quote in wording(one)
+    assert one.quote.quote not in GOAL.format(3, 4)
