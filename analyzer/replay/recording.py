@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -190,9 +191,11 @@ def _value(text: str) -> Any:
         return text == "true"
     for number in (int, float):
         try:
-            return number(text)
+            value = number(text)
         except ValueError:
             continue
+        if math.isfinite(value):
+            return value
     return text
 
 
@@ -228,16 +231,19 @@ def _told(calls: Sequence[Call], tools: Sequence[Execution]) -> Iterator[Executi
 def _matched(calls: Sequence[Call], executions: Sequence[Execution]) -> tuple[Execution, ...]:
     """Give an execution without an id that of the latest call before it for the same tool and arguments."""
     taken = {execution.call_id for execution in executions if execution.call_id}
+    asked: dict[tuple[str, str], list[tuple[int, str]]] = {}
+    if any(not execution.call_id for execution in executions):
+        for call in calls:
+            for one in call.decision.tool_calls:
+                asked.setdefault((one.name, normalised(one.arguments)), []).append((call.number, one.id))
     found = []
     for execution in executions:
         if execution.call_id or execution.number is None:
             found.append(execution)
             continue
-        wanted = normalised(execution.arguments)
-        before = [call for call in calls if call.number < execution.number]
-        asked = (one for call in reversed(before) for one in call.decision.tool_calls)
-        same = (one.id for one in asked if one.name == execution.tool and normalised(one.arguments) == wanted)
-        call_id = next((one for one in same if one and one not in taken), "")
+        same = asked.get((execution.tool, normalised(execution.arguments)), ())
+        before = (call_id for number, call_id in reversed(same) if number < execution.number)
+        call_id = next((one for one in before if one and one not in taken), "")
         taken.add(call_id)
         found.append(replace(execution, call_id=call_id))
     return tuple(found)

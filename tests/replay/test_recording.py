@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.spans import chat, root, tool
+from support.spans import chat, ns, root, tool
 from support.stored import imported
 
 from analyzer.replay.alike import Decision, normalised, same_decision
@@ -130,6 +131,26 @@ def test_a_result_that_only_the_conversation_tells_is_an_execution() -> None:
         "in Paris",
         False,
     )
+
+
+def test_parameters_are_read_back_as_values() -> None:
+    """Whole numbers, fractions, words and switches; what is no finite number stays a word, for JSON has none."""
+    span = recorded(parameters="effort=high max_tokens=64 parallel_tool_calls=true temperature=0.2 top_p=nan")
+    assert recording_of(trajectory_of(span)).calls[0].request.parameters == {
+        "effort": "high",
+        "max_tokens": 64,
+        "parallel_tool_calls": True,
+        "temperature": 0.2,
+        "top_p": "nan",
+    }
+
+
+def test_equal_calls_without_ids_get_one_answer_each() -> None:
+    """Two results of the same call made twice go to the two decisions, and a third one to none."""
+    again = recorded(output=json.dumps([{"role": "assistant", "parts": [{**ASKED, "id": "c2"}]}]))
+    spans = [recorded(), tool(1, 3, at_s=2), replace(again, span_id=f"{4:016x}", start_ns=ns(3), end_ns=ns(4))]
+    spans += [tool(1, 5, at_s=5), tool(1, 6, at_s=6)]
+    assert [one.call_id for one in recording_of(trajectory_of(*spans)).executions] == ["c1", "c2", ""]
 
 
 def test_a_tool_without_an_id_answers_the_call_with_its_arguments() -> None:
