@@ -233,9 +233,13 @@ class ClaudeModel:
         body: dict[str, Any] = {
             "model": self._model,
             "max_tokens": min(request.max_tokens, REPLY_TOKENS_MAX),
-            "system": [{"type": "text", "text": request.system, **EPHEMERAL}],
             "messages": messages_body(request.messages),
         }
+        if request.system:
+            body["system"] = [{"type": "text", "text": request.system, **EPHEMERAL}]
+        if request.verbatim is not None:
+            tools = [tool_body(tool, strict=False) for tool in request.tools]
+            return {**body, **({"tools": tools} if tools else {}), "extra_body": dict(request.verbatim)}
         if request.tools:
             body["tools"] = [tool_body(tool, strict=not self._plain) for tool in request.tools]
             # Tools, their choice and the form of the output are what the cache is keyed by: another choice loses the

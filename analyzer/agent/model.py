@@ -106,6 +106,8 @@ class ModelRequest:
     """JSON schema that the reply's text shall have, where it has no tool to hand in an answer with."""
     must_answer: bool = False
     """No tool is run any more: only an answer is read. The messages say so."""
+    verbatim: Mapping[str, Any] | None = None
+    """The parameters of a request that somebody else made: it is sent with these, and with nothing of ours."""
     about: str = ""
     """The id of what is investigated: whose conversation this is. The provider is not told."""
     again: Callable[[int], None] = field(default=_unheld, compare=False, repr=False)

@@ -24,6 +24,7 @@ def request_document(request: ModelRequest, mask: Mask) -> dict[str, Any]:
         "max_tokens": request.max_tokens,
         "schema": request.schema,
         "must_answer": request.must_answer,
+        **({} if request.verbatim is None else {"verbatim": dict(request.verbatim)}),
     }
 
 

@@ -49,7 +49,7 @@ class Act:
     action: Action
     about: str
     """The id of the incident; `question-` and the trace id, or `fleet`, where that was asked about; `alert-` and its
-    fingerprint."""
+    fingerprint; `replay-` and the trace id of which a model call is sent again."""
     name: str
     """The model or the tool; of an incident its state, of a human's word what was said."""
     arguments: Mapping[str, Any] = field(default_factory=dict)

@@ -189,6 +189,21 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
         )
 
 
+@contextmanager
+def build_means(settings: Settings) -> Iterator[tuple[SqliteTrajectories, Means]]:
+    """Give the store, and what a model is asked with: paid for, logged and traced as every call of the analyst is.
+
+    Raises NotFoundError where there is no store yet, StoreError.
+    """
+    with ExitStack() as stack:
+        store = stack.enter_context(open_existing(settings))
+        catalogued = enrolled(settings)
+        model = stack.enter_context(_model(catalogued.settings, None, store.masker.text, None))
+        recorder, _ = _recorder(catalogued.settings, store, [], stack, rehearsal=False)
+        means = catalogued.bound(_means(catalogued.settings, store, None, recorder, model))
+        yield store, _accounted(means, catalogued.settings, store, recorder.trace_id)
+
+
 def _remarks(model: Model | None, settings: Settings) -> tuple[str, ...]:
     """Return what a person who plays back a recording should know at the end."""
     if not isinstance(model, ReplayedModel):
