@@ -33,6 +33,7 @@ FLOORS: dict[str, int] = {
     "agent": 4,
     "triage": 4,
     "notify": 4,
+    "replay": 4,
     "selfwatch": 4,
     "pipeline": 5,
     "wiring": 6,

@@ -1,0 +1,1 @@
+"""Recorded runs as something to hold later ones against."""
