@@ -8,11 +8,12 @@ from datetime import datetime
 
 from analyzer.errors import UsageError
 from analyzer.replay.golden.accepting import HINT, Dropped, accepted, kept
-from analyzer.replay.golden.case import Case, Mask, Match, match_of
+from analyzer.replay.golden.case import Case, Mask, Match, given_in, match_of
 from analyzer.replay.golden.expectations import Expectation, judged
 from analyzer.replay.golden.observed import Observed, goal_key, observed
 from analyzer.replay.golden.proposing import proposed, unsaid
 from analyzer.replay.golden.running import Trial, tried, unjudged
+from analyzer.replay.recording import recording_of
 from analyzer.stores.base import TrajectoryStore
 from analyzer.types.report import Incident
 from analyzer.types.trace import Outcome
@@ -59,7 +60,8 @@ def make_case(
     mask: Mask,
 ) -> Made:
     """Make a case of a trajectory. Raises NotFoundError, and UsageError with the reason where none can be made."""
-    bad = observed(store.trajectory(trace_id))
+    trajectory = store.trajectory(trace_id)
+    bad = observed(trajectory)
     holding = [
         one
         for one in incidents
@@ -89,6 +91,7 @@ def make_case(
         mask=mask,
         match=wanted.match or match_of(expectations),
         incidents=[one.id for one in holding],
+        given=given_in(recording_of(trajectory), mask),
     )
     return Made(case, tuple(run.trace_id for run in healthy), tuple(dropped), tuple(unsaid(holding)))
 

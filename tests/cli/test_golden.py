@@ -93,6 +93,11 @@ def test_flags_are_the_humans_word(store: Path, tmp_path: Path) -> None:
         {"check": "steps_at_most", "at_most": 5.0, "because": "asked for"},
         {"check": "answer_contains", "text": "on its way", "because": "asked for"},
     ]
+    assert {name: case["given"][name] for name in ("model", "system")} == {
+        "model": "claude-sonnet-5-5",
+        "system": "Be kind.",
+    }
+    assert [one["name"] for one in case["given"]["tools"]] == ["lookup_order", "refund"]
     assert json.loads(Path(json.loads(added.stdout)["path"]).read_text("utf-8")) == case
 
 
@@ -150,8 +155,8 @@ def test_cases_go_out_as_the_data_sets_of_others(store: Path, tmp_path: Path, fo
     assert exported.code == 0
     document = json.loads(exported.stdout)
     fields = {
-        "jsonl": ["agent", "control", "expectations", "goal", "incidents", "made_at", "match", "name", "recording",
-                  "schema", "shrunk", "task"],
+        "jsonl": ["agent", "control", "expectations", "given", "goal", "incidents", "made_at", "match", "name",
+                  "recording", "schema", "shrunk", "task"],
         "langfuse": ["datasetName", "expectedOutput", "id", "input", "metadata", "sourceTraceId"],
         "phoenix": ["action", "inputs", "metadata", "name", "outputs"],
         "openai-evals": ["item"],

@@ -6,9 +6,11 @@ folder before it judges anything: files are edited by hand.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import Any
 
 from analyzer.errors import UsageError
 from analyzer.replay.golden.case import Case, Mask, Match, masked, match_of, name_of
@@ -26,14 +28,6 @@ class Dropped:
 
     expectation: Expectation
     why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A case, and what was proposed for it in vain."""
-
-    case: Case
-    dropped: tuple[Dropped, ...]
 
 
 def kept(
@@ -63,6 +57,7 @@ def accepted(
     mask: Mask,
     match: Match | None = None,
     incidents: Sequence[str] = (),
+    given: Mapping[str, Any] = MappingProxyType({}),
 ) -> Case:
     """Return the case. Raises UsageError, with the reason, where it could never fail or never pass."""
     for one in expectations:
@@ -81,6 +76,7 @@ def accepted(
         control=control,
         shrunk=tuple(step.number for step in small.steps),
         incidents=tuple(incidents),
+        given=given,
     )
 
 

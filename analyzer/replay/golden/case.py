@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 from analyzer.errors import UsageError
 from analyzer.replay.golden.expectations import Expectation, document_of, expectation_from
 from analyzer.replay.golden.observed import Observed, goal_key, step_document, step_from
+from analyzer.replay.recording import Recording
 from analyzer.types.audit import stamp
 from analyzer.types.trace import Outcome
 
@@ -48,6 +49,8 @@ class Case:
     shrunk: tuple[int, ...]
     """The fewest steps of `bad` that are red."""
     incidents: tuple[str, ...] = ()
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """What the model of the bad run was given beside the conversation; see `given_in`."""
 
     def concerns(self, run: Observed) -> bool:
         """Whether a run is one that the case is about."""
@@ -85,6 +88,33 @@ def masked(run: Observed, mask: Mask) -> Observed:
     return replace(run, goal=mask(run.goal), steps=steps)
 
 
+def given_in(recording: Recording, mask: Mask) -> dict[str, Any]:
+    """Return model, parameters, system prompt and tool definitions of the first model call, masked; {} without any.
+
+    With the steps these are what a replay needs: a conversation is the steps before it.
+    """
+    if not recording.calls:
+        return {}
+    request = recording.calls[0].request
+    tools = [{"name": one.name, "description": one.description, "schema": dict(one.schema)} for one in request.tools]
+    return {
+        "model": request.model,
+        "provider": request.provider,
+        "parameters": dict(request.parameters),
+        "system": mask(request.system),
+        "tools": _masked_value(tools, mask),
+    }
+
+
+def _masked_value(value: Any, mask: Mask) -> Any:
+    """Return a JSON value with its texts masked, one by one: what is JSON before is JSON after."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, list):
+        return [_masked_value(part, mask) for part in value]
+    return {key: _masked_value(part, mask) for key, part in value.items()} if isinstance(value, dict) else value
+
+
 def case_document(case: Case) -> dict[str, Any]:
     """Return a case as JSON, schema `analyzer.golden/1`."""
     return {
@@ -98,6 +128,7 @@ def case_document(case: Case) -> dict[str, Any]:
         "expectations": [document_of(one) for one in case.expectations],
         "incidents": list(case.incidents),
         "shrunk": list(case.shrunk),
+        "given": dict(case.given),
         "recording": _run_document(case.bad),
         "control": _run_document(case.control),
     }
@@ -119,6 +150,7 @@ def case_from(document: Any, name: str) -> Case:
             control=_run_from({**about, **document["control"]}),
             shrunk=tuple(int(number) for number in document["shrunk"]),
             incidents=tuple(str(one) for one in document.get("incidents", ())),
+            given=dict(document.get("given", {})),
         )
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from analyzer.detectors.loops.normalise import digest, mask
-from analyzer.types.audit import canonical
+from analyzer.replay.conversation import definitions_in
+from analyzer.replay.recording import tools_version
 from analyzer.types.messages import CALL_MARK, last_message, readable
 from analyzer.types.steps import Step
 from analyzer.types.trace import ErrorClass, Operation, Outcome, Span, Status
@@ -32,7 +32,7 @@ class Observed:
     prompt: str | None
     """Declared name and version of the prompt, else a key of the system prompt without its ids, times and dates."""
     tools: str | None
-    """Key of the tools it was offered, with their schemas; None where no span tells."""
+    """Hash of the tools it was offered, with their schemas; None where no span tells."""
     offered: tuple[str, ...]
     """Names of the tools it was offered; empty where no span tells."""
     outcome: Outcome
@@ -74,7 +74,7 @@ class Observed:
 def observed(trajectory: Trajectory) -> Observed:
     """Return a trajectory as it is judged."""
     summary, spans = trajectory.summary, trajectory.spans
-    offered = _first(spans, "tool_definitions")
+    offered = definitions_in(_first(spans, "tool_definitions"))
     return Observed(
         trace_id=summary.trace_id,
         agent=summary.agent,
@@ -82,8 +82,8 @@ def observed(trajectory: Trajectory) -> Observed:
         task=summary.task,
         goal=_goal(spans),
         prompt=_prompt(spans),
-        tools=None if offered is None else tools_key(offered),
-        offered=() if offered is None else tool_names(offered),
+        tools=tools_version(offered) or None,
+        offered=tuple(one.name for one in offered),
         outcome=summary.outcome,
         complete=summary.complete,
         steps=steps_of(spans),
@@ -93,31 +93,6 @@ def observed(trajectory: Trajectory) -> Observed:
 def goal_key(goal: str) -> str:
     """Return what tells one goal from another: its words, without the ids and times that differ from run to run."""
     return digest(mask(goal))
-
-
-def tools_key(definitions: str) -> str:
-    """Return a key of tool definitions that neither their order nor the spelling of their JSON changes."""
-    try:
-        found = json.loads(definitions)
-    except ValueError:
-        return digest(definitions)
-    entries = found if isinstance(found, list) else [found]
-    return digest("\n".join(sorted(canonical(entry) for entry in entries)))
-
-
-def tool_names(definitions: str) -> tuple[str, ...]:
-    """Return the names in tool definitions, in the forms of Anthropic, OpenAI and the GenAI conventions."""
-    try:
-        found = json.loads(definitions)
-    except ValueError:
-        return ()
-    names = []
-    for entry in found if isinstance(found, list) else ():
-        held = entry.get("function") if isinstance(entry, dict) and isinstance(entry.get("function"), dict) else entry
-        name = held.get("name") if isinstance(held, dict) else None
-        if isinstance(name, str):
-            names.append(name)
-    return tuple(names)
 
 
 def step_document(step: Step) -> dict[str, Any]:
