@@ -35,6 +35,10 @@ servers:
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq prometheus prometheus-alertmanager >/dev/null; } \
 	  || echo "could not install Debian's prometheus and prometheus-alertmanager: tests that need them will be skipped" >&2; \
 	fi
+	@if ! command -v victoria-metrics >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq victoria-metrics >/dev/null; } \
+	  || echo "could not install Debian's victoria-metrics: tests that need it will be skipped" >&2; \
+	fi
 	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; } \
 	  || echo "could not install Debian's chromium: tests that need it will be skipped" >&2; \

@@ -9,6 +9,7 @@
      │         └── TurnTakenError   another run is under way, so that this one did nothing  exit 3
      ├── MetricsError          Prometheus did not answer, or refused the query
      │    └── MetricsQueryError   ... because the query is wrong: the text may help its author
+     │         └── MetricsPartError    ... no: it answered, but only in part
      ├── ModelError            the LLM could not answer; `ending` says how
      ├── DeliveryError         a message did not go out; `retryable` says whether trying again could help
      │    ├── RateLimitedError    ... because the other side asked to wait
@@ -65,6 +66,14 @@ class MetricsError(AnalyzerError):
 
 class MetricsQueryError(MetricsError):
     """Prometheus refused the query itself; its text says why."""
+
+    hint = "mend it under [queries] in analyzer.toml"
+
+
+class MetricsPartError(MetricsQueryError):
+    """The server answered in part: what it did not reach is missing, and would look like a fall."""
+
+    hint = "check the servers behind it; what it did not reach would look like a fall, so nothing of this answer counts"
 
 
 class ModelError(AnalyzerError):

@@ -59,6 +59,7 @@ DOORS: dict[str, str] = {
     "starlette": "server/",
     "uvicorn": "server/",
     "grpc": "server/grpc.py",
+    "mcp": "server/mcp/wire.py",
     "genai_prices": "ingest/pricing.py",
     "vl_convert": "render/charts/drawing.py",
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from support.cli import analyzer
 from support.prometheus import need_prometheus, prometheus
+from support.victoriametrics import need_victoriametrics, victoriametrics
 
 from analyzer.ingest.otlp import spans_from_json
 from analyzer.ingest.pricing import Pricer
@@ -92,15 +93,23 @@ def test_a_doubling_is_found_in_prometheus_with_its_onset_and_version(tmp_path: 
     assert incident["id"] in [one["id"] for one in json.loads(blind.stdout)["incidents"]]
 
 
+SERVERS = {
+    "prometheus": (need_prometheus, prometheus),
+    "victoriametrics": (need_victoriametrics, victoriametrics),
+}
+
+
 @pytest.mark.server
 @pytest.mark.timeout(400)
-def test_prometheus_and_the_store_give_the_same_findings(tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", SERVERS)
+def test_prometheus_and_the_store_give_the_same_findings(tmp_path: Path, server: str) -> None:
     """Costs, errors and a slow tool: a run over metrics and two days of spans finds what one over all spans finds.
 
     With the whole history in both, to the digit. Where only Prometheus has it, there are means and no distributions:
     the same incidents, their figures within 15 %, their beginning within four hours.
     """
-    need_prometheus()
+    need_it, serve = SERVERS[server]
+    need_it()
     made = fleet(
         Fault(FaultKind.ERROR_BURST, "sql", NOW - timedelta(hours=14), share=0.6),
         Fault(FaultKind.SLOW_TOOL, "reviewer", NOW - timedelta(hours=10)),
@@ -112,7 +121,7 @@ def test_prometheus_and_the_store_give_the_same_findings(tmp_path: Path) -> None
     spans = [span for request in made.requests() for span in spans_from_json(request, pricer=pricer).spans]
     recent = (NOW - timedelta(days=2)).timestamp() * 1e9
     found = {}
-    with prometheus(tmp_path, history) as url:
+    with serve(tmp_path, history) as url:
         for name, since, extra in (
             ("spans", 0.0, ()),
             ("both", 0.0, ("--prometheus-url", url)),

@@ -18,13 +18,13 @@ from analyzer.agent.gate import Gate, Gated
 from analyzer.agent.investigate import Means, complaints, converse, note_of, toolbox_of
 from analyzer.agent.investigator import Conversation, Judge, Judged
 from analyzer.agent.limits import Limits, Meter
-from analyzer.agent.model import Turn
+from analyzer.agent.model import ToolCall, Turn
 from analyzer.agent.second_reader import read_again
 from analyzer.agent.tools import SUBMIT_ANSWER_SPEC
 from analyzer.agent.tools.base import Tool
 from analyzer.prompts import load
 from analyzer.types.diagnosis import Diagnosis, Ending, Verdict
-from analyzer.types.explained import Answer, Tell
+from analyzer.types.explained import Answer, Looked, Tell
 from analyzer.types.spending import ModelUse
 from analyzer.types.table import Table
 
@@ -77,6 +77,11 @@ class Session:
         finally:
             # A question that was stopped has cost something as well.
             self._left = _left(self._left, meter)
+
+    def look(self, tool: str, arguments: Mapping[str, Any]) -> Looked:
+        """Use one of the topic's tools without a model: confined to the case and masked as it is for one."""
+        (gave,) = self._toolbox.run((ToolCall("", tool, arguments),))
+        return Looked(gave.text, gave.is_error)
 
     def _conversed(self, question: str, means: Means, meter: Meter, tell: Tell | None) -> Conversation:
         topic = self._topic

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, str] = {
     "run": "One pass, for cron: detect, explain, report, deliver.",
     "watch": "The same on a schedule, for places without cron.",
     "ask": "Ask about one trajectory, an incident or the fleet.",
+    "mcp": "Let other agents ask, by the Model Context Protocol.",
     "incidents": "List and show incidents.",
     "traces": "List, show, compare and search trajectories.",
     "why-not": "Say why the detectors are silent about an agent.",

@@ -44,8 +44,6 @@ class _Asked:
 
     questions: Questions
     heading: str
-    trace_id: str | None = None
-    incident_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +168,7 @@ def _named(trace: str | None, question: str | None) -> tuple[str, str | None]:
 def _about(app: App, about: str, given: _Range, question: str) -> _Asked:
     """Return what answers. Raises NotFoundError, UsageError."""
     from analyzer.errors import NotFoundError
-    from analyzer.pipeline import about_fleet, about_incident, about_trajectory
+    from analyzer.pipeline import about_fleet, about_named
 
     if about == FLEET:
         start, end = given.over(question)
@@ -180,12 +178,10 @@ def _about(app: App, about: str, given: _Range, question: str) -> _Asked:
         who = f"Agent {given.agent}" if given.agent is not None else "The fleet"
         fixed = bool(question) or given.has_range
         return _Asked(about_fleet(app, start, end, now=given.now, agent=given.agent, fixed=fixed), who)
-    if about.startswith("inc-"):
-        incident = app.incidents.incident(about)
-        worst = incident.trace_ids[0] if incident.trace_ids else None
-        return _Asked(about_incident(app, incident), f"Incident {incident.id}", worst, incident.id)
-    trace_id = app.trajectories.resolve(about)
-    return _Asked(about_trajectory(app, trace_id), f"Trajectory {trace_id}", trace_id)
+    questions = about_named(app, about)
+    if questions.incident_id is not None:
+        return _Asked(questions, f"Incident {questions.incident_id}")
+    return _Asked(questions, f"Trajectory {questions.trace_id}")
 
 
 def _session(asked: _Asked, app: App, asking: Asking, *, as_json: bool) -> None:
@@ -224,42 +220,12 @@ def _answer(question: str, asked: _Asked, asking: Asking) -> None:
     width = columns()
     live = Live(asked.heading, width, asking)
     answer = asked.questions.ask(question, live.tell if sys.stdout.isatty() else None)
-    live.finish(terminal(answer_outline(answer, asked.trace_id, heading=asked.heading), width))
+    live.finish(terminal(answer_outline(answer, asked.questions.trace_id, heading=asked.heading), width))
 
 
 def _document(answer: Answer, asked: _Asked, question: str, app: App) -> dict[str, Any]:
-    from dataclasses import asdict
+    from analyzer.render.documents import answer_document, llm_document
 
-    from analyzer.cli.documents import table_document
-    from analyzer.render.answer import sources
-    from analyzer.types.document import evidence_document
-
-    left = app.purse.left()
-    return {
-        "schema": "analyzer.answer/1",
-        "trace_id": asked.trace_id,
-        "incident_id": asked.incident_id,
-        "question": question,
-        "answer": answer.text,
-        "tables": [table_document(table) for table in answer.tables],
-        "claims": [{"text": claim.text, "evidence": list(claim.evidence)} for claim in answer.claims],
-        "evidence": [evidence_document(entry) for entry in answer.evidence],
-        "responsible": None if answer.responsible is None else asdict(answer.responsible),
-        "sources": list(sources(answer)),
-        "verdict": answer.verdict.value,
-        "by": answer.by,
-        "ending": answer.ending.value,
-        "struck_out": answer.struck_out,
-        "missing": answer.missing,
-        "note": answer.note,
-        "run": {
-            "trace_id": app.run_trace_id,
-            "llm": {
-                "calls": answer.use.calls,
-                "input_tokens": answer.use.input_tokens,
-                "output_tokens": answer.use.output_tokens,
-                "cost_usd": answer.use.cost_usd,
-                "left": None if left is None else {"usd": left.usd, "tokens": left.tokens},
-            },
-        },
-    }
+    about = asked.questions
+    document = answer_document(answer, question, trace_id=about.trace_id, incident_id=about.incident_id)
+    return {**document, "run": {"trace_id": app.run_trace_id, "llm": llm_document(answer.use, app.purse.left())}}

@@ -185,9 +185,9 @@ def _agents(settings: Settings) -> Check:
 def _measured(settings: Settings) -> list[str]:
     """Return the agents that only metrics show, of the last 24 hours."""
     from analyzer.metrics.series import prometheus_series
-    from analyzer.wiring.opening import open_prometheus
+    from analyzer.wiring.metering import open_metrics
 
-    source = open_prometheus(settings)
+    source = open_metrics(settings)
     if source is None:
         return []
     now = datetime.now(UTC)
@@ -197,13 +197,18 @@ def _measured(settings: Settings) -> list[str]:
 
 def _prometheus(settings: Settings) -> Check:
     from analyzer.metrics.series import prometheus_series
-    from analyzer.wiring.opening import open_prometheus
+    from analyzer.wiring.metering import metrics_servers, open_metrics, open_servers
 
-    source = open_prometheus(settings)
+    source = open_metrics(settings)
     if source is None:
         detail, command = "not set: series come from the store", "export ANALYZER_PROMETHEUS_URL=http://...:9090"
         return Check("prometheus", "off", detail, "set ANALYZER_PROMETHEUS_URL", command)
-    version = source.version()
+    opened = open_servers(settings, metrics_servers(settings))
+    # Each is asked, a replica too: it must answer before it is needed.
+    versions = {name: server.version() for name, server in opened.items()}
+    said = ", ".join(
+        f"{name} version {version}" if len(versions) > 1 else f"version {version}" for name, version in versions.items()
+    )
     now = datetime.now(UTC)
     series, gaps = prometheus_series(source, settings.queries, now - timedelta(hours=24), now)
     agents = sorted({one.subject.agent for one in series if one.subject.agent})
@@ -211,8 +216,8 @@ def _prometheus(settings: Settings) -> Check:
         return Check("prometheus", "failed", "; ".join(gap.why for gap in gaps), gaps[0].hint)
     if not agents:
         hint = "set your metric names under [queries] in analyzer.toml"
-        return Check("prometheus", "failed", f"version {version}; no agent in the last 24 h", hint)
-    return Check("prometheus", "ok", f"version {version}; agents of the last 24 h: {', '.join(agents[:8])}")
+        return Check("prometheus", "failed", f"{said}; no agent in the last 24 h", hint)
+    return Check("prometheus", "ok", f"{said}; agents of the last 24 h: {', '.join(agents[:8])}")
 
 
 def _metering(settings: Settings) -> tuple[list[dict[str, Any]], Check]:
@@ -225,7 +230,7 @@ def _metering(settings: Settings) -> tuple[list[dict[str, Any]], Check]:
     from analyzer.types.metering import Accord
     from analyzer.wiring.building import build_reader
 
-    if not settings.prometheus_url or not settings.store.exists():
+    if not settings.has_metrics or not settings.store.exists():
         return [], Check("metering", "off", "no Prometheus or no store: there are no two sides")
     try:
         with build_reader(settings) as app:

@@ -45,6 +45,7 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
         reports=scratch / "reports",
         llm="off",
         prometheus_url=None,
+        prometheus={},
         # Nobody outside is told of faults that are made up.
         slack_webhook_url=None,
         slack_bot_token=None,

@@ -247,7 +247,6 @@ def _written(case: Case, folder: Path, *, over: bool) -> Path:
     path = folder / f"{case.name}.json"
     if path.exists() and not over:
         raise UsageError(f"{path} is there already; --replace writes it anew")
-    folder.mkdir(parents=True, exist_ok=True)
     _write(path, json.dumps(case_document(case), ensure_ascii=False, indent=2) + "\n")
     return path
 
@@ -258,6 +257,7 @@ def _write(path: Path, text: str) -> None:
 
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_text(text, "utf-8")
         beside.replace(path)
     except OSError as error:

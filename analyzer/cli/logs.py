@@ -33,7 +33,7 @@ log_format_option = click.option(
 def begin(settings: Settings) -> None:
     """Say everything from here on as the settings want it."""
     end()
-    logging.getLogger().addHandler(_Lines(settings.log_format, _masker(settings)))
+    logging.getLogger().addHandler(_Lines(settings.log_format, masker(settings)))
     LOGGER.setLevel(logging.WARNING if settings.log_format == PLAIN else settings.log_level.upper())
     logging.captureWarnings(capture=settings.log_format != PLAIN)
 
@@ -121,7 +121,7 @@ def _shown(value: Any, mask: Callable[[str], str]) -> Any:
     return mask(value) if isinstance(value, str) else value
 
 
-def _masker(settings: Settings) -> Callable[[str], str]:
+def masker(settings: Settings) -> Callable[[str], str]:
     """Return what masks lines, made when the first one is said: most runs say nothing.
 
     The store and its key may be what failed, so a pseudonym is good for the lines of one process.

@@ -74,7 +74,7 @@ def _located(trajectories: SqliteTrajectories, given: str) -> tuple[str, str | N
 
 def _show_span(trajectories: SqliteTrajectories, trace_id: str, span_id: str, *, as_json: bool) -> None:
     """Show one span with all of its texts. Raises NotFoundError."""
-    from analyzer.cli.documents import span_document
+    from analyzer.render.documents import span_document
     from analyzer.render.span import span_view
 
     span = trajectories.span(trace_id, span_id)
@@ -105,7 +105,7 @@ def command() -> None:
 @json_option
 def list_(agent: str | None, errors: bool, order: Any, limit: int, store: str | None, as_json: bool) -> int:
     """List trajectories, newest first."""
-    from analyzer.cli.documents import summary_document
+    from analyzer.render.documents import summary_document
     from analyzer.render.terminal import terminal
     from analyzer.render.trajectory import trajectory_table
     from analyzer.wiring.opening import open_existing
@@ -135,7 +135,7 @@ def show(trace: str, store: str | None, as_json: bool) -> int:
     TRACE is an id or a beginning of one, `latest` or `worst`. With a slash and a span's id or a beginning of it
     behind it, or as a whole span's id alone, it names that span.
     """
-    from analyzer.cli.documents import trajectory_document
+    from analyzer.render.documents import trajectory_document
     from analyzer.render.trajectory import trajectory_view
     from analyzer.wiring.opening import open_existing
 
@@ -163,8 +163,8 @@ def tools(agent: str | None, lookback: str, at: str | None, store: str | None, a
 
     A tool's cost is what its rule in the settings says (docs/prices.md); without a rule it is not known.
     """
-    from analyzer.cli.documents import tool_document
     from analyzer.config import parse_duration
+    from analyzer.render.documents import tool_document
     from analyzer.render.terminal import terminal
     from analyzer.render.trajectory import tool_table
     from analyzer.wiring.opening import open_existing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,11 +18,6 @@ from analyzer.cli.common import (
     settings_from,
     store_option,
 )
-
-if TYPE_CHECKING:
-    from analyzer.types.reading import Standing, WhyNot
-
-SCHEMA = "analyzer.why-not/1"
 
 
 @click.command("why-not")
@@ -51,6 +46,7 @@ def command(
     Exit codes: 0 done; 2 no such agent or kind; 3 something could not be seen; 4 failed.
     """
     from analyzer.pipeline import why_not
+    from analyzer.render.documents import why_not_document
     from analyzer.render.readings import why_not_outline
     from analyzer.render.terminal import terminal
     from analyzer.wiring.building import build_reader
@@ -60,7 +56,7 @@ def command(
     with build_reader(loaded.settings) as app:
         answer = why_not(app, agent, moment(at), kind=wanted)
     if as_json:
-        print_json(_document(answer))
+        print_json(why_not_document(answer))
     else:
         click.echo(terminal(why_not_outline(answer), columns()), nl=False)
     say_gaps(answer.gaps)
@@ -80,42 +76,3 @@ def _kind(text: str) -> Any:
     close = difflib.get_close_matches(text, kinds, n=1)
     hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(kinds)}"
     raise UsageError(f"--kind: '{text}' is no kind; {hint}")
-
-
-def _document(answer: WhyNot) -> dict[str, Any]:
-    from analyzer.types.document import gap_document, time_text
-
-    return {
-        "schema": SCHEMA,
-        "agent": answer.agent,
-        "at": time_text(answer.at),
-        "last_seen": None if answer.last_seen is None else time_text(answer.last_seen),
-        "readings": [_standing(one) for one in answer.standings],
-        "gaps": [gap_document(gap) for gap in answer.gaps],
-    }
-
-
-def _standing(one: Standing) -> dict[str, Any]:
-    from analyzer.types.document import finding_document, finite, subject_document
-
-    reading = one.reading
-    return {
-        "detector": reading.detector,
-        "kind": reading.kind.value,
-        "subject": subject_document(reading.subject),
-        "gate": reading.gate.value,
-        "why": reading.why,
-        "value": finite(reading.value),
-        "baseline": finite(reading.baseline),
-        "unit": reading.unit,
-        "kernel": reading.kernel,
-        "score": finite(reading.score),
-        "threshold": finite(reading.threshold),
-        "detectable": reading.detectable,
-        "found": None if one.fate is None else {
-            "fate": one.fate.value,
-            "incident": None if one.incident is None else one.incident.id,
-            "said": one.said,
-            "finding": None if one.finding is None else finding_document(one.finding),
-        },
-    }  # fmt: skip

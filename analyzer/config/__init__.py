@@ -2,7 +2,7 @@
 
 from analyzer.config.loading import Loaded, credentials_hint, load
 from analyzer.config.queries import DEFAULT_QUERIES
-from analyzer.config.scalars import DURATION_MAX, YEARS, duration_text, parse_duration, parse_time
+from analyzer.config.scalars import DURATION_MAX, YEARS, duration_text, parse_duration, parse_headers, parse_time
 from analyzer.config.settings import SECTIONS, Settings
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "duration_text",
     "load",
     "parse_duration",
+    "parse_headers",
     "parse_time",
 ]

@@ -111,6 +111,12 @@ def parse_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def parse_headers(text: str) -> dict[str, str]:
+    """Return the headers of `name=value,name=value`, as OpenTelemetry's own variables have them."""
+    pairs = (part.partition("=") for part in text.split(",") if "=" in part)
+    return {name.strip().lower(): value.strip() for name, _, value in pairs if name.strip()}
+
+
 def parse_page_url(text: str) -> str:
     """Return the address of our own pages without a slash at its end: links are made from it. Raises UsageError."""
     address = web_address(text)

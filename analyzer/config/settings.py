@@ -21,6 +21,7 @@ from analyzer.config.scalars import (
 )
 from analyzer.types.budget import Budget
 from analyzer.types.floor import Floor
+from analyzer.types.servers import MetricsServer
 
 
 def _setting(default: Any, parse: Callable[[str], Any], doc: str, *, secret: bool = False) -> Any:
@@ -40,6 +41,12 @@ class Settings:
     prometheus_url: str | None = _setting(None, parse_url, "base URL of Prometheus; unset: the store's own series")
     prometheus_timeout_s: float = _setting(10.0, parse_positive, "seconds a Prometheus call may take")
     prometheus_token: str | None = _setting(None, str, "bearer token for Prometheus", secret=True)
+    prometheus_headers: str | None = _setting(
+        None, str, "headers for it, the tenant for example: `X-Scope-OrgID=team-a`, several by commas", secret=True
+    )
+    prometheus_ca_file: Path | None = _setting(
+        None, parse_path, "PEM of who signed its certificate; unset: the system's"
+    )
     model: str = _setting("claude-sonnet-5-5", str, "model that explains incidents")
     llm: str = _setting("auto", parse_choice("off", "auto"), "auto: on when the SDK finds credentials; off: rules only")
     slack_webhook_url: str | None = _setting(None, parse_url, "Slack incoming webhook", secret=True)
@@ -122,6 +129,11 @@ class Settings:
     argus_unit_usd: float = _setting(
         1.0, parse_positive, "USD that 1 of `budget_limit` in the catalogue is worth: it names no currency"
     )
+    prometheus: Mapping[str, MetricsServer] = _table(
+        dict,
+        "further servers: `url`, `token`, `token_file`, `user`, `password`, `password_file`, `headers`, `ca_file`,"
+        " `cert_file`, `key_file`, `replica_of`; by name (docs/series.md)",
+    )
     queries: Mapping[str, tuple[str, ...]] = _table(lambda: dict(DEFAULT_QUERIES), "PromQL by signal")
     detectors: Mapping[str, Mapping[str, Any]] = _table(dict, "settings of detectors, by detector")
     prices: Mapping[str, Any] = _table(dict, "USD per million tokens, by model, over the built-in list")
@@ -144,9 +156,15 @@ class Settings:
     mask_patterns: Mapping[str, str] = _table(dict, "further patterns to mask, by the name in their pseudonym")
     mask_allow: tuple[str, ...] = _table(tuple, "texts that are never masked")
 
+    @property
+    def has_metrics(self) -> bool:
+        """Whether any server is asked for metrics."""
+        return self.prometheus_url is not None or bool(self.prometheus)
+
 
 SECTIONS: Mapping[str, str] = {
     "queries": "queries",
+    "prometheus": "prometheus",
     "detectors": "detectors",
     "prices": "prices",
     "tool_costs": "tool_costs",

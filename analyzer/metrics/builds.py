@@ -29,7 +29,7 @@ def build_changes(
         try:
             answer = source.query_range(query.replace("$range", f"{TICK_S}s"), start, end, TICK_S)
         except MetricsQueryError as error:
-            gaps.append(Gap("a Prometheus query", str(error), "mend it under [queries] in analyzer.toml"))
+            gaps.append(Gap("a Prometheus query", str(error), error.hint))
             continue
         if answer:
             return _first_sights(answer), gaps

@@ -6,7 +6,8 @@ import ast
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,7 +16,7 @@ from prometheus_api_client import PrometheusConnect
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util import Retry
 
-from analyzer.errors import MetricsError, MetricsQueryError
+from analyzer.errors import MetricsError, MetricsPartError, MetricsQueryError
 from analyzer.metrics.base import Points
 from analyzer.retry import retrying
 
@@ -23,6 +24,32 @@ POINTS_MAX = 11_000
 """Prometheus refuses a range query with more points per series than this (web/api/v1, `maxPointsPerSeries`)."""
 _STATUS = re.compile(r"HTTP Status Code (\d+) \((b['\"].*['\"])\)", re.DOTALL)
 _WORTH_RETRYING = frozenset({408, 429, 500, 502, 503, 504})
+
+
+_PARTIAL = (b'"isPartial":true', b'"warnings":')
+"""What stands in an answer that may not be whole: VictoriaMetrics' own mark, and the warnings of Thanos and Mimir."""
+_ABOUT_PROMQL = "PromQL "
+"""How Prometheus begins warnings about a query: they say nothing of what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How one server is spoken to, apart from its address."""
+
+    token: str | None = None
+    """Bearer token."""
+    login: tuple[str, str] | None = None
+    """Name and password of HTTP basic authentication."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ca_file: str | None = None
+    cert: str | tuple[str, str] | None = None
+    """PEM of the client's certificate, or of it and of its key."""
+    place: str = "ANALYZER_PROMETHEUS_"
+    """Where all of this is set: what advice begins with."""
+
+    def setting(self, name: str) -> str:
+        """Return what a setting is called where this server is set up."""
+        return f"{self.place}{name.upper()}" if self.place.endswith("_") else f"{self.place} {name}"
 
 
 class Prometheus:
@@ -33,16 +60,26 @@ class Prometheus:
         url: str,
         *,
         timeout_s: float = 10.0,
-        token: str | None = None,
+        access: Access | None = None,
         sleep: Callable[[float], None] | None = None,
     ) -> None:
         """Connect lazily: nothing is sent before the first query. `sleep` replaces the waits between tries."""
         self.url = url
         self._timeout_s = timeout_s
+        self._access = access or Access()
+        headers = dict(self._access.headers)
+        if self._access.token:
+            headers["Authorization"] = f"Bearer {self._access.token}"
+        session = requests.Session()
+        session.verify = self._access.ca_file or True
+        session.cert = self._access.cert
+        session.hooks["response"].append(_check_whole)
         # The client's own retries are switched off: this house tries again in one place.
         self._client = PrometheusConnect(
             url=url,
-            headers={"Authorization": f"Bearer {token}"} if token else None,
+            headers=headers or None,
+            auth=self._access.login,
+            session=session,
             retry=Retry(total=0, redirect=0),
             timeout=math.ceil(timeout_s),
         )
@@ -78,15 +115,23 @@ class Prometheus:
         def once() -> Any:
             try:
                 return method(promql, timeout=self._timeout_s, **arguments)
+            except _PartError as error:
+                raise MetricsPartError(f"{self.url} answered {promql} only in part: {error}") from None
             except PrometheusApiClientException as error:
                 raise self._translated(error, promql) from None
             except (ValueError, KeyError, TypeError):
                 # requests' JSONDecodeError is a ValueError, too.
                 raise MetricsError(f"{self.url} answered with something that is not Prometheus") from None
+            except requests.exceptions.SSLError as error:
+                advice = f"{self._access.setting('ca_file')} names who signed its certificate"
+                raise MetricsError(
+                    f"Prometheus at {self.url}: no TLS with it ({_tls_reason(error)}); {advice}"
+                ) from None
             except requests.RequestException as error:
                 reason = "timed out" if "timed out" in str(error) else type(error).__name__
                 raise _DeadError(
-                    f"Prometheus at {self.url} did not answer ({reason}); check ANALYZER_PROMETHEUS_URL and the server"
+                    f"Prometheus at {self.url} did not answer ({reason});"
+                    f" check {self._access.setting('url')} and the server"
                 ) from None
 
         return retrying(once, worth_it=lambda error: isinstance(error, _DeadError), sleep=self._sleep)()
@@ -99,13 +144,42 @@ class Prometheus:
         if status in {400, 422}:
             return MetricsQueryError(f"Prometheus refused the query {promql}: {text}")
         if status in {401, 403}:
-            return MetricsError(f"Prometheus at {self.url} answered {status}: set ANALYZER_PROMETHEUS_TOKEN")
+            return MetricsError(f"Prometheus at {self.url} answered {status}: set {self._access.setting('token')}")
         kind = _DeadError if status in _WORTH_RETRYING else MetricsError
         return kind(f"Prometheus at {self.url} answered {status}: {text}")
 
 
 class _DeadError(MetricsError):
     """Another try could help."""
+
+
+class _PartError(Exception):
+    """An answer is not whole; why, in the server's words."""
+
+
+def _check_whole(response: requests.Response, *_args: Any, **_fields: Any) -> None:
+    """Raise _PartError for an answer that says that it is not whole. Large answers are not parsed twice for that."""
+    if response.status_code != requests.codes.ok or not any(mark in response.content for mark in _PARTIAL):
+        return
+    try:
+        document = response.json()
+    except ValueError:
+        return
+    if not isinstance(document, dict):
+        return
+    given = document.get("warnings")
+    warnings = [str(one) for one in given] if isinstance(given, list) else []
+    lacks = [one for one in warnings if not one.startswith(_ABOUT_PROMQL)]
+    if document.get("isPartial") is True or lacks:
+        raise _PartError("; ".join(lacks)[:300] or "it could not reach all of its storage")
+
+
+def _tls_reason(error: Exception) -> str:
+    """Return what the TLS library says, without the address and the query around it."""
+    found = re.search(r"certificate verify failed(?:: [^(\"'\]]+)?", str(error)) or re.search(
+        r"[A-Z]+_[A-Z_]+", str(error)
+    )
+    return found[0].strip() if found else type(error).__name__
 
 
 def _error_text(literal: str) -> str:

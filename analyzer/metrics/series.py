@@ -83,7 +83,7 @@ def _first_that_answers(
         try:
             answer = source.query_range(query.replace("$range", f"{TICK_S}s"), first, last, TICK_S)
         except MetricsQueryError as error:
-            gaps.append(Gap("a Prometheus query", str(error), "mend it under [queries] in analyzer.toml"))
+            gaps.append(Gap("a Prometheus query", str(error), error.hint))
             continue
         if answer:
             return query, _by_subject(answer, start_s, ticks)

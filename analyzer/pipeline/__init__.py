@@ -12,7 +12,7 @@ of the past and keeps nothing.
 """
 
 from analyzer.pipeline.app import App
-from analyzer.pipeline.ask import about_fleet, about_incident, about_trajectory, ask
+from analyzer.pipeline.ask import about_fleet, about_incident, about_named, about_trajectory, ask
 from analyzer.pipeline.backtest import backtest
 from analyzer.pipeline.run import run
 from analyzer.pipeline.why_not import why_not
@@ -21,6 +21,7 @@ __all__ = [
     "App",
     "about_fleet",
     "about_incident",
+    "about_named",
     "about_trajectory",
     "ask",
     "backtest",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from analyzer.detectors.base import Detector
 from analyzer.metrics.base import MetricSource
 from analyzer.stores.base import IncidentStore, TrajectoryStore
 from analyzer.types.alerts import AlertBook, NoAlerts
 from analyzer.types.audit import Journal, Unwritten
-from analyzer.types.explained import Answer, Explained, Tell
+from analyzer.types.explained import Answer, Explained, Looked, Tell
 from analyzer.types.floor import Floor
 from analyzer.types.named import Named
 from analyzer.types.report import Finding, Gap, Incident, Report
@@ -26,6 +26,9 @@ class Answering(Protocol):
 
     def ask(self, question: str, tell: Tell | None = None) -> Answer:
         """Return the gated answer to a question; `tell` hears of its statements as each is written and stands."""
+
+    def look(self, tool: str, arguments: Mapping[str, Any]) -> Looked:
+        """Return what one of the model's read-only tools shows of it. Arguments may be any JSON."""
 
 
 class Explainer(Protocol):

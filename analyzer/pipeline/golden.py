@@ -143,13 +143,12 @@ def _peers(store: TrajectoryStore, bad: Observed, holding: Sequence[Incident]) -
         for summary in store.summaries(agent=bad.agent, limit=PEERS_LOOKED_AT_MAX)
         if summary.trace_id != bad.trace_id
         and summary.trace_id not in held
-        and summary.complete
         and summary.outcome is Outcome.SUCCESS
         and _may_be(bad, summary)
     ]
     found.sort(key=lambda one: (one.trace_id not in compared, one.errors, not one.judged, -(one.end_ns or 0)))
     runs = [observed(store.trajectory(one.trace_id)) for one in found[:PEERS_MAX]]
-    alike = [run for run in runs if None not in (run.task, bad.task) or _goal(run) == _goal(bad)]
+    alike = [run for run in runs if run.complete and (None not in (run.task, bad.task) or _goal(run) == _goal(bad))]
     return sorted(alike, key=lambda run: (_goal(run) != _goal(bad), run.tools != bad.tools, run.prompt != bad.prompt))
 
 

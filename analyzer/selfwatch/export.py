@@ -135,12 +135,6 @@ class Exporter:
         )
 
 
-def read_headers(text: str) -> dict[str, str]:
-    """Return the headers of `name=value,name=value`, as OpenTelemetry's own variable has them."""
-    pairs = (part.partition("=") for part in text.split(",") if "=" in part)
-    return {name.strip().lower(): value.strip() for name, _, value in pairs if name.strip()}
-
-
 def _context(trace_id: str, span_id: str) -> SpanContext:
     return SpanContext(int(trace_id, 16), int(span_id, 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
 

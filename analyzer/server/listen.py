@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from analyzer.errors import UsageError
 from analyzer.ingest.cycles import rarely_sought
@@ -26,6 +27,8 @@ _KEEP_ALIVE_S = 75
 """Longer than exporters pause between batches (5 s as a rule, a minute at most): closing just when the next one is
 sent makes it fail."""
 _BACKLOG = 512
+STOP_S = 5
+"""How long requests in flight have to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,23 +98,7 @@ async def _serve(
     grpc: tuple[str, int] | None,
     on_ready: Callable[[Listening], None],
 ) -> None:
-    server = _Server(
-        uvicorn.Config(
-            app,
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=receiver.limits.stop_s,
-        )
-    )
+    server = _server(app, stop_s=receiver.limits.stop_s)
     stop_grpc = None
     where = None
     if grpc is not None:
@@ -130,6 +117,34 @@ async def _serve(
             await asyncio.gather(looking, return_exceptions=True)
         if stop_grpc is not None:
             await stop_grpc(receiver.limits.stop_s)
+
+
+def serve_app(app: ASGIApp, listener: socket.socket, *, on_ready: Callable[[], None]) -> None:
+    """Serve any application until SIGTERM or ctrl-c; then finish the requests in flight."""
+    server = _server(app, stop_s=STOP_S, lifespan=True)
+    server.on_started = on_ready
+    asyncio.run(server.serve(sockets=[listener]))
+
+
+def _server(app: ASGIApp, *, stop_s: int, lifespan: bool = False) -> _Server:
+    """Return a quiet server; `lifespan` is for applications that have something to begin and to end."""
+    return _Server(
+        uvicorn.Config(
+            app,
+            loop="asyncio",
+            http="h11",
+            ws="none",
+            lifespan="on" if lifespan else "off",
+            log_config=None,
+            log_level="error",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_S,
+            timeout_graceful_shutdown=stop_s,
+        )
+    )
 
 
 class _Server(uvicorn.Server):

@@ -54,3 +54,12 @@ class Answer:
     """What was computed for it: of a model's answer those that its claims cite."""
     missing: str = ""
     """Of an inconclusive one: what evidence would decide it, where that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What a read-only tool showed, masked."""
+
+    text: str
+    failed: bool = False
+    """The text says what to ask instead."""

@@ -44,6 +44,7 @@ from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.threads import SqliteThreads
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.audit import Unwritten
 from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
 from analyzer.types.sent import Delivered
@@ -53,11 +54,11 @@ from analyzer.types.trace import Span, Tokens
 from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.detecting import detectors_of
 from analyzer.wiring.enrolling import Enrolling, enrolled
+from analyzer.wiring.metering import open_metrics
 from analyzer.wiring.naming import agents_named
 from analyzer.wiring.opening import (
     Tape,
     open_existing,
-    open_prometheus,
     open_store,
     open_taped,
     reports_folder,
@@ -101,7 +102,7 @@ def build(
         rehearsal = isinstance(model, ReplayedModel)
         recorder, sending = _recorder(settings, store, failures, stack, rehearsal=rehearsal)
         # A recording is played back without a network, also where it was made with one.
-        metrics = None if rehearsal else open_prometheus(settings)
+        metrics = None if rehearsal else open_metrics(settings)
         own: Watch = Unwatched() if rehearsal else recorder
         heard = own if on_step is None else Told(own, on_step)
         means = catalogued.bound(replace(_means(settings, store, metrics, heard, model), past=memory.incidents))
@@ -143,15 +144,16 @@ def build(
 
 
 @contextmanager
-def build_reader(settings: Settings) -> Iterator[App]:
+def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
     """Put an App together for walks that keep and send nothing: rules explain, nobody is told, no trace is left.
 
+    With `logged` its walks may write to the audit log what was looked at.
     Raises NotFoundError where there is no store yet, StoreError.
     """
     there = detectors_of(settings)
     with ExitStack() as stack:
         store = stack.enter_context(open_existing(settings, RecallingTrajectories))
-        metrics = open_prometheus(settings)
+        metrics = open_metrics(settings)
         watch = Unwatched()
         memory = SqliteIncidents(store.connection)
         means = replace(_means(settings, store, metrics, watch, None), past=memory.incidents)
@@ -175,6 +177,7 @@ def build_reader(settings: Settings) -> Iterator[App]:
             investigations_max=0,
             gaps=lambda: there.gaps,
             has_tool_rule=_tool_rule(settings),
+            journal=_journal(store, "") if logged else Unwritten(),
         )
 
 
@@ -183,7 +186,7 @@ def _remarks(model: Model | None, settings: Settings) -> tuple[str, ...]:
     if not isinstance(model, ReplayedModel):
         return ()
     left_out = "Prometheus is not asked, because no network is used: what only it holds is missing"
-    return (*((left_out,) if settings.prometheus_url else ()), *model.differences, *model.unused)
+    return (*((left_out,) if settings.has_metrics else ()), *model.differences, *model.unused)
 
 
 def _tool_rule(settings: Settings) -> Callable[[str], bool] | None:
@@ -228,9 +231,13 @@ def _means(
 
 def _accounted(means: Means, settings: Settings, store: SqliteTrajectories, run: str) -> Means:
     """Return means whose calls are paid for and written down in the store."""
-    journal = SqliteAudit(store.connection, store.masker, run=run, actor=f"analyzer {version('analyzer')}")
+    journal = _journal(store, run)
     purse = Unlimited() if means.model is None else spending_of(settings, store.connection, run)
     return replace(means, journal=journal, purse=purse)
+
+
+def _journal(store: SqliteTrajectories, run: str) -> SqliteAudit:
+    return SqliteAudit(store.connection, store.masker, run=run, actor=f"analyzer {version('analyzer')}")
 
 
 def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float | None:

@@ -23,6 +23,7 @@ from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.policy import EVERY
 from analyzer.types.report import Gap, Severity
 from analyzer.wiring.building import StandIns, build, build_reader
+from analyzer.wiring.metering import without_metrics
 from analyzer.wiring.opening import open_store
 from analyzer.wiring.routes import Outside
 
@@ -51,11 +52,10 @@ class Workshop:
     def _shadow(self, path: Path) -> Settings:
         """Return the settings of this installation over a shadow: detectors, masking and prices as they are."""
         return replace(
-            self.settings,
+            without_metrics(self.settings),
             store=path,
             reports=self.folder / "reports",
             llm="off",
-            prometheus_url=None,
             pushgateway_url=None,
             metrics_textfile=None,
             alertmanager_url=None,

@@ -22,7 +22,6 @@ from analyzer.types.spending import Allowance, Scope
 if TYPE_CHECKING:
     from analyzer.agent.model import Model
     from analyzer.agent.text import Mask
-    from analyzer.metrics.prometheus import Prometheus
 
 
 def open_store(settings: Settings, form: Callable[..., SqliteTrajectories] = SqliteTrajectories) -> SqliteTrajectories:
@@ -78,16 +77,6 @@ def spending_of(settings: Settings, connection: Connection, run: str) -> SqliteS
         Scope.DAY: Allowance(settings.budget_tokens_per_day, settings.budget_usd_per_day),
     }
     return SqliteSpending(connection, allowances, run=run)
-
-
-def open_prometheus(settings: Settings) -> Prometheus | None:
-    """Return the configured Prometheus, or None. Nothing is sent yet."""
-    if settings.prometheus_url is None:
-        return None
-    # Its import takes as long as a small run.
-    from analyzer.metrics.prometheus import Prometheus
-
-    return Prometheus(settings.prometheus_url, timeout_s=settings.prometheus_timeout_s, token=settings.prometheus_token)
 
 
 @dataclass(frozen=True, slots=True)

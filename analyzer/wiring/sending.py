@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from analyzer.config import Settings
+from analyzer.config import Settings, parse_headers
 from analyzer.errors import DeliveryError
 from analyzer.types.report import Gap
 from analyzer.types.trace import Span
@@ -33,12 +33,12 @@ class Sending:
         if settings.otlp_endpoint is None:
             return cls()
         try:
-            from analyzer.selfwatch.export import Exporter, read_headers
+            from analyzer.selfwatch.export import Exporter
         except ImportError:
             return cls(lacks=_MISSING)
         from importlib.metadata import version
 
-        headers = read_headers(settings.otlp_headers or "")
+        headers = parse_headers(settings.otlp_headers or "")
         return cls(Exporter(settings.otlp_endpoint, headers, mask=mask, version=version("analyzer")))
 
     def send(self, spans: Sequence[Span]) -> None:

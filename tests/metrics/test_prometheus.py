@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import ssl
+import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from support.http import Answer, Asked, loopback
+from support.servers import need
 
-from analyzer.errors import MetricsError, MetricsQueryError
-from analyzer.metrics.prometheus import POINTS_MAX, Prometheus
+from analyzer.errors import MetricsError, MetricsPartError, MetricsQueryError
+from analyzer.metrics.prometheus import POINTS_MAX, Access, Prometheus
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -89,7 +93,7 @@ def test_a_server_that_is_not_prometheus_is_named_so(body: bytes) -> None:
 def test_the_token_is_sent_as_bearer_and_its_refusal_names_the_setting() -> None:
     """A 401 says which setting to mend."""
     with loopback(lambda _asked: Answer(b"no", 401)) as server, pytest.raises(MetricsError, match="PROMETHEUS_TOKEN"):
-        Prometheus(server.url, token="t0k", sleep=no_wait).query("up", NOW)
+        Prometheus(server.url, access=Access(token="t0k"), sleep=no_wait).query("up", NOW)
     assert server.asked[0].headers["Authorization"] == "Bearer t0k"
 
 
@@ -107,3 +111,79 @@ def test_scalars_and_points_that_are_no_number() -> None:
         client = Prometheus(server.url, sleep=no_wait)
         assert client.query("scalar(x)", NOW)[0].values == (2.0,)
         assert [points.values for points in client.query("x", NOW)] == [(), (3.0,)]
+
+
+def vector(**more: object) -> bytes:
+    """Return an answer of one series, with more beside its data."""
+    data = {"resultType": "vector", "result": [{"metric": {"agent": "a"}, "value": [1, "3"]}]}
+    return json.dumps({"status": "success", "data": data, **more}, separators=(",", ":")).encode()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"isPartial": True}, "could not reach all of its storage"),
+        ({"warnings": ["store 10.0.0.7:10901: connection refused"]}, "store 10.0.0.7:10901: connection refused"),
+    ],
+)
+def test_an_answer_in_part_is_none(more: dict[str, object], said: str) -> None:
+    """As VictoriaMetrics' cluster and Thanos mark it: what is missing would look like a fall. It is not tried again."""
+    with loopback(lambda _asked: Answer(vector(**more))) as server, pytest.raises(MetricsPartError, match=said):
+        Prometheus(server.url, sleep=no_wait).query("up", NOW)
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"isPartial": False},
+        {"warnings": []},
+        {"warnings": ["PromQL info: metric might not be a counter"]},
+        {"infos": ["PromQL info: x"]},
+        {"data": {"resultType": "vector", "result": [{"metric": {"note": '"warnings":['}, "value": [1, "3"]}]}},
+    ],
+)
+def test_a_word_about_the_query_is_no_missing_part(more: dict[str, object]) -> None:
+    """Nor is a mark that says that the answer is whole, or a label that reads like one."""
+    with loopback(lambda _asked: Answer(vector(**more))) as server:
+        [points] = Prometheus(server.url, sleep=no_wait).query("up", NOW)
+    assert points.values == (3.0,)
+
+
+def test_tenant_and_login_are_sent_with_every_request() -> None:
+    """Headers as they are set, name and password as basic authentication."""
+    access = Access(login=("ana", "p4ss"), headers={"X-Scope-OrgID": "team-a"})
+    with loopback(lambda _asked: Answer(vector())) as server:
+        client = Prometheus(server.url, access=access, sleep=no_wait)
+        client.query("up", NOW)
+        client.version()
+    assert [one.headers["X-Scope-OrgID"] for one in server.asked] == ["team-a", "team-a"]
+    assert {one.headers["Authorization"] for one in server.asked} == {"Basic YW5hOnA0c3M="}
+
+
+def signed(folder: Path, name: str) -> tuple[Path, Path]:
+    """Make a certificate of 127.0.0.1 that signs itself; return it and its key."""
+    cert, key = folder / f"{name}.pem", folder / f"{name}.key"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    about = ["-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*command, *about, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
+    return cert, key
+
+
+def test_tls_with_an_own_authority_and_a_certificate_of_the_client(tmp_path: Path) -> None:
+    """Who signed the server is named in a file; who is not known gets no answer, and the advice names the setting."""
+    need("openssl", "openssl")
+    cert, key = signed(tmp_path, "server")
+    own, own_key = signed(tmp_path, "client")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(own))
+    context.load_cert_chain(cert, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with loopback(lambda _asked: Answer(vector()), context) as server:
+        access = Access(ca_file=str(cert), cert=(str(own), str(own_key)))
+        [points] = Prometheus(server.url, access=access, sleep=no_wait).query("up", NOW)
+        with pytest.raises(MetricsError, match=r"certificate verify failed.*; \[prometheus\.eu\] ca_file names who"):
+            Prometheus(server.url, access=Access(place="[prometheus.eu]"), sleep=no_wait).query("up", NOW)
+        with pytest.raises(MetricsError):
+            Prometheus(server.url, access=Access(ca_file=str(cert)), sleep=no_wait).query("up", NOW)
+    assert points.values == (3.0,)
+    assert len(server.asked) == 1

@@ -12,9 +12,10 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from support.cli import analyzer
 from support.http import Answer, Asked, loopback
 
+from analyzer.config import parse_headers
 from analyzer.ingest.otlp import spans_from_proto
 from analyzer.masking import Masker
-from analyzer.selfwatch.export import BATCHES_MAX, Exporter, read_headers
+from analyzer.selfwatch.export import BATCHES_MAX, Exporter
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.trace import Operation, Span, Status, Tokens
 
@@ -139,7 +140,7 @@ def test_an_endpoint_that_hangs_holds_nobody_up() -> None:
 
 def test_headers_are_read_as_opentelemetry_writes_them() -> None:
     """Names and values, separated by commas; a value may hold an equals sign."""
-    assert read_headers("Authorization=Basic YQ==, x-tenant=a,broken") == {
+    assert parse_headers("Authorization=Basic YQ==, x-tenant=a,broken") == {
         "authorization": "Basic YQ==",
         "x-tenant": "a",
     }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -12,16 +14,18 @@ from pathlib import Path
 import pytest
 from support.alertmanager import alertmanager, need_alertmanager
 from support.alerts import body, entry
+from support.cli import analyzer
 from support.drawn import REVIEWER, looping, stored
 from support.http import Answer, loopback
+from support.otlp_requests import request, span, to_proto
 from support.prometheus import alerting, need_prometheus
-from support.receiver import JSON, ask, serving
+from support.receiver import JSON, PROTO, ask, serving
 
 from analyzer.stores.alerts import SqliteAlerts
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.alerts import AlertAsked
-from analyzer.types.report import Incident
+from analyzer.types.report import Incident, Kind
 
 TOKEN = "made-up-token"
 RULES = """
@@ -32,7 +36,7 @@ groups:
         expr: agent_steps_max > 50
         annotations: {summary: '{{ $labels.agent }} takes {{ $value }} steps'}
 """
-FOUND_S = 90.0
+FOUND_S = 120.0
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +63,12 @@ def known(path: Path) -> tuple[list[AlertAsked], list[Incident]]:
         return SqliteAlerts(store.connection).latest(99), SqliteIncidents(store.connection).incidents()
 
 
-def soon(holds: Callable[[], bool]) -> None:
+def soon(holds: Callable[[], bool], pause_s: float = 0.2) -> None:
     """Wait until something holds."""
     until = time.monotonic() + FOUND_S
     while not holds():
         assert time.monotonic() < until, "it did not come true"
-        time.sleep(0.2)
+        time.sleep(pause_s)
 
 
 @pytest.mark.server
@@ -100,6 +104,78 @@ def test_a_rule_that_fires_becomes_an_incident_with_its_name(
     assert f":{url.rpartition(':')[2]}/" in carried.url
     assert carried.alertmanager_url.endswith(manager.rpartition(":")[2])
     assert kept.incidents == (incident.id,)
+
+
+BUDGET = """
+[budgets.sql-analyst]
+usd_per_day = 0.5
+"""
+
+
+def dear_run(number: int) -> bytes:
+    """Return a trajectory of the agent with a budget that has just been exported: 200,000 tokens in, 0.4 USD.
+
+    It ended half an hour ago: a run judges whole quarters of an hour.
+    """
+    end = time.time_ns() - 1800 * 10**9
+    spoken = {
+        "gen_ai.operation.name": "chat",
+        "gen_ai.agent.name": "sql-analyst",
+        "gen_ai.provider.name": "anthropic",
+        "gen_ai.request.model": "claude-sonnet-5-5",
+        "gen_ai.usage.input_tokens": 200_000,
+        "gen_ai.usage.output_tokens": 10,
+    }
+    one = span(
+        1,
+        traceId=f"{number + 1:032x}",
+        parentSpanId="",
+        attributes=spoken,
+        startTimeUnixNano=str(end - 10**9),
+        endTimeUnixNano=str(end),
+    )
+    return to_proto(request(one))
+
+
+@pytest.mark.server
+@pytest.mark.timeout(240)
+def test_a_budget_that_is_overspent_comes_round_as_an_investigated_incident(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole circle: spans in, our metrics out, our own rule fires, Alertmanager tells us, it is an incident.
+
+    The rule is the one that `analyzer rules` makes of the budget in the settings; only its wait is shortened.
+    """
+    need_prometheus()
+    need_alertmanager()
+    settings = tmp_path / "analyzer.toml"
+    settings.write_text(BUDGET)
+    monkeypatch.setenv("ANALYZER_CONFIG", str(settings))
+    made = analyzer("rules")
+    assert made.code == 0, made.stderr
+    assert "AgentCostBudgetOfTheDay" in made.stdout
+    rules = re.sub(r"(\n +for: )\S+", r"\1'1s'", re.sub(r"(\n +interval: )\S+", r"\1'1s'", made.stdout))
+    with serving(store) as server, alertmanager(tmp_path, f"{server.url}/api/alerts") as manager:
+        targets = {
+            key: url.removeprefix("http://") for key, url in (("scraped", server.url), ("alertmanager", manager))
+        }
+        with alerting(tmp_path, **targets, rules=rules):
+            sent = itertools.count()
+
+            def spent() -> bool:
+                ask(server.url, "POST", "/v1/traces", dear_run(next(sent)), {"Content-Type": PROTO})
+                return any(one.kind is Kind.BUDGET and one.alerts for one in known(store)[1])
+
+            soon(spent, pause_s=2.0)
+    [incident] = [one for one in known(store)[1] if one.kind is Kind.BUDGET]
+    assert (incident.subject.agent, incident.state.value) == ("sql-analyst", "open")
+    assert "AgentCostBudgetOfTheDay" in {one.name for one in incident.alerts}
+    assert incident.observed is not None
+    assert incident.observed > 0.5
+    assert incident.diagnosis is not None
+    assert incident.diagnosis.summary.startswith("sql-analyst")
+    assert incident.trace_ids
+    assert set(incident.trace_ids) <= {f"{number + 1:032x}" for number in range(next(sent))}
 
 
 @pytest.mark.timeout(240)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -38,8 +39,8 @@ class Loopback:
 
 
 @contextmanager
-def loopback(answer: Callable[[Asked], Answer]) -> Iterator[Loopback]:
-    """Serve `answer` on a free loopback port for the length of a block."""
+def loopback(answer: Callable[[Asked], Answer], tls: ssl.SSLContext | None = None) -> Iterator[Loopback]:
+    """Serve `answer` on a free loopback port for the length of a block; with `tls` over HTTPS."""
     asked: list[Asked] = []
     stopping = threading.Event()
 
@@ -64,10 +65,13 @@ def loopback(answer: Callable[[Asked], Answer]) -> Iterator[Loopback]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Responder)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
-        yield Loopback(f"http://127.0.0.1:{server.server_address[1]}", asked)
+        scheme = "http" if tls is None else "https"
+        yield Loopback(f"{scheme}://127.0.0.1:{server.server_address[1]}", asked)
     finally:
         stopping.set()
         server.shutdown()

@@ -16,8 +16,7 @@ from typing import Any
 from analyzer.detectors.loops.classify import is_failure
 from analyzer.detectors.loops.scan import scan
 from analyzer.errors import UsageError
-from analyzer.masking.forms import PSEUDONYM
-from analyzer.replay.golden.observed import Observed
+from analyzer.replay.golden.observed import Observed, unkeyed
 from analyzer.types.audit import canonical
 from analyzer.types.noise import parsed
 from analyzer.types.steps import Step
@@ -186,7 +185,7 @@ def holds(call: Step, arguments: Mapping[str, Any]) -> bool:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, str):
-        return PSEUDONYM.sub(lambda found: found[0].partition(":")[0] + ">", value.strip())
+        return unkeyed(value.strip())
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list):

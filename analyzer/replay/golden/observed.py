@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from analyzer.detectors.loops.normalise import digest, mask
+from analyzer.masking.forms import PSEUDONYM
 from analyzer.replay.conversation import definitions_in
 from analyzer.replay.recording import tools_version
 from analyzer.types.messages import CALL_MARK, last_message, readable
@@ -34,10 +35,10 @@ class Observed:
     tools: str | None
     """Hash of the tools it was offered, with their schemas; None where no span tells."""
     offered: tuple[str, ...]
-    """Names of the tools it was offered; empty where no span tells."""
+    """Names of the tools that any of its model calls was offered; empty where no span tells."""
     outcome: Outcome
     complete: bool
-    """Whether it has ended: of a run that goes on, nothing is missing yet."""
+    """Whether its top span came, which comes last: of a run that goes on, nothing is missing yet."""
     steps: tuple[Step, ...]
 
     @property
@@ -83,16 +84,22 @@ def observed(trajectory: Trajectory) -> Observed:
         goal=_goal(spans),
         prompt=_prompt(spans),
         tools=tools_version(offered) or None,
-        offered=tuple(one.name for one in offered),
+        offered=_offered(spans),
         outcome=summary.outcome,
-        complete=summary.complete,
+        # Not whether the root came: where a web framework exports it elsewhere, the agent has ended all the same.
+        complete=top_of(spans) is not None,
         steps=steps_of(spans),
     )
 
 
 def goal_key(goal: str) -> str:
     """Return what tells one goal from another: its words, without the ids and times that differ from run to run."""
-    return digest(mask(goal))
+    return digest(mask(unkeyed(goal)))
+
+
+def unkeyed(text: str) -> str:
+    """Return a text whose pseudonyms say only what kind of secret each is: stores have keys of their own."""
+    return PSEUDONYM.sub(lambda found: found[0].partition(":")[0] + ">", text)
 
 
 def step_document(step: Step) -> dict[str, Any]:
@@ -116,6 +123,11 @@ def _first(spans: Iterable[Span], name: str) -> str | None:
     return next((value for span in spans if (value := getattr(span, name))), None)
 
 
+def _offered(spans: Iterable[Span]) -> tuple[str, ...]:
+    payloads = dict.fromkeys(span.tool_definitions for span in spans if span.tool_definitions)
+    return tuple(dict.fromkeys(one.name for payload in payloads for one in definitions_in(payload)))
+
+
 def _goal(spans: tuple[Span, ...]) -> str:
     top = top_of(spans)
     if top is not None and top.input:
@@ -129,4 +141,4 @@ def _prompt(spans: tuple[Span, ...]) -> str | None:
     if declared is not None:
         return "@".join(part for part in (declared.prompt_name, declared.prompt_version) if part)
     system = _first(spans, "system")
-    return None if system is None else digest(mask(readable(system)))
+    return None if system is None else digest(mask(unkeyed(readable(system))))

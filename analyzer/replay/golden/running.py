@@ -82,6 +82,6 @@ def overall(trials: Sequence[Trial]) -> Verdict:
 
 def _of_offered(one: Expectation, run: Observed) -> Judged:
     """Judge, unless it is about a tool that the run was not offered: that it was not called says nothing then."""
-    if one.tool is not None and run.offered and one.tool not in run.offered:
+    if one.tool is not None and run.offered and one.tool not in {*run.offered, *(call.name for call in run.calls)}:
         return Judged(one, None, f"the run was not offered {one.tool}: was it renamed?")
     return judged(one, run)

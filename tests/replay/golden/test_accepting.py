@@ -129,6 +129,30 @@ def test_a_tool_that_was_renamed_is_no_red_and_no_green() -> None:
     assert (trial.verdict, trial.judged[0].met) == (Verdict.STALE, None)
 
 
+def test_a_tool_that_only_a_later_call_was_offered_was_offered() -> None:
+    """Agents hand over to others with tools of their own: what is judged is the whole run."""
+    spans = shop_spans(1, [LOOKUP], tool_definitions=offered("hand_over"))
+    later = [
+        replace(one, tool_definitions=offered("lookup_order")) if one.span_id.endswith("2328") else one for one in spans
+    ]
+    assert seen(later).offered == ("hand_over", "lookup_order")
+    case = made(Expectation(Check.NO_LOOP), Expectation(Check.MUST_CALL, tool="lookup_order"))
+    assert [one.met for one in tried(case, seen(spans)).judged] == [True, True], "it was called, offered or not"
+
+
+def test_an_agent_below_a_span_that_never_came_has_ended() -> None:
+    """A web framework keeps its own span, the root, away: the agent's own says that it ended."""
+    below = [replace(one, parent_id="f" * 16) if one.parent_id is None else one for one in shop_spans(1, [LOOKUP])]
+    assert seen(below).complete
+    assert not seen(below[1:]).complete
+
+
+def test_a_goal_is_the_same_goal_under_another_key() -> None:
+    """Pseudonyms differ from store to store: a case made in one finds its runs in another."""
+    case = made(NO_LOOP, bad=replace(BAD, goal="Write to <email:0123456789ab>"))
+    assert case.concerns(replace(HEALTHY, goal="Write to <email:111111111111>"))
+
+
 def test_a_case_is_about_runs_of_its_agent_and_task() -> None:
     """Expectations that name values are about the very goal, others about the kind of task."""
     case = made(NO_LOOP)

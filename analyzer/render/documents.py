@@ -1,12 +1,18 @@
-"""Trajectories as JSON documents of the command line."""
+"""Trajectories, tables and answers as JSON documents: of the command line, and of what other agents are served."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from analyzer.render.answer import sources
+from analyzer.types.document import evidence_document, finding_document, finite, gap_document, subject_document
 from analyzer.types.document import time_text as moment_text
+from analyzer.types.explained import Answer
 from analyzer.types.messages import readable
+from analyzer.types.reading import Standing, WhyNot
+from analyzer.types.spending import Left, ModelUse
 from analyzer.types.table import Table
 from analyzer.types.trace import Span
 from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
@@ -122,3 +128,72 @@ def span_document(span: Span, step: int | None) -> dict[str, Any]:
         "system": readable(span.system) or None,
         "attributes": dict(span.attributes),
     }
+
+
+def answer_document(answer: Answer, question: str, *, trace_id: str | None, incident_id: str | None) -> dict[str, Any]:
+    """Return schema `analyzer.answer/1`: what was asked about what, and the answer with what it rests on."""
+    return {
+        "schema": "analyzer.answer/1",
+        "trace_id": trace_id,
+        "incident_id": incident_id,
+        "question": question,
+        "answer": answer.text,
+        "tables": [table_document(table) for table in answer.tables],
+        "claims": [{"text": claim.text, "evidence": list(claim.evidence)} for claim in answer.claims],
+        "evidence": [evidence_document(entry) for entry in answer.evidence],
+        "responsible": None if answer.responsible is None else asdict(answer.responsible),
+        "sources": list(sources(answer)),
+        "verdict": answer.verdict.value,
+        "by": answer.by,
+        "ending": answer.ending.value,
+        "struck_out": answer.struck_out,
+        "missing": answer.missing,
+        "note": answer.note,
+    }
+
+
+def llm_document(use: ModelUse, left: Left | None) -> dict[str, Any]:
+    """Return what a model was asked, what that cost, and what is left of the budgets (None: nothing bounds it)."""
+    return {
+        "calls": use.calls,
+        "input_tokens": use.input_tokens,
+        "output_tokens": use.output_tokens,
+        "cost_usd": use.cost_usd,
+        "left": None if left is None else {"usd": left.usd, "tokens": left.tokens},
+    }
+
+
+def why_not_document(answer: WhyNot) -> dict[str, Any]:
+    """Return schema `analyzer.why-not/1`: where each detector stands with one agent."""
+    return {
+        "schema": "analyzer.why-not/1",
+        "agent": answer.agent,
+        "at": moment_text(answer.at),
+        "last_seen": None if answer.last_seen is None else moment_text(answer.last_seen),
+        "readings": [_standing(one) for one in answer.standings],
+        "gaps": [gap_document(gap) for gap in answer.gaps],
+    }
+
+
+def _standing(one: Standing) -> dict[str, Any]:
+    reading = one.reading
+    return {
+        "detector": reading.detector,
+        "kind": reading.kind.value,
+        "subject": subject_document(reading.subject),
+        "gate": reading.gate.value,
+        "why": reading.why,
+        "value": finite(reading.value),
+        "baseline": finite(reading.baseline),
+        "unit": reading.unit,
+        "kernel": reading.kernel,
+        "score": finite(reading.score),
+        "threshold": finite(reading.threshold),
+        "detectable": reading.detectable,
+        "found": None if one.fate is None else {
+            "fate": one.fate.value,
+            "incident": None if one.incident is None else one.incident.id,
+            "said": one.said,
+            "finding": None if one.finding is None else finding_document(one.finding),
+        },
+    }  # fmt: skip
