@@ -40,6 +40,7 @@ FLOORS: dict[str, int] = {
     "wiring": 6,
     "server": 7,
     "cli": 8,
+    "pytest_plugin": 8,
     "__main__": 9,
 }
 DOORS: dict[str, str] = {

@@ -27,6 +27,7 @@ COMMANDS: Mapping[str, str] = {
     "why-not": "Say why the detectors are silent about an agent.",
     "backtest": "Show what scheduled runs would have filed, and how often.",
     "drill": "Plant known faults in a copy of the fleet; see whether they are found.",
+    "golden": "Make cases of failed runs, and hold later runs against them.",
     "detectors": "Show what is looked for, with which settings, and how often it was right.",
     "registry": "Show which agents there are, and enter whose each is.",
     "change": "Record what changed where no span shows it.",

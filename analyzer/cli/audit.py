@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
     from analyzer.config import Settings
-    from analyzer.types.audit import Anchor, Head, Verified
+    from analyzer.types.audit import Anchor, Fault, Head, Verified
 
 ANCHOR = "analyzer.audit.anchor/1"
 _IN_REPORT = re.compile(r"audit log: (\d+) entries, head `?([0-9a-f]{64})")
@@ -121,7 +122,7 @@ def show(
         raise click.UsageError("--agent shows stored spans: it takes neither --incident, --run nor --texts")
     settings = settings_from(store=store).settings
     if agent is not None:
-        entries = list(deque(_of_agent(settings, agent, lookback, at), maxlen=limit))
+        entries = list(deque(_of_agent(settings, agent, *_range(None, None, lookback, at)), maxlen=limit))
     else:
         about = incident if incident is None or incident.startswith(("inc-", "question-")) else f"inc-{incident}"
         with open_audit(settings) as log:
@@ -145,56 +146,130 @@ def show(
 @click.option(
     "--anchor", is_flag=True, help="Only the head: number and hash of the newest entry, to be kept elsewhere."
 )
+@click.option("--fleet", is_flag=True, help="The tool calls of every agent, from their stored spans, agent by agent.")
 @agent_option
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
+    show_default=True,
+    help="How it is written.",
+)
+@click.option("--from", "since", metavar="TIME", help="Of agents: trajectories that ended since TIME.")
+@click.option("--to", "until", metavar="TIME", help="Of agents: trajectories that ended before TIME.")
 @lookback_option
 @at_option
 @store_option
-def export(anchor: bool, agent: str | None, lookback: str, at: str | None, store: str | None) -> int:
-    """Write the log as JSON lines, each an entry with its hash, the last line the head.
+def export(
+    anchor: bool,
+    fleet: bool,
+    agent: str | None,
+    form: str,
+    since: str | None,
+    until: str | None,
+    lookback: str,
+    at: str | None,
+    store: str | None,
+) -> int:
+    """Write the log as JSON lines or CSV, each an entry with its hash, the last line the head.
+
+    With --fleet or --agent it is the log of what agents did: who called which tool, when, with which arguments, the
+    hash of what came back, and the cost. `audit verify FILE` verifies either.
 
     The hash is the SHA-256 of the entry as canonical JSON: keys sorted, no white space, ASCII.
     """
-    from analyzer.types.audit import Head, chained
     from analyzer.wiring.opening import open_audit
 
+    of_agents = fleet or agent is not None
+    if fleet and agent is not None:
+        raise click.UsageError("--fleet is every agent: it does not go with --agent")
+    if anchor and of_agents:
+        raise click.UsageError("--anchor is of the analyst's own log: an agent's is made when it is exported")
+    if anchor and form == "csv":
+        raise click.UsageError("--anchor is one line of JSON: it does not go with --format csv")
+    if not of_agents and (since or until):
+        raise click.UsageError("--from and --to choose among trajectories of agents: add --fleet or --agent NAME")
     settings = settings_from(store=store).settings
-    head = Head(0, "")
-    if agent is not None:
-        for call in () if anchor else _of_agent(settings, agent, lookback, at):
-            text, head = chained(head, call)
-            _line({"entry": json.loads(text), "hash": head.hash})
+    if of_agents:
+        start, end = _range(since, until, lookback, at)
+        _write(_chained(_of_agent(settings, agent, start, end)), form)
+        return DONE
+    with open_audit(settings) as log:
+        head = log.head()
         if anchor:
-            raise click.UsageError("--anchor is of the analyst's own log: an agent's is made when it is exported")
-    else:
-        with open_audit(settings) as log:
-            head = log.head()
-            for one in () if anchor else log.entries():
-                if one.number > head.entries:
-                    break
-                _line({"entry": one.document, "hash": one.hash})
-    _line({"schema": ANCHOR, "entries": head.entries, "hash": head.hash})
+            _line({"schema": ANCHOR, "entries": head.entries, "hash": head.hash})
+        else:
+            _write(_up_to(head, ((one.number, one.text, one.hash) for one in log.entries())), form)
     return DONE
+
+
+def _range(since: str | None, until: str | None, lookback: str, at: str | None) -> tuple[datetime, datetime]:
+    """Return the range [start, end) that the flags name. Raises UsageError."""
+    from analyzer.config import parse_duration, parse_time
+
+    # What ended in this very moment has ended.
+    end = parse_time(until) if until else moment(at) + timedelta(microseconds=1)
+    start = parse_time(since) if since else end - parse_duration(lookback)
+    if start >= end:
+        raise click.UsageError(f"the range ends at {end.isoformat()}, before it begins at {start.isoformat()}")
+    return start, end
+
+
+def _chained(calls: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str, Head]]:
+    """Yield each entry's text with the head after it, and the head alone at the end."""
+    from analyzer.types.audit import Head, chained
+
+    head = Head(0, "")
+    for call in calls:
+        text, head = chained(head, call)
+        yield text, head
+    yield "", head
+
+
+def _up_to(head: Head, rows: Iterable[tuple[int, str, str]]) -> Iterator[tuple[str, Head]]:
+    """Yield the rows of a log up to a head, in the same form: others may append meanwhile."""
+    from analyzer.types.audit import Head
+
+    for number, text, kept in rows:
+        if number > head.entries:
+            break
+        yield text, Head(number, kept)
+    yield "", head
+
+
+def _write(entries: Iterable[tuple[str, Head]], form: str) -> None:
+    from analyzer.render.audit_csv import head_row, header, row_of
+
+    if form == "csv":
+        click.echo(header(), nl=False)
+    for text, head in entries:
+        if form == "csv":
+            click.echo(row_of(text, head.hash) if text else head_row(head), nl=False)
+        elif text:
+            _line({"entry": json.loads(text), "hash": head.hash})
+        else:
+            _line({"schema": ANCHOR, "entries": head.entries, "hash": head.hash})
 
 
 def _line(document: Mapping[str, Any]) -> None:
     click.echo(json.dumps(document, ensure_ascii=True))
 
 
-def _of_agent(settings: Settings, agent: str, lookback: str, at: str | None) -> Iterator[dict[str, Any]]:
-    from analyzer.config import parse_duration
+def _of_agent(settings: Settings, agent: str | None, start: datetime, end: datetime) -> Iterator[dict[str, Any]]:
+    """Yield the tool calls of an agent, or of every one. Raises NotFoundError where nobody is called so."""
     from analyzer.selfwatch.agents import calls_of
     from analyzer.wiring.opening import open_existing
 
-    # What ended in this very moment has ended.
-    end = moment(at) + timedelta(microseconds=1)
     with open_existing(settings) as store:
-        if not store.summaries(agent=agent, limit=1):
+        if agent is not None and not store.summaries(agent=agent, limit=1):
             from analyzer.errors import NotFoundError
 
             raise NotFoundError(
                 f"no trajectories of an agent called '{agent}'; `analyzer traces list` shows what is there"
             )
-        yield from calls_of(store, agent, end - parse_duration(lookback), end)
+        for name in store.agents(start, end) if agent is None else (agent,):
+            yield from calls_of(store, name, start, end)
 
 
 def _verified_document(verified: Verified, anchors: int) -> dict[str, Any]:
@@ -211,11 +286,11 @@ def _verified_export(path: Path, anchors: Sequence[Anchor]) -> Verified:
     """Return what is wrong with an exported log, held against `anchors` and its own head. Raises UsageError."""
     from analyzer.types.audit import GENESIS, Anchor, Fault, Head, Verified, faults
 
-    lines = _exported(path)
+    lines, found = _exported(path)
     rows = [line for line in lines if not isinstance(line, Head)]
     heads = [place for place, line in enumerate(lines) if isinstance(line, Head)]
     seen = [Anchor("the export's own head", line) for line in lines if isinstance(line, Head)]
-    found = list(faults(rows, [*anchors, *seen]))
+    found += faults(rows, [*anchors, *seen])
     last = Head(rows[-1][0], rows[-1][2]) if rows else Head(0, GENESIS)
     if not heads:
         found.append(Fault(last.entries, "the export has no head: whether later entries were cut off cannot be told"))
@@ -225,23 +300,41 @@ def _verified_export(path: Path, anchors: Sequence[Anchor]) -> Verified:
     return Verified(last, tuple(found))
 
 
-def _exported(path: Path) -> list[tuple[int, str, str] | Head]:
-    """Return the lines of an exported log: rows, and heads where they stand. Raises UsageError."""
-    from analyzer.types.audit import Head, canonical
+def _exported(path: Path) -> tuple[list[tuple[int, str, str] | Head], list[Fault]]:
+    """Return the lines of an exported log (rows, and heads where they stand), and columns that differ from their entry.
 
+    Raises UsageError.
+    """
+    from analyzer.render.audit_csv import is_csv, rows_in
+    from analyzer.types.audit import Fault, Head, canonical
+
+    text = _read(path)
     lines: list[tuple[int, str, str] | Head] = []
-    for number, line in enumerate(_read(path).splitlines(), 1):
-        try:
-            document = json.loads(line)
-            if document.get("schema") == ANCHOR:
-                lines.append(Head(int(document["entries"]), str(document["hash"])))
-                continue
-            entry = document["entry"]
+    odd: list[Fault] = []
+    read, number = (rows_in(text), 2) if is_csv(text) else (_json_rows(text), 1)
+    try:
+        for place, entry, kept, agrees in read:
+            number = place
             # `index` refuses 1.9, which `int` would make entry 1 of.
-            lines.append((index(entry["number"]), canonical(entry), str(document["hash"])))
-        except (AttributeError, KeyError, TypeError, ValueError):
-            raise UsageError(f"{path}, line {number}: no line of `analyzer audit export`") from None
-    return lines
+            lines.append(entry if isinstance(entry, Head) else (index(entry["number"]), canonical(entry), kept))
+            number = place + 1
+            if not agrees and not isinstance(entry, Head):
+                odd.append(Fault(entry["number"], f"the columns of entry {entry['number']} are not those of the entry"))
+    except (AttributeError, KeyError, TypeError, ValueError, csv.Error):
+        raise UsageError(f"{path}, line {number}: no line of `analyzer audit export`") from None
+    return lines, odd
+
+
+def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | Head, str, bool]]:
+    """Yield what `audit_csv.rows_in` does, of JSON lines."""
+    from analyzer.types.audit import Head
+
+    for place, line in enumerate(text.splitlines(), 1):
+        document = json.loads(line)
+        if document.get("schema") == ANCHOR:
+            yield place, Head(int(document["entries"]), str(document["hash"])), str(document["hash"]), True
+        else:
+            yield place, document["entry"], str(document["hash"]), True
 
 
 def _anchor(path: Path) -> Anchor:
@@ -264,6 +357,7 @@ def _anchor(path: Path) -> Anchor:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        # Line ends stay as they are: in CSV they may be part of a cell.
+        return path.read_bytes().decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}") from None

@@ -1,0 +1,120 @@
+"""Golden cases under pytest: `@pytest.mark.golden("cases/")` runs a test once a case.
+
+pytest loads this module wherever the package is installed, so that it imports nothing but pytest until a test asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from analyzer.replay.golden.case import Case
+    from analyzer.replay.golden.observed import Observed
+
+MARK = "golden"
+FIXTURE = "golden"
+
+
+class Golden:
+    """One case, for the test that runs the agent on it."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.is_judged = False
+
+    @property
+    def goal(self) -> str:
+        """What the failed run was asked for, masked: secrets in it are pseudonyms."""
+        return self.case.bad.goal
+
+    def judge(self, run: str | Path | list[Any] | dict[str, Any]) -> None:
+        """Hold one run against the case; fail the test unless it is green, with the diverging step as a diff.
+
+        `run` is a file as `analyzer ingest` reads them (OTLP, ATIF, a log), or the same as JSON values: the messages
+        of a conversation, say. Raises UsageError where it holds no run, or several.
+        """
+        from analyzer.replay.golden.diverging import divergence
+        from analyzer.replay.golden.running import Verdict, tried
+
+        __tracebackhide__ = True
+        self.is_judged = True
+        trial = tried(self.case, _observed(run))
+        if trial.verdict is Verdict.RED:
+            pytest.fail("\n".join([f"golden case {self.case.name} is red", *divergence(trial)]), pytrace=False)
+        if trial.verdict is not Verdict.GREEN:
+            # Never a pass by default: what cannot be judged is told, too.
+            pytest.fail(f"golden case {self.case.name}: {trial.verdict.value}: {trial.why}", pytrace=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the mark known."""
+    config.addinivalue_line(
+        "markers", f"{MARK}(folder): run the test once for each golden case in the folder, relative to the root folder"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Give a marked test a case a run. Raises UsageError for a folder without cases, and for a case without proof."""
+    mark = metafunc.definition.get_closest_marker(MARK)
+    if mark is None:
+        return
+    if len(mark.args) != 1 or not isinstance(mark.args[0], str | Path):
+        raise pytest.UsageError(f"{metafunc.definition.nodeid}: @pytest.mark.{MARK} takes one folder of cases")
+    from analyzer.errors import UsageError
+    from analyzer.replay.golden.accepting import check_case
+    from analyzer.replay.golden.case import read_cases
+
+    try:
+        cases = read_cases(metafunc.config.rootpath / mark.args[0])
+        for case in cases:
+            check_case(case)
+    except UsageError as error:
+        raise pytest.UsageError(f"{metafunc.definition.nodeid}: {error}") from None
+    metafunc.parametrize(FIXTURE, cases, ids=[case.name for case in cases], indirect=True)
+
+
+@pytest.fixture(name=FIXTURE)
+def golden_case(request: pytest.FixtureRequest) -> Golden:
+    """Give the case that this run of a test marked with `golden` is about."""
+    if not hasattr(request, "param"):
+        pytest.fail(f'the fixture {FIXTURE} is of tests marked with @pytest.mark.{MARK}("cases/")', pytrace=False)
+    return Golden(request.param)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
+    """Fail a marked test that came to its end and judged nothing: it would be green whatever the agent does."""
+    outcome = yield
+    golden = pyfuncitem.funcargs.get(FIXTURE)
+    if isinstance(golden, Golden) and not golden.is_judged:
+        pytest.fail(f"golden case {golden.case.name} was not judged: call golden.judge(run)", pytrace=False)
+    return outcome
+
+
+def _observed(run: str | Path | list[Any] | dict[str, Any]) -> Observed:
+    """Read one run, masked as a store does: the case knows secrets by their pseudonyms alone. Raises UsageError."""
+    import io
+    import json
+    import os
+
+    from analyzer.errors import UsageError
+    from analyzer.ingest.files import read_paths, read_stream
+    from analyzer.ingest.reads import Parsed
+    from analyzer.masking import Masker
+    from analyzer.replay.golden.observed import observed
+    from analyzer.types.trajectory import Trajectory, ordered, summarise
+
+    is_path = isinstance(run, str | Path)
+    reads = read_paths([str(run)]) if is_path else read_stream(io.BytesIO(json.dumps(run).encode()), "-")
+    spans = [span for read in reads if isinstance(read, Parsed) for span in read.spans]
+    ids = {span.trace_id for span in spans}
+    if len(ids) != 1:
+        where = str(run) if is_path else "what was given"
+        raise UsageError(f"{where} holds {len(ids) or 'no'} run{'s' if len(ids) > 1 else ''}: judge one at a time")
+    masker = Masker(os.urandom(32))
+    in_order = ordered(masker.span(span) for span in spans)
+    return observed(Trajectory(summarise(ids.pop(), in_order), in_order))

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from support.golden import GOAL, seen, shop_spans
+from support.stored import call
+
+from analyzer.replay.golden.accepting import accepted
+from analyzer.replay.golden.case import case_document
+from analyzer.replay.golden.expectations import Check, Expectation
+from analyzer.types.trace import Outcome
+
+ROOT = Path(__file__).parents[1]
+LOOKUP = ("lookup_order", {"order": "A-1"})
+MARKED = """
+import json, pytest
+RUNS = {runs}
+@pytest.mark.golden("cases")
+def test_agent(golden):
+    {body}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with one golden case: the shop must not loop."""
+    bad = seen(shop_spans(1, [LOOKUP] * 6, outcome=Outcome.FAILURE))
+    # A run that comes as messages alone says nothing of its prompt and tools.
+    bad = replace(bad, prompt=None, tools=None)
+    case = accepted(
+        bad,
+        seen(shop_spans(2, [LOOKUP])),
+        [Expectation(Check.NO_LOOP)],
+        at=datetime(2026, 11, 23, tzinfo=UTC),
+        mask=lambda text: text,
+    )
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "loop.json").write_text(json.dumps(case_document(case)), "utf-8")
+    return tmp_path
+
+
+def conversation(calls: int) -> list[dict]:
+    """Return what an agent over OpenAI's SDK keeps of a run: one order looked up so many times."""
+    messages = [{"role": "user", "content": GOAL}]
+    for number in range(calls):
+        asked = {**call(number, "lookup_order", order="A-1"), "id": f"c{number}"}
+        messages.append({"role": "assistant", "content": None, "tool_calls": [asked]})
+        messages.append({"role": "tool", "tool_call_id": f"c{number}", "content": "shipped"})
+    return [*messages, {"role": "assistant", "content": "It is on its way."}]
+
+
+def ran(project: Path, body: str, runs: object = None) -> tuple[int, str]:
+    """Run pytest in the project as its owner does, with no other plugin; return its exit code and its output."""
+    (project / "test_agent.py").write_text(MARKED.format(runs=repr(runs), body=body), "utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--rootdir", str(project), "-p", "analyzer.pytest_plugin", "."],
+        cwd=project,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_fixed_agent_passes_and_a_broken_one_fails_with_the_step_as_a_diff(project: Path) -> None:
+    """The test runs once a case, by its name; red names what did not hold, and where the healthy run differs."""
+    code, said = ran(project, "golden.judge(RUNS)", conversation(1))
+    assert (code, "1 passed" in said) == (0, True), said
+    code, said = ran(project, "golden.judge(RUNS)", conversation(6))
+    assert code == 1
+    assert "test_agent[shop-000000000000]" in said
+    assert "must not loop: steps 2 to 12: the same call to lookup_order with the same result 6 times" in said
+    assert "--- healthy run 000000000000, ends here" in said
+    assert '+  "order": "A-1"' in said
+
+
+def test_a_test_that_judges_nothing_fails(project: Path) -> None:
+    """It would be green whatever the agent does."""
+    code, said = ran(project, "assert golden.goal")
+    assert (code, "was not judged: call golden.judge(run)" in said) == (1, True), said
+
+
+def test_a_run_that_does_not_tell_fails(project: Path) -> None:
+    """Never a pass by default: without one run, or two at once, nothing was judged."""
+    code, said = ran(project, "golden.judge('nothing.json')")
+    assert (code, "nothing.json holds no run" in said) == (1, True), said
+
+
+def test_a_folder_without_cases_is_a_usage_error(project: Path) -> None:
+    """A suite that lost its cases must not be green."""
+    (project / "cases" / "loop.json").unlink()
+    code, said = ran(project, "golden.judge(RUNS)")
+    assert code != 0
+    assert "holds no golden case" in said
+
+
+def test_nothing_heavy_is_imported_until_a_test_asks() -> None:
+    """The plugin is loaded wherever the package is installed."""
+    code = "import sys, analyzer.pytest_plugin; print(sorted(m for m in sys.modules if m.startswith('analyzer.')))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "['analyzer.pytest_plugin']\n"
