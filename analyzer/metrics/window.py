@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from analyzer.metrics.base import MetricSource
@@ -213,11 +213,19 @@ def before(store: TrajectoryStore, agents: Iterable[str], reach: Reach) -> Windo
 
 
 def own(store: TrajectoryStore, reach: Reach) -> Window:
-    """Return the analyst's own runs within the window: the most repetitive ones, and nothing else.
+    """Return the window of the analyst's own runs: their series, the most repetitive ones and the largest.
 
-    They are in no window of the fleet, whose figures they must not move.
+    They are in no window of the fleet, whose figures they must not move. What they choose and what their tools return
+    is the fleet's, and is not in it; the run that is under way is none yet.
     """
-    return _repetitive(store, [OWN_AGENT], reach.at - reach.lookback, reach.at)
+    repetitive = _repetitive(store, [OWN_AGENT], reach.at - reach.lookback, reach.at)
+    series = store.series(history_start(reach), reach.at, agent=OWN_AGENT)
+    return replace(
+        repetitive,
+        series=tuple(series),
+        summaries=_largest(store, reach.at, OWN_AGENT) | dict(repetitive.summaries),
+        usual=usual_of(series, reach.at, {}),
+    )
 
 
 def _repetitive(store: TrajectoryStore, agents: Iterable[str], start: datetime, end: datetime) -> Window:
@@ -238,10 +246,10 @@ def _moment(nanoseconds: int | None) -> datetime:
     return datetime.fromtimestamp((nanoseconds or 0) // 1_000_000_000, UTC)
 
 
-def _largest(store: TrajectoryStore, end: datetime) -> dict[str, TrajectorySummary]:
+def _largest(store: TrajectoryStore, end: datetime, agent: str | None = None) -> dict[str, TrajectorySummary]:
     """Return the largest trajectories of the last day by each measure: whatever runs away is among them."""
     start = end - timedelta(days=1)
-    found = (store.summaries(start=start, end=end, order=order, limit=LARGEST) for order in _MEASURES)
+    found = (store.summaries(agent=agent, start=start, end=end, order=order, limit=LARGEST) for order in _MEASURES)
     return {one.trace_id: one for summaries in found for one in summaries}
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from analyzer.pipeline.app import App
+from analyzer.stores.summaries import OWN_AGENT
 from analyzer.types.metric import Window
 from analyzer.types.named import never_seen
 from analyzer.types.report import Gap
@@ -23,9 +24,11 @@ def unknown_agents(app: App, window: Window) -> tuple[tuple[Gap, ...], Mapping[s
     of each run would only teach people to ignore it. Whom only metrics show counts as seen.
     """
     seen = {series.subject.agent for series in window.series if series.subject.agent}
-    if not never_seen(app.agents_named, seen):
+    # The analyst may have a budget before its first run; it is in no window of the fleet.
+    about = [one for one in app.agents_named if one.pattern != OWN_AGENT]
+    if not never_seen(about, seen):
         return (), {}
-    found = never_seen(app.agents_named, seen.union(app.trajectories.agents(_FIRST, window.end)))
+    found = never_seen(about, seen.union(app.trajectories.agents(_FIRST, window.end)))
     if not found:
         return (), {}
     why = "; ".join(found)

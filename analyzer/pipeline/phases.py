@@ -25,6 +25,11 @@ from analyzer.types.metric import Window
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Examined, Finding, Gap, Incident, Kind, Subject
 
+NOT_OF_ITSELF = frozenset(
+    {Kind.SILENCE, Kind.VOLUME, Kind.TOOL_CHOICE, Kind.TOOL_LATENCY, Kind.INJECTION, Kind.METERING}
+)
+"""Kinds that are not looked for in the analyst's own runs: it runs when it looks, and as often as its schedule says;
+what its tools are asked for and return is the fleet's, in milliseconds of a store that the machine's load moves."""
 TOOLS_NAMED_MAX = 5
 EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -85,13 +90,14 @@ def with_beginnings(
     return dated(findings, earlier), [*gaps, *unseen]
 
 
-def detected_in_own(app: App, at: datetime) -> tuple[list[Finding], list[Gap]]:
-    """Look for loops in the analyst's own runs, with the detectors that look for them in anybody's.
+def on_itself(app: App) -> App:
+    """Return the same with the detectors that look at the analyst's own runs: all but those of `NOT_OF_ITSELF`."""
+    return replace(app, detectors=[one for one in app.detectors if one.kind not in NOT_OF_ITSELF])
 
-    What its tools return is text of the fleet, so that nothing else is looked for in it.
-    """
-    looking = replace(app, detectors=[detector for detector in app.detectors if detector.kind is Kind.LOOP])
-    return detected(looking, own(app.trajectories, reach_of(app, at)))
+
+def collected_of_itself(app: App, at: datetime) -> Window:
+    """Load what a run at a moment looks at of the analyst's own runs. Raises StoreError."""
+    return own(app.trajectories, reach_of(app, at))
 
 
 def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Examined]:

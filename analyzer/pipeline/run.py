@@ -15,7 +15,15 @@ from analyzer.pipeline.investigated import investigated, out_of_budget, unpriced
 from analyzer.pipeline.memory import remembered_before
 from analyzer.pipeline.metering import doubt_gaps, sides, table_note
 from analyzer.pipeline.naming import unknown_agents
-from analyzer.pipeline.phases import collected, detected, detected_in_own, examined, triaged, with_beginnings
+from analyzer.pipeline.phases import (
+    collected,
+    collected_of_itself,
+    detected,
+    examined,
+    on_itself,
+    triaged,
+    with_beginnings,
+)
 from analyzer.types.alerts import AlertAnswer
 from analyzer.types.audit import Act, Action, canonical, digest
 from analyzer.types.document import incident_document, time_text
@@ -71,9 +79,9 @@ def _walked(
         if app.rehearsal:
             then = remembered_before(app.incidents, at)
             app = replace(app, incidents=then, explainer=app.explainer.with_past(then.incidents))
-        window = phase("collect", lambda: collected(app, at))
-        findings, blind_spots = phase("detect", lambda: _found(app, window, at))
-        known = phase("account", lambda: examined(app, findings, window))
+        window, itself = phase("collect", lambda: (collected(app, at), collected_of_itself(app, at)))
+        found, in_own, blind_spots = phase("detect", lambda: _found(app, window, itself, at))
+        known = phase("account", lambda: [*examined(app, found, window), *examined(app, in_own, itself)])
         incidents = phase("triage", lambda: triaged(app, known, window, blind_spots))
         noted = alerted(app, incidents, window, at) if keeps else Alerted(incidents)
         incidents, use = phase("investigate", lambda: investigated(app, noted.incidents, at, first=noted.fresh))
@@ -102,11 +110,12 @@ def _walked(
     return report
 
 
-def _found(app: App, window: Window, at: datetime) -> tuple[list[Finding], list[Gap]]:
-    """Return what the detectors see in the fleet, and in the analyst's own runs."""
-    findings, gaps = detected(app, window)
-    in_own, unseen = detected_in_own(app, at)
-    return with_beginnings(app, [*findings, *in_own], [*gaps, *unseen], at)
+def _found(app: App, window: Window, itself: Window, at: datetime) -> tuple[list[Finding], list[Finding], list[Gap]]:
+    """Return what the detectors see in the fleet, what they see in the analyst's own runs, and what none could see."""
+    found, gaps = with_beginnings(app, *detected(app, window), at)
+    watching = on_itself(app)
+    in_own, unseen = with_beginnings(watching, *detected(watching, itself), at)
+    return found, in_own, list(dict.fromkeys([*gaps, *unseen]))
 
 
 def _later_run(app: App, at: datetime) -> datetime | None:

@@ -13,14 +13,17 @@ from analyzer.errors import NotFoundError, UsageError
 from analyzer.pipeline.app import App
 from analyzer.pipeline.phases import (
     collected,
+    collected_of_itself,
     detected,
     examined,
     known_agents,
+    on_itself,
     readings_of,
     triaged,
     with_beginnings,
 )
 from analyzer.render.numbers import figure, moment, money, number
+from analyzer.stores.summaries import OWN_AGENT
 from analyzer.triage.rules import key_of, keys_of
 from analyzer.types.metric import Window
 from analyzer.types.named import names_like
@@ -34,18 +37,22 @@ def why_not(app: App, agent: str, at: datetime, *, kind: Kind | None = None) -> 
     What is found goes through the same phases as in a run, with the incidents that earlier runs have filed. Raises
     NotFoundError for an agent that never was, UsageError for a kind that no detector looks for, StoreError.
     """
+    if agent == OWN_AGENT:
+        app = on_itself(app)
     asked = [detector for detector in app.detectors if kind is None or detector.kind is kind]
     if not asked:
         kinds = ", ".join(sorted({detector.kind.value for detector in app.detectors}))
         raise UsageError(f"no detector looks for {kind}; there are {kinds}")
     fleet = collected(app, at)
-    _check_known(app, agent, fleet, at)
-    window = fleet.narrowed(lambda name: name == agent)
+    # The analyst's own runs are in no window of the fleet.
+    seen = collected_of_itself(app, at) if agent == OWN_AGENT else fleet
+    _check_known(app, agent, seen, at)
+    window = seen.narrowed(lambda name: name == agent)
     readings = [one for detector in asked for one in readings_of(detector, window, agent)]
     findings, blind_spots = with_beginnings(app, *detected(app, window), at)
     own = [finding for finding in findings if finding.subject.agent in {agent, None}]
     known = examined(app, own, window)
-    if any(one.suspects for one in known):
+    if agent != OWN_AGENT and any(one.suspects for one in known):
         # What others may be hit by as well is one incident with theirs: whether they are is a question to all.
         window = fleet
         findings, blind_spots = with_beginnings(app, *detected(app, window), at)

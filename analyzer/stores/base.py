@@ -245,8 +245,11 @@ class TrajectoryStore(Protocol):
     def count(self, start: datetime, end: datetime) -> tuple[int, int]:
         """Return how many trajectories and spans ended in the range."""
 
-    def series(self, start: datetime, end: datetime) -> list[Series]:
-        """Return every signal of every agent (and tool) on the tick grid over the range."""
+    def series(self, start: datetime, end: datetime, *, agent: str | None = None) -> list[Series]:
+        """Return every signal of every agent (and tool) on the tick grid over the range.
+
+        Of one agent, or of the fleet: the analyst's own are left out then.
+        """
 
     def choices(self, start: datetime, end: datetime) -> list[Choices]:
         """Return what agents chose, per hour over the range, where it was chosen often enough to be judged."""

@@ -31,7 +31,7 @@ _EARLIEST = (
     "SELECT COALESCE(start_ns, end_ns) FROM trajectories WHERE agent = ? AND end_ns IS NOT NULL ORDER BY end_ns LIMIT 1"
 )
 _LATEST = "SELECT MAX(end_ns) FROM trajectories WHERE agent = ?"
-_COUNTED = "SELECT agent, tool, MIN(day), MAX(day) FROM rollups GROUP BY agent, tool"
+_COUNTED = "SELECT agent, tool, MIN(day), MAX(day) FROM rollups WHERE agent <> ? GROUP BY agent, tool"
 
 _Spans = dict[str, tuple[int, int]]
 """Value -> first and last, in Unix nanoseconds."""
@@ -48,7 +48,7 @@ def agents(raw: sqlite3.Connection, *, marked: bool) -> list[KnownAgent]:
     names = {str(name) for (name,) in raw.execute(_NAMES, (OWN_AGENT,))}
     days: _Spans = {}
     tools: dict[str, _Spans] = defaultdict(dict)
-    for agent, tool, first_day, last_day in raw.execute(_COUNTED):
+    for agent, tool, first_day, last_day in raw.execute(_COUNTED, (OWN_AGENT,)):
         span = first_day * DAY_S * NS, last_day * DAY_S * NS
         if tool:
             tools[agent][tool] = span

@@ -380,3 +380,19 @@ def m017_bought(db: Database) -> None:
         "INSERT OR IGNORE INTO stale_hours"
         " SELECT end_ns / 3600000000000 FROM trajectories WHERE end_ns IS NOT NULL AND cost_usd IS NOT NULL",
     )
+
+
+@MIGRATIONS()
+def m018_own_runs(db: Database) -> None:
+    """Have the hours of the analyst's own runs counted once more: its runs are counted like any agent's from here on.
+
+    Those that an incident has kept from being deleted are left out, and the first hour of the others: the fleet's
+    trajectories of these hours may be gone, and their counts are all that is left of them.
+    """
+    _execute(
+        db,
+        "INSERT OR IGNORE INTO stale_hours SELECT hour FROM ("
+        " SELECT DISTINCT end_ns / 3600000000000 AS hour FROM trajectories t WHERE agent = 'analyzer' AND end_ns > 0"
+        " AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.agent = 'analyzer' AND INSTR(i.document, t.trace_id))"
+        " ORDER BY hour LIMIT -1 OFFSET 1)",
+    )

@@ -6,6 +6,8 @@ can make a sum drift: a cell is never added to, only counted again.
 
 A trajectory whose root has not arrived counts once an hour has passed without a span (`SETTLED_S`). Cells are kept as
 if that hour had passed everywhere; the ticks that are younger than it when somebody asks are counted at that moment.
+
+The analyst's own runs are counted like any agent's; who reads says whether the fleet is meant or an agent.
 """
 
 from __future__ import annotations
@@ -43,21 +45,21 @@ _FAILED = frozenset({Outcome.FAILURE.value, Outcome.ERROR.value})
 _TRAJECTORIES = (
     "SELECT agent, start_ns, end_ns, outcome, judged, steps, input_tokens + output_tokens, cost_usd, unpriced,"
     " inferences, retries, truncated, gap_s, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens"
-    " FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ?"
+    " FROM trajectories WHERE end_ns >= ? AND end_ns < ?"
     " AND (complete OR end_ns < ?)"
 )
 _TOOL_CALLS = (
     "SELECT t.agent, s.tool, s.trajectory, s.start_ns, s.end_ns, s.cost_usd"
     " FROM spans s JOIN trajectories t ON t.id = s.trajectory"
     " WHERE s.operation = 'execute_tool' AND s.repeated = 0 AND s.tool IS NOT NULL"
-    " AND t.agent <> ? AND s.end_ns >= ? AND s.end_ns < ?"
+    " AND s.end_ns >= ? AND s.end_ns < ?"
 )
 _USED = (
     "SELECT trajectory, tool, MAX(end_ns), COUNT(*), SUM(status = 'error') FROM spans WHERE trajectory IN ({marks})"
     " AND operation = 'execute_tool' AND repeated = 0 AND tool IS NOT NULL AND end_ns < ? GROUP BY 1, 2"
 )
 _CHUNK = 500
-_STARTED = "SELECT agent, start_ns FROM trajectories WHERE agent <> ? AND start_ns >= ? AND start_ns < ?"
+_STARTED = "SELECT agent, start_ns FROM trajectories WHERE start_ns >= ? AND start_ns < ?"
 
 
 def mark(raw: sqlite3.Connection, times_ns: Iterable[int | None]) -> None:
@@ -98,7 +100,7 @@ def _recount(raw: sqlite3.Connection, day: int, hours: list[int]) -> None:
 def tallied(raw: sqlite3.Connection, hour: int, at_ns: int = FOREVER_NS) -> Tallies:
     """Return the counts of what ended in an hour (since 1970), as known at `at_ns`; a tick is that of its day."""
     found: Tallies = defaultdict(lambda: defaultdict(Tally))
-    bounds = (OWN_AGENT, hour * HOUR_NS, (hour + 1) * HOUR_NS)
+    bounds = (hour * HOUR_NS, (hour + 1) * HOUR_NS)
     for row in raw.execute(_TRAJECTORIES, (*bounds, at_ns - SETTLED_S * NS)):
         agent, began_ns, ended_ns, outcome, judged, steps, tokens, cost, unpriced, inferences, *rest = row
         retries, truncated, gap_s, *parts = rest
@@ -106,8 +108,12 @@ def tallied(raw: sqlite3.Connection, hour: int, at_ns: int = FOREVER_NS) -> Tall
         tallies[Signal.ERRORS].event(tick, outcome == Outcome.ERROR.value)
         tallies[Signal.RETRIES].event(tick, retries > 0)
         tallies[Signal.TRUNCATION].event(tick, truncated > 0)
-        tallies[Signal.TOKENS].amount(tick, tokens)
-        tallies[Signal.STEPS].amount(tick, steps)
+        # A run of the analyst's that asked no model had nothing to explain: as a run of size 0 it would make the first
+        # one with an incident look like a rise.
+        is_sized = agent != OWN_AGENT or inferences > 0
+        if is_sized:
+            tallies[Signal.TOKENS].amount(tick, tokens)
+            tallies[Signal.STEPS].amount(tick, steps)
         if gap_s is not None:
             tallies[Signal.GAP].amount(tick, gap_s)
         if judged:
@@ -120,7 +126,7 @@ def tallied(raw: sqlite3.Connection, hour: int, at_ns: int = FOREVER_NS) -> Tall
             tallies[UNPRICED].event(tick, unpriced, inferences)
         if cost is not None and tokens and not unpriced:
             _tally_price(tallies, tick, cost, parts)
-        if began_ns is not None and ended_ns > began_ns:
+        if is_sized and began_ns is not None and ended_ns > began_ns:
             tallies[Signal.LATENCY].amount(tick, (ended_ns - began_ns) / NS)
     for agent, began_ns in raw.execute(_STARTED, bounds):
         found[agent, ""][Signal.VOLUME].event(_tick(began_ns), 1.0)
@@ -136,7 +142,7 @@ def _tally_price(tallies: dict[str, Tally], tick: int, cost: float, parts: Seque
     tallies[CACHED].event(tick, written, read)
 
 
-def _tally_tools(raw: sqlite3.Connection, bounds: tuple[str, int, int], at_ns: int, found: Tallies) -> None:
+def _tally_tools(raw: sqlite3.Connection, bounds: tuple[int, int], at_ns: int, found: Tallies) -> None:
     """Count tool calls: seconds and USD by call, failures by trajectory.
 
     The calls of one trajectory fail together: it has the failed share of all its calls of the tool, once, in the tick
@@ -154,7 +160,7 @@ def _tally_tools(raw: sqlite3.Connection, bounds: tuple[str, int, int], at_ns: i
         some = list(users)[start : start + _CHUNK]
         query = _USED.format(marks=",".join("?" * len(some)))
         for trajectory, tool, last_ns, calls, failed in raw.execute(query, (*some, at_ns)):
-            if bounds[1] <= last_ns < bounds[2]:
+            if bounds[0] <= last_ns < bounds[1]:
                 tallies, tick = found[users[trajectory], tool], _tick(last_ns)
                 tallies[Signal.TOOL_ERRORS].event(tick, failed / calls)
                 tallies[HIT].event(tick, failed > 0)
@@ -164,11 +170,21 @@ def _tick(time_ns: int) -> int:
     return time_ns // NS % DAY_S // TICK_S
 
 
-def days(raw: sqlite3.Connection, start_s: int, stop_s: int) -> Iterator[tuple[int, Key, Day]]:
-    """Yield (start of the day in Unix seconds, subject, cells) of the days that touch a range, oldest first."""
-    query = "SELECT day, agent, tool, body FROM rollups WHERE day >= ? AND day <= ? ORDER BY day, agent, tool"
-    for day, agent, tool, body in raw.execute(query, (start_s // DAY_S, (stop_s - 1) // DAY_S)):
-        yield day * DAY_S, (agent, tool), unpacked(body)
+def days(
+    raw: sqlite3.Connection, start_s: int, stop_s: int, agent: str | None = None
+) -> Iterator[tuple[int, Key, Day]]:
+    """Yield (start of the day in Unix seconds, subject, cells) of the days that touch a range, oldest first.
+
+    Of one agent, or of the fleet: the analyst's own are left out then.
+    """
+    whose = "agent <> ?" if agent is None else "agent = ?"
+    query = (
+        "SELECT day, agent, tool, body FROM rollups"  # noqa: S608 - one of two own texts
+        f" WHERE day >= ? AND day <= ? AND {whose} ORDER BY day, agent, tool"
+    )
+    bounds = (start_s // DAY_S, (stop_s - 1) // DAY_S, agent or OWN_AGENT)
+    for day, name, tool, body in raw.execute(query, bounds):
+        yield day * DAY_S, (name, tool), unpacked(body)
 
 
 def unsettled(raw: sqlite3.Connection, start_s: int, stop_s: int, at_ns: int, *, marked: bool = True) -> frozenset[int]:
@@ -183,9 +199,10 @@ def unsettled(raw: sqlite3.Connection, start_s: int, stop_s: int, at_ns: int, *,
 
 
 def counted_now(
-    raw: sqlite3.Connection, hours: Iterable[int], at_ns: int
+    raw: sqlite3.Connection, hours: Iterable[int], at_ns: int, agent: str | None = None
 ) -> Iterator[tuple[int, Key, Mapping[str, Tally]]]:
     """Yield the same as `days` for single hours, counted now and as known at `at_ns`."""
     for hour in sorted(hours):
         for key, tallies in tallied(raw, hour, at_ns).items():
-            yield hour // 24 * DAY_S, key, tallies
+            if key[0] == agent or (agent is None and key[0] != OWN_AGENT):
+                yield hour // 24 * DAY_S, key, tallies

@@ -114,8 +114,10 @@ class _Growing:
         return FlatSketches(self.ticks, *parts)
 
 
-def series(raw: sqlite3.Connection, start: datetime, end: datetime, *, marked: bool = True) -> list[Series]:
-    """Return every signal of every agent, and of every tool of it, on the tick grid.
+def series(
+    raw: sqlite3.Connection, start: datetime, end: datetime, *, agent: str | None = None, marked: bool = True
+) -> list[Series]:
+    """Return every signal of an agent or of the fleet's agents, and of every tool, on the tick grid.
 
     The grid begins with the tick that holds `start`; the last tick is the last whole one before `end`. Of `marked` see
     `rollups.unsettled`.
@@ -127,20 +129,18 @@ def series(raw: sqlite3.Connection, start: datetime, end: datetime, *, marked: b
     growing: dict[_Key, _Growing] = {}
     hours = rollups.unsettled(raw, start_s, end_s, at_ns, marked=marked)
     wanted = cache(lambda day_s: _wanted(day_s, start_s, end_s, hours, fresh=False))
-    for day_s, (agent, tool), day in rollups.days(raw, start_s, end_s):
+    for day_s, key, day in rollups.days(raw, start_s, end_s, agent):
         keep = wanted(day_s)
         for name, cells in day.items():
-            one = growing.setdefault((name, agent, tool), _Growing(ticks))
+            one = growing.setdefault((name, *key), _Growing(ticks))
             one.lay(cells, (day_s - start_s) // TICK_S, keep)
-    for day_s, (agent, tool), tallies in rollups.counted_now(raw, hours, at_ns):
+    for day_s, key, tallies in rollups.counted_now(raw, hours, at_ns, agent):
         keep = _wanted(day_s, start_s, end_s, hours, fresh=True)
         for name, tally in tallies.items():
-            one = growing.setdefault((name, agent, tool), _Growing(ticks))
+            one = growing.setdefault((name, *key), _Growing(ticks))
             one.lay(tally.cells(), (day_s - start_s) // TICK_S, keep)
     return [
-        _series((name, agent, tool), start_s, growing)
-        for name, agent, tool in sorted(growing)
-        if name in _SIGNALS and growing[name, agent, tool].count.any()
+        _series(key, start_s, growing) for key in sorted(growing) if key[0] in _SIGNALS and growing[key].count.any()
     ]
 
 

@@ -214,13 +214,13 @@ class SqliteTrajectories:
         with self.connection.reading() as raw:
             return aggregates.count(raw, start, end)
 
-    def series(self, start: datetime, end: datetime) -> list[Series]:
+    def series(self, start: datetime, end: datetime, *, agent: str | None = None) -> list[Series]:
         """See `TrajectoryStore.series`."""
         # Brings numpy: half of the start of a command that only lists or shows.
         from analyzer.stores import series
 
         with self._counted(start, end) as (raw, marked):
-            return series.series(raw, start, end, marked=marked)
+            return series.series(raw, start, end, agent=agent, marked=marked)
 
     def choices(self, start: datetime, end: datetime) -> list[Choices]:
         """See `TrajectoryStore.choices`."""

@@ -15,6 +15,7 @@ from support.stores import SCHEMAS, restored, spans_of, told
 
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.metric import Signal
 from analyzer.types.report import Kind, Severity, State
 from analyzer.types.sent import Reason, Sent
 
@@ -97,3 +98,22 @@ def test_what_was_said_by_an_older_release_is_still_known(tmp_path: Path) -> Non
         with store.connection.writing() as raw:
             raw.execute("UPDATE deliveries SET kind = NULL, figures = NULL")
         assert kept.last_sent(name, "slack") == old
+
+
+def test_the_analysts_runs_of_an_older_store_are_counted_once(tmp_path: Path) -> None:
+    """All but those of the first hour, which a deletion may have left alone there; the fleet's counts stay the same."""
+    end = EPOCH + timedelta(hours=5)
+    store = SqliteTrajectories(tmp_path / "store.db")
+    for number, agent in enumerate(("shop", "analyzer", "analyzer", "shop", "analyzer"), start=1):
+        store.add([root(number, at_s=1800 * number, agent=agent)])
+    fleet = store.series(EPOCH, end)
+    with store.connection.writing() as raw:
+        raw.execute("DELETE FROM rollups WHERE agent = 'analyzer'")
+        raw.execute("DELETE FROM stale_hours")
+        raw.execute("DELETE FROM _sqlite_migrations WHERE name = 'm018_own_runs'")
+    store.close()
+    for _ in range(2):
+        with SqliteTrajectories(tmp_path / "store.db") as again:
+            own = [one for one in again.series(EPOCH, end, agent="analyzer") if one.signal is Signal.ERRORS]
+            assert [sum(one.count) for one in own] == [1.0]
+            assert again.series(EPOCH, end) == fleet
