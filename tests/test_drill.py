@@ -13,6 +13,7 @@ from support.drawn import stored
 from analyzer.config import load
 from analyzer.pipeline.drill import drill
 from analyzer.selfwatch.drill.canaries import canaries
+from analyzer.selfwatch.drill.faults import FAULTS
 from analyzer.simulation.agents import Agent
 from analyzer.simulation.fleet import Fleet
 from analyzer.simulation.scenario import DEFAULT_NOW
@@ -22,23 +23,28 @@ from analyzer.types.report import Kind
 from analyzer.wiring.building import build_reader
 from analyzer.wiring.drilling import Workshop, keep_figures
 
-KINDS = (Kind.LOOP, Kind.ERRORS, Kind.INJECTION)
+pytestmark = pytest.mark.timeout(900)
+"""A drill walks some hundred times, in half a minute of processor time: a busy machine needs longer."""
+HALVES = (
+    (Kind.COST, Kind.ERRORS, Kind.RETRIES, Kind.LATENCY, Kind.LOOP, Kind.SILENCE, Kind.TRUNCATION),
+    (Kind.TOKENS, Kind.TOOL_ERRORS, Kind.TOOL_CHOICE, Kind.TOOL_LATENCY, Kind.INJECTION, Kind.SUCCESS, Kind.RUNAWAY),
+)
+"""All kinds of faults. Those that are alike stand in different halves: what one half no longer sees, the other still
+could."""
+HOLE = "GitHub token in a tool result"
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
-    """Return a store with four days of two agents."""
-    fleet = Fleet(
-        agents=(Agent("desk", "support", runs_per_hour=4), Agent("analyst", "sql", runs_per_hour=3)),
-        days=4,
-        seed=5,
-        now=DEFAULT_NOW,
-    )
+    """Return a store with eight days of four agents, busy enough for every kind of fault."""
+    busy = (("desk", "support", 3.5), ("analyst", "sql", 3.0), ("clerk", "billing", 3.0), ("coder", "coding", 2.5))
+    agents = tuple(Agent(name, role, runs_per_hour=rate, evaluated_share=1.0) for name, role, rate in busy)
+    fleet = Fleet(agents=agents, days=8, seed=5, now=DEFAULT_NOW)
     return stored(fleet, tmp_path_factory.mktemp("drill") / "fleet.db")
 
 
-def drilled(store, folder, kinds=KINDS, **settings):
-    """Return a drill with some settings."""
+def drilled(store, folder, kinds=tuple(FAULTS), **settings):
+    """Return a drill with some settings, and these settings."""
     given = replace(load({}, {}).settings, store=store, **settings)
     with build_reader(given) as app:
         done = drill(app, Workshop(given, folder), DEFAULT_NOW, kinds=kinds)
@@ -53,38 +59,61 @@ def held(store):
 
 @pytest.fixture(scope="module")
 def passed(store, tmp_path_factory):
-    """Return a drill with all detectors, its settings, and what the store held before and after."""
+    """Return a drill with all detectors, its settings, and whether the store held the same before and after."""
     before = held(store)
     given, done = drilled(store, tmp_path_factory.mktemp("shadow"))
     return given, done, before == held(store)
+
+
+@pytest.fixture(scope="module", params=HALVES, ids=("one half", "the other half"))
+def blinded(request, store, tmp_path_factory):
+    """Return half of the kinds, and their drill by an installation that has their detectors off and masks with a hole.
+
+    The detectors of the other half are on: they may take none of these faults for their own.
+    """
+    made = canaries(f"1 {DEFAULT_NOW.isoformat()}")
+    secret = next(secret for secret, where in made.secrets.items() if where == HOLE)
+    off = {kind.value: {"enabled": False} for kind in request.param}
+    # Two detectors see a cost that doubles at the same tokens, and both file it as costs.
+    off |= {"price": {"enabled": False}} if Kind.COST in request.param else {}
+    _, done = drilled(
+        store, tmp_path_factory.mktemp("blinded"), request.param, detectors=off, mask_allow=(f"*{secret}*",)
+    )
+    return request.param, done
 
 
 def test_what_is_planted_is_found_and_nothing_leaks(passed) -> None:
     """Every fault is found, no other incident is told, messages were made, and no secret came out of any exit."""
     _, done, is_same = passed
     assert done.failures(0.9, 0.9) == ()
-    assert (done.recall, done.precision, done.leaks, done.canaries) == (1.0, 1.0, (), 36)
-    assert {verdict.planted.kind for verdict in done.verdicts} == set(KINDS)
-    assert done.messages >= 3 * done.found, "each is said on each of three routes"
+    assert (done.recall, done.precision, done.leaks, done.canaries) == (1.0, 1.0, {}, 36)
+    assert {verdict.planted.kind for verdict in done.verdicts} == set(FAULTS)
+    assert set(done.messages) == {"Slack", "Slack bot", "webhook", "mail", "Alertmanager"}
+    said = {done.messages[route] for route in ("Slack", "Slack bot", "webhook", "mail")}
+    assert said == {done.found - 1}, "each is said on each route, but one that is over when the whole run is done"
+    assert done.messages["Alertmanager"] == done.rounds, "all that go on, at once"
     assert all(timedelta(0) <= verdict.delay <= timedelta(hours=30) for verdict in done.verdicts)
     assert is_same
 
 
-@pytest.mark.parametrize("kind", [Kind.LOOP, Kind.ERRORS], ids=lambda kind: kind.value)
-def test_a_detector_that_is_switched_off_turns_it_red(store, tmp_path, kind) -> None:
-    """Its fault is missed twice: the recall falls, and the drill says which kind nobody sees."""
-    _, done = drilled(store, tmp_path, (kind,), detectors={kind.value: {"enabled": False}})
-    assert (done.recall, done.blind, len(done.verdicts)) == (0.0, (kind,), 2)
-    assert f"no fault of kind {kind.value} was found, at two tries" in done.failures(0.9, 0.9)
+def test_a_detector_that_is_switched_off_turns_it_red(blinded) -> None:
+    """Whichever it is, its fault is missed twice: the drill says which kinds nobody sees, and names each."""
+    kinds, done = blinded
+    assert (done.recall, set(done.blind), len(done.verdicts)) == (0.0, set(kinds), 2 * len(kinds))
+    assert {f"no fault of kind {kind.value} was found, at two tries" for kind in kinds} < set(done.failures(0, 0))
 
 
-def test_a_secret_that_is_let_through_is_named(store, tmp_path) -> None:
-    """A hole in the masking turns the drill red, and the leak has a format and a place."""
-    made = canaries(f"1 {DEFAULT_NOW.isoformat()}")
-    secret = next(secret for secret, where in made.secrets.items() if where == "GitHub token in a tool result")
-    _, done = drilled(store, tmp_path, (Kind.LOOP,), mask_allow=(f"*{secret}*",))
-    assert done.leaks == ("GitHub token in a tool result",)
-    assert done.failures(0.9, 0.9) == ("a secret came out: GitHub token in a tool result",)
+def test_every_kind_of_fault_is_switched_off_once() -> None:
+    """A kind that is added to the drill has to be in a half, or nobody would know that its fault can be missed."""
+    assert sorted(HALVES[0] + HALVES[1]) == sorted(FAULTS)
+
+
+def test_a_secret_that_is_let_through_is_named(blinded) -> None:
+    """A hole in the masking turns the drill red, and the leak has a format, a place, and the exits it came out by."""
+    _, done = blinded
+    assert set(done.leaks) == {HOLE}
+    assert {"the store", "the model's requests", "the run's own trace"} <= set(done.leaks[HOLE])
+    assert f"a secret came out: {HOLE}, by {', '.join(done.leaks[HOLE])}" in done.failures(0, 0)
 
 
 def test_the_figures_are_metrics_of_the_analyst(passed, tmp_path) -> None:

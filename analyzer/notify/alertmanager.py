@@ -7,7 +7,7 @@ itself whom to tell. So each run sends every incident that goes on, and ends wha
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -42,14 +42,19 @@ class Alertmanager:
         token: str | None = None,
         links: Links = NO_LINKS,
         timeout_s: float = TIMEOUT_S,
+        asked: Callable[..., bytes] = ask,
     ) -> None:
-        """Check the URL; alerts end by themselves `expiry` after they were last sent. Raises UsageError."""
+        """Check the URL; alerts end by themselves `expiry` after they were last sent. Raises UsageError.
+
+        `asked` stands in for `web.ask`.
+        """
         check_url(url, "ANALYZER_ALERTMANAGER_URL")
         self._api = f"{url.rstrip('/')}/api/v2"
         self._expiry = expiry
         self._headers = {} if token is None else {"Authorization": f"Bearer {token.strip()}"}
         self._links = links
         self._timeout_s = timeout_s
+        self._asked = asked
 
     def tell(self, incidents: Sequence[Incident], known: Collection[str], at: datetime) -> None:
         """Send the incidents that go on; end what is there of the incidents `known`, by id, and goes on no more.
@@ -91,10 +96,10 @@ class Alertmanager:
         headers = {**self._headers, "Content-Type": "application/json"}
         for begin in range(0, len(alerts), ALERTS_AT_ONCE):
             body = json.dumps(alerts[begin : begin + ALERTS_AT_ONCE]).encode("ascii")
-            ask(f"{self._api}/alerts", who=_WHO, body=body, headers=headers, timeout_s=self._timeout_s)
+            self._asked(f"{self._api}/alerts", who=_WHO, body=body, headers=headers, timeout_s=self._timeout_s)
 
     def _read(self, path: str) -> Any:
-        answer = ask(f"{self._api}{path}", who=_WHO, headers=self._headers, timeout_s=self._timeout_s)
+        answer = self._asked(f"{self._api}{path}", who=_WHO, headers=self._headers, timeout_s=self._timeout_s)
         try:
             return json.loads(answer)
         except ValueError:

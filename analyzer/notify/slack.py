@@ -111,10 +111,16 @@ class SlackBot:
         api_url: str,
         links: Links = NO_LINKS,
         timeout_s: int = TIMEOUT_S,
+        client: Any = None,
     ) -> None:
-        """Check the API's URL: https, or plain http to this machine. Raises UsageError."""
+        """Check the API's URL: https, or plain http to this machine. Raises UsageError.
+
+        `client` stands in for the SDK's own (`captured.Captured`).
+        """
         _check(api_url, "Slack API")
-        self._client = WebClient(token, base_url=api_url, timeout=timeout_s, retry_handlers=[], logger=_silent_logger())
+        self._client = client or WebClient(
+            token, base_url=api_url, timeout=timeout_s, retry_handlers=[], logger=_silent_logger()
+        )
         self._channel = channel
         self._threads = threads
         self._links = links
@@ -285,7 +291,7 @@ class SlackNotifier:
     def __init__(self, url: str, *, links: Links = NO_LINKS, timeout_s: int = TIMEOUT_S, client: Any = None) -> None:
         """Check the URL: https, or plain http to this machine. Raises UsageError without repeating the URL.
 
-        `client` stands in for the SDK's own (`captured.CapturedSlack`).
+        `client` stands in for the SDK's own (`captured.Captured`).
         """
         _check(url, "Slack webhook")
         # No retry handlers: whether to try again is decided in one place, and that is not here.

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +36,7 @@ LASTS = timedelta(hours=36)
 ONSETS_WITHIN = timedelta(hours=3)
 EVERY = timedelta(hours=2)
 """Between two simulated runs: twice as many take twice the time, and say no more than delays to the hour."""
+_STORE = "the store"
 READ_BACK_MAX = 200
 """Trajectories with canaries that are read back, behind their compression, in a round."""
 
@@ -43,9 +45,11 @@ READ_BACK_MAX = 200
 class Exits:
     """What came out of a whole run."""
 
-    texts: Callable[[], Iterable[str | bytes]]
-    """Messages, what was printed, what the model was asked, the own trace, the log, and the bytes of every file."""
-    messages: Callable[[], int]
+    texts: Callable[[], Iterable[tuple[str, str | bytes]]]
+    """Exit, and what came out by it: messages, what was printed, what the model was asked, the own trace, the log, and
+    the bytes of every file."""
+    messages: Callable[[], Mapping[str, int]]
+    """By route."""
 
 
 class Workshop(Protocol):
@@ -71,8 +75,9 @@ class _Found:
 
     verdicts: list[Verdict] = field(default_factory=list)
     false: list[Incident] = field(default_factory=list)
-    leaks: set[str] = field(default_factory=set)
-    messages: int = 0
+    leaks: defaultdict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Secret -> the exits by which it came out."""
+    messages: Counter[str] = field(default_factory=Counter)
     rounds: int = 0
     gaps: dict[str, Gap] = field(default_factory=dict)
 
@@ -155,9 +160,9 @@ def _outcome(stage: _Stage, found: _Found, left_out: tuple[LeftOut, ...], left: 
         left_out=left_out,
         false=tuple(found.false),
         known=len(stage.known),
-        messages=found.messages,
+        messages=dict(found.messages),
         canaries=len(stage.secrets.secrets) if found.rounds else 0,
-        leaks=tuple(sorted(found.leaks)),
+        leaks={secret: tuple(sorted(exits)) for secret, exits in sorted(found.leaks.items())},
         gaps=tuple(found.gaps.values()),
     )
 
@@ -205,9 +210,11 @@ def _played(stage: _Stage, planted: Sequence[Planted], found: _Found, on_phase: 
             found.gaps.update({gap.what: gap for gap in done.gaps})
             with stage.shop.captured(path) as (app, exits):
                 run(app, stage.ends, live=True)
-                held = (repr(app.trajectories.trajectory(name)) for name in scene.laced[:READ_BACK_MAX])
-                found.leaks |= stage.secrets.seen_in(held) | stage.secrets.seen_in(exits.texts())
-                found.messages += exits.messages()
+                held = ((_STORE, repr(app.trajectories.trajectory(name))) for name in scene.laced[:READ_BACK_MAX])
+                for place, text in chain(held, exits.texts()):
+                    for secret in stage.secrets.seen_in(text):
+                        found.leaks[secret].add(place)
+                found.messages.update(exits.messages())
         found.rounds = number + 1
 
 

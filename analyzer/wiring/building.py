@@ -76,6 +76,7 @@ class StandIns:
 
     model: Model
     places: Sequence[Outside]
+    alertmanager: Alertmanager
 
 
 @contextmanager
@@ -123,7 +124,7 @@ def build(
             metrics=metrics,
             detectors=there.configured,
             explainer=Explainer(means, settings.case_tokens),
-            deliver=_nobody if rehearsal else _delivery(settings, memory, recorder, routes()),
+            deliver=_nobody if rehearsal else _delivery(settings, memory, recorder, routes(), stand_ins),
             document=_document,
             markdown=lambda report: markdown(report_outline(report)),
             incident_markdown=lambda incident, at: markdown(incident_outline(incident, at)),
@@ -284,7 +285,9 @@ def _routes(
     return tuple(routes)
 
 
-def _delivery(settings: Settings, memory: SqliteIncidents, watch: Recorder, routes: Sequence[Route]) -> Delivery:
+def _delivery(
+    settings: Settings, memory: SqliteIncidents, watch: Recorder, routes: Sequence[Route], stand_ins: StandIns | None
+) -> Delivery:
     """Return what tells everybody. Raises UsageError where a route is set up wrong."""
     return partial(
         _send,
@@ -292,7 +295,7 @@ def _delivery(settings: Settings, memory: SqliteIncidents, watch: Recorder, rout
         memory=memory,
         folder=ReportFolder(reports_folder(settings), links_to(settings)),
         routes=routes,
-        alertmanager=open_alertmanager(settings),
+        alertmanager=open_alertmanager(settings) if stand_ins is None else stand_ins.alertmanager,
         watch=watch,
     )
 

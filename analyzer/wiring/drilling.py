@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.config import Settings
+from analyzer.notify.alertmanager import Alertmanager
 from analyzer.notify.captured import Captured
 from analyzer.notify.mail import Mail, Mailbox
-from analyzer.notify.slack import SlackNotifier
+from analyzer.notify.slack import ForgottenThreads, SlackBot, SlackNotifier
 from analyzer.notify.webhook import Webhook
 from analyzer.pipeline import App
 from analyzer.pipeline.drill import Exits
@@ -49,12 +51,16 @@ class Workshop:
     settings: Settings
     folder: Path
 
+    @property
+    def _reports(self) -> Path:
+        return self.folder / "reports"
+
     def _shadow(self, path: Path) -> Settings:
         """Return the settings of this installation over a shadow: detectors, masking and prices as they are."""
         return replace(
             without_metrics(self.settings),
             store=path,
-            reports=self.folder / "reports",
+            reports=self._reports,
             llm="off",
             pushgateway_url=None,
             metrics_textfile=None,
@@ -79,25 +85,35 @@ class Workshop:
     @contextmanager
     def captured(self, path: Path) -> Iterator[tuple[App, Exits]]:
         """Give an App for a whole run, and what comes out of it by any exit."""
-        said, printed = Captured(), io.StringIO()
+        said, printed = defaultdict[str, Captured](Captured), io.StringIO()
         # It has no answer, so that rules explain; what it was asked is one of the exits.
         model = ScriptedModel(())
         settings = self._shadow(path)
         places = (
-            Outside("slack", SlackNotifier(_NOWHERE, client=said), ""),
-            Outside("webhook", Webhook(_NOWHERE, None, post=said.post), ""),
-            Outside("mail", Mail(_BOX, post=said.mail), ""),
+            Outside("slack", SlackNotifier(_NOWHERE, client=said["Slack"]), ""),
+            Outside("slack-bot", _bot(said["Slack bot"]), ""),
+            Outside("webhook", Webhook(_NOWHERE, None, post=said["webhook"].post), ""),
+            Outside("mail", Mail(_BOX, post=said["mail"].mail), ""),
         )
-        with build(settings, out=printed, stand_ins=StandIns(model, places)) as app:
+        alerts = Alertmanager(_NOWHERE, expiry=settings.alertmanager_expiry, asked=said["Alertmanager"].ask)
+        with build(settings, out=printed, stand_ins=StandIns(model, places, alerts)) as app:
 
-            def texts() -> Iterable[str | bytes]:
-                yield from said.texts
-                yield printed.getvalue()
-                yield from map(repr, model.requests)
-                yield repr(app.trajectories.trajectory(app.run_trace_id))
+            def texts() -> Iterator[tuple[str, str | bytes]]:
+                for name, captured in said.items():
+                    yield from ((name, text) for text in captured.texts)
+                yield "standard output", printed.getvalue()
+                yield from (("the model's requests", repr(request)) for request in model.requests)
+                yield "the run's own trace", repr(app.trajectories.trajectory(app.run_trace_id))
                 with open_store(settings) as store:
                     log = SqliteAudit(store.connection, store.masker)
-                    yield from (entry.text for entry in log.entries())
-                yield from (found.read_bytes() for found in sorted(self.folder.rglob("*")) if found.is_file())
+                    yield from (("the audit log", entry.text) for entry in log.entries())
+                for found in sorted(self.folder.rglob("*")):
+                    if found.is_file():
+                        is_report = found.is_relative_to(self._reports)
+                        yield "the report files" if is_report else "the store's file", found.read_bytes()
 
-            yield app, Exits(texts, lambda: said.messages)
+            yield app, Exits(texts, lambda: {name: captured.messages for name, captured in said.items()})
+
+
+def _bot(captured: Captured) -> SlackBot:
+    return SlackBot("xoxb-captured", "C0", ForgottenThreads(), api_url=_NOWHERE, client=captured)

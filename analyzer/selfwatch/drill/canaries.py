@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 
@@ -62,13 +62,10 @@ class Canaries:
             span = replace(span, input=_with_message(span.input or "", self.sentences["prompt"]))
         return span
 
-    def seen_in(self, texts: Iterable[str | bytes]) -> frozenset[str]:
-        """Return which secrets stand in any of the texts, as their format and place."""
-        found: set[str] = set()
-        for text in texts:
-            data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
-            found.update(where for secret, where in self.secrets.items() if secret.encode() in data)
-        return frozenset(found)
+    def seen_in(self, text: str | bytes) -> frozenset[str]:
+        """Return which secrets stand in a text, as their format and place."""
+        data = text if isinstance(text, bytes) else text.encode("utf-8", "replace")
+        return frozenset(where for secret, where in self.secrets.items() if secret.encode() in data)
 
 
 def canaries(seed: str) -> Canaries:

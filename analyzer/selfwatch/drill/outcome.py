@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -46,12 +46,12 @@ class Drill:
     false: tuple[Incident, ...]
     known: int
     """Incidents that the shadow has without any fault; they count neither way."""
-    messages: int
-    """What the notifiers said, all of it captured."""
+    messages: Mapping[str, int]
+    """Route -> what was said on it, all of it captured."""
     canaries: int
     """Made-up secrets that were put in."""
-    leaks: tuple[str, ...]
-    """Format and place of those that came out."""
+    leaks: Mapping[str, tuple[str, ...]]
+    """Format and place of those that came out -> by which exits."""
     gaps: tuple[Gap, ...]
 
     @property
@@ -90,7 +90,7 @@ class Drill:
         if self.precision is not None and self.precision < precision_min:
             failed.append(f"precision is {self.precision:.2f}, wanted is {precision_min:g}")
         failed += [f"no fault of kind {kind.value} was found, at two tries" for kind in self.blind]
-        failed += [f"a secret came out: {leak}" for leak in self.leaks]
+        failed += [f"a secret came out: {leak}, by {', '.join(exits)}" for leak, exits in self.leaks.items()]
         return tuple(failed)
 
 

@@ -81,7 +81,8 @@ def _shadow(drill: Drill) -> str:
     return (
         f"The shadow: {count(len(drill.agents), 'agent')} with {count(copied, 'trajectory', 'trajectories')} of history"
         f"{thinned}{healed}{left}; {count(drill.rounds, 'round')} of {_hours(drill.ends - drill.at)}, judged every"
-        f" {_hours(drill.every)}; {count(drill.messages, 'message')} captured, none sent{known}."
+        f" {_hours(drill.every)}; {count(sum(drill.messages.values()), 'message')} captured on"
+        f" {count(sum(said > 0 for said in drill.messages.values()), 'route')}, none sent{known}."
     )
 
 
@@ -108,11 +109,11 @@ def drill_document(drill: Drill, failures: Sequence[str]) -> dict[str, Any]:
         "not_drawn": [
             {"kind": one.kind.value, "why": one.why, "below_volume": one.is_volume} for one in drill.left_out
         ],
-        "canaries": {"planted": drill.canaries, "leaked": list(drill.leaks)},
+        "canaries": {"planted": drill.canaries, "leaked": {leak: list(exits) for leak, exits in drill.leaks.items()}},
         "shadow": {
             "rounds": drill.rounds,
             "known_incidents": drill.known,
-            "messages": drill.messages,
+            "messages": dict(drill.messages),
             "agents_left_out": drill.agents_left,
             "agents": [
                 {
