@@ -21,6 +21,7 @@ from analyzer.config.scalars import (
 )
 from analyzer.types.budget import Budget
 from analyzer.types.floor import Floor
+from analyzer.types.holidays import Calendar
 from analyzer.types.servers import MetricsServer
 
 
@@ -153,6 +154,11 @@ class Settings:
         "`severity`, `resolved`, `reminder`, `remind_after`, `per_day`, `storm`, `quiet`, `digest_at`, `time_zone`:"
         " what is told at once and what waits; by route; `*`: every route (docs/notify.md)",
     )
+    calendar: Calendar = _table(
+        Calendar,
+        "`holidays`, a list of days such as `2026-12-25` on which agents may rest as at weekends; `time_zone` in which"
+        " they begin and end, else UTC (docs/detectors/silence.md)",
+    )
     mask_patterns: Mapping[str, str] = _table(dict, "further patterns to mask, by the name in their pseudonym")
     mask_allow: tuple[str, ...] = _table(tuple, "texts that are never masked")
 
@@ -171,6 +177,7 @@ SECTIONS: Mapping[str, str] = {
     "budgets": "budgets",
     "floors": "floors",
     "notify": "notify",
+    "calendar": "calendar",
     "masking.patterns": "mask_patterns",
     "masking.allow": "mask_allow",
 }

@@ -14,12 +14,14 @@ from analyzer.config.settings import DATED
 from analyzer.errors import UsageError
 from analyzer.types.budget import read_budgets
 from analyzer.types.floor import read_floors
+from analyzer.types.holidays import read_calendar
 from analyzer.types.policy import read_policies
 from analyzer.types.servers import read_servers
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {
     "budgets": read_budgets,
     "floors": read_floors,
+    "calendar": read_calendar,
     "prometheus": read_servers,
     "notify": partial(read_policies, duration=parse_duration),
 }

@@ -13,13 +13,14 @@ from datetime import datetime
 
 import numpy as np
 
-from analyzer.detectors.base import Replay
+from analyzer.detectors.base import Detector, Replay
 from analyzer.detectors.kernels.findings import Reported, common, evidence_of, heading, reported
 from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, grid_of, ticks_ended
 from analyzer.detectors.kernels.learning import waiting
 from analyzer.detectors.kernels.readings import no_series, reading
 from analyzer.detectors.kernels.silences import Hush, SilenceBaseline, Silences, SilenceSettings
 from analyzer.detectors.kernels.walk import Model, Past, Walk
+from analyzer.types.holidays import Calendar
 from analyzer.types.metric import TICK_S, Series, Signal, Window
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
@@ -54,6 +55,7 @@ class SilenceDetector:
     settings: SilenceSettings = SilenceSettings()
     name: str = "silence"
     kind: Kind = Kind.SILENCE
+    calendar: Calendar = Calendar()
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return one finding per silence that lasts, or was seen to end inside the window; the fleet's first."""
@@ -104,7 +106,7 @@ class SilenceDetector:
         offset = (total.start_s - grid.start_s) // TICK_S
         padded[:, offset : grid.stop] = np.nan_to_num(parts[:, : grid.stop - offset])
         unseen = _unseen(total, offset, len(grid.n))
-        model = Silences(grid, self.settings, unseen=unseen, parts=padded)
+        model = Silences(grid, self.settings, unseen=unseen, parts=padded, calendar=self.calendar)
         return _Fleet(total, model, Walk(model).run())
 
     def _model(self, series: Series, end: datetime | None, fleet: _Fleet | None) -> Silences:
@@ -118,7 +120,7 @@ class SilenceDetector:
                 for one in fleet.walk.episodes
             ]
         unseen = _unseen(series, (series.start_s - grid.start_s) // TICK_S, len(grid.n))
-        return Silences(grid, self.settings, unseen=unseen, hushes=hushes)
+        return Silences(grid, self.settings, unseen=unseen, hushes=hushes, calendar=self.calendar)
 
     def _finding(self, one: Reported, model: Model[SilenceBaseline]) -> Finding:
         assert isinstance(model, Silences)  # noqa: S101 - this file made it
@@ -150,6 +152,11 @@ class SilenceDetector:
             finding = self._finding(one, fleet.model)
             found.append(replace(finding, evidence=tuple(proof), note=f"{finding.note} {why}"))
         return found
+
+
+def resting(detectors: Sequence[Detector], calendar: Calendar) -> tuple[Detector, ...]:
+    """Return the detectors, the one of silences with the holidays that were set."""
+    return tuple(replace(one, calendar=calendar) if isinstance(one, SilenceDetector) else one for one in detectors)
 
 
 class _Replayed:

@@ -16,6 +16,7 @@ from analyzer.config import Settings
 from analyzer.detectors import DETECTORS, Detector
 from analyzer.detectors.budget import budgeted
 from analyzer.detectors.configure import configured
+from analyzer.detectors.silence import resting
 from analyzer.types.report import Gap, Kind
 
 GROUP = "analyzer.detectors"
@@ -38,7 +39,7 @@ class Detectors:
 def detectors_of(settings: Settings, points: Iterable[EntryPoint] | None = None) -> Detectors:
     """Return the detectors of this installation; `points` stand in for the installed ones. Raises UsageError."""
     found = entry_points(group=GROUP) if points is None else points
-    plain: list[Detector] = list(budgeted(DETECTORS, settings.budgets))
+    plain: list[Detector] = list(resting(budgeted(DETECTORS, settings.budgets), settings.calendar))
     gaps, refused = [], []
     for point in sorted(found, key=lambda one: (one.name, one.value)):
         try:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from analyzer.detectors.recompute import recompute
 from analyzer.detectors.silence import SilenceDetector
+from analyzer.types.holidays import Calendar
 from analyzer.types.report import Kind, Subject
 
 DETECTOR = SilenceDetector()
@@ -195,6 +197,102 @@ def test_a_retired_agent():
 def test_other_signals_are_none_of_its_business():
     """A series of what ended says nothing about what begins."""
     assert DETECTOR.detect(window(costs(step(ONSET, 1.0, 1.0), per_hour=0.0))) == ()
+
+
+def resting(*days, zone: tzinfo = UTC):
+    """Return the detector with the days that begin at these ticks as holidays."""
+    return SilenceDetector(calendar=Calendar(tuple(time_of(day).date() for day in days), zone))
+
+
+def on_holiday(rate, *days):
+    """Return a rate of which nothing is left on the days that begin at these ticks."""
+    return lambda ticks: np.where(np.isin(ticks // DAY, [day // DAY for day in days]), 0.0, rate(ticks))
+
+
+THURSDAY, FRIDAY, MONDAY = 2 * WEEK + 3 * DAY, 2 * WEEK + 4 * DAY, 3 * WEEK
+
+
+def test_a_holiday():
+    """Agents that rest at weekends rest on a holiday that was set, and are missed when the next day brings nothing."""
+    fleet = [
+        arrivals(on_holiday(lambda t, r=rate: office(t, r), THURSDAY), agent=f"a{rate}", seed=rate, days=28)
+        for rate in (4, 30, 200)
+    ]
+    assert DETECTOR.detect(all_of(*fleet))
+    assert resting(THURSDAY).detect(all_of(*fleet)) == ()
+    habit = lambda t: np.where(t < THURSDAY, office(t), 0.0)  # noqa: E731 - a rate
+    gone = [arrivals(habit, seed=seed, agent=f"{seed}", days=20) for seed in range(3)]
+    at = THURSDAY + 16 * HOUR
+    assert len(DETECTOR.detect(window(*gone, end=at))) == 1
+    assert resting(THURSDAY).detect(window(*gone, end=at)) == ()
+    (found,) = resting(THURSDAY).detect(window(*gone, end=FRIDAY + 13 * HOUR))
+    assert found.subject == Subject()
+    assert found.onset == time_of(FRIDAY + 8 * HOUR)
+
+
+def test_an_agent_that_works_at_weekends_is_missed_on_a_holiday():
+    """Who runs every day is watched on a holiday too, at what the quietest day of a weekend brings."""
+    seven = lambda t: np.where(t // DAY % 7 == 6, 20.0, 60.0)  # noqa: E731 - a rate
+    stopped = arrivals(lambda t: np.where(t < THURSDAY + 10 * HOUR, seven(t), 0.0))
+    (found,) = resting(THURSDAY).detect(window(stopped, end=THURSDAY + 15 * HOUR))
+    assert found.onset == time_of(THURSDAY + 10 * HOUR)
+    assert found.baseline == pytest.approx(20, rel=0.2)
+    quiet = arrivals(lambda t: np.where(t // DAY == THURSDAY // DAY, 20.0, seven(t)))
+    assert resting(THURSDAY).detect(all_of(quiet)) == ()
+
+
+def test_a_holiday_is_no_busy_sunday():
+    """Nothing is missed that a holiday's own day of the week does not bring, where weekends are the busy days."""
+    shop = arrivals(lambda t: np.where((t // DAY % 7 >= 5) | (t // HOUR % 24 >= 12), 40.0, 0.0))
+    assert resting(THURSDAY).detect(all_of(shop)) == ()
+
+
+def test_a_holiday_begins_at_its_own_midnight():
+    """The days are those of the time zone that was set: in Auckland a Thursday begins at noon of UTC's Wednesday."""
+    ahead = 12 * HOUR
+    rest = lambda t: np.where((t + ahead) // DAY == THURSDAY // DAY, 0.0, office(t + ahead))  # noqa: E731 - a rate
+    there = window(arrivals(rest), end=THURSDAY + 18 * HOUR, hours=30)
+    assert resting(THURSDAY, zone=ZoneInfo("Pacific/Auckland")).detect(there) == ()
+    assert len(resting(zone=ZoneInfo("Pacific/Auckland")).detect(there)) == 1
+
+
+@pytest.mark.parametrize(("zone", "ahead"), [("Pacific/Auckland", 12), ("America/Los_Angeles", -8)])
+def test_weekends_lie_where_people_live(zone, ahead):
+    """An office far from Greenwich rests on Saturdays and Sundays of its own: no silence once its time zone is set."""
+    series = arrivals(lambda t: office(t + ahead * HOUR), days=28)
+    assert DETECTOR.detect(all_of(series))
+    assert resting(zone=ZoneInfo(zone)).detect(all_of(series)) == ()
+
+
+def test_a_schedule_over_a_holiday():
+    """What runs four times a working day is not late on a holiday, and is when it stays away after it."""
+    days = np.arange(20 * DAY) // DAY
+    runs = np.where((days % 7 < 5) & (days != THURSDAY // DAY), every(6 * HOUR, days=20).count, 0.0)
+    there = window(begun(runs), end=FRIDAY + 4 * HOUR)
+    assert DETECTOR.detect(there)
+    assert resting(THURSDAY).detect(there) == ()
+    runs[THURSDAY:] = 0.0
+    (found,) = resting(THURSDAY).detect(window(begun(runs), end=FRIDAY + 20 * HOUR))
+    assert found.onset >= time_of(FRIDAY)
+
+
+@settings(max_examples=10, deadline=None)
+@given(day=st.integers(4, 19), seed=st.integers(0, 99), rate=st.sampled_from([0.5, 4.0, 60.0]))
+def test_a_holiday_adds_no_silence(day, seed, rate):
+    """Whatever day is set as a holiday, an agent that goes on as ever raises nothing, whether it rests on it or not."""
+    for habit in (flat(rate), lambda ticks: office(ticks, rate)):
+        assert resting(day * DAY).detect(all_of(arrivals(habit, seed=seed, days=20))) == ()
+
+
+def test_a_holiday_teaches_nothing():
+    """A day that brought a third is no Thursday: on the next one as much is expected as if it had not been."""
+    stop = THURSDAY + WEEK + 10 * HOUR
+    habit = lambda t: office(t) / np.where(t // DAY == THURSDAY // DAY, 3.0, 1.0)  # noqa: E731 - a rate
+    stopped = arrivals(lambda t: np.where(t < stop, habit(t), 0.0), days=28)
+    known, unknown = (one.detect(window(stopped, end=stop + 3 * HOUR)) for one in (resting(THURSDAY), DETECTOR))
+    assert [one.onset for one in known] == [time_of(stop)]
+    assert known[0].baseline == pytest.approx(30, rel=0.2)
+    assert unknown == () or unknown[0].baseline < 0.8 * known[0].baseline
 
 
 @settings(max_examples=12, deadline=None)

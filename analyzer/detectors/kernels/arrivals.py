@@ -138,7 +138,10 @@ def _interval(n: Floats, keep: Bools) -> Interval | None:
     return Interval(middle, float(waits.max()))
 
 
-def hours_of_week(start_s: int, ticks: int) -> np.ndarray:
-    """Return the hour of the week of each tick of a grid that begins at a midnight; the epoch was a Thursday."""
-    first = (start_s // DAY_S + 3) % 7 * 24
+def hours_of_week(start_s: int, ticks: int, ahead_h: int = 0) -> np.ndarray:
+    """Return the hour of the week of each tick of a grid that begins at a midnight; the epoch was a Thursday.
+
+    `ahead_h` are the hours by which the clocks that people live by are ahead of UTC.
+    """
+    first = (start_s // DAY_S + 3) % 7 * 24 + ahead_h
     return (first + np.arange(ticks) // TICKS_PER_HOUR) % HOURS_PER_WEEK

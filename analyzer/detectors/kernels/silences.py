@@ -28,8 +28,10 @@ from analyzer.detectors.kernels.arrivals import (
     since,
 )
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid
+from analyzer.detectors.kernels.holidays import Holidays
 from analyzer.detectors.kernels.learning import learning_ticks, shortage, waiting
 from analyzer.detectors.kernels.walk import RECOVERY_NATS, Block, Cusum, Masks
+from analyzer.types.holidays import Calendar
 
 REST_NATS_MIN = 3.0
 """Evidence (p < 5 %) that the other agents are silent, too: else it is not the fleet that is, but its largest agent."""
@@ -95,11 +97,13 @@ class Silences:
         unseen: Bools | None = None,
         hushes: Sequence[Hush] = (),
         parts: Floats | None = None,
+        calendar: Calendar = Calendar(),
     ) -> None:
         self.grid, self.settings = grid, settings
         self.warm = grid.first + int(settings.history_days_min * TICKS_PER_DAY)
         ticks = len(grid.n)
-        self.hours = hours_of_week(grid.start_s, ticks)
+        self.hours = hours_of_week(grid.start_s, ticks, calendar.ahead_h(grid.start_s))
+        self.holidays = Holidays(calendar, grid.start_s, self.hours)
         self.spoken = grid.n > 0
         self.unseen = np.zeros(ticks, dtype=np.bool_) if unseen is None else unseen
         self.in_hour = empty_ticks_of_hour(self.spoken)
@@ -141,9 +145,9 @@ class Silences:
         return -math.log(self.settings.p_max)
 
     def _counting(self, day: int, masked: Bools) -> Bools:
-        """Tell which ticks a baseline learns from: seen, outside of episodes and of what was known as the fleet's."""
+        """Tell which ticks a baseline learns from: seen, no holiday's, of no episode nor of what was the fleet's."""
         days = learning_ticks(day)
-        keep = ~(masked[days] | self.unseen[days])
+        keep = ~(masked[days] | self.unseen[days] | self.holidays.off[days])
         keep[: max(self.grid.first - days.start, 0)] = False
         for hush in self._hushes:
             if hush.alarmed < day * TICKS_PER_DAY:
@@ -158,7 +162,7 @@ class Silences:
 
     def _steps(self, arrivals: Arrivals, usual: Floats, ticks: slice) -> Floats:
         """Return what each tick adds to the evidence while nothing arrives."""
-        mean = self.settings.usual_share * usual[self.hours[ticks]]
+        mean = self.settings.usual_share * usual[self.holidays.asked(usual)[ticks]]
         now = arrivals.surprise(mean, self.in_hour[ticks])
         return np.asarray(now - arrivals.surprise(mean, np.maximum(self.in_hour[ticks] - 1, 0)))
 
@@ -197,7 +201,8 @@ class Silences:
 
     def expected(self, baseline: SilenceBaseline, first: int, stop: int) -> float:
         """Return how many arrivals are usual in ticks [first, stop)."""
-        return float(baseline.arrivals.usual[self.hours[first:stop]].sum()) / TICKS_PER_HOUR
+        usual = baseline.arrivals.usual
+        return float(usual[self.holidays.asked(usual)[first:stop]].sum()) / TICKS_PER_HOUR
 
     def longest_wait(self, baseline: SilenceBaseline) -> float:
         """Return the ticks without an arrival that a schedule may leave; infinite where there is no schedule."""
@@ -217,7 +222,8 @@ class Silences:
         if baseline.rest is not None:
             rest = since(self.spoken[whole], self._judged(self._steps(baseline.arrivals, baseline.rest, whole)))
         gap = since(self.spoken[whole], self._judged(np.ones(stop)))
-        wait = since(self.spoken[whole], self._judged(known.astype(np.float64)))
+        rested = self.holidays.rested(baseline.arrivals.usual, self.settings.usual_share)[whole]
+        wait = since(self.spoken[whole], self._judged((known & ~rested).astype(np.float64)))
         return SilenceView(self, baseline, start, increments, gap, wait, rest)
 
     def _judged(self, steps: Floats) -> Floats:
