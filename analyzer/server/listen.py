@@ -95,23 +95,7 @@ async def _serve(
     grpc: tuple[str, int] | None,
     on_ready: Callable[[Listening], None],
 ) -> None:
-    server = _Server(
-        uvicorn.Config(
-            app,
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=receiver.limits.stop_s,
-        )
-    )
+    server = QuietServer(app, stop_s=receiver.limits.stop_s)
     stop_grpc = None
     where = None
     if grpc is not None:
@@ -132,11 +116,35 @@ async def _serve(
             await stop_grpc(receiver.limits.stop_s)
 
 
-class _Server(uvicorn.Server):
+class QuietServer(uvicorn.Server):
     """Stops on a signal and lets its caller go on: uvicorn's own would send the signal again to end the process."""
 
     on_started: Callable[[], None]
     """Called once requests are taken."""
+
+    def __init__(self, app: Starlette, *, stop_s: int, dated: bool = True) -> None:
+        """Serve an application that says nothing by itself.
+
+        `stop_s` is how long requests in flight may take at the end; `dated` whether answers carry the time.
+        """
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                date_header=dated,
+                proxy_headers=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=stop_s,
+            )
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
