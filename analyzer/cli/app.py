@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, str] = {
     "ask": "Ask about one trajectory, an incident or the fleet.",
     "incidents": "List and show incidents.",
     "traces": "List, show, compare and search trajectories.",
+    "replay": "Run a stored trajectory again, as far as it was recorded.",
     "why-not": "Say why the detectors are silent about an agent.",
     "backtest": "Show what scheduled runs would have filed, and how often.",
     "drill": "Plant known faults in a copy of the fleet; see whether they are found.",
