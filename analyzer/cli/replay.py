@@ -5,24 +5,54 @@ from __future__ import annotations
 import click
 
 from analyzer.cli.common import columns, json_option, print_json, settings_from, store_option
+from analyzer.cli.replay_serve import serve, serve_options
 
 
 @click.command("replay")
 @click.argument("trace")
 @click.option("--check", is_flag=True, help="Say what a replay has to work with, and what is missing; send nothing.")
+@serve_options
 @store_option
 @json_option
-def command(trace: str, *, check: bool, store: str | None, as_json: bool) -> int:
+def command(
+    trace: str,
+    *,
+    check: bool,
+    serving: bool,
+    port: int,
+    on_divergence: str,
+    guilty_step: int | None,
+    agent_command: tuple[str, ...],
+    store: str | None,
+    as_json: bool,
+) -> int:
     """Run a stored trajectory again.
 
     TRACE is an id or a beginning of one, `latest` or `worst`. No tool is ever run.
 
-    Exit codes: 0 done; 2 no such trajectory, or nothing that says what to do; 4 failed.
+    With --serve it stands in for the model provider on loopback: COMMAND, the agent's own code, runs with
+    ANTHROPIC_BASE_URL and OPENAI_BASE_URL changed and is answered from the recording, at no cost; without a COMMAND it
+    stands until ctrl-c. Then it says whether the run came again, is fixed or diverged, and where it parted.
+
+    Exit codes: 0 done, or fixed, or a healthy run came again; 1 a failure came again, or the run diverged; 2 no such
+    trajectory, or nothing that says what to do; 3 cannot judge; 4 failed, or cannot reproduce.
     """
-    if not check:
-        raise click.UsageError("say what to do with the recording: --check")
-    _check(trace, store, as_json=as_json)
-    return 0
+    if check == serving:
+        raise click.UsageError("say what to do with the recording: --check or --serve")
+    if agent_command and not serving:
+        raise click.UsageError("a COMMAND is for --serve")
+    if check:
+        _check(trace, store, as_json=as_json)
+        return 0
+    return serve(
+        trace,
+        store,
+        port=port,
+        on_divergence=on_divergence,
+        guilty=guilty_step,
+        command=agent_command,
+        as_json=as_json,
+    )
 
 
 def _check(trace: str, store: str | None, *, as_json: bool) -> None:

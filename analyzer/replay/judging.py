@@ -34,6 +34,13 @@ class Failure:
     """What the failed tools gave."""
     loops: bool
     """The same call was made at least REPEATS_MIN times."""
+    missed: bool = False
+    """The goal was missed, as an evaluation says; no replay sees that."""
+
+    @property
+    def any(self) -> bool:
+        """Whether the run failed in any way."""
+        return bool(self.steps) or self.broke or self.missed
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +63,7 @@ def failure_of(recording: Recording, ended: Outcome) -> Failure:
         steps=tuple(sorted({number for number in numbers if number is not None})),
         broke=ended is Outcome.ERROR,
         errors=tuple(dict.fromkeys(one.result for one in failed if one.result)),
+        missed=ended is Outcome.FAILURE,
         loops=any(times >= REPEATS_MIN for times in alike.values()),
     )
 
