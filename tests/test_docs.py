@@ -46,7 +46,10 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 def test_variables_named_in_the_docs_exist() -> None:
     """No page speaks of a variable that the program would refuse."""
-    known = set(re.findall(r"`(ANALYZER_[A-Z_]+)`", PAGES["settings.md"]())) | {"ANALYZER_CONFIG"}
+    known = set(re.findall(r"`(ANALYZER_[A-Z_]+)`", PAGES["settings.md"]())) | {
+        "ANALYZER_CONFIG",
+        "ANALYZER_REPLAY_URL",
+    }
     for page in MARKDOWN:
         for name in re.findall(r"ANALYZER_[A-Z_]+", page.read_text("utf-8")):
             assert name in known, f"{page.name}: {name}"

@@ -7,21 +7,15 @@ from pathlib import Path
 import click
 
 from analyzer.cli.common import columns, json_option, print_json, settings_from, store_option
+from analyzer.cli.replay_serve import serve, serve_options
+from analyzer.cli.replay_step import replay_step, step_options
 
 
 @click.command("replay")
 @click.argument("trace")
 @click.option("--check", is_flag=True, help="Say what a replay has to work with, and what is missing; send nothing.")
-@click.option("--step", metavar="N", type=click.IntRange(min=1), help="Send the model call of this step again.")
-@click.option("--times", type=click.IntRange(1, 100), default=5, show_default=True, help="With --step: how often.")
-@click.option("--model", metavar="ID", help="With --step: ask this model instead of the recorded one.")
-@click.option(
-    "--edit",
-    metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="With --step: JSON object with the system, messages, tools or parameters to send instead.",
-)
-@click.option("--yes", is_flag=True, help="With --step: send without asking, at the price that --step alone says.")
+@step_options
+@serve_options
 @store_option
 @json_option
 def command(
@@ -33,6 +27,11 @@ def command(
     model: str | None,
     edit: Path | None,
     yes: bool,
+    serving: bool,
+    port: int,
+    on_divergence: str,
+    guilty_step: int | None,
+    agent_command: tuple[str, ...],
     store: str | None,
     as_json: bool,
 ) -> int:
@@ -42,16 +41,31 @@ def command(
     sent again, as it was or with one thing changed: how often does the model take the recorded decision? It is paid
     for from the analyst's own budget. No tool is ever run.
 
-    Exit codes: 0 done; 2 no such trajectory or step, or not agreed to; 3 some calls gave no reply; 4 failed.
+    With --serve it stands in for the model provider on loopback: COMMAND, the agent's own code, runs with
+    ANTHROPIC_BASE_URL and OPENAI_BASE_URL changed and is answered from the recording, at no cost; without a COMMAND it
+    stands until ctrl-c. Then it says whether the run came again, is fixed or diverged, and where it parted.
+
+    Exit codes: 0 done, or fixed, or a healthy run came again; 1 a failure came again, or the run diverged; 2 no such
+    trajectory or step, or not agreed to; 3 some calls gave no reply, or cannot judge; 4 failed, or cannot reproduce.
     """
-    if check == (step is not None):
-        raise click.UsageError("say what to do with the recording: --check or --step N")
-    if step is None:
+    if [check, step is not None, serving].count(True) != 1:
+        raise click.UsageError("say what to do with the recording: --check, --step N or --serve")
+    if agent_command and not serving:
+        raise click.UsageError("a COMMAND is for --serve")
+    if check:
         _check(trace, store, as_json=as_json)
         return 0
-    from analyzer.cli.replay_step import replay_step
-
-    return replay_step(trace, step, times=times, model=model, edit=edit, yes=yes, store=store, as_json=as_json)
+    if step is not None:
+        return replay_step(trace, step, times=times, model=model, edit=edit, yes=yes, store=store, as_json=as_json)
+    return serve(
+        trace,
+        store,
+        port=port,
+        on_divergence=on_divergence,
+        guilty=guilty_step,
+        command=agent_command,
+        as_json=as_json,
+    )
 
 
 def _check(trace: str, store: str | None, *, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.common import DONE, FAILED, GAPS, columns, print_json, settings_from
+from analyzer.cli.common import DONE, FAILED, GAPS, Command, columns, print_json, settings_from
 
 if TYPE_CHECKING:
     from analyzer.pipeline.replay import Replayed, StepReplay
@@ -19,6 +19,27 @@ if TYPE_CHECKING:
 
 SCHEMA = "analyzer.replay-step/1"
 _SHOWN_COLUMNS = 100
+
+
+def step_options(command: Command) -> Command:
+    """Give `analyzer replay` the options of this mode."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+_OPTIONS = (
+    click.option("--step", metavar="N", type=click.IntRange(min=1), help="Send the model call of this step again."),
+    click.option("--times", type=click.IntRange(1, 100), default=5, show_default=True, help="With --step: how often."),
+    click.option("--model", metavar="ID", help="With --step: ask this model instead of the recorded one."),
+    click.option(
+        "--edit",
+        metavar="FILE",
+        type=click.Path(path_type=Path, dir_okay=False),
+        help="With --step: JSON object with the system, messages, tools or parameters to send instead.",
+    ),
+    click.option("--yes", is_flag=True, help="With --step: send without asking, at the price that --step alone says."),
+)
 
 
 def replay_step(

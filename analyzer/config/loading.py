@@ -52,6 +52,20 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
     return Loaded(Settings(**values), sources, path)
 
 
+REPLAY_URL = "ANALYZER_REPLAY_URL"
+"""No setting: where a replayed agent finds the stand-in for its provider and tools."""
+
+
+def replay_url() -> str | None:
+    """Return where a replay is to be asked, or None outside of one."""
+    return os.environ.get(REPLAY_URL) or None
+
+
+def environment_with(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return this process's environment with more in it, for a program that is started from here."""
+    return {**os.environ, **extra}
+
+
 def credentials_hint() -> str:
     """Say what to set so that a model can be asked."""
     return "set ANTHROPIC_API_KEY to have incidents explained by a model"
@@ -73,7 +87,7 @@ def _read_file(environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]
 def _check_names(environ: Mapping[str, str], document: Mapping[str, Any], path: Path | None) -> None:
     """Refuse names that mean nothing: a misspelt setting must not be silently ignored."""
     scalars = {spec.name for spec in fields(Settings) if "parse" in spec.metadata}
-    variables = {f"ANALYZER_{name.upper()}" for name in scalars} | {"ANALYZER_CONFIG"}
+    variables = {f"ANALYZER_{name.upper()}" for name in scalars} | {"ANALYZER_CONFIG", REPLAY_URL}
     for name in environ:
         if name.startswith("ANALYZER_") and name not in variables:
             raise UsageError(f"{name} is no setting{nearest(name, variables)}")

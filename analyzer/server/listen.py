@@ -98,7 +98,7 @@ async def _serve(
     grpc: tuple[str, int] | None,
     on_ready: Callable[[Listening], None],
 ) -> None:
-    server = _server(app, stop_s=receiver.limits.stop_s)
+    server = QuietServer(app, stop_s=receiver.limits.stop_s)
     stop_grpc = None
     where = None
     if grpc is not None:
@@ -121,37 +121,41 @@ async def _serve(
 
 def serve_app(app: ASGIApp, listener: socket.socket, *, on_ready: Callable[[], None]) -> None:
     """Serve any application until SIGTERM or ctrl-c; then finish the requests in flight."""
-    server = _server(app, stop_s=STOP_S, lifespan=True)
+    server = QuietServer(app, stop_s=STOP_S, lifespan=True)
     server.on_started = on_ready
     asyncio.run(server.serve(sockets=[listener]))
 
 
-def _server(app: ASGIApp, *, stop_s: int, lifespan: bool = False) -> _Server:
-    """Return a quiet server; `lifespan` is for applications that have something to begin and to end."""
-    return _Server(
-        uvicorn.Config(
-            app,
-            loop="asyncio",
-            http="h11",
-            ws="none",
-            lifespan="on" if lifespan else "off",
-            log_config=None,
-            log_level="error",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            backlog=_BACKLOG,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-            timeout_graceful_shutdown=stop_s,
-        )
-    )
-
-
-class _Server(uvicorn.Server):
+class QuietServer(uvicorn.Server):
     """Stops on a signal and lets its caller go on: uvicorn's own would send the signal again to end the process."""
 
     on_started: Callable[[], None]
     """Called once requests are taken."""
+
+    def __init__(self, app: ASGIApp, *, stop_s: int, dated: bool = True, lifespan: bool = False) -> None:
+        """Serve an application that says nothing by itself.
+
+        `stop_s` is how long requests in flight may take at the end; `dated` whether answers carry the time; `lifespan`
+        whether the application has something to begin and to end.
+        """
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="on" if lifespan else "off",
+                log_config=None,
+                log_level="error",
+                access_log=False,
+                server_header=False,
+                date_header=dated,
+                proxy_headers=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=_KEEP_ALIVE_S,
+                timeout_graceful_shutdown=stop_s,
+            )
+        )
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""

@@ -1,0 +1,68 @@
+"""The stand-in for a model provider on loopback: sockets and HTTP around `analyzer.replay.standin`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from analyzer.replay.standin import StandIn
+from analyzer.server.listen import QuietServer, address_of, bind
+
+LOOPBACK = "127.0.0.1"
+BODY_BYTES_MAX = 64 << 20
+"""Providers refuse requests far below this; the bound is for whatever else may come."""
+_STOP_S = 5
+_START_S = 10.0
+_RETRIES = "x-stainless-retry-count"
+"""The header in which both official SDKs count how often a request was sent before."""
+
+
+def stand_in_application(standin: StandIn) -> Starlette:
+    """Return the ASGI application over a stand-in. Every path is its to answer: also those that it does not know."""
+
+    async def answer(request: Request) -> Response:
+        body = bytearray()
+        try:
+            async for piece in request.stream():
+                body += piece
+                if len(body) > BODY_BYTES_MAX:
+                    return Response(status_code=413)
+        except ClientDisconnect:
+            return Response(status_code=400)
+        again = request.headers.get(_RETRIES, "0") != "0"
+        # In a thread: the first comparison of a long history takes a while, and other requests wait for no one.
+        found = await asyncio.to_thread(standin.answer, request.url.path, bytes(body), again=again)
+        return Response(found.body, found.status, dict(found.headers), media_type=found.content_type)
+
+    app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+    app.router.redirect_slashes = False
+    return app
+
+
+@contextmanager
+def standing_in(standin: StandIn, port: int = 0) -> Iterator[str]:
+    """Answer on a port of loopback for the length of a block, 0 for a free one; gives the URL.
+
+    Raises UsageError where the port is not to be had.
+    """
+    ready = threading.Event()
+    listener = bind(LOOPBACK, port, token=None)
+    server = QuietServer(stand_in_application(standin), stop_s=_STOP_S, dated=False)
+    server.on_started = ready.set
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
+    with listener:
+        thread.start()
+        if not ready.wait(_START_S):
+            raise RuntimeError("the stand-in did not start")
+        try:
+            yield address_of(listener)
+        finally:
+            server.stop()
+            thread.join(2 * _STOP_S)

@@ -1,0 +1,126 @@
+"""`analyzer replay TRACE --serve` as a user runs it, with an agent of a few lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from support.cli import Ended, analyzer
+from support.spans import chat, root, tool
+
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.trace import FinishReason, Status
+
+ASKED = {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": "lookup_order", "arguments": "{}"}}]}
+USER = {"role": "user", "content": "where is A-1?"}
+GAVE = {"role": "tool", "tool_call_id": "c1", "content": "error: gone"}
+MODEL = "claude-sonnet-5-5"
+AGENT = f"""
+import json, os, sys, urllib.request
+from analyzer.replay import RecordedFailureError, recorded_tools
+def ask(*messages):
+    body = json.dumps({{"model": "{MODEL}", "messages": messages}}).encode()
+    url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
+    with urllib.request.urlopen(urllib.request.Request(url, body)) as answer:
+        return json.load(answer)["choices"][0]["message"]
+user = {json.dumps(USER)}
+reply = ask(user)
+print("the agent speaks")
+if sys.argv[1] == "early":
+    sys.exit(0)
+try:
+    recorded_tools()("lookup_order", {{}})
+except RecordedFailureError as error:
+    gave = str(error) if sys.argv[1] == "same" else "error: hidden"
+print(ask(user, reply, {{"role": "tool", "tool_call_id": "c1", "content": gave}})["content"])
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Return a store with one failed run: a call, a tool that fails, a last word."""
+    path = tmp_path / "store.db"
+    model = {"model": MODEL, "input": json.dumps([USER]), "output": json.dumps([ASKED])}
+    spans = (
+        root(1, status=Status.ERROR),
+        chat(1, 2, **{**model, "finish": FinishReason.TOOL_CALL}),
+        tool(1, 3, at_s=2, tool="lookup_order", input="{}", output="error: gone", status=Status.ERROR),
+        chat(
+            1,
+            4,
+            at_s=4,
+            model=MODEL,
+            input=json.dumps([USER, ASKED, GAVE]),
+            output=json.dumps([{"role": "assistant", "content": "It is gone."}]),
+            finish=FinishReason.STOP,
+        ),
+    )
+    with SqliteTrajectories(path) as trajectories:
+        trajectories.add(spans)
+    return path
+
+
+def replay(store: Path, *arguments: str, how: str | None = None) -> Ended:
+    """Run `analyzer replay latest --serve`, with the agent where `how` it goes is said."""
+    command = () if how is None else ("--", sys.executable, "-c", AGENT, how)
+    return analyzer(
+        "replay", "latest", "--serve", "--store", str(store), *arguments, *command, env={"PYTHONPATH": str(ROOT)}
+    )
+
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_failure_that_comes_again_is_reproduced(store: Path) -> None:
+    """The outcome stands on standard output alone, and the exit code says that something is wrong."""
+    ended = replay(store, how="same")
+    assert ended.code == 1, ended.stderr
+    assert ended.stdout == (
+        "reproduced at step 3: it went the recorded way to its end\n2 requests; the recording has 2 calls of a model\n"
+    )
+    assert ended.stderr == "the agent speaks\nIt is gone.\n"
+
+
+def test_an_agent_that_ends_well_where_it_failed_is_fixed(store: Path) -> None:
+    """It asks no more after the step that failed, and its exit code is 0."""
+    ended = replay(store, "--json", how="early")
+    document = json.loads(ended.stdout)
+    assert (ended.code, document["outcome"], document["step"]) == (0, "fixed", 3)
+    assert document["requests"] == [{"step": 1, "how": "same", "answered": 1}]
+    assert document["agent_exit_code"] == 0
+
+
+def test_the_first_difference_is_shown(store: Path) -> None:
+    """An agent that hides what its tool gave is stopped there; the diff says what it asked in its place."""
+    ended = replay(store, how="other")
+    assert ended.code == 1
+    assert ended.stdout == (
+        "diverged at step 3: it left the recording at step 3 (its request differs in the messages), and it was stopped "
+        "there: --on-divergence nearest lets it go on\n"
+        "2 requests; the recording has 2 calls of a model\n"
+        "- recorded, + asked:\n"
+        "  @@ -1,3 +1,3 @@\n"
+        "   input: where is A-1?\n"
+        "   assistant: [call lookup_order {}]\n"
+        "  -input: error: gone\n"
+        "  +input: error: hidden\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--on-divergence", "live"), "it is not there: take stop or nearest"),
+        (("--guilty-step", "9"), "--guilty-step 9: the recording has steps 1 to 3"),
+        (("--check",), "say what to do with the recording: --check or --serve"),
+        (("--", "no-such-program"), "cannot start no-such-program"),
+    ],
+)
+def test_what_cannot_be_had_is_refused_in_one_line(store: Path, arguments: tuple[str, ...], said: str) -> None:
+    """A policy that is not there, a step that is none, two modes at once, a command that does not start: exit 2."""
+    ended = replay(store, *arguments)
+    assert ended.code == 2
+    assert said in ended.stderr
+    assert ended.stderr.count("\n") == 1
