@@ -114,7 +114,7 @@ def test_the_first_difference_is_shown(store: Path) -> None:
     [
         (("--on-divergence", "live"), "it is not there: take stop or nearest"),
         (("--guilty-step", "9"), "--guilty-step 9: the recording has steps 1 to 3"),
-        (("--check",), "say what to do with the recording: --check or --serve"),
+        (("--check",), "say what to do with the recording: --check, --step N or --serve"),
         (("--", "no-such-program"), "cannot start no-such-program"),
     ],
 )
