@@ -68,6 +68,7 @@ def test_a_secret_is_read_from_its_file(tmp_path: Path) -> None:
         (f'{EU}headers = {{a = "b\\nc: d"}}', "headers: expected a table of texts"),
         (f'{EU}replica_of = "us"', "replica_of: there is no other server 'us'"),
         (f'{EU}ca_file = "/nowhere.pem"', "there is no file /nowhere.pem"),
+        (f'{EU}[prometheus.us]\nurl = "http://x/"', "the servers of metrics 'eu' and 'us' are one"),
         (f'{EU}replica_of = "prometheus"', "there is no server 'prometheus'"),
     ],
 )
@@ -114,4 +115,5 @@ def test_doctor_asks_each_server_by_itself(tmp_path: Path) -> None:
     said = "east version 1-billing, west version 1-triage; agents of the last 24 h: billing, triage"
     assert well == ("ok", said)
     assert dead[0] == "failed"
+    assert dead[1].startswith("east version 1-billing, west version 1-triage, twin: Prometheus at http://127.0.0.1:9")
     assert "check [prometheus.twin] url" in dead[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +13,7 @@ from analyzer.errors import AnalyzerError
 
 if TYPE_CHECKING:
     from analyzer.config import Settings
+    from analyzer.metrics.prometheus import Prometheus
     from analyzer.wiring.routes import Outside
 
 
@@ -210,12 +211,10 @@ def _prometheus(settings: Settings) -> Check:
     if source is None:
         detail, command = "not set: series come from the store", "export ANALYZER_PROMETHEUS_URL=http://...:9090"
         return Check("prometheus", "off", detail, "set ANALYZER_PROMETHEUS_URL", command)
-    opened = open_servers(settings, metrics_servers(settings))
-    # Each is asked, a replica too: it must answer before it is needed.
-    versions = {name: server.version() for name, server in opened.items()}
-    said = ", ".join(
-        f"{name} version {version}" if len(versions) > 1 else f"version {version}" for name, version in versions.items()
-    )
+    answers = _answers(open_servers(settings, metrics_servers(settings)))
+    said = ", ".join(text for text, _ in answers)
+    if not all(alive for _, alive in answers):
+        return Check("prometheus", "failed", said, "the run goes on from the store's trajectories until all answer")
     now = datetime.now(UTC)
     series, gaps = prometheus_series(source, settings.queries, now - timedelta(hours=24), now)
     agents = sorted({one.subject.agent for one in series if one.subject.agent})
@@ -225,6 +224,18 @@ def _prometheus(settings: Settings) -> Check:
         hint = "set your metric names under [queries] in analyzer.toml"
         return Check("prometheus", "failed", f"{said}; no agent in the last 24 h", hint)
     return Check("prometheus", "ok", f"{said}; agents of the last 24 h: {', '.join(agents[:8])}")
+
+
+def _answers(opened: Mapping[str, Prometheus]) -> list[tuple[str, bool]]:
+    """Ask each server by itself, a replica too: it must answer before it is needed. Say what, and whether it did."""
+    found = []
+    for name, server in opened.items():
+        own = f"{name} " if len(opened) > 1 else ""
+        try:
+            found.append((f"{own}version {server.version()}", True))
+        except AnalyzerError as error:
+            found.append((f"{own.strip()}: {error}" if own else str(error), False))
+    return found
 
 
 def _metering(settings: Settings) -> tuple[list[dict[str, Any]], Check]:

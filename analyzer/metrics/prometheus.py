@@ -26,8 +26,9 @@ _STATUS = re.compile(r"HTTP Status Code (\d+) \((b['\"].*['\"])\)", re.DOTALL)
 _WORTH_RETRYING = frozenset({408, 429, 500, 502, 503, 504})
 
 
-_PARTIAL = (b'"isPartial":true', b'"warnings":')
+_PARTIAL = (b'"isPartial"', b'"warnings"')
 """What stands in an answer that may not be whole: VictoriaMetrics' own mark, and the warnings of Thanos and Mimir."""
+_LOGIN = re.compile(r"//[^/@]*@")
 _ABOUT_PROMQL = "PromQL "
 """How Prometheus begins warnings about a query: they say nothing of what is missing."""
 
@@ -64,7 +65,8 @@ class Prometheus:
         sleep: Callable[[float], None] | None = None,
     ) -> None:
         """Connect lazily: nothing is sent before the first query. `sleep` replaces the waits between tries."""
-        self.url = url
+        self.url = _LOGIN.sub("//", url)
+        """Without a name and password in it: it stands in messages."""
         self._timeout_s = timeout_s
         self._access = access or Access()
         headers = dict(self._access.headers)
@@ -73,6 +75,8 @@ class Prometheus:
         session = requests.Session()
         session.verify = self._access.ca_file or True
         session.cert = self._access.cert
+        # A redirect would carry the headers, a tenant or a key among them, to another host.
+        session.max_redirects = 0
         session.hooks["response"].append(_check_whole)
         # The client's own retries are switched off: this house tries again in one place.
         self._client = PrometheusConnect(
@@ -126,6 +130,11 @@ class Prometheus:
                 advice = f"{self._access.setting('ca_file')} names who signed its certificate"
                 raise MetricsError(
                     f"Prometheus at {self.url}: no TLS with it ({_tls_reason(error)}); {advice}"
+                ) from None
+            except requests.TooManyRedirects:
+                advice = f"set {self._access.setting('url')} to where it leads"
+                raise MetricsError(
+                    f"Prometheus at {self.url} answered with a redirect, which is not followed; {advice}"
                 ) from None
             except requests.RequestException as error:
                 reason = "timed out" if "timed out" in str(error) else type(error).__name__

@@ -33,7 +33,21 @@ def metrics_servers(settings: Settings) -> dict[str, MetricsServer]:
     for name, server in servers.items():
         if server.replica_of is not None and server.replica_of not in servers:
             raise UsageError(f"[prometheus.{name}] replica_of: there is no server '{server.replica_of}'")
+    _check_apart(servers)
     return servers
+
+
+def _check_apart(servers: Mapping[str, MetricsServer]) -> None:
+    """Raise UsageError where one server is named twice: what it counts would be added to itself."""
+    seen: dict[tuple[object, ...], str] = {}
+    for name, server in servers.items():
+        if server.replica_of is not None:
+            continue
+        first = seen.setdefault((server.url, *sorted(server.headers.items())), name)
+        if first != name:
+            raise UsageError(
+                f"the servers of metrics '{first}' and '{name}' are one, {server.url}: take one out, or say replica_of"
+            )
 
 
 def without_metrics(settings: Settings) -> Settings:

@@ -187,3 +187,16 @@ def test_tls_with_an_own_authority_and_a_certificate_of_the_client(tmp_path: Pat
             Prometheus(server.url, access=Access(ca_file=str(cert)), sleep=no_wait).query("up", NOW)
     assert points.values == (3.0,)
     assert len(server.asked) == 1
+
+
+def test_no_redirect_is_followed_and_no_password_is_said() -> None:
+    """It would carry the tenant's headers to another host; an address may hold a login, and messages do not."""
+    with loopback(lambda _asked: Answer(vector())) as other:
+        moved = Answer(b"", 302, {"Location": f"{other.url}/api/v1/query"})
+        with loopback(lambda _asked: moved) as server:
+            url = server.url.replace("http://", "http://ana:hunter2@")
+            client = Prometheus(url, access=Access(headers={"X-Api-Key": "k"}), sleep=no_wait)
+            with pytest.raises(MetricsError, match="a redirect, which is not followed") as told:
+                client.query("up", NOW)
+    assert not other.asked
+    assert "hunter2" not in f"{told.value}{client.url}"

@@ -9,9 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from analyzer.config import DEFAULT_QUERIES
 from analyzer.errors import MetricsError, MetricsPartError, MetricsQueryError
 from analyzer.metrics.base import Points
-from analyzer.metrics.several import Several, quotient
+from analyzer.metrics.series import narrowed
+from analyzer.metrics.several import Several, parted
+from analyzer.types.promql import pinned
+from analyzer.types.report import Subject
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 SUM = "sum by (agent) (increase(agent_cost_usd_total[900s]))"
@@ -56,27 +60,58 @@ def test_what_two_servers_know_of_one_agent_is_added() -> None:
 
 
 def test_a_quotient_is_that_of_the_sums_and_no_sum_of_quotients() -> None:
-    """Its sides are asked for one by one; with one server that knows the agent, the quotient itself is its answer."""
+    """Its sides are asked for one by one, also where only one server has a quotient: the other has no error yet."""
     ratio = f"{SUM} / {COUNT}"
     east = Known({ratio: {"billing": {0: 2.0}}, SUM: {"billing": {0: 20.0}}, COUNT: {"billing": {0: 10.0}}})
     west = Known({ratio: {"billing": {0: 8.0}}, SUM: {"billing": {0: 8.0}}, COUNT: {"billing": {0: 1.0}}})
     assert values(Several({"east": [east], "west": [west]}).query(ratio, NOW)) == {
         "billing": {0: pytest.approx(28 / 11)}
     }
-    alone = Several({"east": [east], "west": [Known()]})
-    assert values(alone.query(ratio, NOW)) == {"billing": {0: 2.0}}
-    assert east.asked[-1] == ratio
+    calls_alone = Known({COUNT: {"billing": {0: 990.0}}})
+    assert values(Several({"east": [east], "west": [calls_alone]}).query(ratio, NOW)) == {"billing": {0: 0.02}}
+    assert ratio not in east.asked
 
 
-def test_what_cannot_be_added_up_is_refused_with_the_servers_names() -> None:
-    """A mean over two servers is nobody's guess; a largest value is the largest."""
-    mean, largest = "avg by (agent) (x)", "max by (agent, version) (agent_build_info)"
-    east = Known({mean: {"billing": {0: 1.0}}, largest: {"billing": {0: 1.0}}})
-    west = Known({mean: {"billing": {0: 3.0}}, largest: {"billing": {0: 0.0}}})
-    both = Several({"east": [east], "west": [west]})
-    with pytest.raises(MetricsQueryError, match=r"several servers \(east, west\) know \{'agent': 'billing'\}"):
-        both.query(mean, NOW)
-    assert values(both.query(largest, NOW)) == {"billing": {0: 1.0}}
+@pytest.mark.parametrize(
+    "promql",
+    [
+        f"{SUM} / {COUNT} * 100",
+        f"{SUM} / {COUNT} > 0.01",
+        f"{SUM} / on (agent) {COUNT}",
+        "avg by (agent) (x)",
+        "sum by (agent) (histogram_quantile(0.95, x))",
+        "sum by (agent) (errors / calls)",
+        "sum by (agent) (avg_over_time(x[1h]))",
+        "count(count by (agent) (x))",
+        "1 - sum(a) / sum(b)",
+        "agent_build_info",
+    ],
+)
+def test_what_is_not_known_to_add_up_is_refused_with_the_servers_names(promql: str) -> None:
+    """Whoever answers it, and before anyone is asked."""
+    east, west = Known({promql: {"billing": {0: 0.5}}}), Known()
+    with pytest.raises(MetricsQueryError, match=r"what several servers \(east, west\) answer to"):
+        Several({"east": [east], "west": [west]}).query(promql, NOW)
+    assert not any(promql in one.asked for one in (east, west))
+
+
+def test_of_largest_values_the_largest_is_that_of_the_whole() -> None:
+    """So versions are seen that run on one of them alone."""
+    largest = "max by (agent, version) (agent_build_info)"
+    east, west = Known({largest: {"billing": {0: 1.0}}}), Known({largest: {"billing": {0: 0.0}}})
+    assert values(Several({"east": [east], "west": [west]}).query(largest, NOW)) == {"billing": {0: 1.0}}
+
+
+@pytest.mark.parametrize("promql", sorted(query for queries in DEFAULT_QUERIES.values() for query in queries))
+def test_every_query_that_is_asked_by_default_adds_up(promql: str) -> None:
+    """Also narrowed to one agent where a matcher can be put in, and pinned to a moment as it stands in reports."""
+    asked = promql.replace("$range", "900s")
+    both = Several({"east": [Known()], "west": [Known()]})
+    assert both.query(asked, NOW) == []
+    one = narrowed(promql, Subject(agent='we"ird', tool=None)).replace("$range", "7d")
+    if "label_replace" not in one:
+        for text in (one, pinned(one, NOW), f"{one} / {one}"):
+            assert text is None or both.query(text, NOW) == []
 
 
 def test_a_replica_answers_where_its_original_does_not() -> None:
@@ -104,8 +139,9 @@ def test_without_one_of_them_the_whole_is_unknown() -> None:
 @pytest.mark.parametrize(
     ("promql", "sides"),
     [
-        ("sum(a) / sum(b)", ("sum(a)", "sum(b)")),
-        ('sum(a{path="/x/y"}) / (sum(b) / 2)', ('sum(a{path="/x/y"})', "(sum(b) / 2)")),
+        ("sum(a) / sum(b)", ("sum(a)", "/", "sum(b)")),
+        ("sum(a) + sum(b)", ("sum(a)", "+", "sum(b)")),
+        ('sum(a{path="/x/y"}) / (sum(b) / 2)', ('sum(a{path="/x/y"})', "/", "(sum(b) / 2)")),
         ("sum(a) / sum(b) / sum(c)", None),
         ("sum(a) + sum(b) / sum(c)", None),
         ("sum(a) / on (agent) sum(b)", None),
@@ -114,17 +150,17 @@ def test_without_one_of_them_the_whole_is_unknown() -> None:
         ("sum(a)", None),
     ],
 )
-def test_only_one_plain_division_has_two_sides(promql: str, sides: tuple[str, str] | None) -> None:
+def test_only_one_plain_division_or_sum_has_two_sides(promql: str, sides: tuple[str, str, str] | None) -> None:
     """Whatever stands in parentheses, braces and quotes is left alone."""
-    assert quotient(promql) == sides
+    assert parted(promql) == sides
 
 
 @given(st.text(alphabet="ab/()[]{}'\"`+ 1", max_size=30))
 def test_any_text_has_two_sides_that_stand_in_it_or_none(promql: str) -> None:
     """A query from the settings may be anything."""
-    sides = quotient(promql)
+    sides = parted(promql)
     if sides is not None:
-        assert promql.replace(" ", "") == "/".join(sides).replace(" ", "")
+        assert promql.replace(" ", "") == "".join(sides).replace(" ", "")
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.integers(0, 1000), min_size=1), min_size=1, max_size=4))

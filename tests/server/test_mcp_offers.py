@@ -66,7 +66,7 @@ def test_the_investigators_tools_are_all_there_and_read(desk: Desk) -> None:
     for name in names & set(desk.offers):
         schema = desk.offers[name].schema
         assert schema["required"][0] == "about"
-        assert set(schema["required"]) == set(schema["properties"])
+        assert set(schema["required"]) <= set(schema["properties"])
 
 
 def test_an_incident_is_listed_and_shown_as_on_the_command_line(desk: Desk) -> None:
@@ -96,6 +96,7 @@ def test_a_question_without_a_subject_is_about_the_fleet(desk: Desk) -> None:
     """As on the command line."""
     answer = shown(desk, "ask", question="which agent costs us most?")
     assert answer.document is not None
+    assert answer.text.startswith("# The fleet\n")
     (table,) = answer.document["tables"]
     assert {row[0] for row in table["rows"]} == {DEAR, LOOPING, WELL}
 
@@ -103,7 +104,7 @@ def test_a_question_without_a_subject_is_about_the_fleet(desk: Desk) -> None:
 def test_a_step_is_read_in_full_after_the_outline(store: Path, desk: Desk) -> None:
     """The outline names the span, the span has the text."""
     trace_id = incident_of(desk, LOOPING)["trace_ids"][0]
-    outline = shown(desk, "outline", about=trace_id, trace_id=trace_id, page=1).text
+    outline = shown(desk, "outline", about=trace_id[:12]).text
     with sqlite3.connect(store) as raw:
         (span_id,) = raw.execute(
             "SELECT span_id FROM spans WHERE tool IS NOT NULL AND trajectory ="
@@ -171,6 +172,8 @@ def test_nothing_of_the_fleet_is_changed(store: Path, desk: Desk) -> None:
         ("why_not", {"agent": "nobody"}, "no agent called 'nobody'"),
         ("show_incident", {"incident": "inc-nobody"}, "no incident"),
         ("account", {"about": "latest"}, "there is no tool 'account'; use one of case_facts, "),
+        ("show_incident", {}, "incident must be an incident's id (inc-...)"),
+        ("list_incidents", {"agnt": "x"}, "there is no argument 'agnt'; there are agent, all"),
         ("drop_tables", {}, "there is no tool 'drop_tables'; there are ask, list_incidents, "),
     ],
 )

@@ -79,6 +79,10 @@ class Desk:
             return Shown(f"not available: {self._mask(str(error))}", failed=True)
 
     def _answered(self, offer: Offer, app: App, arguments: Arguments) -> Shown:
+        known = offer.schema["properties"]
+        strange = sorted(set(arguments) - set(known))
+        if strange:
+            return Shown(f"there is no argument {strange[0][:60]!r}; there are {', '.join(known)}", failed=True)
         try:
             return offer.answer(app, self._now(), arguments)
         except (ToolError, AnalyzerError) as error:
