@@ -139,7 +139,7 @@ def test_text_from_spans_makes_no_mention_and_no_link_in_a_template() -> None:
 
 
 def test_an_owner_is_an_annotation_and_no_label() -> None:
-    """With another owner it is the same alert; a template makes no mention of it, and nobody's alert has no such key."""
+    """With another owner it is the same alert; a template makes no mention of it; without one the key is absent."""
     posted: list[dict[str, Any]] = []
 
     def taken(url: str, *, body: bytes | None = None, **_rest: Any) -> bytes:
