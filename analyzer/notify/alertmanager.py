@@ -124,6 +124,7 @@ def _alert(incident: Incident, at: datetime, ends_at: datetime, links: Links) ->
     annotations = {
         "summary": _text(headline(incident, Reason.FIRST_SEEN).partition(": ")[2]),
         "description": _text(cause),
+        "owner": _text(", ".join(incident.owners)),
         "command": f"analyzer incidents show {incident.id}",
     }
     page = links.incident(incident)

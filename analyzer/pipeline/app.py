@@ -137,6 +137,8 @@ class App:
     journal: Journal = field(default_factory=Unwritten)
     alerts: AlertBook = field(default_factory=NoAlerts)
     """Alerts that came in by Alertmanager's webhook."""
+    owners: Callable[[], Mapping[str, str]] = dict
+    """Whose each agent is, as far as somebody said, by the agent's name."""
     measuring: Measuring = field(default_factory=Unmeasured)
     enrolled: Enrolled = field(default_factory=Unenrolled)
     terms: str = ""

@@ -15,6 +15,7 @@ from analyzer.pipeline.investigated import investigated, out_of_budget, unpriced
 from analyzer.pipeline.memory import remembered_before
 from analyzer.pipeline.metering import doubt_gaps, sides, table_note
 from analyzer.pipeline.naming import unknown_agents
+from analyzer.pipeline.owned import owned
 from analyzer.pipeline.phases import (
     collected,
     collected_of_itself,
@@ -26,7 +27,7 @@ from analyzer.pipeline.phases import (
 )
 from analyzer.types.alerts import AlertAnswer
 from analyzer.types.audit import Act, Action, canonical, digest
-from analyzer.types.document import incident_document, time_text
+from analyzer.types.document import OWNER, incident_document, time_text
 from analyzer.types.metric import Window
 from analyzer.types.report import REPEATED, Finding, Gap, Report, Run
 from analyzer.types.sent import Delivered
@@ -82,7 +83,7 @@ def _walked(
         window, itself = phase("collect", lambda: (collected(app, at), collected_of_itself(app, at)))
         found, in_own, blind_spots = phase("detect", lambda: _found(app, window, itself, at))
         known = phase("account", lambda: [*examined(app, found, window), *examined(app, in_own, itself)])
-        incidents = phase("triage", lambda: triaged(app, known, window, blind_spots))
+        incidents = phase("triage", lambda: owned(triaged(app, known, window, blind_spots), app.owners()))
         noted = alerted(app, incidents, window, at) if keeps else Alerted(incidents)
         incidents, use = phase("investigate", lambda: investigated(app, noted.incidents, at, first=noted.fresh))
         unknown, named = unknown_agents(app, window)
@@ -169,7 +170,9 @@ def _filed(app: App, report: Report, at: datetime, answers: Sequence[AlertAnswer
             "markdown_sha256": digest(app.incident_markdown(incident, at)),
             "document_sha256": digest(canonical(document)),
         }
-        app.journal.write(Act(Action.INCIDENT_FILED, incident.id, incident.state.value, arguments, returned=document))
+        filed = Act(Action.INCIDENT_FILED, incident.id, incident.state.value, arguments, returned=document)
+        # What is shown must stand there as it was shown; an owner was masked when it was entered.
+        app.journal.write(replace(filed, shown=frozenset({OWNER})))
     report = replace(report, run=replace(report.run, audit=app.journal.head()))
     _kept(app, report, at)
     _noted(app, report, at)

@@ -8,6 +8,7 @@ from analyzer.render.blocks import Block, Bullets, Heading, Line, Paragraph, cod
 from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.message import headline
 from analyzer.render.numbers import count
+from analyzer.render.owners import owners_line
 from analyzer.render.text import one_line
 from analyzer.types.report import Incident
 from analyzer.types.sent import Reason
@@ -18,6 +19,8 @@ NAMED_MAX = 60
 """Incidents with a line of their own: about as many as a Slack message holds. The rest are counted."""
 LINE_CHARACTERS_MAX = 140
 """Of a title in a list, so that no list outgrows a section."""
+OWNER_CHARACTERS_MAX = 40
+OWNERS_NAMED_MAX = 2
 LINE_SIZE = 190
 """Of a line without an address, about: title, severity, id and their marks."""
 LIST_SIZE = 2_800
@@ -36,8 +39,8 @@ def digest_outline(
     entries: Sequence[tuple[Incident, Reason]], *, storm: bool, links: Links = NO_LINKS
 ) -> tuple[Block, ...]:
     """Return the message: a heading, a line for each incident in the order given, and where the rest is."""
-    # Where each line holds an address as well there is room for fewer.
-    size = LINE_SIZE + max((len(links.incident(incident)) for incident, _ in entries), default=0)
+    # Where each line holds an address or an owner as well there is room for fewer.
+    size = LINE_SIZE + max((len(links.incident(one)) + _size(_whose(one)) for one, _ in entries), default=0)
     lines_max = min(LINES_MAX, LIST_SIZE // size)
     named = [_line(incident, reason) for incident, reason in entries[: NAMED_MAX * LINE_SIZE // size]]
     lists = [Bullets(tuple(named[start : start + lines_max])) for start in range(0, len(named), lines_max)]
@@ -48,6 +51,14 @@ def digest_outline(
 
 
 def _line(incident: Incident, reason: Reason) -> Line:
-    return line(
-        f"{one_line(headline(incident, reason), LINE_CHARACTERS_MAX)} ({incident.severity.value}) ", code(incident.id)
-    )
+    title = one_line(headline(incident, reason), LINE_CHARACTERS_MAX)
+    whose = _whose(incident)
+    return line(f"{title} ({incident.severity.value}{'; ' if whose else ''}", *whose, ") ", code(incident.id))
+
+
+def _whose(incident: Incident) -> Line:
+    return owners_line(incident, columns_max=OWNER_CHARACTERS_MAX, named_max=OWNERS_NAMED_MAX)
+
+
+def _size(text: Line) -> int:
+    return sum(len(piece.text) for piece in text)

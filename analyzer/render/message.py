@@ -23,6 +23,7 @@ from analyzer.render.blocks import (
 from analyzer.render.links import NO_LINKS, Links
 from analyzer.render.numbers import clock, count, figure, money, percent, span_of
 from analyzer.render.outline import as_of_note, ending_text, figures, status_line
+from analyzer.render.owners import owners_line
 from analyzer.render.text import one_line, visible
 from analyzer.types.report import Incident, SpanEvidence, State
 from analyzer.types.sent import Reason, Sent
@@ -78,6 +79,8 @@ def _facts(incident: Incident, at: datetime, last: Sent | None) -> Block:
         entries.append(plain(f"resolved at {clock(incident.resolved_at, at)}; last seen {lasted} after it began"))
     if incident.agents:
         entries.append(plain(_agents(incident)))
+    if whose := owners_line(incident):
+        entries.append(whose)
     if incident.excess_usd is not None:
         entries.append(plain(f"{money(incident.excess_usd)} beyond what was expected"))
     main = max(incident.account, key=lambda factor: factor.share, default=None)

@@ -36,6 +36,7 @@ from analyzer.render.numbers import (
     ratio,
     span_of,
 )
+from analyzer.render.owners import owners_line
 from analyzer.render.said import said_outline
 from analyzer.render.text import one_line
 from analyzer.types.diagnosis import Diagnosis, Ending
@@ -152,6 +153,8 @@ def facts(incident: Incident, level: int) -> Iterable[Block]:
         if value
     ]
     entries = [line(f"{label}: ", code(one_line(value, NAME_COLUMNS_MAX))) for label, value in names]
+    if whose := owners_line(incident):
+        entries.append(whose)
     entries.append(plain(figures(incident)))
     low = min((finding.onset_low for finding in incident.findings), default=incident.onset)
     high = max((finding.onset_high for finding in incident.findings), default=incident.onset)
@@ -217,10 +220,12 @@ def _findings_table(incident: Incident) -> Table:
 
 
 def _agents_table(agents: Sequence[Part]) -> Table:
-    """Return what each of several agents has of an incident, worst first."""
+    """Return what each of several agents has of an incident, worst first, with its owner where any is known."""
+    is_owned = any(part.owner for part in agents)
     rows = tuple(
         (
             plain(one_line(part.agent, NAME_COLUMNS_MAX)),
+            *((plain(one_line(part.owner, NAME_COLUMNS_MAX) or "-"),) if is_owned else ()),
             plain(percent(part.share)),
             plain(figure(part.observed, Kind(part.kind), part.unit)),
             plain(figure(part.expected, Kind(part.kind), part.unit)),
@@ -229,7 +234,10 @@ def _agents_table(agents: Sequence[Part]) -> Table:
         )
         for part in agents
     )
-    return Table(("agent", "part", "observed", "expected", "hit", "excess"), rows, right=frozenset({1, 2, 3, 4, 5}))
+    names = ("agent", "owner") if is_owned else ("agent",)
+    numbers = ("part", "observed", "expected", "hit", "excess")
+    right = frozenset(range(len(names), len(names) + len(numbers)))
+    return Table((*names, *numbers), rows, right=right)
 
 
 def _figures(incident: Incident, *, is_account: bool) -> Iterable[Block]:

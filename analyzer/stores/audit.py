@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -216,7 +216,10 @@ class SqliteAudit:
         def kept(given: Given) -> str | None:
             if given is None:
                 return None
-            masked = self._masker.text(given) if isinstance(given, str) else canonical(self._masker.value(dict(given)))
+            if isinstance(given, str):
+                masked = self._masker.text(given)
+            else:
+                masked = canonical(_as_given(self._masker.value(dict(given)), given, act.shown))
             name = digest(masked)
             texts[name] = masked
             return name
@@ -239,6 +242,16 @@ class SqliteAudit:
             "cost_usd": act.cost_usd,
         }
         return document, texts
+
+
+def _as_given(masked: Any, given: Any, names: Collection[str]) -> Any:
+    """Return what was masked with the values of some keys, at any depth, as they were given."""
+    if isinstance(masked, dict) and isinstance(given, Mapping):
+        whole = {name: _as_given(value, given.get(name), names) for name, value in masked.items()}
+        return {**whole, **{name: given[name] for name in whole if name in names and name in given}}
+    if isinstance(masked, list) and isinstance(given, list):
+        return [_as_given(*pair, names) for pair in zip(masked, given, strict=True)]
+    return masked
 
 
 def _head(raw: sqlite3.Connection) -> Head | None:

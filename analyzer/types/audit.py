@@ -56,6 +56,8 @@ class Act:
     given: Given = None
     """What went in beside the arguments: of a request, what the conversation had not held before."""
     returned: Given = None
+    shown: frozenset[str] = frozenset()
+    """Keys of documents, at any depth, whose values were masked where they came in, and stand in the log as given."""
     failed: bool = False
     tokens: int | None = None
     cost_usd: float | None = None

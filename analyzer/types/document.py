@@ -23,6 +23,7 @@ from analyzer.types.spending import ModelUse
 from analyzer.types.word import Episode, Word
 
 __all__ = [
+    "OWNER",
     "SCHEMA",
     "alert_document",
     "gap_document",
@@ -35,6 +36,9 @@ __all__ = [
 
 SCHEMA = "analyzer.report/1"
 """The name of the schema; its number rises when a key changes its meaning or goes away, not when one is added."""
+
+OWNER = "owner"
+"""The key of whose an agent is: masked where it was entered, but for a mail address, which was given to be shown."""
 
 Document = dict[str, Any]
 
@@ -90,6 +94,7 @@ def incident_document(incident: Incident) -> Document:
         "strip": None if incident.strip is None else _strip(incident.strip),
         "alerts": [alert_document(alert) for alert in incident.alerts],
         "last_ran_at": _time_or_none(incident.last_ran_at),
+        OWNER: incident.owner or None,
     }
 
 
@@ -234,6 +239,7 @@ def _part(part: Part) -> Document:
         "unit": part.unit,
         "affected": {"trajectories": part.affected, "of": part.of},
         "excess_usd": finite(part.excess_usd),
+        OWNER: part.owner or None,
     }
 
 

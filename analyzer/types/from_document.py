@@ -90,6 +90,7 @@ def _incident(document: Mapping[str, Any]) -> Incident:
         strip=None if document.get("strip") is None else _read_strip(document["strip"]),
         last_ran_at=_read_time_or_none(document.get("last_ran_at")),
         alerts=tuple(_read_alert(entry) for entry in document.get("alerts", [])),
+        owner=_read_owner(document),
     )
 
 
@@ -221,7 +222,13 @@ def _read_part(entry: Mapping[str, Any]) -> Part:
         of=int(entry["affected"]["of"]),
         excess_usd=_number_or_none(entry["excess_usd"]),
         share=_number(entry["share"]),
+        owner=_read_owner(entry),
     )
+
+
+def _read_owner(entry: Mapping[str, Any]) -> str:
+    owner = entry.get("owner")
+    return "" if owner is None else _text(owner)
 
 
 def _read_curve(entry: Mapping[str, Any]) -> Curve:

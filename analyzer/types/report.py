@@ -274,6 +274,15 @@ class Incident:
     about what does not run, and in what older releases filed."""
     alerts: tuple[PrometheusAlert, ...] = ()
     """Alerts of somebody's Prometheus that fired on what it is about while it went on, the earliest first."""
+    owner: str = ""
+    """Whose its agent is, as the registry said in the run that filed this, or whose all its agents are; "" where nobody
+    said, where they are of several owners (`owners`), and in what older releases filed."""
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Whose the agents are that it is about, each owner once, that of the worst hit first."""
+        named = (self.owner, *(part.owner for part in self.agents))
+        return tuple(dict.fromkeys(owner for owner in named if owner))
 
     @property
     def seen_until(self) -> datetime:

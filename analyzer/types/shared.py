@@ -48,3 +48,5 @@ class Part:
     share: float
     """Of the money beyond the expected, where any is known: an agent of which it is not is put at the others' mean a
     trajectory hit. Else of the trajectories hit. The shares of an incident sum to 1."""
+    owner: str = ""
+    """Whose the agent is, as the registry said in the run that filed this; "" where nobody said."""

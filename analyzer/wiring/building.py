@@ -42,6 +42,7 @@ from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
+from analyzer.stores.registered import SqliteRegistered
 from analyzer.stores.threads import SqliteThreads
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.audit import Unwritten
@@ -140,9 +141,8 @@ def build(
             purse=means.purse,
             journal=means.journal,
             alerts=SqliteAlerts(store.connection),
-            measuring=Measured(
-                store.connection, settings.pushgateway_url, settings.metrics_textfile, settings.metrics_instance
-            ),
+            owners=SqliteRegistered(store.connection, store.masker).owners,
+            measuring=_measured(settings, store.connection),
             enrolled=catalogued.enrolment or Unenrolled(),
             terms=catalogued.said,
             rehearsal=rehearsal,
@@ -211,6 +211,10 @@ def _remarks(model: Model | None, settings: Settings) -> tuple[str, ...]:
         return ()
     left_out = "Prometheus is not asked, because no network is used: what only it holds is missing"
     return (*((left_out,) if settings.has_metrics else ()), *model.differences, *model.unused)
+
+
+def _measured(settings: Settings, connection: Connection) -> Measured:
+    return Measured(connection, settings.pushgateway_url, settings.metrics_textfile, settings.metrics_instance)
 
 
 def _tool_rule(settings: Settings) -> Callable[[str], bool] | None:

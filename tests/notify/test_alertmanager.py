@@ -138,6 +138,21 @@ def test_text_from_spans_makes_no_mention_and_no_link_in_a_template() -> None:
         assert bad not in shown, bad
 
 
+def test_an_owner_is_an_annotation_and_no_label() -> None:
+    """With another owner it is the same alert; a template makes no mention of it; without one the key is absent."""
+    posted: list[dict[str, Any]] = []
+
+    def taken(url: str, *, body: bytes | None = None, **_rest: Any) -> bytes:
+        posted.extend(json.loads(body or b"[]"))
+        return b"[]"
+
+    ours = Alertmanager("http://127.0.0.1:9093", expiry=EXPIRY, asked=taken)
+    ours.tell([replace(COST, owner="@data-team"), LOOP], KNOWN, now())
+    assert posted[0]["annotations"]["owner"] == "@\u2060data-team"
+    assert "owner" not in posted[1]["annotations"]
+    assert all("owner" not in alert["labels"] for alert in posted)
+
+
 def test_a_test_message_is_an_alert_of_five_minutes() -> None:
     """It is one POST that asks for nothing and ends nothing."""
     with loopback(lambda _asked: Answer()) as server:

@@ -56,6 +56,7 @@ def hostile_incident(text: str) -> Incident:
     return replace(
         one,
         title=text,
+        owner=text,
         subject=Subject(text, text, text, text),
         findings=(
             finding(agent=text, tool=text, note=text, evidence=one.evidence[:2]),

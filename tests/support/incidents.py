@@ -260,7 +260,10 @@ def full_report() -> Report:
     dear = cost_incident()
     named = (replace(metric("E1"), agent="support-triage"), *dear.evidence[1:])
     whole = report(
-        replace(dear, evidence=named), looping, gaps=(gap,), notes={"sql-analyst": "a doubling would show in 19 h"}
+        replace(dear, evidence=named, owner="@data-team"),
+        looping,
+        gaps=(gap,),
+        notes={"sql-analyst": "a doubling would show in 19 h"},
     )
     llm = replace(whole.run.llm, left=Left(2_900_000, 4.875))
     return replace(whole, run=replace(whole.run, llm=llm, audit=Head(42, "5f" * 32)))

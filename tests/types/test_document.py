@@ -32,6 +32,7 @@ from analyzer.types.report import (
     State,
     Subject,
 )
+from analyzer.types.shared import Part
 
 DOCS = Path(__file__).parents[2] / "docs" / "schema.md"
 
@@ -46,6 +47,9 @@ POINTERS = st.lists(
     | st.builds(MetricEvidence, st.just(""), TEXTS, TIMES, TIMES, NUMBERS, NUMBERS, TEXTS, st.none() | st.just("a")),
     max_size=4,
 ).map(lambda entries: tuple(replace(entry, id=f"E{index}") for index, entry in enumerate(entries, start=1)))
+PARTS = st.builds(
+    Part, TEXTS, TEXTS, TIMES, NUMBERS, NUMBERS, TEXTS, st.integers(0, 9), st.integers(0, 9), NUMBERS, NUMBERS, TEXTS
+)
 CLAIMS = st.lists(st.builds(Claim, TEXTS, IDS), max_size=2).map(tuple)
 DIAGNOSES = st.builds(
     Diagnosis,
@@ -126,6 +130,8 @@ def incidents(draw: st.DrawFn) -> Incident:
             evidence=st.just(evidence),
             resolved_at=st.none() | TIMES,
             alerts=st.lists(ALERTS, max_size=2).map(tuple),
+            owner=TEXTS,
+            agents=st.lists(PARTS, max_size=2).map(tuple),
         )
     )
 
@@ -190,6 +196,14 @@ def test_what_does_not_apply_is_null_not_absent() -> None:
     assert bare["subject"] == {"agent": "support-triage", "version": None, "model": None, "tool": None}
 
 
+def test_an_owner_is_null_where_nobody_said() -> None:
+    """`owner` stands beside `subject`, of the incident and of each agent that shares it; "" would read as a name."""
+    part = Part("b", "cost", NOW, 0.3, 0.1, "USD", 1, 2, None, 1.0)
+    one = incident_document(incident(owner="@data-team", agents=(part, replace(part, owner="team-b"))))
+    assert (one["owner"], [each["owner"] for each in one["agents"]]) == ("@data-team", [None, "team-b"])
+    assert incident_document(incident())["owner"] is None
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_numbers_that_are_not_finite_become_null(value: float) -> None:
     """JSON has no NaN: such a number is null, and comes back as NaN where a number is required."""
@@ -226,14 +240,14 @@ def test_evidence_that_only_a_finding_has_is_listed() -> None:
 def test_document_of_an_older_release_can_be_read() -> None:
     """A document with the contract's keys alone gives an incident; what it lacks has its plainest value."""
     document = incident_document(loop_incident())
-    for name in ("fingerprint", "healthy_trace_ids", "resolved_at"):
+    for name in ("fingerprint", "healthy_trace_ids", "resolved_at", "owner"):
         del document[name]
     extra = ("subject", "onset", "onset_low", "onset_high", "unit", "recovered", "affected", "of", "trace_ids", "note")
     for name in extra:
         del document["findings"][0][name]
     del document["diagnosis"]["note"]
     back = incident_from_document(document)
-    assert back.fingerprint == back.id
+    assert (back.fingerprint, back.owner) == (back.id, "")
     assert back.findings[0].subject == back.subject
     assert back.findings[0].onset_low == back.onset
 
@@ -245,6 +259,7 @@ def test_document_of_an_older_release_can_be_read() -> None:
         ({"onset": "yesterday"}, "Invalid isoformat"),
         ({"onset": 5}, "a text was expected, not 5"),
         ({"observed": "much"}, "a number was expected, not 'much'"),
+        ({"owner": 5}, "a text was expected, not 5"),
         ({"observed": True}, "a number was expected, not True"),
         ({"findings": [3]}, "is not subscriptable|no attribute"),
         ({"trace_ids": "abc"}, "a list of texts was expected"),
