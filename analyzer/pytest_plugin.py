@@ -1,11 +1,13 @@
 """Golden cases under pytest: `@pytest.mark.golden("cases/")` runs a test once a case.
 
+The fixture `golden_provider` stands in for the model's provider while the test runs the agent.
+
 pytest loads this module wherever the package is installed, so that it imports nothing but pytest until a test asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +16,12 @@ import pytest
 if TYPE_CHECKING:
     from analyzer.replay.golden.case import Case
     from analyzer.replay.golden.observed import Observed
+    from analyzer.replay.golden.running import Trial
+    from analyzer.replay.standin import StandIn
 
 MARK = "golden"
 FIXTURE = "golden"
+PROVIDER = "golden_provider"
 
 
 class Golden:
@@ -37,17 +42,37 @@ class Golden:
         `run` is a file as `analyzer ingest` reads them (OTLP, ATIF, a log), or the same as JSON values: the messages
         of a conversation, say. Raises UsageError where it holds no run, or several.
         """
-        from analyzer.replay.golden.diverging import divergence
-        from analyzer.replay.golden.running import Verdict, tried
+        from analyzer.replay.golden.running import tried
 
         __tracebackhide__ = True
         self.is_judged = True
-        trial = tried(self.case, _observed(run))
-        if trial.verdict is Verdict.RED:
-            pytest.fail("\n".join([f"golden case {self.case.name} is red", *divergence(trial)]), pytrace=False)
-        if trial.verdict is not Verdict.GREEN:
-            # Never a pass by default: what cannot be judged is told, too.
-            pytest.fail(f"golden case {self.case.name}: {trial.verdict.value}: {trial.why}", pytrace=False)
+        _fail_unless_green(tried(self.case, _observed(run)))
+
+
+class GoldenProvider:
+    """The stand-in for the model's provider, for the agent that a test runs on a case.
+
+    While the test runs, ANTHROPIC_BASE_URL, OPENAI_BASE_URL and ANALYZER_REPLAY_URL point here.
+    """
+
+    def __init__(self, case: Case, standin: StandIn, url: str) -> None:
+        self.case = case
+        self.url = url
+        self.anthropic_base_url = url
+        self.openai_base_url = f"{url}/v1"
+        self._standin = standin
+
+    def run_tool(self, tool: str, arguments: Mapping[str, Any]) -> Any:
+        """Return what a tool gave in the failed run. Raises UnrecordedError; RecordedFailureError where it failed."""
+        from analyzer.replay.client import recorded_tools
+
+        return recorded_tools(url=self.url)(tool, arguments)
+
+    def trial(self, *, broke: bool) -> Trial:
+        """Judge what the agent did since; `broke` says that it raised."""
+        from analyzer.replay.golden.rerunning import tried_again
+
+        return tried_again(self.case, self._standin, int(broke))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -85,14 +110,78 @@ def golden_case(request: pytest.FixtureRequest) -> Golden:
     return Golden(request.param)
 
 
+@pytest.fixture(name=PROVIDER)
+def standing_in_for_provider(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> Iterator[GoldenProvider]:
+    """Stand in for the provider from the recording in the case; the test fails unless the agent is green at its end."""
+    import os
+
+    from analyzer.config import REPLAY_URL
+    from analyzer.masking import Masker
+    from analyzer.replay.golden.rerunning import not_replayable, standin_of
+    from analyzer.server.standin import standing_in
+
+    standin = standin_of(golden.case, Masker(os.urandom(32)).text)
+    if standin is None:
+        _fail_unless_green(not_replayable(golden.case))
+        return
+    golden.is_judged = True
+    with standing_in(standin) as url:
+        provider = GoldenProvider(golden.case, standin, url)
+        monkeypatch.setenv("ANTHROPIC_BASE_URL", provider.anthropic_base_url)
+        monkeypatch.setenv("OPENAI_BASE_URL", provider.openai_base_url)
+        monkeypatch.setenv(REPLAY_URL, url)
+        for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+            # An SDK wants a key before it asks; this one is worth nothing anywhere.
+            monkeypatch.setenv(name, "replay")
+        yield provider
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
-    """Fail a marked test that came to its end and judged nothing: it would be green whatever the agent does."""
-    outcome = yield
+    """Judge what ran against the stand-in, and fail a marked test that came to its end and judged nothing.
+
+    Such a test would be green whatever the agent does.
+    """
+    __tracebackhide__ = True
+    provider = pyfuncitem.funcargs.get(PROVIDER)
+    try:
+        outcome = yield
+    except Exception:
+        if isinstance(provider, GoldenProvider):
+            trial = provider.trial(broke=True)
+            _fail_if_red(trial)
+            if trial.replayed is not None and trial.replayed.diff:
+                # What the agent raised is most likely that it was stopped there.
+                _fail_unless_green(trial)
+        raise
+    if isinstance(provider, GoldenProvider):
+        _fail_unless_green(provider.trial(broke=False))
     golden = pyfuncitem.funcargs.get(FIXTURE)
     if isinstance(golden, Golden) and not golden.is_judged:
         pytest.fail(f"golden case {golden.case.name} was not judged: call golden.judge(run)", pytrace=False)
     return outcome
+
+
+def _fail_if_red(trial: Trial) -> None:
+    from analyzer.replay.golden.diverging import divergence
+    from analyzer.replay.golden.running import Verdict
+
+    __tracebackhide__ = True
+    if trial.verdict is Verdict.RED:
+        pytest.fail("\n".join([f"golden case {trial.case.name} is red", *divergence(trial)]), pytrace=False)
+
+
+def _fail_unless_green(trial: Trial) -> None:
+    from analyzer.replay.golden.diverging import asked_otherwise
+    from analyzer.replay.golden.running import Verdict
+
+    __tracebackhide__ = True
+    _fail_if_red(trial)
+    if trial.verdict is not Verdict.GREEN:
+        # Never a pass by default: what cannot be judged is told, too.
+        differs = [] if trial.replayed is None else asked_otherwise(trial.replayed)
+        said = f"golden case {trial.case.name}: {trial.verdict.value}: {trial.why}"
+        pytest.fail("\n".join([said, *differs]), pytrace=False)
 
 
 def _observed(run: str | Path | list[Any] | dict[str, Any]) -> Observed:

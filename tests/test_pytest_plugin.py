@@ -15,7 +15,9 @@ from support.stored import call
 from analyzer.replay.golden.accepting import accepted
 from analyzer.replay.golden.case import case_document
 from analyzer.replay.golden.expectations import Check, Expectation
+from analyzer.replay.recording import recording_of
 from analyzer.types.trace import Outcome
+from analyzer.types.trajectory import Trajectory, ordered, summarise
 
 ROOT = Path(__file__).parents[1]
 LOOKUP = ("lookup_order", {"order": "A-1"})
@@ -59,6 +61,11 @@ def conversation(calls: int) -> list[dict]:
 def ran(project: Path, body: str, runs: object = None) -> tuple[int, str]:
     """Run pytest in the project as its owner does, with no other plugin; return its exit code and its output."""
     (project / "test_agent.py").write_text(MARKED.format(runs=repr(runs), body=body), "utf-8")
+    return pytest_in(project)
+
+
+def pytest_in(project: Path) -> tuple[int, str]:
+    """Run the project's tests with no other plugin than ours."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--rootdir", str(project), "-p", "analyzer.pytest_plugin", "."],
         cwd=project,
@@ -110,3 +117,64 @@ def test_nothing_heavy_is_imported_until_a_test_asks() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout == "['analyzer.pytest_plugin']\n"
+
+
+AGENT = """
+import json, os, pytest, urllib.request
+from analyzer.replay import recorded_tools
+def agent(goal, guarded):
+    body = {{"model": "claude-sonnet-5-5", "messages": [
+        {{"role": "system", "content": {system!r}}}, {{"role": "user", "content": goal}}]}}
+    while True:
+        url = os.environ["OPENAI_BASE_URL"] + "/chat/completions"
+        with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode())) as answer:
+            calls = json.load(answer)["choices"][0]["message"].get("tool_calls") or []
+        for call in calls:
+            if guarded and call["function"]["name"] == "refund":
+                return "a person must say so"
+            recorded_tools()(call["function"]["name"], json.loads(call["function"]["arguments"]))
+        if not calls:
+            return "done"
+@pytest.mark.golden("cases")
+def test_agent(golden, golden_provider):
+    assert golden_provider.openai_base_url == os.environ["OPENAI_BASE_URL"]
+    agent(golden.goal, guarded={guarded})
+"""
+
+
+@pytest.mark.parametrize(
+    ("guarded", "system", "said"),
+    [
+        (True, "Be kind.", ["1 passed"]),
+        (False, "Be kind.", ["is red", "reproduced: ", "must not call refund: called in step 4", "-lookup_order"]),
+        (True, "Be rude.", ["the system prompt changed", "-system: Be kind.", "+system: Be rude.", "1 failed"]),
+    ],
+    ids=["mended", "with the bug", "another prompt"],
+)
+def test_an_agent_runs_against_the_stand_in_within_its_test(
+    tmp_path: Path, guarded: bool, system: str, said: list[str]
+) -> None:
+    """Green once mended; red with the step at fault; what differs from the recording is a diff; nothing is called."""
+    spans = ordered(shop_spans(1, [LOOKUP, ("refund", {"order": "A-1"})], outcome=Outcome.FAILURE))
+    case = accepted(
+        seen(list(spans)),
+        seen(shop_spans(2, [LOOKUP, LOOKUP])),
+        [Expectation(Check.MUST_NOT_CALL, tool="refund")],
+        at=datetime(2026, 11, 23, tzinfo=UTC),
+        mask=lambda text: text,
+        replay=recording_of(Trajectory(summarise(spans[0].trace_id, spans), spans)),
+    )
+    (tmp_path / "cases").mkdir()
+    (tmp_path / "cases" / "refund.json").write_text(json.dumps(case_document(case)), "utf-8")
+    (tmp_path / "test_agent.py").write_text(AGENT.format(guarded=guarded, system=system), "utf-8")
+    code, shown = pytest_in(tmp_path)
+    assert code == (0 if said == ["1 passed"] else 1), shown
+    assert [one for one in said if one not in shown] == [], shown
+
+
+def test_a_case_without_requests_fails_the_test_that_wants_a_stand_in(project: Path) -> None:
+    """It is no pass, and says how the case is made anew."""
+    (project / "test_agent.py").write_text(AGENT.format(guarded=True, system=""), "utf-8")
+    code, shown = pytest_in(project)
+    assert code == 1
+    assert "`golden add --replace` makes it anew" in shown

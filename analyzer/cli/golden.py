@@ -109,7 +109,13 @@ def add(
 
 @command.command("run")
 @click.argument("folder", metavar="DIR", type=_FOLDER)
-@click.argument("traces", nargs=-1, metavar="[TRACE]...")
+@click.argument("traces", nargs=-1, metavar="[TRACE]... | --replay -- COMMAND...", type=click.UNPROCESSED)
+@click.option("--replay", "again", is_flag=True, help="Run the agent's COMMAND once a case, from the recording in it.")
+@click.option(
+    "--on-divergence",
+    type=click.Choice(["stop", "nearest"]),
+    help="With --replay, from the first request on that differs: an error (the default), or the reply that fits best.",
+)
 @click.option("--since", metavar="TIME", help="Only runs that ended since TIME (ISO 8601, UTC).")
 @click.option("--junit", metavar="FILE", type=_FILE, help="Write JUnit XML.")
 @click.option("--markdown", metavar="FILE", type=_FILE, help="Write a summary as Markdown.")
@@ -118,6 +124,8 @@ def add(
 def run(
     folder: Path,
     traces: tuple[str, ...],
+    again: bool,
+    on_divergence: str | None,
     since: str | None,
     junit: Path | None,
     markdown: Path | None,
@@ -129,9 +137,14 @@ def run(
     A run is what a case is about by its agent and its task, or its goal. The runs that a case was made from are not
     judged by it, unless they are named.
 
+    With --replay the agent's own code is judged: COMMAND runs once a case, answered on loopback from the recording in
+    the case, at no cost. Its `{goal}` is what the failed run was asked for, as is ANALYZER_GOLDEN_GOAL. A case is red
+    where the failure comes again, green where it is shown not to.
+
     Exit codes: 0 all green; 1 one is red; 2 usage, or a case that can never fail or never pass; 3 none is red, but
     one is stale (prompt or tools changed since), cannot be judged, or has no run.
     """
+    from analyzer.cli.golden_replay import replay_cases
     from analyzer.config import parse_time
     from analyzer.pipeline.golden import judge_cases
     from analyzer.replay.golden.reports import junit as junit_of
@@ -140,11 +153,19 @@ def run(
     from analyzer.wiring.opening import open_existing
 
     if traces and since:
-        raise click.UsageError("--since chooses among stored runs: it does not go with TRACE")
+        raise click.UsageError("--since chooses among stored runs: it does not go with TRACE or --replay")
+    if again and not traces:
+        raise click.UsageError("--replay runs your agent: give its command after --")
+    if on_divergence and not again:
+        raise click.UsageError("--on-divergence is for --replay")
     cases = _checked(folder)
     ended = None if since is None else (parse_time(since), ALL_TIME[1])
-    with open_existing(settings_from(store=store).settings) as trajectories:
-        trials = judge_cases(trajectories, cases, [trajectories.resolve(trace) for trace in traces], ended)
+    settings = settings_from(store=store).settings
+    if again:
+        trials = replay_cases(cases, traces, settings, on_divergence or "stop")
+    else:
+        with open_existing(settings) as trajectories:
+            trials = judge_cases(trajectories, cases, [trajectories.resolve(trace) for trace in traces], ended)
     for path, text in ((junit, junit_of), (markdown, summary)):
         if path is not None:
             _write(path, text(trials))
@@ -157,23 +178,43 @@ def run(
 
 @command.command("list")
 @click.argument("folder", metavar="DIR", type=_FOLDER)
+@store_option
 @json_option
-def list_(folder: Path, as_json: bool) -> int:
-    """List the cases in DIR, and what each expects."""
+def list_(folder: Path, store: str | None, as_json: bool) -> int:
+    """List the cases in DIR, and what each expects.
+
+    With --store also which are stale: the newest run there that a case is about has another prompt or other tools.
+    """
     from analyzer.render.text import one_line
     from analyzer.replay.golden.case import case_document, read_cases
 
     cases = read_cases(folder)
+    stale = _stale(cases, store) if store is not None else [None] * len(cases)
     if as_json:
-        shown = [{**case_document(case), "recording": None, "control": None} for case in cases]
+        without = {"recording": None, "control": None, "replay": None}
+        shown = [{**case_document(case), **without, "stale": was} for case, was in zip(cases, stale, strict=True)]
         print_json({"schema": "analyzer.golden-list/1", "cases": shown})
         return DONE
-    for case in cases:
+    for case, was in zip(cases, stale, strict=True):
         of = f"{one_line(case.bad.agent, 40)}, {len(case.shrunk)} of {len(case.bad.steps)} steps"
         click.echo(f"{one_line(case.name)}  ({of}, control {case.control.trace_id[:12]})")
+        if was is not None and was["changed"]:
+            click.echo(
+                f"    stale: the {' and the '.join(was['changed'])} changed, as run {was['trace_id'][:12]} shows"
+            )
         for one in case.expectations:
             click.echo(f"    {one_line(one.words, 110)}")
     return DONE
+
+
+def _stale(cases: Sequence[Case], store: str | None) -> list[dict[str, Any] | None]:
+    """Return what the newest run of each case was given otherwise; None where none is stored."""
+    from analyzer.pipeline.golden import changes_since
+    from analyzer.wiring.opening import open_existing
+
+    with open_existing(settings_from(store=store).settings) as trajectories:
+        found = changes_since(trajectories, cases)
+    return [None if one is None else {"trace_id": one[0], "changed": list(one[1])} for one in found]
 
 
 @command.command("export")
@@ -296,7 +337,7 @@ def _say_made(made: Made, path: Path) -> None:
 
 def _say_trials(trials: Sequence[Any]) -> None:
     from analyzer.render.text import one_line, visible
-    from analyzer.replay.golden.diverging import divergence
+    from analyzer.replay.golden.diverging import asked_otherwise, divergence
     from analyzer.replay.golden.running import Verdict
 
     for trial in trials:
@@ -304,6 +345,9 @@ def _say_trials(trials: Sequence[Any]) -> None:
         click.echo(f"{trial.verdict.value:<12}  {one_line(trial.case.name)}  {ran}  {one_line(trial.why, 160)}")
         if trial.verdict is Verdict.RED:
             for line in divergence(trial):
+                click.echo(f"    {visible(line)}")
+        elif trial.replayed is not None and trial.verdict is Verdict.CANNOT_JUDGE:
+            for line in asked_otherwise(trial.replayed):
                 click.echo(f"    {visible(line)}")
     if not trials:
         click.echo("nothing to judge: none of the named runs is what a case is about")

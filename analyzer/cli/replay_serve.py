@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -89,7 +90,7 @@ def serve(
     with standing_in(standin, port) as url:
         code: int | None = None
         if command:
-            code = _run(command, url)
+            code = run_agent(command, url)
         else:
             _wait(url)
     failure = failure_of(recording, trajectory.summary.outcome)
@@ -110,8 +111,11 @@ def _check_step(recording: Recording, guilty: int | None) -> None:
         )
 
 
-def _run(command: Sequence[str], url: str) -> int:
-    """Run the agent with its base URLs changed; what it prints goes to standard error: standard output is ours."""
+def run_agent(command: Sequence[str], url: str, more: Mapping[str, str] = MappingProxyType({})) -> int:
+    """Run the agent with its base URLs changed, and `more` in its environment; return its exit code.
+
+    What it prints goes to standard error: standard output is ours. Raises UsageError where it does not start.
+    """
     environment = environment_with(
         {
             "ANTHROPIC_BASE_URL": url,
@@ -120,12 +124,14 @@ def _run(command: Sequence[str], url: str) -> int:
             # An SDK wants a key before it asks; this one is worth nothing anywhere.
             "ANTHROPIC_API_KEY": "replay",
             "OPENAI_API_KEY": "replay",
+            **more,
         }
     )
     try:
         return subprocess.run(command, env=environment, stdout=2, check=False).returncode  # noqa: S603 - the user's own command
-    except OSError as error:
-        raise UsageError(f"cannot start {command[0]}: {error.strerror}; what stands after -- is the agent") from None
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", error)
+        raise UsageError(f"cannot start {command[0]}: {why}; what stands after -- is the agent") from None
 
 
 def _wait(url: str) -> None:

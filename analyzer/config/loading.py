@@ -55,6 +55,9 @@ def load(flags: Mapping[str, Any] | None = None, environ: Mapping[str, str] | No
 REPLAY_URL = "ANALYZER_REPLAY_URL"
 """No setting: where a replayed agent finds the stand-in for its provider and tools."""
 
+GOLDEN_GOAL = "ANALYZER_GOLDEN_GOAL"
+"""No setting: what the failed run of a golden case was asked for, told to an agent that runs again."""
+
 
 def replay_url() -> str | None:
     """Return where a replay is to be asked, or None outside of one."""
@@ -87,7 +90,7 @@ def _read_file(environ: Mapping[str, str]) -> tuple[Path | None, dict[str, Any]]
 def _check_names(environ: Mapping[str, str], document: Mapping[str, Any], path: Path | None) -> None:
     """Refuse names that mean nothing: a misspelt setting must not be silently ignored."""
     scalars = {spec.name for spec in fields(Settings) if "parse" in spec.metadata}
-    variables = {f"ANALYZER_{name.upper()}" for name in scalars} | {"ANALYZER_CONFIG", REPLAY_URL}
+    variables = {f"ANALYZER_{name.upper()}" for name in scalars} | {"ANALYZER_CONFIG", REPLAY_URL, GOLDEN_GOAL}
     for name in environ:
         if name.startswith("ANALYZER_") and name not in variables:
             raise UsageError(f"{name} is no setting{nearest(name, variables)}")

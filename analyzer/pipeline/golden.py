@@ -8,7 +8,7 @@ from datetime import datetime
 
 from analyzer.errors import UsageError
 from analyzer.replay.golden.accepting import HINT, Dropped, accepted, kept
-from analyzer.replay.golden.case import Case, Mask, Match, given_in, match_of
+from analyzer.replay.golden.case import Case, Mask, Match, changed, given_in, match_of
 from analyzer.replay.golden.expectations import Expectation, judged
 from analyzer.replay.golden.observed import Observed, goal_key, observed
 from analyzer.replay.golden.proposing import proposed, unsaid
@@ -83,6 +83,7 @@ def make_case(
         tried_in_vain = "; ".join(f"{one.expectation.words}: {one.why}" for one in dropped[:3])
         raise UsageError(f"nothing to expect of {trace_id[:12]}: {tried_in_vain or 'no incident holds it'}; {HINT}")
     control = _control(named or healthy, expectations)
+    recording = recording_of(trajectory)
     case = accepted(
         bad,
         control,
@@ -91,7 +92,8 @@ def make_case(
         mask=mask,
         match=wanted.match or match_of(expectations),
         incidents=[one.id for one in holding],
-        given=given_in(recording_of(trajectory), mask),
+        given=given_in(recording, mask),
+        replay=recording,
     )
     return Made(case, tuple(run.trace_id for run in healthy), tuple(dropped), tuple(unsaid(holding)))
 
@@ -117,6 +119,17 @@ def judge_cases(
         own = [tried(case, run) for run in _runs(store, case, ended)]
         trials += own or [unjudged(case)]
     return trials
+
+
+def changes_since(store: TrajectoryStore, cases: Sequence[Case]) -> list[tuple[str, tuple[str, ...]] | None]:
+    """Return, for each case, the newest stored run that it is about and what that was given otherwise.
+
+    What differs is "prompt", "tools", or nothing; None where no such run is stored.
+    """
+    newest = [next(_runs(store, case, None), None) for case in cases]
+    return [
+        None if run is None else (run.trace_id, changed(case, run)) for case, run in zip(cases, newest, strict=True)
+    ]
 
 
 def _runs(store: TrajectoryStore, case: Case, ended: tuple[datetime, datetime] | None) -> Iterator[Observed]:

@@ -66,6 +66,19 @@ class Met:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolAsked:
+    """A call of a tool whose recorded outcome the agent asked for."""
+
+    after: int
+    """So many requests came before it."""
+    tool: str
+    arguments: Any
+    """Masked."""
+    told: Mapping[str, Any] | None
+    """Step, failed and result as recorded; None where the recording has no such call."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What goes back to an agent."""
 
@@ -92,6 +105,7 @@ class StandIn:
         self._tools = RecordedTools(recording, mask=self._masked)
         self._left = list(recording.calls)
         self._met: list[Met] = []
+        self._tools_asked: list[ToolAsked] = []
         self._last: tuple[Any, Answer] | None = None
         self._lock = threading.Lock()
 
@@ -100,6 +114,12 @@ class StandIn:
         """What was asked so far, in order."""
         with self._lock:
             return tuple(self._met)
+
+    @property
+    def tools_asked(self) -> tuple[ToolAsked, ...]:
+        """Which recorded tools were asked for so far, in order."""
+        with self._lock:
+            return tuple(self._tools_asked)
 
     def answer(self, path: str, body: bytes, *, again: bool = False) -> Answer:
         """Answer a request, whatever it holds; `again` says that an SDK sends the last one once more."""
@@ -177,8 +197,15 @@ class StandIn:
         try:
             told = self._tools.told(tool, arguments)
         except UnrecordedError as error:
+            self._asked_for(tool, arguments, None)
             return _error(WIRES[0], 404, str(error))
+        self._asked_for(tool, arguments, told)
         return Answer(200, json.dumps(told).encode())
+
+    def _asked_for(self, tool: str, arguments: Any, told: Mapping[str, Any] | None) -> None:
+        masked = self._masked(arguments)
+        with self._lock:
+            self._tools_asked.append(ToolAsked(len(self._met), tool, masked, told))
 
     def _masked(self, value: Any) -> Any:
         if isinstance(value, str):

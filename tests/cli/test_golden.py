@@ -156,7 +156,7 @@ def test_cases_go_out_as_the_data_sets_of_others(store: Path, tmp_path: Path, fo
     document = json.loads(exported.stdout)
     fields = {
         "jsonl": ["agent", "control", "expectations", "given", "goal", "incidents", "made_at", "match", "name",
-                  "recording", "schema", "shrunk", "task"],
+                  "recording", "replay", "schema", "shrunk", "task"],
         "langfuse": ["datasetName", "expectedOutput", "id", "input", "metadata", "sourceTraceId"],
         "phoenix": ["action", "inputs", "metadata", "name", "outputs"],
         "openai-evals": ["item"],
@@ -181,3 +181,17 @@ def test_a_folder_without_cases_judges_nothing(store: Path, tmp_path: Path) -> N
     ended = analyzer("golden", "run", str(tmp_path / "c"), "--store", str(store))
     assert ended.code == 2
     assert "it can never fail" in ended.stderr
+
+
+def test_the_list_marks_cases_whose_prompt_has_changed(store: Path, tmp_path: Path) -> None:
+    """Against a store only: the newest run that a case is about says whether it still asks the right thing."""
+    assert analyzer("golden", "add", trace_id(1), "--to", str(tmp_path / "c"), "--store", str(store)).code == 0
+    put(store, 3, [LOOKUP])
+    listed = ("golden", "list", str(tmp_path / "c"))
+    assert "stale" not in analyzer(*listed, "--store", str(store)).stdout
+    put(store, 4, [LOOKUP], system="Be brief.")
+    marked = analyzer(*listed, "--store", str(store))
+    assert f"    stale: the prompt changed, as run {trace_id(4)[:12]} shows\n" in marked.stdout
+    document = json.loads(analyzer(*listed, "--store", str(store), "--json").stdout)
+    assert document["cases"][0]["stale"] == {"trace_id": trace_id(4), "changed": ["prompt"]}
+    assert "stale" not in analyzer(*listed).stdout

@@ -16,7 +16,9 @@ from analyzer.errors import UsageError
 from analyzer.replay.golden.case import Case, Mask, Match, masked, match_of, name_of
 from analyzer.replay.golden.expectations import Check, Expectation, Judged, check_sound, judged
 from analyzer.replay.golden.observed import Observed
+from analyzer.replay.golden.recorded import with_texts
 from analyzer.replay.golden.shrinking import shrunk
+from analyzer.replay.recording import Recording
 from analyzer.types.trace import Outcome
 
 HINT = "say what must hold, as in --must-call TOOL or --steps-at-most N"
@@ -58,6 +60,7 @@ def accepted(
     match: Match | None = None,
     incidents: Sequence[str] = (),
     given: Mapping[str, Any] = MappingProxyType({}),
+    replay: Recording | None = None,
 ) -> Case:
     """Return the case. Raises UsageError, with the reason, where it could never fail or never pass."""
     for one in expectations:
@@ -77,6 +80,7 @@ def accepted(
         shrunk=tuple(step.number for step in small.steps),
         incidents=tuple(incidents),
         given=given,
+        replay=None if replay is None else with_texts(replay, mask),
     )
 
 

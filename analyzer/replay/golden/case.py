@@ -14,6 +14,7 @@ from typing import Any
 from analyzer.errors import UsageError
 from analyzer.replay.golden.expectations import Expectation, document_of, expectation_from
 from analyzer.replay.golden.observed import Observed, goal_key, step_document, step_from
+from analyzer.replay.golden.recorded import recording_from, replay_document
 from analyzer.replay.recording import Recording
 from analyzer.types.audit import stamp
 from analyzer.types.trace import Outcome
@@ -51,6 +52,8 @@ class Case:
     incidents: tuple[str, ...] = ()
     given: Mapping[str, Any] = field(default_factory=dict)
     """What the model of the bad run was given beside the conversation; see `given_in`."""
+    replay: Recording | None = None
+    """The bad run as it can be run again, masked; None in cases that were made before this was kept."""
 
     def concerns(self, run: Observed) -> bool:
         """Whether a run is one that the case is about."""
@@ -131,6 +134,7 @@ def case_document(case: Case) -> dict[str, Any]:
         "given": dict(case.given),
         "recording": _run_document(case.bad),
         "control": _run_document(case.control),
+        "replay": replay_document(case.replay),
     }
 
 
@@ -141,16 +145,18 @@ def case_from(document: Any, name: str) -> Case:
         raise UsageError(f"{name} has schema {schema!r}, not {SCHEMA}")
     try:
         about = {key: document[key] for key in ("agent", "task", "goal")}
+        bad = _run_from({**about, **document["recording"]})
         return Case(
             name=str(document["name"]),
             made_at=datetime.fromisoformat(document["made_at"]),
             match=Match(document["match"]),
             expectations=tuple(expectation_from(one) for one in document["expectations"]),
-            bad=_run_from({**about, **document["recording"]}),
+            bad=bad,
             control=_run_from({**about, **document["control"]}),
             shrunk=tuple(int(number) for number in document["shrunk"]),
             incidents=tuple(str(one) for one in document.get("incidents", ())),
             given=dict(document.get("given", {})),
+            replay=recording_from(document.get("replay"), bad),
         )
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None

@@ -9,7 +9,7 @@ from operator import attrgetter
 from analyzer.detectors.loops.normalise import call_of
 from analyzer.replay.golden.expectations import arguments_of
 from analyzer.replay.golden.observed import Observed, goal_key
-from analyzer.replay.golden.running import Trial
+from analyzer.replay.golden.running import Replayed, Trial
 from analyzer.types.steps import Step
 from analyzer.types.trace import Status
 
@@ -33,7 +33,14 @@ def divergence(trial: Trial) -> list[str]:
     if parting is not None:
         healthy, own = parting
         lines += ["", *_diff(healthy, own, trial.case.control.trace_id, run.trace_id)]
+    if trial.replayed is not None:
+        lines = [f"{trial.replayed.outcome.value}: {trial.replayed.why}", *lines, *asked_otherwise(trial.replayed)]
     return lines
+
+
+def asked_otherwise(replayed: Replayed) -> list[str]:
+    """Return the first request of a replay that differs from the recording as lines; [] where none did."""
+    return ["", "--- recorded request", "+++ request of this run", *replayed.diff] if replayed.diff else []
 
 
 def parted(healthy: Observed, run: Observed) -> tuple[Step | None, Step | None] | None:

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 from analyzer.replay.golden.diverging import divergence
 from analyzer.replay.golden.expectations import document_of
-from analyzer.replay.golden.running import Trial, Verdict, overall
+from analyzer.replay.golden.running import Replayed, Trial, Verdict, overall
 
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot hold, escaped or not."""
@@ -34,11 +34,18 @@ def _trial_document(trial: Trial) -> dict[str, Any]:
         "verdict": trial.verdict.value,
         "why": trial.why,
         "changed": list(trial.changed),
+        "replay": _replay_document(trial.replayed),
         "expectations": [
             {**document_of(one.expectation), "met": one.met, "why": one.why, "steps": list(one.steps)}
             for one in trial.judged
         ],
     }
+
+
+def _replay_document(replayed: Replayed | None) -> dict[str, Any] | None:
+    if replayed is None:
+        return None
+    return {"outcome": replayed.outcome.value, "why": replayed.why, "diff": list(replayed.diff)}
 
 
 def junit(trials: Sequence[Trial]) -> str:

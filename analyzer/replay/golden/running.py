@@ -9,6 +9,7 @@ from enum import StrEnum
 from analyzer.replay.golden.case import Case, changed
 from analyzer.replay.golden.expectations import Expectation, Judged, judged
 from analyzer.replay.golden.observed import Observed
+from analyzer.replay.outcomes import Outcome
 
 
 class Verdict(StrEnum):
@@ -25,6 +26,16 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Replayed:
+    """What came of running the agent's own code again."""
+
+    outcome: Outcome
+    why: str
+    diff: tuple[str, ...] = ()
+    """The first request that differs, recorded to asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Trial:
     """One case against one run."""
 
@@ -34,6 +45,8 @@ class Trial:
     verdict: Verdict
     judged: tuple[Judged, ...] = ()
     changed: tuple[str, ...] = ()
+    replayed: Replayed | None = None
+    """None where a stored run was judged."""
 
     @property
     def unmet(self) -> tuple[Judged, ...]:
@@ -43,6 +56,9 @@ class Trial:
     @property
     def why(self) -> str:
         """Say in a phrase what the verdict rests on."""
+        if self.replayed is not None:
+            said = [f"{one.expectation.words}: {one.why}" for one in self.unmet]
+            return "; ".join([f"{self.replayed.outcome.value}: {self.replayed.why}", *said])
         if self.run is None:
             return "no run of this agent and task to judge"
         if self.verdict is Verdict.RED:
