@@ -112,7 +112,7 @@ def test_a_step_is_read_in_full_after_the_outline(store: Path, desk: Desk) -> No
             (trace_id,),
         ).fetchone()
     assert span_id[:8] in outline
-    text = shown(desk, "span", about=trace_id, trace_id=trace_id, span_id=span_id, field="input", page=1).text
+    text = shown(desk, "span", about=trace_id, trace_id=trace_id, span=span_id, field="input", page=1).text
     assert "order" in text
 
 
