@@ -36,6 +36,7 @@ from analyzer.render.numbers import (
     ratio,
     span_of,
 )
+from analyzer.render.proof import proof_text
 from analyzer.render.said import said_outline
 from analyzer.render.text import one_line
 from analyzer.types.diagnosis import Diagnosis, Ending
@@ -128,6 +129,8 @@ def _explanation(incident: Incident) -> Iterable[Block]:
         yield Paragraph(line(strong("Cause: "), *prose(one_line(diagnosis.cause))))
     if diagnosis.summary and diagnosis.summary != diagnosis.cause:
         yield Paragraph(prose(one_line(diagnosis.summary)))
+    if diagnosis.proof is not None:
+        yield Paragraph(line(strong("Replayed: "), proof_text(diagnosis.proof)))
     if diagnosis.claims:
         yield Bullets(
             tuple(
