@@ -95,7 +95,7 @@ def test_a_replay_says_what_it_can_be_asked_for(store: Path) -> None:
     """Without a word on what to do nothing is done; a trajectory that is not there is named."""
     ended = replay(store, trace_id(1))
     assert (ended.code, ended.stdout) == (2, "")
-    assert "--check or --step N" in ended.stderr
+    assert "--check, --step N or --serve" in ended.stderr
     assert replay(store, "beef", "--check").code == 2
 
 
