@@ -11,9 +11,10 @@ from support.incidents import NOW, finding, incident
 
 from analyzer.pipeline.investigated import investigated, out_of_budget, unpriced
 from analyzer.pipeline.memory import Memory
-from analyzer.types.diagnosis import Diagnosis, Ending, Verdict
+from analyzer.pipeline.proof import with_proof
+from analyzer.types.diagnosis import Counted, Diagnosis, Ending, Proof, ProofFactor, ProofOutcome, Verdict
 from analyzer.types.explained import Explained
-from analyzer.types.report import Gap, Incident, Kind, Severity, State
+from analyzer.types.report import Change, Gap, Incident, Kind, Severity, State
 from analyzer.types.spending import ModelUse, Unlimited
 
 HOUR = timedelta(hours=1)
@@ -187,3 +188,24 @@ def test_a_model_without_a_price_is_a_gap() -> None:
         "set the price of ANALYZER_MODEL under [prices] in analyzer.toml",
     )
     assert unpriced(ModelUse(calls=2, cost_usd=0.1)) == unpriced(ModelUse()) == ()
+
+
+PROOF = Proof(
+    ProofFactor.PROMPT, (("0" * 32, 1),), 5, "a call made before", Counted(5, 5), Counted(0, 5), 0.004,
+    ProofOutcome.PROVEN, "it goes with the factor", NOW, Verdict.LIKELY, 0.01,
+)  # fmt: skip
+
+
+def test_a_proof_stays_while_the_explanation_is_the_same() -> None:
+    """Rules explain anew in each run, and what was proven of the same cause stays; with another change it is gone."""
+    fleet, rules = Fleet(), Scripted(Ending.OFF, 0)
+    changed = one(changes=(Change("prompt", "v1", "v2", NOW),))
+    [first], _ = fleet.run(rules, changed, most=0)
+    assert first.diagnosis is not None
+    fleet.memory.save_incidents([replace(first, diagnosis=with_proof(first.diagnosis, PROOF))], run_trace_id="r")
+    [again], _ = fleet.run(rules, changed, most=0)
+    assert again.diagnosis is not None
+    assert (again.diagnosis.verdict, again.diagnosis.proof) == (Verdict.CONFIRMED, PROOF)
+    [other], _ = fleet.run(rules, one(changes=(Change("prompt", "v1", "v3", NOW),)), most=0)
+    assert other.diagnosis is not None
+    assert (other.diagnosis.verdict, other.diagnosis.proof) == (Verdict.LIKELY, None)

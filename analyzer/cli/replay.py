@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from analyzer.cli.common import columns, json_option, print_json, settings_from, store_option
+from analyzer.cli.replay_proof import factor_option, replay_incident
 from analyzer.cli.replay_serve import serve, serve_options
 from analyzer.cli.replay_step import replay_step, step_options
 
@@ -15,6 +16,7 @@ from analyzer.cli.replay_step import replay_step, step_options
 @click.argument("trace")
 @click.option("--check", is_flag=True, help="Say what a replay has to work with, and what is missing; send nothing.")
 @step_options
+@factor_option
 @serve_options
 @store_option
 @json_option
@@ -27,6 +29,7 @@ def command(
     model: str | None,
     edit: Path | None,
     yes: bool,
+    factor: str | None,
     serving: bool,
     port: int,
     on_divergence: str,
@@ -41,13 +44,23 @@ def command(
     sent again, as it was or with one thing changed: how often does the model take the recorded decision? It is paid
     for from the analyst's own budget. No tool is ever run.
 
+    An incident's id (inc-...) in the place of TRACE puts its cause to the proof: affected steps are sent again as they
+    were and with one factor changed back, and the outcome is kept with the diagnosis.
+
     With --serve it stands in for the model provider on loopback: COMMAND, the agent's own code, runs with
     ANTHROPIC_BASE_URL and OPENAI_BASE_URL changed and is answered from the recording, at no cost; without a COMMAND it
     stands until ctrl-c. Then it says whether the run came again, is fixed or diverged, and where it parted.
 
-    Exit codes: 0 done, or fixed, or a healthy run came again; 1 a failure came again, or the run diverged; 2 no such
-    trajectory or step, or not agreed to; 3 some calls gave no reply, or cannot judge; 4 failed, or cannot reproduce.
+    Exit codes: 0 done, or proven, or fixed, or a healthy run came again; 1 refuted, or a failure came again, or the run
+    diverged; 2 no such trajectory or step, nothing to put to a proof, or not agreed to; 3 some calls gave no reply, or
+    cannot judge; 4 failed, or cannot reproduce.
     """
+    if trace.startswith("inc-"):
+        if check or serving or agent_command or step is not None or model is not None or edit is not None:
+            raise click.UsageError("an incident takes --factor, --times and --yes alone")
+        return replay_incident(trace, factor=factor, times=times, yes=yes, store=store, as_json=as_json)
+    if factor is not None:
+        raise click.UsageError("--factor goes with an incident")
     if [check, step is not None, serving].count(True) != 1:
         raise click.UsageError("say what to do with the recording: --check, --step N or --serve")
     if agent_command and not serving:

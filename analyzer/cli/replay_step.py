@@ -30,7 +30,13 @@ def step_options(command: Command) -> Command:
 
 _OPTIONS = (
     click.option("--step", metavar="N", type=click.IntRange(min=1), help="Send the model call of this step again."),
-    click.option("--times", type=click.IntRange(1, 100), default=5, show_default=True, help="With --step: how often."),
+    click.option(
+        "--times",
+        type=click.IntRange(1, 100),
+        default=5,
+        show_default=True,
+        help="With --step or an incident: how often.",
+    ),
     click.option("--model", metavar="ID", help="With --step: ask this model instead of the recorded one."),
     click.option(
         "--edit",
@@ -38,7 +44,7 @@ _OPTIONS = (
         type=click.Path(path_type=Path, dir_okay=False),
         help="With --step: JSON object with the system, messages, tools or parameters to send instead.",
     ),
-    click.option("--yes", is_flag=True, help="With --step: send without asking, at the price that --step alone says."),
+    click.option("--yes", is_flag=True, help="Send without asking, at the price that is said without it."),
 )
 
 
@@ -91,13 +97,18 @@ def _edit(path: Path) -> dict[str, Any]:
 
 
 def _agree(replay: StepReplay, most: Amount, *, yes: bool) -> None:
-    """Say what it may cost, and ask; where nobody can be asked, raise UsageError."""
+    """Name what cannot be sent, and have the price agreed to. Raises UsageError."""
+    if replay.unsent:
+        click.echo(f"not sent, because the API has no place for it: {', '.join(replay.unsent)}", err=True)
+    agree(f"{replay.times} x {replay.model}", most, yes=yes)
+
+
+def agree(what: str, most: Amount, *, yes: bool) -> None:
+    """Say what calls may cost at most, and ask; where nobody can be asked, raise UsageError."""
     from analyzer.errors import UsageError
 
     cost = "a price that is not known" if most.usd is None else f"${most.usd:.4f}"
-    said = f"{replay.times} x {replay.model}: at most {most.tokens:,} tokens, {cost}"
-    if replay.unsent:
-        click.echo(f"not sent, because the API has no place for it: {', '.join(replay.unsent)}", err=True)
+    said = f"{what}: at most {most.tokens:,} tokens, {cost}"
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from analyzer.pipeline.app import App
+from analyzer.pipeline.proof import still_proven
 from analyzer.stores.summaries import OWN_AGENT
 from analyzer.triage import as_of
 from analyzer.types.basis import facts_of, joined, new_facts
@@ -51,7 +52,8 @@ def investigated(
         else:
             explained = app.explainer.explain_by_rules(incident)
             done[incident.id] = _with(incident, explained, _with_earlier_ending(explained.diagnosis, known), at)
-    return tuple(no_surer(done[incident.id]) for incident in incidents), replace(use, left=app.purse.left())
+    proven = (still_proven(done[incident.id], before.get(incident.id)) for incident in incidents)
+    return tuple(no_surer(one) for one in proven), replace(use, left=app.purse.left())
 
 
 def no_surer(incident: Incident) -> Incident:

@@ -89,6 +89,8 @@ class Replayed:
     problems: tuple[str, ...]
     """Calls without a usable reply, and the limit that ended it early: never counted as decisions."""
     use: ModelUse
+    tokens: tuple[Tokens, ...] = ()
+    """What each of `decisions` took."""
 
     @property
     def share(self) -> tuple[float, float, float] | None:
@@ -148,6 +150,7 @@ def replayed(replay: StepReplay, means: Means) -> Replayed:
     limits = replace(means.limits, seconds=SECONDS * replay.times)
     meter = replace(means, limits=limits).meter(about)
     decisions: list[Decision] = []
+    tokens: list[Tokens] = []
     problems: list[str] = []
     said = f"replay of step {replay.call.number} of {replay.trace_id}"
     with means.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer", input=said) as own:
@@ -166,10 +169,11 @@ def replayed(replay: StepReplay, means: Means) -> Replayed:
                 problems.append(f"the reply ended with {reply.stop.value}")
             else:
                 decisions.append(decision)
+                tokens.append(reply.usage)
         given = replay.call.request.given
         same = tuple(same_decision(replay.call.decision, one, given) for one in decisions)
         own.set(output=f"{sum(same)} of {len(same)} replies took the recorded decision")
-    return Replayed(replay, tuple(decisions), same, tuple(problems), meter.use)
+    return Replayed(replay, tuple(decisions), same, tuple(problems), meter.use, tuple(tokens))
 
 
 def turns_of(messages: Sequence[Message]) -> tuple[Turn, ...]:

@@ -37,6 +37,7 @@ from analyzer.render.numbers import (
     span_of,
 )
 from analyzer.render.owners import owners_line
+from analyzer.render.proof import proof_text
 from analyzer.render.said import said_outline
 from analyzer.render.text import one_line
 from analyzer.types.diagnosis import Diagnosis, Ending
@@ -129,6 +130,8 @@ def _explanation(incident: Incident) -> Iterable[Block]:
         yield Paragraph(line(strong("Cause: "), *prose(one_line(diagnosis.cause))))
     if diagnosis.summary and diagnosis.summary != diagnosis.cause:
         yield Paragraph(prose(one_line(diagnosis.summary)))
+    if diagnosis.proof is not None:
+        yield Paragraph(line(strong("Replayed: "), proof_text(diagnosis.proof)))
     if diagnosis.claims:
         yield Bullets(
             tuple(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -53,6 +53,20 @@ class SqliteIncidents:
             raw.execute(
                 "INSERT INTO words (incident, said, at, who, reason, until) VALUES (?, ?, ?, ?, ?, ?)",
                 (name, word.said.value, word.at.isoformat(), word.by, word.reason, until),
+            )
+            return _one(raw, name)
+
+    def amend(self, prefix: str, change: Callable[[Incident], Incident]) -> Incident:
+        """Keep what `change` makes of an incident between two runs; return it as it stands. Raises NotFoundError.
+
+        It is given the form that the last run kept: words said since are still heard by the next one.
+        """
+        with self._connection.writing() as raw:
+            name = _one(raw, prefix).id
+            kept = raw.execute("SELECT document FROM incidents WHERE id = ?", (name,)).fetchone()[0]
+            document = incident_document(change(incident_from_document(json.loads(kept))))
+            raw.execute(
+                "UPDATE incidents SET document = ? WHERE id = ?", (json.dumps(document, ensure_ascii=False), name)
             )
             return _one(raw, name)
 

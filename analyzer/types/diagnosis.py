@@ -54,6 +54,61 @@ class Responsible:
     """1-based, as `traces show` counts."""
 
 
+class ProofFactor(StrEnum):
+    """The one thing that a proof changes back."""
+
+    MODEL = "model"
+    PROMPT = "prompt"
+    TOOLS = "tools"
+    TOOL_RESULT = "tool-result"
+
+
+class ProofOutcome(StrEnum):
+    """What sending affected steps again, as they were and with the factor changed back, showed."""
+
+    PROVEN = "proven"
+    """The fault came with the factor, and went with it."""
+    REFUTED = "refuted"
+    """The fault came all the same without the factor."""
+    CANNOT_JUDGE = "cannot judge"
+    """There were replies, and they do not say which."""
+    CANNOT_REPRODUCE = "cannot reproduce"
+    """No replies came, or the fault did not come in the steps as they were."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Replies that show the fault, of those that came."""
+
+    shown: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a replay of affected steps says of the cause."""
+
+    factor: ProofFactor
+    steps: tuple[tuple[str, int], ...]
+    """(trajectory, step) of what was sent."""
+    times: int
+    """How often each step was sent in either form."""
+    measure: str
+    """What counts as the fault in a single reply, in words."""
+    unchanged: Counted
+    restored: Counted
+    """With the factor changed back."""
+    chance: float | None
+    """P of a difference as large or larger by luck (Fisher's exact test, one-sided); None where one side is empty."""
+    outcome: ProofOutcome
+    why: str
+    at: datetime
+    explained: Verdict
+    """The verdict that the explanation has without it."""
+    cost_usd: float | None
+    """What it cost; None where a price is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """The explanation of an incident, after the evidence gate."""
@@ -84,6 +139,8 @@ class Diagnosis:
     """The facts that a model has been asked about, see `types.basis`; empty while none was asked."""
     missing: str = ""
     """Of an inconclusive one: what evidence would decide it."""
+    proof: Proof | None = None
+    """What a replay of affected steps said of it; None where nobody asked for one."""
 
     @property
     def by_rules(self) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.choices import Shifted
-from analyzer.types.diagnosis import Diagnosis
+from analyzer.types.diagnosis import Diagnosis, Proof
 from analyzer.types.drawn import Curve, Strip
 from analyzer.types.from_document import incident_from_document
 from analyzer.types.place import Place
@@ -313,6 +313,25 @@ def _diagnosis(diagnosis: Diagnosis) -> Document:
         "as_of": _time_or_none(diagnosis.as_of),
         "observed": finite(diagnosis.observed),
         "basis": list(diagnosis.basis),
+        "proof": None if diagnosis.proof is None else proof_document(diagnosis.proof),
+    }
+
+
+def proof_document(proof: Proof) -> Document:
+    """Return what a replay said of a cause, as it stands in its diagnosis."""
+    return {
+        "factor": proof.factor.value,
+        "steps": [{"trace_id": trace_id, "step": step} for trace_id, step in proof.steps],
+        "times": proof.times,
+        "measure": proof.measure,
+        "unchanged": {"shown": proof.unchanged.shown, "of": proof.unchanged.of},
+        "restored": {"shown": proof.restored.shown, "of": proof.restored.of},
+        "chance": finite(proof.chance),
+        "outcome": proof.outcome.value,
+        "why": proof.why,
+        "at": time_text(proof.at),
+        "explained": proof.explained.value,
+        "cost_usd": finite(proof.cost_usd),
     }
 
 

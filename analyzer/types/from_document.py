@@ -11,7 +11,17 @@ from typing import Any, TypeVar
 from analyzer.errors import InputError
 from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.choices import Shifted
-from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
+from analyzer.types.diagnosis import (
+    Claim,
+    Counted,
+    Diagnosis,
+    Ending,
+    Proof,
+    ProofFactor,
+    ProofOutcome,
+    Responsible,
+    Verdict,
+)
 from analyzer.types.doubt import Doubt
 from analyzer.types.drawn import Curve, Drawn, Strip
 from analyzer.types.place import Place
@@ -272,6 +282,27 @@ def _read_diagnosis(entry: Mapping[str, Any]) -> Diagnosis:
         as_of=_read_time_or_none(entry.get("as_of")),
         observed=_number_or_none(entry.get("observed")),
         basis=_texts(entry.get("basis", [])),
+        proof=None if entry.get("proof") is None else _read_proof(entry["proof"]),
+    )
+
+
+def _read_proof(entry: Mapping[str, Any]) -> Proof:
+    unchanged, restored = (
+        Counted(int(entry[name]["shown"]), int(entry[name]["of"])) for name in ("unchanged", "restored")
+    )
+    return Proof(
+        factor=_member(ProofFactor, entry["factor"]),
+        steps=tuple((_text(one["trace_id"]), int(one["step"])) for one in entry["steps"]),
+        times=int(entry["times"]),
+        measure=_text(entry["measure"]),
+        unchanged=unchanged,
+        restored=restored,
+        chance=_number_or_none(entry["chance"]),
+        outcome=_member(ProofOutcome, entry["outcome"]),
+        why=_text(entry["why"]),
+        at=_read_time(entry["at"]),
+        explained=_member(Verdict, entry["explained"]),
+        cost_usd=_number_or_none(entry["cost_usd"]),
     )
 
 

@@ -15,7 +15,17 @@ from support.incidents import NOW, cost_incident, finding, full_report, incident
 from analyzer.errors import InputError
 from analyzer.types.alerts import PrometheusAlert
 from analyzer.types.choices import Shifted
-from analyzer.types.diagnosis import Claim, Diagnosis, Ending, Responsible, Verdict
+from analyzer.types.diagnosis import (
+    Claim,
+    Counted,
+    Diagnosis,
+    Ending,
+    Proof,
+    ProofFactor,
+    ProofOutcome,
+    Responsible,
+    Verdict,
+)
 from analyzer.types.document import incident_document, incident_from_document, report_document, time_text
 from analyzer.types.doubt import Doubt
 from analyzer.types.place import Place
@@ -51,8 +61,25 @@ PARTS = st.builds(
     Part, TEXTS, TEXTS, TIMES, NUMBERS, NUMBERS, TEXTS, st.integers(0, 9), st.integers(0, 9), NUMBERS, NUMBERS, TEXTS
 )
 CLAIMS = st.lists(st.builds(Claim, TEXTS, IDS), max_size=2).map(tuple)
+COUNTED = st.builds(Counted, st.integers(0, 9), st.integers(0, 9))
+PROOFS = st.builds(
+    Proof,
+    factor=st.sampled_from(ProofFactor),
+    steps=st.lists(st.tuples(TEXTS, st.integers(1, 99)), max_size=3).map(tuple),
+    times=st.integers(1, 100),
+    measure=TEXTS,
+    unchanged=COUNTED,
+    restored=COUNTED,
+    chance=st.none() | NUMBERS,
+    outcome=st.sampled_from(ProofOutcome),
+    why=TEXTS,
+    at=TIMES,
+    explained=st.sampled_from(Verdict),
+    cost_usd=st.none() | NUMBERS,
+)
 DIAGNOSES = st.builds(
     Diagnosis,
+    proof=st.none() | PROOFS,
     verdict=st.sampled_from(Verdict),
     by=TEXTS,
     ending=st.sampled_from(Ending),
@@ -160,7 +187,15 @@ def keys(value: object, path: str = "") -> set[str]:
 def test_docs_name_every_key_and_no_other() -> None:
     """docs/schema.md describes exactly the keys that a report with everything in it has."""
     written = set(re.findall(r"^\| `([^`]+)` \|", DOCS.read_text("utf-8"), re.MULTILINE))
-    assert written == keys(report_document(full_report()))
+    whole = full_report()
+    first, *others = whole.incidents
+    assert first.diagnosis is not None
+    proof = Proof(
+        ProofFactor.PROMPT, (("0" * 32, 1),), 5, "a loop", Counted(5, 5), Counted(0, 5), 0.004,
+        ProofOutcome.PROVEN, "it goes", NOW, Verdict.LIKELY, 0.01,
+    )  # fmt: skip
+    proven = replace(first, diagnosis=replace(first.diagnosis, proof=proof))
+    assert written == keys(report_document(replace(whole, incidents=(proven, *others))))
 
 
 def test_report_has_the_keys_of_the_contract_in_its_order() -> None:
