@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from analyzer.config import Settings
+    from analyzer.masking import Masker
     from analyzer.replay.golden.case import Case
     from analyzer.replay.golden.observed import Observed
     from analyzer.replay.golden.running import Trial
@@ -83,12 +85,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give a marked test a case a run. Raises UsageError for a folder without cases, and for a case without proof."""
+    """Give a marked test a case a run. Raises UsageError for a folder without cases, and for a case without proof.
+
+    A mark without a folder is another project's of the same name, and none of ours.
+    """
     mark = metafunc.definition.get_closest_marker(MARK)
-    if mark is None:
+    if mark is None or len(mark.args) != 1 or not isinstance(mark.args[0], str | Path):
         return
-    if len(mark.args) != 1 or not isinstance(mark.args[0], str | Path):
-        raise pytest.UsageError(f"{metafunc.definition.nodeid}: @pytest.mark.{MARK} takes one folder of cases")
     from analyzer.errors import UsageError
     from analyzer.replay.golden.accepting import check_case
     from analyzer.replay.golden.case import read_cases
@@ -188,22 +191,48 @@ def _observed(run: str | Path | list[Any] | dict[str, Any]) -> Observed:
     """Read one run, masked as a store does: the case knows secrets by their pseudonyms alone. Raises UsageError."""
     import io
     import json
-    import os
 
+    from analyzer.config import load
     from analyzer.errors import UsageError
     from analyzer.ingest.files import read_paths, read_stream
+    from analyzer.ingest.pricing import Pricer
     from analyzer.ingest.reads import Parsed
-    from analyzer.masking import Masker
     from analyzer.replay.golden.observed import observed
     from analyzer.types.trajectory import Trajectory, ordered, summarise
 
     is_path = isinstance(run, str | Path)
-    reads = read_paths([str(run)]) if is_path else read_stream(io.BytesIO(json.dumps(run).encode()), "-")
+    settings = load().settings
+    pricer = Pricer(settings.prices, settings.tool_costs)
+    if is_path:
+        reads = read_paths([str(run)], pricer=pricer)
+    else:
+        reads = read_stream(io.BytesIO(json.dumps(run).encode()), "-", pricer=pricer)
     spans = [span for read in reads if isinstance(read, Parsed) for span in read.spans]
     ids = {span.trace_id for span in spans}
     if len(ids) != 1:
         where = str(run) if is_path else "what was given"
         raise UsageError(f"{where} holds {len(ids) or 'no'} run{'s' if len(ids) > 1 else ''}: judge one at a time")
-    masker = Masker(os.urandom(32))
+    masker = _masker(settings)
     in_order = ordered(masker.span(span) for span in spans)
     return observed(Trajectory(summarise(ids.pop(), in_order), in_order))
+
+
+def _masker(settings: Settings) -> Masker:
+    """Return what masks as the store does: by its patterns, and with its key where there is a store.
+
+    Without one pseudonyms differ from the case's, and are compared by their kind.
+    """
+    import os
+
+    from analyzer.errors import StoreError
+    from analyzer.masking import Masker
+    from analyzer.wiring.opening import open_reader
+
+    if settings.store.exists():
+        try:
+            with open_reader(settings) as store:
+                return store.masker
+        except StoreError:
+            # A build need not have the store: what is masked is the same without its key.
+            pass
+    return Masker(os.urandom(32), patterns=tuple(settings.mask_patterns.items()), allow=settings.mask_allow)

@@ -110,6 +110,39 @@ def test_a_folder_without_cases_is_a_usage_error(project: Path) -> None:
     assert "holds no golden case" in said
 
 
+def test_a_run_is_masked_by_the_settings_of_the_project(project: Path) -> None:
+    """A case knows what `[masking.patterns]` hides by its pseudonym alone: the value is red, and never shown."""
+    bad = seen(shop_spans(1, [("refund", {"to": "<account:0123456789ab>"})], outcome=Outcome.FAILURE))
+    case = accepted(
+        replace(bad, prompt=None, tools=None, offered=()),
+        seen(shop_spans(2, [LOOKUP])),
+        [Expectation(Check.MUST_NOT_CALL, tool="refund", arguments={"to": "<account:0123456789ab>"})],
+        at=datetime(2026, 11, 23, tzinfo=UTC),
+        mask=lambda text: text,
+    )
+    (project / "cases" / "loop.json").write_text(json.dumps(case_document(case)), "utf-8")
+    (project / "analyzer.toml").write_text('[masking.patterns]\naccount = "ACCT-[0-9]{6}"\n', "utf-8")
+    asked = {**call(1, "refund", to="ACCT-123456"), "id": "c1"}
+    run = [
+        {"role": "user", "content": GOAL},
+        {"role": "assistant", "content": None, "tool_calls": [asked]},
+        {"role": "tool", "tool_call_id": "c1", "content": "done"},
+        {"role": "assistant", "content": "Done."},
+    ]
+    code, said = ran(project, "golden.judge(RUNS)", run)
+    shown = said.partition("golden case")[2]
+    assert (code, "must not call refund" in shown, "ACCT-123456" in shown) == (1, True, False), said
+
+
+def test_a_mark_of_the_same_name_without_a_folder_is_not_ours(project: Path) -> None:
+    """Other projects have marks named golden: they are left alone."""
+    (project / "test_other.py").write_text(
+        "import pytest\n@pytest.mark.golden\ndef test_other():\n    assert True\n", "utf-8"
+    )
+    code, said = ran(project, "golden.judge(RUNS)", conversation(1))
+    assert (code, "2 passed" in said) == (0, True), said
+
+
 def test_nothing_heavy_is_imported_until_a_test_asks() -> None:
     """The plugin is loaded wherever the package is installed."""
     code = "import sys, analyzer.pytest_plugin; print(sorted(m for m in sys.modules if m.startswith('analyzer.')))"

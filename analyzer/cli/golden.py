@@ -264,7 +264,7 @@ def _call(given: str, flag: str) -> tuple[str, dict[str, Any]]:
         return given, {}
     try:
         arguments = json.loads("{" + rest)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"--{flag.replace('_', '-')} {given}: the arguments are no JSON: {error}") from None
     return tool, arguments
 

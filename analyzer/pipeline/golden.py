@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from analyzer.errors import UsageError
-from analyzer.replay.golden.accepting import HINT, Dropped, accepted, kept
+from analyzer.replay.golden.accepting import HINT, Dropped, accepted, kept, masked_expectation
 from analyzer.replay.golden.case import Case, Mask, Match, changed, given_in, match_of
 from analyzer.replay.golden.expectations import Expectation, judged
 from analyzer.replay.golden.observed import Observed, goal_key, observed
@@ -78,7 +78,7 @@ def make_case(
         )
     proposals = proposed(bad, healthy, holding) if wanted.propose else []
     good, dropped = kept(bad, healthy, proposals)
-    expectations = _joined(wanted.expectations, good)
+    expectations = [masked_expectation(one, mask) for one in _joined(wanted.expectations, good)]
     if not expectations:
         tried_in_vain = "; ".join(f"{one.expectation.words}: {one.why}" for one in dropped[:3])
         raise UsageError(f"nothing to expect of {trace_id[:12]}: {tried_in_vain or 'no incident holds it'}; {HINT}")

@@ -84,6 +84,10 @@ def cleaned(value: Any, leaf: Callable[[str], str], depth: int = 0, *, keep_numb
     if isinstance(value, str):
         return leaf(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        number = int(value) if abs(value) < _EXACT_MAX and float(value).is_integer() else value
-        return number if keep_numbers else leaf(repr(number))
+        return whole(value) if keep_numbers else leaf(repr(whole(value)))
     return value
+
+
+def whole(number: float) -> float:
+    """Return a number without a fraction as an integer: 2.0 is 2, in whichever way JSON was written."""
+    return int(number) if abs(number) < _EXACT_MAX and float(number).is_integer() else number

@@ -6,8 +6,9 @@ folder before it judges anything: files are edited by hand.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
@@ -65,6 +66,7 @@ def accepted(
     """Return the case. Raises UsageError, with the reason, where it could never fail or never pass."""
     for one in expectations:
         check_sound(one)
+    expectations = [masked_expectation(one, mask) for one in expectations]
     if control.outcome in {Outcome.FAILURE, Outcome.ERROR}:
         raise UsageError(f"the control {control.trace_id[:12]} is not healthy: its outcome is {control.outcome.value}")
     bad, control = masked(bad, mask), masked(control, mask)
@@ -84,6 +86,26 @@ def accepted(
     )
 
 
+def masked_expectation(one: Expectation, mask: Mask) -> Expectation:
+    """Return an expectation with its values masked as those of runs are. Raises UsageError for a pattern with a secret.
+
+    A raw secret would stand in the file, and equal nothing in a run.
+    """
+    patterns = [text for text in one.arguments.values() if one.check is Check.ARGUMENTS_MATCH and isinstance(text, str)]
+    patterns += [one.text] if one.check is Check.ANSWER_MATCHES and one.text else []
+    if any(mask(pattern) != pattern for pattern in patterns):
+        raise UsageError(f"{one.check.value}: a pattern holds what is masked in runs: it could never match")
+    if patterns:
+        return one
+    spelt = json.dumps(dict(one.arguments), ensure_ascii=False)
+    try:
+        arguments = json.loads(mask(spelt)) if one.arguments else {}
+    except ValueError:
+        # A number that is masked is JSON no more.
+        raise UsageError(f"{one.check.value}: an argument holds what is masked in runs, and not as a text") from None
+    return replace(one, arguments=arguments, text=None if one.text is None else mask(one.text))
+
+
 def check_case(case: Case) -> None:
     """Raise UsageError for a case that, as its file stands, can never fail or never pass."""
     try:
@@ -98,6 +120,11 @@ def _proven(bad: Observed, control: Observed, expectations: Sequence[Expectation
     if against is not None:
         raise UsageError(f"it can never pass: {against[0].words} contradicts {against[1].words}")
     on_bad = [judged(one, bad) for one in expectations]
+    harmless = next((one for one in on_bad if one.expectation.check is Check.MUST_NOT_CALL and one.met is True), None)
+    if harmless is not None:
+        raise UsageError(
+            f"nothing shows that it can fail: {_said(harmless)} in the bad run {bad.trace_id[:12]}, which is masked"
+        )
     red = [seen.expectation for seen in on_bad if seen.met is False]
     if not red:
         seen = "; ".join(_said(one) for one in on_bad) or "nothing is expected"

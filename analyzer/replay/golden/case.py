@@ -17,11 +17,14 @@ from analyzer.replay.golden.observed import Observed, goal_key, step_document, s
 from analyzer.replay.golden.recorded import recording_from, replay_document
 from analyzer.replay.recording import Recording
 from analyzer.types.audit import stamp
+from analyzer.types.steps import Step
 from analyzer.types.trace import Outcome
 
 SCHEMA = "analyzer.golden/1"
 Mask = Callable[[str], str]
 _NAME_CHARS_MAX = 60
+_NESTING_MAX = 100
+"""Of what a case holds: no tool is described deeper, hostile input may be, and Python's JSON gives up near 300."""
 
 
 class Match(StrEnum):
@@ -84,11 +87,14 @@ def match_of(expectations: Sequence[Expectation]) -> Match:
 
 def masked(run: Observed, mask: Mask) -> Observed:
     """Return a run with its texts masked once more: rules that were added since it was stored count, too."""
-    steps = tuple(
-        replace(one, input=mask(one.input), output=mask(one.output), status_message=mask(one.status_message))
-        for one in run.steps
-    )
-    return replace(run, goal=mask(run.goal), steps=steps)
+
+    def masked_steps(steps: Sequence[Step]) -> tuple[Step, ...]:
+        return tuple(
+            replace(one, input=mask(one.input), output=mask(one.output), status_message=mask(one.status_message))
+            for one in steps
+        )
+
+    return replace(run, goal=mask(run.goal), steps=masked_steps(run.steps), untraced=masked_steps(run.untraced))
 
 
 def given_in(recording: Recording, mask: Mask) -> dict[str, Any]:
@@ -100,6 +106,8 @@ def given_in(recording: Recording, mask: Mask) -> dict[str, Any]:
         return {}
     request = recording.calls[0].request
     tools = [{"name": one.name, "description": one.description, "schema": dict(one.schema)} for one in request.tools]
+    if any(_depth_exceeds(one.schema, _NESTING_MAX) for one in request.tools):
+        raise UsageError(f"its tool definitions are nested deeper than {_NESTING_MAX}: no case can hold them")
     return {
         "model": request.model,
         "provider": request.provider,
@@ -107,6 +115,21 @@ def given_in(recording: Recording, mask: Mask) -> dict[str, Any]:
         "system": mask(request.system),
         "tools": _masked_value(tools, mask),
     }
+
+
+def _depth_exceeds(value: Any, most: int) -> bool:
+    """Whether a JSON value is nested deeper than that; a level after the other, without recursion."""
+    level = [value]
+    for _ in range(most):
+        parts = [part for one in level if isinstance(one, Mapping | list) for part in _parts(one)]
+        if not parts:
+            return False
+        level = parts
+    return True
+
+
+def _parts(value: Mapping[str, Any] | list[Any]) -> list[Any]:
+    return list(value.values()) if isinstance(value, Mapping) else value
 
 
 def _masked_value(value: Any, mask: Mask) -> Any:
@@ -160,7 +183,7 @@ def case_from(document: Any, name: str) -> Case:
         )
     except UsageError as error:
         raise UsageError(f"{name}: {error}") from None
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"{name} is no golden case: {type(error).__name__} at {error}") from None
 
 
@@ -172,7 +195,7 @@ def read_cases(folder: Path) -> list[Case]:
     for path in sorted(folder.rglob("*.json")):
         try:
             document = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{path} cannot be read: {error}") from None
         cases.append(case_from(document, str(path)))
     if not cases:
@@ -197,6 +220,7 @@ def _run_document(run: Observed) -> dict[str, Any]:
         "outcome": run.outcome.value,
         "complete": run.complete,
         "steps": [step_document(step) for step in run.steps],
+        "untraced": [step_document(step) for step in run.untraced],
     }
 
 
@@ -213,4 +237,5 @@ def _run_from(document: Mapping[str, Any]) -> Observed:
         outcome=Outcome(document["outcome"]),
         complete=document["complete"] is True,
         steps=tuple(step_from(step) for step in document["steps"]),
+        untraced=tuple(step_from(step) for step in document.get("untraced", ())),
     )

@@ -76,7 +76,10 @@ def _spelt(step: Step, *, numbered: bool = True) -> list[str]:
     """Return a step on lines, an argument a line, so that a diff shows which one differs."""
     head = f"step {step.number}: {step.name}" if numbered else step.name
     given = arguments_of(step)
-    arguments = json.dumps(given, indent=2, sort_keys=True, ensure_ascii=False).splitlines() if step.input else []
+    try:
+        arguments = json.dumps(given, indent=2, sort_keys=True, ensure_ascii=False).splitlines() if step.input else []
+    except RecursionError:
+        arguments = step.input.splitlines()
     came = step.status_message or step.output
     mark = "failed: " if step.status is Status.ERROR else "-> "
     cut = came[:RESULT_CHARS_MAX] + (" ..." if len(came) > RESULT_CHARS_MAX else "")

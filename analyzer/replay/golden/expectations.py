@@ -18,7 +18,7 @@ from analyzer.detectors.loops.scan import scan
 from analyzer.errors import UsageError
 from analyzer.replay.golden.observed import Observed, unkeyed
 from analyzer.types.audit import canonical
-from analyzer.types.noise import parsed
+from analyzer.types.noise import parsed, whole
 from analyzer.types.steps import Step
 
 STEPS_NAMED_MAX = 5
@@ -111,7 +111,11 @@ class Judged:
 
 def judged(expectation: Expectation, run: Observed) -> Judged:
     """Judge a run, or a part of one, by one expectation."""
-    met, why, steps = _JUDGES[expectation.check](expectation, run)
+    try:
+        met, why, steps = _JUDGES[expectation.check](expectation, run)
+    except RecursionError:
+        # Hostile input: no tool nests its arguments so deep.
+        met, why, steps = None, "its values are nested too deep to be compared", ()
     return Judged(expectation, met, why, steps)
 
 
@@ -168,7 +172,7 @@ def arguments_of(step: Step) -> Any:
 
 
 def alike(left: Any, right: Any) -> bool:
-    """Whether two values are the same but for white space at their ends, and for who masked them.
+    """Whether two values are the same but for white space at their ends, 100.0 for 100, and for who masked them.
 
     Stores have keys of their own, so that the pseudonym of one secret differs between two of them: its kind counts.
     """
@@ -190,6 +194,8 @@ def _plain(value: Any) -> Any:
         return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list):
         return [_plain(part) for part in value]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return whole(value)
     return canonical(value)
 
 
@@ -233,7 +239,11 @@ def _arguments_match(wanted: Expectation, run: Observed) -> _Verdict:
 def _all_match(given: Any, patterns: Mapping[str, Any]) -> bool:
     if not isinstance(given, dict):
         return False
-    texts = {name: value if isinstance(value, str) else canonical(value) for name, value in given.items()}
+    texts = {
+        name: value if isinstance(value, str) else canonical(_plain(value))
+        for name, value in given.items()
+        if name in patterns
+    }
     return all(name in texts and pattern.search(texts[name]) is not None for name, pattern in patterns.items())
 
 
@@ -286,10 +296,19 @@ def _answered(run: Observed, is_right: Any, what: str) -> _Verdict:
 def _no_error(wanted: Expectation, run: Observed) -> _Verdict:
     steps = [step for step in run.calls if step.name == wanted.tool] if wanted.tool else run.steps
     failed = [step for step in steps if is_failure(step)]
+    if not failed and _tells_no_results(wanted, run):
+        return None, "what came of its calls was not recorded", ()
     if not failed:
         return _absent(run, "nothing failed")
     said = (failed[0].status_message or failed[0].output).strip().splitlines() or [""]
     return False, f"failed in {_named(_numbers(failed))}: {said[0][:160]}", _numbers(failed)
+
+
+def _tells_no_results(wanted: Expectation, run: Observed) -> bool:
+    """Whether the calls in question stand in the replies alone: that none failed is then nothing that was seen."""
+    if wanted.tool:
+        return any(step.name == wanted.tool for step in run.untraced)
+    return bool(run.untraced) and len(run.calls) == len(run.untraced)
 
 
 def _absent(run: Observed, why: str) -> _Verdict:

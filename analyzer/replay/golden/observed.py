@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from analyzer.detectors.loops.normalise import digest, mask
 from analyzer.masking.forms import PSEUDONYM
-from analyzer.replay.conversation import definitions_in
+from analyzer.replay.alike import normalised
+from analyzer.replay.conversation import ToolCall, definitions_in, messages_in
 from analyzer.replay.recording import tools_version
 from analyzer.types.messages import CALL_MARK, last_message, readable
+from analyzer.types.noise import parsed
+from analyzer.types.repeats import completed
 from analyzer.types.steps import Step
 from analyzer.types.trace import ErrorClass, Operation, Outcome, Span, Status
-from analyzer.types.trajectory import Trajectory, steps_of, top_of
+from analyzer.types.trajectory import Trajectory, ordered, steps_of, top_of
 
 _STEP_ENUMS = {"operation": Operation, "status": Status, "error": ErrorClass}
 
@@ -40,11 +44,18 @@ class Observed:
     complete: bool
     """Whether its top span came, which comes last: of a run that goes on, nothing is missing yet."""
     steps: tuple[Step, ...]
+    untraced: tuple[Step, ...] = ()
+    """Calls that only a reply of the model tells of, with the number of that reply: some SDKs report no tools."""
 
     @property
     def calls(self) -> tuple[Step, ...]:
-        """The calls of tools."""
-        return tuple(step for step in self.steps if step.operation is Operation.TOOL)
+        """The calls of tools, those that only a reply asks for among them."""
+        traced = (step for step in self.steps if step.operation is Operation.TOOL)
+        if not self.untraced:
+            return tuple(traced)
+        numbers = {step.number for step in self.steps}
+        told = (step for step in self.untraced if step.number in numbers)
+        return tuple(sorted((*traced, *told), key=lambda step: step.number))
 
     @property
     def replies(self) -> tuple[Step, ...]:
@@ -75,6 +86,7 @@ class Observed:
 def observed(trajectory: Trajectory) -> Observed:
     """Return a trajectory as it is judged."""
     summary, spans = trajectory.summary, trajectory.spans
+    steps, untraced = _steps(spans)
     offered = definitions_in(_first(spans, "tool_definitions"))
     return Observed(
         trace_id=summary.trace_id,
@@ -88,7 +100,8 @@ def observed(trajectory: Trajectory) -> Observed:
         outcome=summary.outcome,
         # Not whether the root came: where a web framework exports it elsewhere, the agent has ended all the same.
         complete=top_of(spans) is not None,
-        steps=steps_of(spans),
+        steps=steps,
+        untraced=untraced,
     )
 
 
@@ -117,6 +130,68 @@ def step_from(document: Mapping[str, Any]) -> Step:
     if not isinstance(given["number"], int) or not isinstance(given["input"], str):
         raise TypeError("a step has a number, and texts")
     return Step(**given)
+
+
+def _steps(spans: Iterable[Span]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """Return the steps, with the arguments of tools as they were given, and the calls that no span of a tool tells of.
+
+    `steps_of` shows a payload that looks like a message as one: an argument named `role` would be lost.
+    """
+    whole = {span.span_id: span for span in completed(ordered(spans))}
+    steps = tuple(
+        replace(step, input=whole[step.span_id].input or "") if step.operation is Operation.TOOL else step
+        for step in steps_of(spans)
+    )
+    left = [
+        (whole[step.span_id].tool_call_id, step.name, normalised(parsed(step.input)))
+        for step in steps
+        if step.operation is Operation.TOOL
+    ]
+    asked = [
+        (step, call)
+        for step in steps
+        if step.operation is Operation.CHAT
+        for message in messages_in(whole[step.span_id].output)
+        for call in message.tool_calls
+    ]
+    return steps, tuple(_untraced(step, call) for step, call in _unmatched(asked, left))
+
+
+def _unmatched(
+    asked: list[tuple[Step, ToolCall]], left: list[tuple[str | None, str, str]]
+) -> list[tuple[Step, ToolCall]]:
+    """Return what was asked for and no span of a tool has: by id, then by arguments, in the end by the tool alone.
+
+    By the tool alone since frameworks fill in defaults; `left` (id, tool, arguments) is used up.
+    """
+
+    def is_own(call: ToolCall, span: tuple[str | None, str, str]) -> bool:
+        return bool(call.id) and span[0] == call.id
+
+    def is_same(call: ToolCall, span: tuple[str | None, str, str]) -> bool:
+        return span[1:] == (call.name, normalised(call.arguments))
+
+    def is_of_tool(call: ToolCall, span: tuple[str | None, str, str]) -> bool:
+        return span[1] == call.name
+
+    for fits in (is_own, is_same, is_of_tool):
+        unmatched = []
+        for step, call in asked:
+            at = next((at for at, span in enumerate(left) if fits(call, span)), None)
+            if at is None:
+                unmatched.append((step, call))
+            else:
+                del left[at]
+        asked = unmatched
+    return asked
+
+
+def _untraced(step: Step, call: ToolCall) -> Step:
+    """Return the call that a reply asks for as a step of its own; what came of it is not known."""
+    given = call.arguments if isinstance(call.arguments, str) else json.dumps(call.arguments, ensure_ascii=False)
+    return replace(
+        step, operation=Operation.TOOL, name=call.name, input=given, output="", tokens=0, cost_usd=None, end_ns=None
+    )
 
 
 def _first(spans: Iterable[Span], name: str) -> str | None:

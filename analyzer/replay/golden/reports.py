@@ -107,6 +107,14 @@ def _xml(text: str) -> str:
 def _cell(text: str) -> str:
     """Return a text as a cell of a table: what comes from a run may hold bars, tags and line ends."""
     line = " ".join(text.split())[:_SUMMARY_CHARS_MAX]
-    for sign, harmless in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("`", "\\`"), ("[", "\\["), ("*", "\\*")):
+    for sign, harmless in (
+        ("\\", "\\\\"),
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        ("|", "\\|"),
+        ("`", "\\`"),
+        ("[", "\\["),
+        ("*", "\\*"),
+    ):
         line = line.replace(sign, harmless)
     return line

@@ -186,3 +186,32 @@ def test_a_file_that_is_no_case_is_named(broken) -> None:
     """A folder of cases may hold a JSON file of somebody else's: it is named, with what is wrong."""
     with pytest.raises(UsageError, match=r"cases/x\.json"):
         case_from(broken, "cases/x.json")
+
+
+def test_what_is_asked_for_is_masked_as_runs_are() -> None:
+    """A raw secret in a flag is in no file, and the case still fails on the run that had it."""
+    bad = seen(shop_spans(1, [("refund", {"to": "<account:0123456789ab>"})], outcome=Outcome.FAILURE))
+    case = accepted(
+        bad,
+        HEALTHY,
+        [Expectation(Check.MUST_NOT_CALL, tool="refund", arguments={"to": "ACCT-1"})],
+        at=AT,
+        mask=lambda text: text.replace("ACCT-1", "<account:0123456789ab>"),
+    )
+    assert "ACCT-1" not in json.dumps(case_document(case))
+    assert tried(case, bad).verdict is Verdict.RED
+    with pytest.raises(UsageError, match="it could never match"):
+        accepted(
+            bad,
+            HEALTHY,
+            [Expectation(Check.ARGUMENTS_MATCH, tool="refund", arguments={"to": "ACCT-1"})],
+            at=AT,
+            mask=lambda text: text.replace("ACCT-1", "<account:0123456789ab>"),
+        )
+
+
+def test_a_barred_call_that_the_bad_run_never_made_is_refused() -> None:
+    """Beside one that is red it would look like a guard, and nothing shows that it can ever fail."""
+    barred = Expectation(Check.MUST_NOT_CALL, tool="refund", arguments={"order": "A-9"})
+    with pytest.raises(UsageError, match=r"nothing shows that it can fail: must not call refund .*: never called"):
+        made(NO_LOOP, barred)

@@ -7,7 +7,7 @@ from support.golden import offered, seen, shop_spans
 
 from analyzer.errors import UsageError
 from analyzer.replay.golden.expectations import Check, Expectation, document_of, expectation_from, judged
-from analyzer.types.trace import Outcome
+from analyzer.types.trace import Operation, Outcome
 
 RUN = seen(shop_spans(1, [("lookup_order", {"order": "A-1"}), ("refund", {"order": "A-1", "usd": 20})]))
 LOOPING = seen(shop_spans(2, [("lookup_order", {"order": "A-1"})] * 6))
@@ -126,3 +126,67 @@ def test_an_answer_is_what_no_tool_was_to_read() -> None:
     assert RUN.offered == ("lookup_order", "refund")
     assert RUN.outcome is Outcome.SUCCESS
     assert seen(shop_spans(4, [], tool_definitions=offered("refund", "lookup_order"))).tools == RUN.tools
+
+
+def without_tools(number, calls):
+    """Return a run of an SDK that reports model calls alone: what was called stands in the replies."""
+    return seen([span for span in shop_spans(number, calls) if span.operation is not Operation.TOOL])
+
+
+def test_a_call_that_no_tool_span_tells_of_stands_in_the_reply_that_asked_for_it() -> None:
+    """Chat alone is no reason to be green: a call that was asked for is a call; what came of it is not known."""
+    run = without_tools(5, [("lookup_order", {"order": "A-1"}), ("refund", {"order": "A-1", "usd": 20})])
+    barred = Expectation(Check.MUST_NOT_CALL, tool="refund", arguments={"usd": 20})
+    assert [(step.name, step.number) for step in run.calls] == [("lookup_order", 1), ("refund", 2)]
+    assert (judged(barred, run).met, judged(barred, run).why) == (False, "called in step 2")
+    assert judged(replace(barred, check=Check.MUST_CALL), run).met is True
+    assert judged(replace(barred, arguments={"usd": 21}), run).met is True
+    for named in ("refund", None):
+        unseen = judged(Expectation(Check.NO_ERROR, tool=named), run)
+        assert (unseen.met, unseen.why) == (None, "what came of its calls was not recorded")
+    assert [step.name for step in replace(run, steps=run.steps[:1]).calls] == ["lookup_order"], "a part has its own"
+
+
+def test_a_call_that_a_tool_span_has_is_counted_once() -> None:
+    """Also where the framework filled in defaults, so that its arguments are not those that were asked for."""
+    spans = shop_spans(6, [("refund", {"order": "A-1"}), ("refund", {"order": "A-2"})])
+    assert [step.name for step in seen(spans).calls] == ["refund", "refund"]
+    filled = [
+        replace(span, input='{"order": "A-1", "fee": 0}') if span.operation is Operation.TOOL else span
+        for span in spans
+    ]
+    assert seen(filled).untraced == ()
+    one_lost = [span for span in spans if not (span.operation is Operation.TOOL and "A-2" in (span.input or ""))]
+    assert [step.input for step in seen(one_lost).untraced] == ['{"order": "A-2"}']
+
+
+@pytest.mark.parametrize(("written", "wanted"), [(100.0, 100), (100, 100.0), ([{"a": 2.0}], [{"a": 2}])])
+def test_a_number_is_the_same_number_however_it_is_written(written, wanted) -> None:
+    """100.0 is 100: a serializer of another language must not turn a case green."""
+    run = seen(shop_spans(7, [("refund", {"amount": written})]))
+    assert judged(Expectation(Check.MUST_NOT_CALL, tool="refund", arguments={"amount": wanted}), run).met is False
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"role": "admin", "user": "bob"},
+        {"type": "text", "text": "rm -rf /"},
+        {"messages": [{"role": "user", "content": "x"}], "to": "bob"},
+    ],
+)
+def test_arguments_that_look_like_a_message_are_arguments(arguments) -> None:
+    """What a tool was given is compared as it was given: names such as `role` are names like any other."""
+    run = seen(shop_spans(8, [("send", arguments)]))
+    assert judged(Expectation(Check.MUST_NOT_CALL, tool="send", arguments=arguments), run).met is False
+
+
+@pytest.mark.parametrize("depth", [100, 300, 450, 700, 900])
+def test_arguments_that_are_nested_too_deep_are_no_crash(depth) -> None:
+    """Hostile input ends no run of cases; where it cannot be compared it is never taken for green."""
+    value = "x"
+    for _ in range(depth):
+        value = {"a": value}
+    run = seen(shop_spans(9, [("refund", {"order": value})]))
+    met = judged(Expectation(Check.MUST_CALL, tool="refund", arguments={"order": value}), run).met
+    assert met in ({True, None} if depth > 100 else {True})
