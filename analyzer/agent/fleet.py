@@ -21,7 +21,7 @@ from analyzer.prompts import load
 from analyzer.stores.base import Totals
 from analyzer.types.diagnosis import Ending, Verdict
 from analyzer.types.explained import Answer
-from analyzer.types.promql import quoted
+from analyzer.types.promql import one_of
 from analyzer.types.report import STORE, Affected, Incident, Kind, MetricEvidence, Severity, State, Subject
 from analyzer.types.spending import ModelUse
 from analyzer.types.table import Table
@@ -159,7 +159,7 @@ def _facts(span: Range, means: Means, of: Sequence[str], agents: Sequence[str]) 
     if unpriced:
         text += f" {unpriced:,} calls of models have no known price."
     seconds = max((span.end - span.start).total_seconds(), 1.0)
-    labels = f"{{agent={quoted('|'.join(of))}}}" if of else ""
+    labels = f"{{{one_of('agent', of)}}}" if of else ""
     query = f"sum(increase(agent_trajectories_total{labels}[{seconds:.0f}s]))"
     basis = MetricEvidence("", query, span.start, span.end, seconds, float(runs), STORE)
     facts = [Fact("F1", text, frozenset(known), (), times, basis)]

@@ -10,7 +10,7 @@ from typing import get_args
 from analyzer.agent.facts import NAME_CHARS, short
 from analyzer.stores.base import Grouping, Order, Totals, TotalsOrder, TrajectoryStore
 from analyzer.stores.totals import TOTALS_MAX
-from analyzer.types.promql import quoted
+from analyzer.types.promql import one_of, quoted
 from analyzer.types.table import Cell, Column, Line, Table, Unit
 from analyzer.types.trajectory import TrajectorySummary
 
@@ -72,9 +72,9 @@ def totals_table(
     of = None if order == "p95" else sum(_amount(one, order) or 0.0 for one in whole)
     calls = by in OF_CALLS
     of_all = "" if not some else "the fleet's " if by == "agent" else "all "
-    labels = {**({"agent": "|".join(sorted(agents))} if agents else {}), **narrowed}
+    labels = {"agent": sorted(agents)} | {name: [value] for name, value in narrowed.items()}
     lines = [
-        Line(_cells(one, order, of, calls=calls), _query(by, order, {**labels, by: one.value}, start, end))
+        Line(_cells(one, order, of, calls=calls), _query(by, order, {**labels, by: [one.value or ""]}, start, end))
         for one in found[(page - 1) * rows_max : page * rows_max]
     ]
     notes = []
@@ -113,10 +113,10 @@ def compared_table(
     # Beyond the bound it is not known whether there was any.
     none = (0.0 if len(earlier) < TOTALS_MAX else None, 0.0 if len(later) < TOTALS_MAX else None)
     calls = by in OF_CALLS
-    labels = {"agent": "|".join(sorted(agents))} if agents else {}
+    labels = {"agent": sorted(agents)}
     lines = []
     for value in values[:rows_max]:
-        query = _query(by, order, {**labels, by: value}, *now)
+        query = _query(by, order, {**labels, by: [value or ""]}, *now)
         cells = _compared_cells(value, later.get(value), earlier.get(value), order, none, calls=calls)
         lines.append(Line(cells, query))
     units = "calls" if calls else "runs"
@@ -261,10 +261,14 @@ def _amount(one: Totals, order: TotalsOrder) -> float | None:
     return None if found is None else float(found)
 
 
-def _query(by: Grouping, order: TotalsOrder, labels: Mapping[str, str | None], start: datetime, end: datetime) -> str:
+def _query(
+    by: Grouping, order: TotalsOrder, labels: Mapping[str, Sequence[str]], start: datetime, end: datetime
+) -> str:
     measure = _MEASURES[order]
     metric = measure.of_calls if by == "tool" else measure.metric
-    inner = ", ".join(f"{name}={quoted(short(value or '', NAME_CHARS))}" for name, value in labels.items())
+    inner = ", ".join(
+        one_of(name, [short(value, NAME_CHARS) for value in values]) for name, values in labels.items() if values
+    )
     if order == "failed":
         inner += ', status="error"' if by in OF_CALLS else ', outcome=~"failure|error"'
     span = f"{max((end - start).total_seconds(), 1):.0f}s"

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from analyzer.config import Settings
     from analyzer.types.audit import Anchor, Fault, Head, Verified
 
-ANCHOR = "analyzer.audit.anchor/1"
 _IN_REPORT = re.compile(r"audit log: (\d+) entries, head `?([0-9a-f]{64})")
 """As a report has it, in its file and on a terminal."""
 agent_option = click.option(
@@ -179,6 +178,7 @@ def export(
 
     The hash is the SHA-256 of the entry as canonical JSON: keys sorted, no white space, ASCII.
     """
+    from analyzer.render.audit_jsonl import head_row
     from analyzer.wiring.opening import open_audit
 
     of_agents = fleet or agent is not None
@@ -198,7 +198,7 @@ def export(
     with open_audit(settings) as log:
         head = log.head()
         if anchor:
-            _line({"schema": ANCHOR, "entries": head.entries, "hash": head.hash})
+            click.echo(head_row(head))
         else:
             _write(_up_to(head, ((one.number, one.text, one.hash) for one in log.entries())), form)
     return DONE
@@ -239,21 +239,15 @@ def _up_to(head: Head, rows: Iterable[tuple[int, str, str]]) -> Iterator[tuple[s
 
 
 def _write(entries: Iterable[tuple[str, Head]], form: str) -> None:
-    from analyzer.render.audit_csv import head_row, header, row_of
+    from analyzer.render import audit_csv, audit_jsonl
 
     if form == "csv":
-        click.echo(header(), nl=False)
+        click.echo(audit_csv.header(), nl=False)
     for text, head in entries:
         if form == "csv":
-            click.echo(row_of(text, head.hash) if text else head_row(head), nl=False)
-        elif text:
-            _line({"entry": json.loads(text), "hash": head.hash})
+            click.echo(audit_csv.row_of(text, head.hash) if text else audit_csv.head_row(head), nl=False)
         else:
-            _line({"schema": ANCHOR, "entries": head.entries, "hash": head.hash})
-
-
-def _line(document: Mapping[str, Any]) -> None:
-    click.echo(json.dumps(document, ensure_ascii=True))
+            click.echo(audit_jsonl.row_of(text, head.hash) if text else audit_jsonl.head_row(head))
 
 
 def _of_agent(settings: Settings, agent: str | None, start: datetime, end: datetime) -> Iterator[dict[str, Any]]:
@@ -301,44 +295,40 @@ def _verified_export(path: Path, anchors: Sequence[Anchor]) -> Verified:
 
 
 def _exported(path: Path) -> tuple[list[tuple[int, str, str] | Head], list[Fault]]:
-    """Return the lines of an exported log (rows, and heads where they stand), and columns that differ from their entry.
+    """Return the lines of an exported log (rows, and heads where they stand), and which say something beside their own.
 
     Raises UsageError.
     """
-    from analyzer.render.audit_csv import is_csv, rows_in
+    from analyzer.render import audit_csv, audit_jsonl
     from analyzer.types.audit import Fault, Head, canonical
 
     text = _read(path)
     lines: list[tuple[int, str, str] | Head] = []
     odd: list[Fault] = []
-    read, number = (rows_in(text), 2) if is_csv(text) else (_json_rows(text), 1)
+    is_csv = audit_csv.is_csv(text)
+    read, number = (audit_csv if is_csv else audit_jsonl).rows_in(text), 2 if is_csv else 1
+    own = "columns" if is_csv else "words"
     try:
         for place, entry, kept, agrees in read:
             number = place
             # `index` refuses 1.9, which `int` would make entry 1 of.
-            lines.append(entry if isinstance(entry, Head) else (index(entry["number"]), canonical(entry), kept))
+            line = entry if isinstance(entry, Head) else (index(entry["number"]), canonical(entry), kept)
+            lines.append(line)
             number = place + 1
-            if not agrees and not isinstance(entry, Head):
-                odd.append(Fault(entry["number"], f"the columns of entry {entry['number']} are not those of the entry"))
-    except (AttributeError, KeyError, TypeError, ValueError, csv.Error):
+            if agrees:
+                continue
+            if isinstance(line, Head):
+                odd.append(Fault(line.entries, f"the {own} of the last line are not those of the head"))
+            else:
+                odd.append(Fault(line[0], f"the {own} of entry {line[0]} are not those of the entry"))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, csv.Error):
         raise UsageError(f"{path}, line {number}: no line of `analyzer audit export`") from None
     return lines, odd
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | Head, str, bool]]:
-    """Yield what `audit_csv.rows_in` does, of JSON lines."""
-    from analyzer.types.audit import Head
-
-    for place, line in enumerate(text.splitlines(), 1):
-        document = json.loads(line)
-        if document.get("schema") == ANCHOR:
-            yield place, Head(int(document["entries"]), str(document["hash"])), str(document["hash"]), True
-        else:
-            yield place, document["entry"], str(document["hash"]), True
-
-
 def _anchor(path: Path) -> Anchor:
     """Return the head that a file holds: an anchor, an export, a report as JSON or as Markdown. Raises UsageError."""
+    from analyzer.render.audit_jsonl import ANCHOR
     from analyzer.types.audit import Anchor, Head
 
     text = _read(path)
@@ -350,7 +340,7 @@ def _anchor(path: Path) -> Anchor:
             document = json.loads(candidate)
             held = document if document.get("schema") == ANCHOR else document["run"]["audit"]
             return Anchor(str(path), Head(int(held["entries"]), str(held["hash"])))
-        except (AttributeError, KeyError, TypeError, ValueError):
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError):
             continue
     raise UsageError(f"--anchor {path} holds no head of a log; `analyzer audit export --anchor` writes one")
 

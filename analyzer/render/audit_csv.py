@@ -34,31 +34,37 @@ def row_of(text: str, kept: str) -> str:
 
 def head_row(head: Head) -> str:
     """Return the last line: how many entries there are, and the hash of the newest."""
-    cells = dict.fromkeys(COLUMNS, "") | {"number": str(head.entries), "action": HEAD, "hash": head.hash}
-    return _line([cells[name] for name in COLUMNS])
+    return _line(_head_cells(head))
 
 
 def is_csv(text: str) -> bool:
-    """Whether a text is a log as this module writes it."""
-    return text.startswith(header().rstrip())
+    """Whether a text is a log as this module writes it: a column that it does not write could say anything."""
+    return text.partition("\n")[0].rstrip("\r") == header().rstrip()
 
 
 def rows_in(text: str) -> Iterator[tuple[int, dict[str, Any] | Head, str, bool]]:
-    """Yield (line, entry or head, hash, whether the columns are the entry's) of a log.
+    """Yield (line, entry or head, hash, whether the columns are those of it) of a log.
 
-    Raises ValueError, KeyError or TypeError for a line that is none.
+    Raises ValueError, KeyError, TypeError, RecursionError or csv.Error for a line that is none.
     """
     csv.field_size_limit(CELL_CHARS_MAX)
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    for row in reader:
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    for cells in reader:
+        if reader.line_num == 1:
+            continue
+        row = dict(zip(COLUMNS, cells, strict=False))
         if row["action"] == HEAD and not row["entry"]:
-            yield reader.line_num, Head(int(row["number"]), row["hash"]), row["hash"], True
+            head = Head(int(row["number"]), row["hash"])
+            yield reader.line_num, head, head.hash, cells == _head_cells(head)
             continue
         entry = json.loads(row["entry"])
-        agrees = None not in row and [row[name] for name in COLUMNS] == [
-            _safe(cell) for cell in _cells(entry, row["hash"])
-        ]
+        agrees = cells == [_safe(cell) for cell in _cells(entry, row["hash"])]
         yield reader.line_num, entry, row["hash"], agrees
+
+
+def _head_cells(head: Head) -> list[str]:
+    cells = dict.fromkeys(COLUMNS, "") | {"number": str(head.entries), "action": HEAD, "hash": head.hash}
+    return [cells[name] for name in COLUMNS]
 
 
 def _cells(entry: Mapping[str, Any], kept: str) -> list[str]:

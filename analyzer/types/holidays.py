@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -11,6 +12,8 @@ from zoneinfo import ZoneInfo
 from analyzer.errors import UsageError
 
 _KNOWN = ("holidays", "time_zone")
+STANDARD_MONTHS_MIN = 3
+"""No zone has less of the year without summer time, and none spends as much of it in Ramadan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +25,17 @@ class Calendar:
     zone: tzinfo = UTC
     """Where weekends are, too."""
 
-    def ahead_h(self, at_s: float) -> int:
-        """Return the whole hours by which standard time there is ahead of UTC; Unix seconds.
+    def ahead_min(self, at_s: float) -> int:
+        """Return the whole minutes by which standard time there is ahead of UTC; Unix seconds.
 
-        Without summer time: what machines start by UTC would be late on the day on which the clocks change.
+        Without summer time: what machines start by UTC would be late on the day on which the clocks change. Standard
+        is the least offset that the middles of three months of the year have. The zone's own word for it does not do:
+        by law it is winter that is moved in Ireland, and Ramadan in Morocco.
         """
-        at = datetime.fromtimestamp(at_s, self.zone)
-        return round(((at.utcoffset() or timedelta()) - (at.dst() or timedelta())) / timedelta(hours=1))
+        year = datetime.fromtimestamp(at_s, self.zone).year
+        middles = (datetime(year, month, 15, 12, tzinfo=self.zone) for month in range(1, 13))
+        offsets = Counter((at.utcoffset() or timedelta()) // timedelta(minutes=1) for at in middles)
+        return min(offset for offset, months in offsets.items() if months >= STANDARD_MONTHS_MIN)
 
     def spans(self) -> Iterator[tuple[float, float, int]]:
         """Yield of each holiday its two midnights in Unix seconds and its day of the week, Monday 0."""
@@ -52,16 +59,18 @@ def read_calendar(table: Mapping[str, Any], place: str) -> Calendar:
     days = table.get("holidays", [])
     if not isinstance(days, list):
         raise UsageError(f'{place}.holidays: expected a list of days such as ["2026-12-25"]')
-    return Calendar(tuple(sorted({_day(one, f"{place}.holidays") for one in days})), _zone(table, place))
+    zone = _zone(table, place)
+    return Calendar(tuple(sorted({_day(one, zone, f"{place}.holidays") for one in days})), zone)
 
 
-def _day(value: Any, place: str) -> date:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value
+def _day(value: Any, zone: tzinfo, place: str) -> date:
     try:
-        return date.fromisoformat(value)
-    except (TypeError, ValueError):
+        day = value if isinstance(value, date) and not isinstance(value, datetime) else date.fromisoformat(value)
+        # The first and the last day of all have no midnight on one side.
+        list(Calendar((day,), zone).spans())
+    except (TypeError, ValueError, OverflowError):
         raise UsageError(f"{place}: expected a day such as 2026-12-25, not {value!r}") from None
+    return day
 
 
 def _zone(table: Mapping[str, Any], place: str) -> tzinfo:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 _STRING = re.compile(r"\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`")
 _SELECTOR = re.compile(r"(?:\{[^{}]*\}\s*)?\[[^\[\]]*\]|\{[^{}]*\}")
+_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+"""What RE2, the language of PromQL's patterns, gives a meaning (https://github.com/google/re2/wiki/Syntax)."""
 _HELD = re.compile(r"\x00(\d+)\x00")
 
 
@@ -41,3 +44,11 @@ def quoted(label: str) -> str:
     """Return a label value as a PromQL string: an agent's name may hold quotes."""
     escaped = label.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
+
+
+def one_of(label: str, values: Sequence[str]) -> str:
+    """Return the matcher of a selector that finds a label with one of these values, word for word."""
+    if len(values) == 1:
+        return f"{label}={quoted(values[0])}"
+    literal = (_SPECIAL.sub(r"\\\g<0>", value) for value in values)
+    return f"{label}=~{quoted('|'.join(literal))}"

@@ -22,6 +22,7 @@ from analyzer.agent.model import ModelReply, ModelRequest, Stop, ToolCall, ToolR
 from analyzer.agent.ranges import before_in, range_in
 from analyzer.agent.scripted import ScriptedModel
 from analyzer.agent.session import Session
+from analyzer.agent.tables import totals_table
 from analyzer.agent.wanted import EXAMPLES, GROUPED_BY, SORTED_BY, wanted
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
@@ -335,3 +336,11 @@ def test_the_words_of_the_docs_ask_for_what_the_docs_say():
     orders = documented("words for an amount")
     assert {name for _, name in orders} == set(SORTED_BY.values())
     assert [name for word, name in orders if wanted(f"what about {word}", AGENTS).order != name] == []
+
+
+def test_a_figure_of_two_agents_has_a_query_that_selects_both(opened: SqliteTrajectories):
+    """A label is never `a|b`: the query of every row, and of the facts, finds each of the two by its name."""
+    first, second = sorted(opened.agents(WEEK.start, WEEK.end))[:2]
+    table = totals_table(opened, "model", "cost", WEEK.start, WEEK.end, agents={first, second})
+    assert table.lines
+    assert all(f'{{agent=~"{first}|{second}", model="' in line.query for line in table.lines)

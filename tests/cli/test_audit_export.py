@@ -69,6 +69,68 @@ def test_a_log_as_csv_runs_nothing_and_its_columns_are_those_of_its_entries(stor
     assert "line 2: no line of `analyzer audit export`" in analyzer("audit", "verify", str(path)).stderr
 
 
+def _forged_key(lines: list[str]) -> list[str]:
+    return [lines[0].replace('{"entry": {', '{"entry": {"action": "nothing happened", ', 1), *lines[1:]]
+
+
+def _forged_beside(lines: list[str]) -> list[str]:
+    return [lines[0].replace('{"entry": {', '{"entry": {}, "note": "approved", "entry": {', 1), *lines[1:]]
+
+
+def _forged_head(lines: list[str]) -> list[str]:
+    return [*lines[:-1], lines[-1].replace('{"schema"', '{"note": "approved", "schema"')]
+
+
+def _forged_head_row(lines: list[str]) -> list[str]:
+    cells = next(csv.reader([lines[-1]]))
+    cells[2], cells[7] = "mallory", "=HYPERLINK(1)"
+    return [*lines[:-1], ",".join(cells)]
+
+
+def _added_cell(lines: list[str]) -> list[str]:
+    return [*lines[:-1], lines[-1] + ",approved"]
+
+
+@pytest.mark.parametrize(
+    ("form", "forge", "said"),
+    [
+        ("jsonl", _forged_key, "entry 1: the words of entry 1 are not those of the entry\n"),
+        ("jsonl", _forged_beside, "entry 1: the words of entry 1 are not those of the entry\n"),
+        ("jsonl", _forged_head, "entry 3: the words of the last line are not those of the head\n"),
+        ("csv", _forged_head_row, "entry 3: the columns of the last line are not those of the head\n"),
+        ("csv", _added_cell, "entry 3: the columns of the last line are not those of the head\n"),
+    ],
+)
+def test_what_is_written_beside_the_hashed_text_is_named(store: Path, tmp_path: Path, form, forge, said) -> None:
+    """Who reads the file sees a forged key, cell or note; the hashes do not, so the line's own text is held too."""
+    exported = analyzer("audit", "export", "--fleet", "--format", form, *WHEN, "--store", str(store)).stdout
+    path = tmp_path / "calls"
+    path.write_bytes("\r\n".join([*forge(exported.splitlines()), ""]).encode())
+    forged = analyzer("audit", "verify", str(path))
+    assert (forged.code, forged.stdout) == (4, said)
+
+
+def test_a_column_of_somebody_else_is_no_log(store: Path, tmp_path: Path) -> None:
+    """A column that no export has could say anything of every entry."""
+    exported = analyzer("audit", "export", "--fleet", "--format", "csv", *WHEN, "--store", str(store)).stdout
+    path = tmp_path / "calls.csv"
+    path.write_bytes("\r\n".join([line + ",approved" for line in exported.splitlines()] + [""]).encode())
+    refused = analyzer("audit", "verify", str(path))
+    assert refused.code == 2
+    assert "line 1: no line of `analyzer audit export`" in refused.stderr
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"entry": ' + "[" * 100_000, "as a head"])
+def test_a_file_that_is_nested_too_deeply_is_a_usage_error(tmp_path: Path, text: str) -> None:
+    """As an export and as an anchor: one line with the file, and no traceback."""
+    path = tmp_path / "deep.json"
+    path.write_text(text.replace("as a head", "[" * 100_000), "utf-8")
+    arguments = ["--anchor", str(path)] if text == "as a head" else [str(path)]
+    refused = analyzer("audit", "verify", *arguments, "--store", str(tmp_path / "none.db"))
+    assert (refused.code, len(refused.stderr.splitlines())) == (2, 1), refused.stderr
+    assert str(path) in refused.stderr
+
+
 def test_an_agent_and_a_range_choose_among_the_calls(store: Path) -> None:
     """One agent's calls, or those of trajectories that ended in the range; without any there is only the head."""
 

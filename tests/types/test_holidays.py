@@ -28,6 +28,27 @@ def test_a_day_is_as_long_as_its_place_makes_it() -> None:
     assert last - first == 25 * 3600
 
 
+@pytest.mark.parametrize("month", [1, 7])
+@pytest.mark.parametrize(
+    ("zone", "minutes"),
+    [
+        ("UTC", 0),
+        ("Europe/Dublin", 0),
+        ("Europe/Berlin", 60),
+        ("Africa/Casablanca", 60),
+        ("Asia/Kolkata", 330),
+        ("Asia/Kathmandu", 345),
+        ("America/Los_Angeles", -480),
+        ("America/St_Johns", -210),
+        ("Pacific/Auckland", 720),
+        ("Australia/Lord_Howe", 630),
+    ],
+)
+def test_standard_time_is_the_same_in_summer_and_in_winter(zone: str, minutes: int, month: int) -> None:
+    """To the minute, wherever summer is, and where the zone's own law calls its winter the exception."""
+    assert Calendar((), ZoneInfo(zone)).ahead_min(datetime(2026, month, 15, tzinfo=UTC).timestamp()) == minutes
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -35,6 +56,8 @@ def test_a_day_is_as_long_as_its_place_makes_it() -> None:
         ('holidays = ["25.12.2026"]', "calendar.holidays: expected a day such as 2026-12-25, not '25.12.2026'"),
         ("holidays = [20261225]", "calendar.holidays: expected a day such as 2026-12-25, not 20261225"),
         ("holidays = [2026-12-25T00:00:00]", "calendar.holidays: expected a day such as 2026-12-25, not datetime"),
+        ('holidays = ["9999-12-31"]', "calendar.holidays: expected a day such as 2026-12-25, not '9999-12-31'"),
+        ("holidays = [9999-12-31]", "calendar.holidays: expected a day such as 2026-12-25, not datetime.date(9999"),
         ('time_zone = "Berlin"', "calendar.time_zone: expected a time zone such as Europe/Berlin, not 'Berlin'"),
         ("days = []", "calendar.days: there is no such setting; there are holidays, time_zone"),
     ],

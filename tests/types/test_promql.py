@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from analyzer.types.promql import pinned
+from analyzer.types.promql import one_of, pinned
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 TIME = "@ 1795176000"
@@ -42,3 +42,9 @@ def test_what_cannot_be_held_safely_is_left_alone(query: str):
 def test_fractions_of_a_second_are_kept():
     """A moment between two seconds stays that moment."""
     assert pinned("x[5m]", AT.replace(microsecond=250_000)) == "x[5m] @ 1795176000.25"
+
+
+def test_a_matcher_finds_each_of_its_values_and_nothing_else():
+    """One value is an equality; several are a pattern in which no character of a name has a meaning."""
+    assert one_of("agent", ["a.b"]) == 'agent="a.b"'
+    assert one_of("agent", ["a.b", 'c|"d"', "e\\f"]) == r'agent=~"a\\.b|c\\|\"d\"|e\\\\f"'

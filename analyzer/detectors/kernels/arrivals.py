@@ -93,11 +93,11 @@ def own(sums: Floats, seen: Floats, otherwise: Floats) -> Floats:
     return np.where(seen > 0, _per_hour(sums, seen), otherwise)
 
 
-def empty_ticks_of_hour(spoken: Bools) -> Floats:
-    """Return at each tick how many ticks of its hour, up to it, came after the last arrival."""
+def empty_ticks_of_hour(spoken: Bools, ahead: int = 0) -> Floats:
+    """Return at each tick how many ticks of its hour, up to it, came after the last arrival; `ahead` as below."""
     at = np.arange(len(spoken))
     last = np.maximum.accumulate(np.where(spoken, at, -1))
-    return np.minimum(at - last, at % TICKS_PER_HOUR + 1).astype(np.float64)
+    return np.minimum(at - last, (at + ahead) % TICKS_PER_HOUR + 1).astype(np.float64)
 
 
 def since(reset: Bools, increments: Floats) -> Floats:
@@ -118,7 +118,8 @@ def _size(n: Floats, keep: Bools, usual: Floats, often: Bools) -> float:
     """
     whole = keep.reshape(-1, TICKS_PER_HOUR).all(axis=1)
     y = n.reshape(-1, TICKS_PER_HOUR).sum(axis=1)[whole]
-    mean = usual[::TICKS_PER_HOUR][whole]
+    # Where clocks are half an hour off UTC, an hour of the grid lies in two hours of the week.
+    mean = ((usual[::TICKS_PER_HOUR] + usual[TICKS_PER_HOUR - 1 :: TICKS_PER_HOUR]) / 2)[whole]
     squares = float((mean**2).sum())
     freedom = np.where(often[::TICKS_PER_HOUR][whole], 2.0, 1.0)
     excess = float((freedom * (y - mean) ** 2 - mean).sum())
@@ -138,10 +139,10 @@ def _interval(n: Floats, keep: Bools) -> Interval | None:
     return Interval(middle, float(waits.max()))
 
 
-def hours_of_week(start_s: int, ticks: int, ahead_h: int = 0) -> np.ndarray:
+def hours_of_week(start_s: int, ticks: int, ahead: int = 0) -> np.ndarray:
     """Return the hour of the week of each tick of a grid that begins at a midnight; the epoch was a Thursday.
 
-    `ahead_h` are the hours by which the clocks that people live by are ahead of UTC.
+    `ahead` are the ticks by which the clocks that people live by are ahead of UTC.
     """
-    first = (start_s // DAY_S + 3) % 7 * 24 + ahead_h
-    return (first + np.arange(ticks) // TICKS_PER_HOUR) % HOURS_PER_WEEK
+    first = (start_s // DAY_S + 3) % 7 * 24 * TICKS_PER_HOUR + ahead
+    return (first + np.arange(ticks)) // TICKS_PER_HOUR % HOURS_PER_WEEK

@@ -102,11 +102,12 @@ class Silences:
         self.grid, self.settings = grid, settings
         self.warm = grid.first + int(settings.history_days_min * TICKS_PER_DAY)
         ticks = len(grid.n)
-        self.hours = hours_of_week(grid.start_s, ticks, calendar.ahead_h(grid.start_s))
+        ahead = calendar.ahead_min(grid.start_s) * TICKS_PER_HOUR // 60
+        self.hours = hours_of_week(grid.start_s, ticks, ahead)
         self.holidays = Holidays(calendar, grid.start_s, self.hours)
         self.spoken = grid.n > 0
         self.unseen = np.zeros(ticks, dtype=np.bool_) if unseen is None else unseen
-        self.in_hour = empty_ticks_of_hour(self.spoken)
+        self.in_hour = empty_ticks_of_hour(self.spoken, ahead)
         self._hushes, self._parts = hushes, parts
 
     def baseline(self, day: int, masked: Bools) -> SilenceBaseline | None:

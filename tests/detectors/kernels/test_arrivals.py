@@ -94,3 +94,10 @@ def test_schedules_are_told_from_chance():
     assert (rested.usual, rested.longest) == (96.0, 3 * 96.0)
     for rate in (0.02, 0.1, 0.4, 2.0):
         assert learn(np.random.default_rng(1).poisson(rate, TICKS).astype(float), ALL, HOURS).interval is None
+
+
+def test_hours_are_those_of_clocks_that_are_half_an_hour_off() -> None:
+    """In India Monday begins at 18:30 UTC on Sunday, and with it an hour of which no tick is empty yet."""
+    hours = hours_of_week(MONDAY_S, 96, 22)
+    assert (hours[72:78].tolist(), hours[0]) == ([23, 23, 24, 24, 24, 24], 5)
+    assert empty_ticks_of_hour(np.array([True] + [False] * 6), 22).tolist() == [0, 1, 1, 2, 3, 4, 1]
