@@ -48,6 +48,18 @@ def chosen(picked: int, of: int, **fields: Any) -> Finding:
     return finding(Kind.TOOL_CHOICE, **(values | {"affected": picked, "of": of} | fields))
 
 
+def test_a_budget_that_is_set_does_not_change_what_a_rise_costs() -> None:
+    """What went over the budget is held against a limit, and not against what was usual: it is no part of the rise."""
+    rise = finding(Kind.COST, excess_usd=3.07)
+    over = finding(Kind.BUDGET, value=5.19, baseline=1.0, excess_usd=8.81)
+    (alone,) = run([rise])
+    (both,) = run([rise, over])
+    assert {entry.kind for entry in both.findings} == {Kind.COST, Kind.BUDGET}
+    assert (both.excess_usd, both.title) == (3.07, alone.title)
+    (budget,) = run([over])
+    assert budget.excess_usd == 8.81
+
+
 @pytest.mark.parametrize("cause", [failing, chosen])
 def test_a_loop_in_few_of_what_is_hit_is_how_it_goes_on(cause: Any) -> None:
     """Two agents that go round in replies, or in the failing tool, do not explain a hundred that only fail."""

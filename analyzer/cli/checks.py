@@ -172,6 +172,7 @@ def _calls(entries: Sequence[tuple[str, int]]) -> str:
 
 def _agents(settings: Settings) -> Check:
     """Say which settings are about agents that nobody ever saw: what is set for them holds for nobody."""
+    from analyzer.stores.summaries import OWN_AGENT
     from analyzer.types.named import never_seen
     from analyzer.wiring.naming import agents_named
     from analyzer.wiring.opening import open_existing
@@ -182,7 +183,7 @@ def _agents(settings: Settings) -> Check:
     if not settings.store.exists():
         return Check("agents", "off", "no store yet, and so no agent that was seen")
     with open_existing(settings) as store:
-        known = store.agents(*ALL_TIME)
+        known = [*store.agents(*ALL_TIME), OWN_AGENT]
     if never_seen(named, known):
         known = [*known, *_measured(settings)]
     if found := never_seen(named, known):

@@ -64,13 +64,19 @@ def of_one(members: Sequence[Examined], findings: Sequence[Finding], base: Incid
         subject=_subject(lead, named, changes, base),
         onset=lead.began or dated.onset,
         affected=affected_of(lead, members, base),
-        excess_usd=max((f.excess_usd for f in findings if f.excess_usd is not None), default=None),
+        excess_usd=_excess(lead, findings),
         account=_first(entry.account for entry in sources) or (base.account if base else ()),
         changes=changes,
         places=_first(entry.places for entry in sources) or (base.places if base else ()),
         trace_ids=ids_of(members) or (base.trace_ids if base else ()),
         healthy_trace_ids=_first(e.healthy_trace_ids for e in sources) or (base.healthy_trace_ids if base else ()),
     )
+
+
+def _excess(lead: Finding, findings: Iterable[Finding]) -> float | None:
+    """Return the largest excess; what went over a budget is held against no habit: it counts where it leads."""
+    measured = (one for one in findings if one.kind is not Kind.BUDGET or lead.kind is Kind.BUDGET)
+    return max((one.excess_usd for one in measured if one.excess_usd is not None), default=None)
 
 
 def sources_of(members: Sequence[Examined]) -> list[Examined]:
