@@ -181,3 +181,14 @@ def test_a_folder_without_cases_judges_nothing(store: Path, tmp_path: Path) -> N
     ended = analyzer("golden", "run", str(tmp_path / "c"), "--store", str(store))
     assert ended.code == 2
     assert "it can never fail" in ended.stderr
+
+
+def test_the_case_of_another_run_is_never_written_over(store: Path, tmp_path: Path) -> None:
+    """Ids may begin alike: --replace is for the case of this run alone."""
+    add = ("golden", "add", trace_id(1), "--to", str(tmp_path), "--store", str(store))
+    assert analyzer(*add).code == 0
+    path = next(tmp_path.glob("*.json"))
+    path.write_text(path.read_text("utf-8").replace(trace_id(1), trace_id(1)[:-4] + "beef"), "utf-8")
+    before = path.read_bytes()
+    again = analyzer(*add, "--replace")
+    assert (again.code, "is the case of another run" in again.stderr, path.read_bytes() == before) == (2, True, True)
