@@ -281,15 +281,26 @@ def _checked(folder: Path) -> list[Case]:
 
 
 def _written(case: Case, folder: Path, *, over: bool) -> Path:
-    """Write a case to its file and return where. Raises UsageError where it is there already."""
+    """Write a case to its file and return where. Raises UsageError where it is there already, or another run's."""
     from analyzer.errors import UsageError
     from analyzer.replay.golden.case import case_document
 
     path = folder / f"{case.name}.json"
     if path.exists() and not over:
         raise UsageError(f"{path} is there already; --replace writes it anew")
+    if path.exists() and _run_in(path) != case.bad.trace_id:
+        raise UsageError(f"{path} is the case of another run, whose id begins alike: it is not written over")
     _write(path, json.dumps(case_document(case), ensure_ascii=False, indent=2) + "\n")
     return path
+
+
+def _run_in(path: Path) -> str | None:
+    """Return the id of the run that a case was made from; None where the file is no case."""
+    try:
+        recorded = json.loads(path.read_text("utf-8"))["recording"]["trace_id"]
+    except (OSError, ValueError, RecursionError, KeyError, TypeError):
+        return None
+    return str(recorded)
 
 
 def _write(path: Path, text: str) -> None:

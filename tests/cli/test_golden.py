@@ -195,3 +195,14 @@ def test_the_list_marks_cases_whose_prompt_has_changed(store: Path, tmp_path: Pa
     document = json.loads(analyzer(*listed, "--store", str(store), "--json").stdout)
     assert document["cases"][0]["stale"] == {"trace_id": trace_id(4), "changed": ["prompt"]}
     assert "stale" not in analyzer(*listed).stdout
+
+
+def test_the_case_of_another_run_is_never_written_over(store: Path, tmp_path: Path) -> None:
+    """Ids may begin alike: --replace is for the case of this run alone."""
+    add = ("golden", "add", trace_id(1), "--to", str(tmp_path), "--store", str(store))
+    assert analyzer(*add).code == 0
+    path = next(tmp_path.glob("*.json"))
+    path.write_text(path.read_text("utf-8").replace(trace_id(1), trace_id(1)[:-4] + "beef"), "utf-8")
+    before = path.read_bytes()
+    again = analyzer(*add, "--replace")
+    assert (again.code, "is the case of another run" in again.stderr, path.read_bytes() == before) == (2, True, True)

@@ -69,13 +69,16 @@ def accepted(
     expectations = [masked_expectation(one, mask) for one in expectations]
     if control.outcome in {Outcome.FAILURE, Outcome.ERROR}:
         raise UsageError(f"the control {control.trace_id[:12]} is not healthy: its outcome is {control.outcome.value}")
+    match = match or match_of(expectations)
+    if match is not Match.AGENT and not bad.goal.strip() and (match is Match.GOAL or bad.task is None):
+        raise UsageError("the run tells no goal and no task: the case would be about no run; --match agent")
     bad, control = masked(bad, mask), masked(control, mask)
     red = _proven(bad, control, expectations)
     small = shrunk(bad, red)
     return Case(
         name=name_of(bad),
         made_at=at,
-        match=match or match_of(expectations),
+        match=match,
         expectations=tuple(expectations),
         bad=bad,
         control=control,

@@ -16,7 +16,7 @@ from analyzer.replay.golden.expectations import Expectation, document_of, expect
 from analyzer.replay.golden.observed import Observed, goal_key, step_document, step_from
 from analyzer.replay.golden.recorded import recording_from, replay_document
 from analyzer.replay.recording import Recording
-from analyzer.types.audit import stamp
+from analyzer.types.audit import digest, stamp
 from analyzer.types.steps import Step
 from analyzer.types.trace import Outcome
 
@@ -204,9 +204,13 @@ def read_cases(folder: Path) -> list[Case]:
 
 
 def name_of(run: Observed) -> str:
-    """Return the name of a case about a run, fit for a file: its agent and the beginning of its id."""
-    words = re.sub(r"[^a-z0-9]+", "-", run.agent.lower()).strip("-")[:_NAME_CHARS_MAX]
-    return f"{words or 'agent'}-{run.trace_id[:12]}"
+    """Return the name of a case about a run, fit for a file: its agent and the beginning of its id.
+
+    An agent whose name has letters beyond ASCII is told from the next one by a hash of it.
+    """
+    words = re.sub(r"[^a-z0-9]+", "-", run.agent.lower()).strip("-")[:_NAME_CHARS_MAX] or "agent"
+    told = "" if run.agent.isascii() else f"-{digest(run.agent)[:6]}"
+    return f"{words}{told}-{run.trace_id[:12]}"
 
 
 def _run_document(run: Observed) -> dict[str, Any]:

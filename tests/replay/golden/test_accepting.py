@@ -10,7 +10,7 @@ from support.incidents import finding, incident
 
 from analyzer.errors import UsageError
 from analyzer.replay.golden.accepting import accepted, check_case, kept
-from analyzer.replay.golden.case import Match, case_document, case_from
+from analyzer.replay.golden.case import Match, case_document, case_from, name_of
 from analyzer.replay.golden.expectations import Check, Expectation
 from analyzer.replay.golden.proposing import proposed, unsaid
 from analyzer.replay.golden.running import Verdict, overall, tried, unjudged
@@ -215,3 +215,18 @@ def test_a_barred_call_that_the_bad_run_never_made_is_refused() -> None:
     barred = Expectation(Check.MUST_NOT_CALL, tool="refund", arguments={"order": "A-9"})
     with pytest.raises(UsageError, match=r"nothing shows that it can fail: must not call refund .*: never called"):
         made(NO_LOOP, barred)
+
+
+def test_agents_beyond_ascii_have_names_of_their_own() -> None:
+    """Two agents of one moment are two files."""
+    names = {name_of(replace(BAD, agent=agent)) for agent in ("客服", "订单", "agent")}
+    assert len(names) == 3
+    assert all(name.isascii() and name.startswith("agent-") for name in names)
+
+
+def test_a_case_that_no_run_can_be_about_is_refused() -> None:
+    """Without goal and task nothing tells which runs it is about, unless it is all."""
+    untold = replace(BAD, goal="", task=None)
+    with pytest.raises(UsageError, match="tells no goal and no task"):
+        made(NO_LOOP, bad=untold)
+    assert made(NO_LOOP, bad=untold, match=Match.AGENT).match is Match.AGENT
