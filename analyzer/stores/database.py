@@ -81,6 +81,7 @@ class Connection:
         self._busy_ms = BUSY_TIMEOUT_MS
         if not read_only:
             make_room(self.path)
+        self._mark = _mark(self.path)
         raw = _sealed(self.path) if self.is_sealed else self._connected(read_only=read_only)
         self.raw = raw
         try:
@@ -133,7 +134,7 @@ class Connection:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Give the connection for queries that all see the store as it is now, whatever is written meanwhile."""
-        with self.lock, translated(self.path):
+        with self.lock, self._unwritten(), translated(self.path):
             raw = self.raw
             if raw.in_transaction:
                 yield raw
@@ -143,6 +144,31 @@ class Connection:
                 yield raw
             finally:
                 raw.rollback()
+
+    @contextmanager
+    def _unwritten(self) -> Iterator[None]:
+        """Hold what is read as a file that nobody changes against the file: somebody else may write it all the same.
+
+        Before a read it is opened anew where it has changed. A read in which it changed may be of two states.
+        """
+        if not isinstance(self.raw, _Immutable) or self.raw.in_transaction:
+            yield
+            return
+        if (mark := _mark(self.path)) != self._mark:
+            raw = _sealed(self.path)
+            self.raw.close()
+            self.raw, self._mark = raw, mark
+        try:
+            yield
+        except Exception as error:
+            # What went wrong may have come of this.
+            self._check_unwritten(error)
+            raise
+        self._check_unwritten(None)
+
+    def _check_unwritten(self, error: Exception | None) -> None:
+        if isinstance(self.raw, _Immutable) and _mark(self.path) != self._mark:
+            raise StoreError(f"the store {self.path} was written meanwhile, by another user; ask again") from error
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -202,6 +228,23 @@ def _is_sealed(path: Path) -> bool:
     return path.is_file() and not (os.access(path, os.W_OK) and os.access(path.absolute().parent, os.W_OK))
 
 
+def _mark(path: Path) -> tuple[tuple[int, int, int] | None, ...]:
+    """Return what changes when a store is written: of the file and of its log which it is, its size and its time."""
+    found: list[tuple[int, int, int] | None] = []
+    for one in (path, path.with_name(path.name + "-wal")):
+        try:
+            seen = one.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((seen.st_ino, seen.st_size, seen.st_mtime_ns))
+    return tuple(found)
+
+
+class _Immutable(sqlite3.Connection):
+    """A file that was opened as one that nobody changes: SQLite neither locks it nor looks at its log."""
+
+
 def _sealed(path: Path) -> sqlite3.Connection:
     """Open a file beside which nothing can be written. Raises StoreError.
 
@@ -210,9 +253,13 @@ def _sealed(path: Path) -> sqlite3.Connection:
     nobody changes (https://sqlite.org/wal.html#readonly).
     """
     log, failure = path.with_name(path.name + "-wal"), None
-    for how in ("mode=ro", "immutable=1"):
+    for how, kind in (("mode=ro", sqlite3.Connection), ("immutable=1", _Immutable)):
         raw = sqlite3.connect(
-            f"{path.absolute().as_uri()}?{how}", check_same_thread=False, timeout=BUSY_TIMEOUT_MS / 1000, uri=True
+            f"{path.absolute().as_uri()}?{how}",
+            check_same_thread=False,
+            timeout=BUSY_TIMEOUT_MS / 1000,
+            uri=True,
+            factory=kind,
         )
         try:
             raw.execute("SELECT 1 FROM sqlite_master").close()

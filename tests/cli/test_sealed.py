@@ -133,3 +133,54 @@ def test_the_doctor_says_that_nothing_can_be_kept(sealed: Path) -> None:
     """Reading works, so that only this says why runs keep nothing."""
     told = analyzer("doctor", store=sealed)
     assert "can be read, and nothing can be written" in told.stdout
+
+
+ASKER = """
+import sys
+from pathlib import Path
+from analyzer.errors import StoreError
+from analyzer.stores.database import Connection
+store = Connection(Path(sys.argv[1]), or_read=True)
+def count():
+    with store.reading() as raw:
+        return raw.execute("SELECT COUNT(*) FROM meta").fetchone()[0]
+print(count(), flush=True)
+sys.stdin.readline()
+print(count(), flush=True)
+try:
+    with store.reading() as raw:
+        raw.execute("SELECT COUNT(*) FROM meta").fetchone()
+        print("reading", flush=True)
+        sys.stdin.readline()
+except StoreError as error:
+    print(error, flush=True)
+else:
+    print("two states in one read", flush=True)
+sys.stdin.readline()
+print(count(), flush=True)
+"""
+
+
+def test_what_another_user_writes_meanwhile_is_seen_and_never_half(sealed: Path) -> None:
+    """Between two reads the file is opened anew; a read in which it was written is refused with the next step."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("only root can write beside somebody who may not")
+
+    def write(name: str) -> None:
+        with sqlite3.connect(sealed) as raw:
+            raw.execute("INSERT INTO meta (name, value) VALUES (?, 'x')", (name,))
+        raw.close()
+
+    command = ["setpriv", "--bounding-set", CAPABILITIES, sys.executable, "-c", ASKER, str(sealed)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asker:
+        assert asker.stdin is not None
+        assert asker.stdout is not None
+        said = [asker.stdout.readline().strip()]
+        for name in ("first", "second", "third"):
+            write(name)
+            asker.stdin.write("go on\n")
+            asker.stdin.flush()
+            said += [asker.stdout.readline().strip() for _ in range(2 if name == "first" else 1)]
+    before = int(said[0])
+    refused = f"the store {sealed} was written meanwhile, by another user; ask again"
+    assert said == [str(before), str(before + 1), "reading", refused, str(before + 3)]
