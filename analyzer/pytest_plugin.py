@@ -116,14 +116,11 @@ def golden_case(request: pytest.FixtureRequest) -> Golden:
 @pytest.fixture(name=PROVIDER)
 def standing_in_for_provider(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> Iterator[GoldenProvider]:
     """Stand in for the provider from the recording in the case; the test fails unless the agent is green at its end."""
-    import os
-
-    from analyzer.config import REPLAY_URL
-    from analyzer.masking import Masker
+    from analyzer.config import REPLAY_URL, load
     from analyzer.replay.golden.rerunning import not_replayable, standin_of
     from analyzer.server.standin import standing_in
 
-    standin = standin_of(golden.case, Masker(os.urandom(32)).text)
+    standin = standin_of(golden.case, _masker(load().settings).text)
     if standin is None:
         _fail_unless_green(not_replayable(golden.case))
         return
