@@ -19,8 +19,12 @@ DATASET = "golden-cases"
 
 
 def _expected(case: Case) -> dict[str, Any]:
-    """Return what a right run looks like: the healthy run's last answer, and what is expected in so many words."""
-    replies = case.control.replies
+    """Return what a right run looks like: its answer, and what is expected in so many words.
+
+    The answer is the healthy run's last one where that had the same goal: another goal has another answer.
+    """
+    is_same = case.bad.goal == case.control.goal
+    replies = case.control.replies if is_same else ()
     return {
         "answer": replies[-1].output.removeprefix("assistant: ") if replies else None,
         "expectations": [document_of(one) for one in case.expectations],
