@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.cli import analyzer
 from support.drawn import looping, stored
-from support.messages_api import fails, messages_api
+from support.messages_api import calls, fails, messages_api
 
 from analyzer.selfwatch.recorder import Recorder
 from analyzer.stores.summaries import OWN_AGENT
@@ -127,3 +127,26 @@ def test_a_run_whose_model_cannot_answer_has_failed(tmp_path: Path) -> None:
     assert own.outcome is Outcome.ERROR
     assert [sum(one.total) for one in series if one.signal is Signal.ERRORS] == [1.0]
     assert OWN_AGENT not in fleet
+
+
+@pytest.mark.timeout(300)
+def test_a_model_that_goes_round_in_a_real_run_is_reported_by_the_next(tmp_path: Path) -> None:
+    """With limits that allow it: the same tool asked the same question thirty times is a loop of the analyst's own."""
+    now = datetime.now(UTC)
+    store = stored(looping(now, days=4), tmp_path / "s.db")
+    asked = {"by": "agent", "order": "cost", "agent": "", "only": "", "start": "", "end": "", "page": 1}
+    limits = {
+        "ANALYZER_INVESTIGATION_STEPS": "30",
+        "ANALYZER_INVESTIGATION_TOKENS": "5000000",
+        "ANALYZER_BUDGET_TOKENS": "5000000",
+    }
+    with messages_api([calls(("totals", asked))] * 40) as api:
+        first = run(store, at=now, ANTHROPIC_API_KEY="k", ANTHROPIC_BASE_URL=api.url, **limits)
+        sent = len(api.requests)
+        assert sent == first["run"]["llm"]["calls"] > 20
+        again = run(store, at=now + timedelta(minutes=31), ANTHROPIC_API_KEY="k", ANTHROPIC_BASE_URL=api.url)
+        assert len(api.requests) == sent, "no model is asked about the analyst, nor again about what it explained"
+    assert ("loop", OWN_AGENT) not in found(first)
+    [own] = [one for one in again["incidents"] if one["subject"]["agent"] == OWN_AGENT]
+    assert (own["kind"], own["subject"]["tool"], own["diagnosis"]["by"]) == ("loop", "totals", "rules")
+    assert own["trace_ids"] == [first["run"]["trace_id"]]
