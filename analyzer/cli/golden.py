@@ -347,11 +347,15 @@ def _say_made(made: Made, path: Path) -> None:
 
 
 def _say_trials(trials: Sequence[Any]) -> None:
+    """Show every trial that is not green, and in the last line what all of them came to."""
     from analyzer.render.text import one_line, visible
     from analyzer.replay.golden.diverging import asked_otherwise, divergence
-    from analyzer.replay.golden.running import Verdict
+    from analyzer.replay.golden.reports import counted
+    from analyzer.replay.golden.running import Verdict, overall
 
     for trial in trials:
+        if trial.verdict is Verdict.GREEN:
+            continue
         ran = "-" if trial.run is None else trial.run.trace_id[:12]
         click.echo(f"{trial.verdict.value:<12}  {one_line(trial.case.name)}  {ran}  {one_line(trial.why, 160)}")
         if trial.verdict is Verdict.RED:
@@ -360,5 +364,7 @@ def _say_trials(trials: Sequence[Any]) -> None:
         elif trial.replayed is not None and trial.verdict is Verdict.CANNOT_JUDGE:
             for line in asked_otherwise(trial.replayed):
                 click.echo(f"    {visible(line)}")
-    if not trials:
+    if trials:
+        click.echo(f"{overall(trials).value}: {counted(trials)}")
+    else:
         click.echo("nothing to judge: none of the named runs is what a case is about")

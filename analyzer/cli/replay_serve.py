@@ -44,6 +44,7 @@ _OPTIONS = (
     click.option(
         "--on-divergence",
         type=click.Choice(POLICIES),
+        metavar="[stop|nearest]",
         default="stop",
         show_default=True,
         help="From the first request on that differs: an error, or the recorded reply that fits best.",

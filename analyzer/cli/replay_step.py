@@ -159,7 +159,7 @@ def _show(done: Replayed) -> None:
     if share is None:
         blocks.append(Paragraph(plain("No reply came that could be compared.")))
     else:
-        value, low, high = (f"{figure:.0%}" for figure in share)
+        value, low, high = (f"{100 * figure:.0f} %" for figure in share)
         counted = f"{sum(done.same)} of {len(done.same)} replies took the recorded decision"
         blocks.append(Paragraph(plain(f"{counted}: {value}, between {low} and {high} (Wilson, 95 %).")))
     others = Counter(_words(one) for one, same in zip(done.decisions, done.same, strict=True) if not same)

@@ -131,9 +131,13 @@ def prepared(
 
 
 def worst_case(replay: StepReplay, means: Means) -> Amount:
-    """Return what all of the calls may use at most: all of the input new, every reply as long as it may be."""
+    """Return what all of the calls may use at most: all of the input new, every reply as long as it may be.
+
+    The input is what its text is estimated at, and no less than the recorded call took.
+    """
     body = replay.body
-    size = int(size_of(body) * ESTIMATE_MARGIN)
+    recorded = replay.call.span.tokens
+    size = max(int(size_of(body) * ESTIMATE_MARGIN), 0 if recorded is None else recorded.input)
     one = Tokens(input=size, output=body.max_tokens, cache_write=size)
     usd = means.price(one)
     return Amount(one.total * replay.times, None if usd is None else usd * replay.times)

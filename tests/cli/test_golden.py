@@ -61,6 +61,7 @@ def test_a_failed_run_becomes_a_case_and_goes_red_when_the_bug_returns(store: Pa
     assert (nothing.code, nothing.stdout.split()[:2]) == (3, ["cannot", "judge"])
     put(store, 3, [LOOKUP])
     assert (run().code, run("--json").stdout.count('"green"')) == (0, 3)
+    assert run().stdout == "green: 1 green\n", "what is well is only counted"
     put(store, 4, [LOOKUP] * 5)
     red = run("--junit", str(junit), "--markdown", str(markdown))
     assert red.code == 1

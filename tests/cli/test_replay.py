@@ -12,7 +12,7 @@ from support.messages_api import Wire, calls, fails, messages_api, refuses, says
 from support.spans import chat, root, tool, trace_id
 
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.trace import FinishReason, Span
+from analyzer.types.trace import FinishReason, Span, Tokens
 
 TOOLS = [{"name": "lookup_order", "description": "Look it up.", "input_schema": {"type": "object"}}]
 ASKED = {"type": "tool_use", "id": "c1", "name": "lookup_order", "input": {"order": "A-1"}}
@@ -140,7 +140,7 @@ def test_a_step_is_shown_to_people(store: Path) -> None:
     assert ended.stdout == (
         f"{heading}\n{'=' * len(heading)}\n\n"
         'Recorded: lookup_order {"order": "A-1"}\n\n'
-        "1 of 3 replies took the recorded decision: 33%, between 6% and 79% (Wilson, 95 %).\n\n"
+        "1 of 3 replies took the recorded decision: 33 %, between 6 % and 79 % (Wilson, 95 %).\n\n"
         "Other decisions\n---------------\n\n"
         '- 1 x lookup_order {"order": "B-2"}\n- 1 x I cannot.\n\n'
         "Calls 3, tokens 450, for $0.0021.\n"
@@ -153,6 +153,14 @@ def test_nothing_is_sent_before_its_price_is_agreed_to(store: Path) -> None:
     assert (ended.code, ended.stdout, sent) == (2, "", [])
     assert "5 x claude-sonnet-5-5: at most " in ended.stderr
     assert "--yes sends it" in ended.stderr
+
+
+def test_the_most_that_it_may_take_is_no_less_than_was_recorded(store: Path) -> None:
+    """A text may count for more than it looks: each of five calls takes the recorded input and a whole reply."""
+    with SqliteTrajectories(store) as trajectories:
+        trajectories.add((root(3), first_call(3, tokens=Tokens(input=50_000, output=10))))
+    ended = replay(store, trace_id(3), "--step", "1")
+    assert f"at most {5 * (50_000 + 64):,} tokens" in ended.stderr
 
 
 def test_one_thing_is_changed(store: Path, tmp_path: Path) -> None:

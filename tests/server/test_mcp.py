@@ -18,7 +18,7 @@ import pytest
 from mcp import Client, StdioServerParameters
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
-from support.cli import analyzer
+from support.cli import analyzer, announced
 from support.filed import LOOPING, NOW, filed
 from support.messages_api import calls, messages_api
 
@@ -59,13 +59,7 @@ def over_http(store: Path, **env: str) -> Iterator[tuple[str, subprocess.Popen[s
         env={**os.environ, **env},
     )
     try:
-        assert process.stdout is not None
-        text = ""
-        while not text.endswith("}\n"):
-            line = process.stdout.readline()
-            assert line, process.communicate()[1]
-            text += line
-        yield json.loads(text)["url"], process
+        yield announced(process)["url"], process
     finally:
         process.kill()
         process.communicate(timeout=20)

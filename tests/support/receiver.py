@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from support.cli import announced
+
 from analyzer.server.alerts import AlertInbox
 from analyzer.server.limits import Limits
 from analyzer.server.listen import Listening, bind, listen
@@ -122,13 +124,7 @@ def serving(store: Path, *arguments: str, port: int = 0) -> Iterator[Process]:
         [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
-        assert process.stdout is not None
-        text = ""
-        while not text.endswith("}\n"):
-            line = process.stdout.readline()
-            assert line, process.communicate()[1]
-            text += line
-        document = json.loads(text)
+        document = announced(process)
         yield Process(process, document["url"], document["grpc"], store)
     finally:
         process.kill()

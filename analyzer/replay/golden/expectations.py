@@ -248,7 +248,7 @@ def _all_match(given: Any, patterns: Mapping[str, Any]) -> bool:
 
 
 def _steps_at_most(wanted: Expectation, run: Observed) -> _Verdict:
-    return _bounded(len(run.steps), wanted, run, partial=False)
+    return _bounded(run.length, wanted, run, partial=False)
 
 
 def _tokens_at_most(wanted: Expectation, run: Observed) -> _Verdict:

@@ -58,6 +58,12 @@ class Observed:
         return tuple(sorted((*traced, *told), key=lambda step: step.number))
 
     @property
+    def length(self) -> int:
+        """How many steps it took, calls that only a reply tells of among them: what one SDK reports is no shorter."""
+        numbers = {step.number for step in self.steps}
+        return len(self.steps) + sum(step.number in numbers for step in self.untraced)
+
+    @property
     def replies(self) -> tuple[Step, ...]:
         """What the model said and no tool was to read: its answers to whoever asked."""
         return tuple(

@@ -20,8 +20,8 @@ HEALTHY_MIN = 3
 
 _Limit = Callable[[Observed], float | None]
 _LIMITS: dict[Kind, tuple[Check, _Limit]] = {
-    Kind.STEPS: (Check.STEPS_AT_MOST, lambda run: len(run.steps)),
-    Kind.RUNAWAY: (Check.STEPS_AT_MOST, lambda run: len(run.steps)),
+    Kind.STEPS: (Check.STEPS_AT_MOST, lambda run: run.length),
+    Kind.RUNAWAY: (Check.STEPS_AT_MOST, lambda run: run.length),
     Kind.TOKENS: (Check.TOKENS_AT_MOST, lambda run: run.tokens),
     Kind.COST: (Check.COST_AT_MOST_USD, lambda run: run.cost_usd),
     Kind.BUDGET: (Check.COST_AT_MOST_USD, lambda run: run.cost_usd),

@@ -79,8 +79,7 @@ def junit(trials: Sequence[Trial]) -> str:
 
 def summary(trials: Sequence[Trial]) -> str:
     """Return the same as Markdown: a line of counts, a table, and the diverging step of each red run."""
-    counts = ", ".join(f"{count} {verdict.value}" for verdict, count in _counts(trials).items() if count)
-    lines = [f"# Golden cases: {overall(trials).value}", "", f"{counts or 'nothing to judge'}.", ""]
+    lines = [f"# Golden cases: {overall(trials).value}", "", f"{counted(trials)}.", ""]
     lines += ["| case | run | verdict | why |", "|---|---|---|---|"]
     for trial in trials:
         ran = "-" if trial.run is None else trial.run.trace_id[:12]
@@ -92,6 +91,12 @@ def summary(trials: Sequence[Trial]) -> str:
             fence = max(fence, "```", key=len)
             lines += ["", f"## {trial.case.name}: run {trial.run.trace_id[:12]}", f"{fence}diff", *shown, fence]
     return "\n".join(lines) + "\n"
+
+
+def counted(trials: Sequence[Trial]) -> str:
+    """Return how many trials came to what, in a line."""
+    said = (f"{count} {verdict.value}" for verdict, count in _counts(trials).items() if count)
+    return ", ".join(said) or "nothing to judge"
 
 
 def _counts(trials: Sequence[Trial]) -> Counter[Verdict]:

@@ -145,6 +145,9 @@ def test_a_call_that_no_tool_span_tells_of_stands_in_the_reply_that_asked_for_it
         unseen = judged(Expectation(Check.NO_ERROR, tool=named), run)
         assert (unseen.met, unseen.why) == (None, "what came of its calls was not recorded")
     assert [step.name for step in replace(run, steps=run.steps[:1]).calls] == ["lookup_order"], "a part has its own"
+    bound = Expectation(Check.STEPS_AT_MOST, at_most=len(run.steps) + 1)
+    assert judged(bound, run).met is False, "calls without a span are steps all the same"
+    assert judged(replace(bound, at_most=len(run.steps) + 2), run).met is True
 
 
 def test_a_call_that_a_tool_span_has_is_counted_once() -> None:
