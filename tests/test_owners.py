@@ -14,6 +14,8 @@ from support.http import Answer, loopback
 from support.incidents import ONSET, incident
 
 from analyzer.pipeline.owned import owned
+from analyzer.stores.audit import SqliteAudit
+from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.report import Subject
 from analyzer.types.shared import Part
 
@@ -90,13 +92,17 @@ def test_an_address_as_owner_is_shown_and_filed_as_it_was_entered(store: Path) -
 def test_a_run_says_what_the_registry_says_then(store: Path) -> None:
     """Nobody said, then somebody, then it was taken back: each run hears it, and an earlier form in the log stays."""
     first = the_loop(store)
-    assert first["owner"] is None
     register(store, "team-a")
-    assert the_loop(store, NOW + SOON)["owner"] == "team-a"
+    said = the_loop(store, NOW + SOON)
     register(store, "")
-    assert the_loop(store, NOW + 2 * SOON)["owner"] is None
-    filed = analyzer("audit", "show", "--json", "--store", str(store)).stdout
-    assert first["id"] in filed
+    taken_back = the_loop(store, NOW + 2 * SOON)
+    assert [one["owner"] for one in (first, said, taken_back)] == [None, "team-a", None]
+    shown = ("incidents", "show", first["id"], "--from-log", "--json", "--store", str(store))
+    with SqliteTrajectories(store, read_only=True) as opened:
+        log = SqliteAudit(opened.connection, opened.masker)
+        runs = [one.document["run"] for one in log.entries() if one.document["action"] == "incident.filed"]
+    filed = [json.loads(analyzer(*shown, "--run", run).stdout)["owner"] for run in dict.fromkeys(runs)]
+    assert filed == [None, "team-a", None]
 
 
 def test_agents_that_share_a_cause_have_each_its_owner() -> None:

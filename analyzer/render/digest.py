@@ -21,6 +21,7 @@ LINE_CHARACTERS_MAX = 140
 """Of a title in a list, so that no list outgrows a section."""
 OWNER_CHARACTERS_MAX = 40
 OWNERS_NAMED_MAX = 2
+"""Of an owner's name, and so many owners: a line of a digest is read at a glance, and its incident has the whole."""
 LINE_SIZE = 190
 """Of a line without an address, about: title, severity, id and their marks."""
 LIST_SIZE = 2_800
