@@ -138,8 +138,14 @@ DRILL_PRECISION = Family("analyzer_drill_precision", _G, "True incidents among t
 DRILL_DELAY = Family("analyzer_drill_delay_seconds", _G, "Median time from a planted fault to its incident.")
 DRILL_LEAKS = Family("analyzer_drill_leaked_canaries", _G, "Made-up secrets that the last drill saw come out.")
 DRILL_FOUND = Family("analyzer_drill_found", _G, "1 where the last drill's faults of a kind were found.", ("kind",))
+DRILL_SEEN = Family(
+    "analyzer_drill_seen",
+    _G,
+    "1 where a detector saw every kind of fault that it had to in the last drill.",
+    ("detector",),
+)
 DRILL_AT = Family("analyzer_drill_timestamp_seconds", _G, "When the last drill was finished.")
-DRILL = (DRILL_RECALL, DRILL_PRECISION, DRILL_DELAY, DRILL_LEAKS, DRILL_FOUND, DRILL_AT)
+DRILL = (DRILL_RECALL, DRILL_PRECISION, DRILL_DELAY, DRILL_LEAKS, DRILL_FOUND, DRILL_SEEN, DRILL_AT)
 
 OWN = (
     RUNS, FINDINGS, OPENED, DELIVERIES, GAPS, LLM_CALLS, LLM_TOKENS, LLM_COST, PHASE_SECONDS, LAST_SUCCESS,
