@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from analyzer.cli.common import ALL_TIME
@@ -15,6 +17,10 @@ if TYPE_CHECKING:
     from analyzer.config import Settings
     from analyzer.metrics.prometheus import Prometheus
     from analyzer.wiring.routes import Outside
+
+
+_RUNS_LOOKED_AT = 12
+"""The newest runs, of which the usual time between two is the schedule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +113,25 @@ def _schedule(settings: Settings) -> Check:
         return Check("schedule", "off", "no run yet", hint, command)
     with open_memory(settings) as memory:
         last = memory.latest_run_at()
+        runs = memory.run_times(_RUNS_LOOKED_AT)
     if last is None:
         return Check("schedule", "off", "no run yet", hint, command)
-    told = f"last run as of {last:%Y-%m-%d %H:%M} UTC"
-    if datetime.now(UTC) - last > settings.alertmanager_expiry:
+    told, expiry = f"last run as of {last:%Y-%m-%d %H:%M} UTC", settings.alertmanager_expiry
+    gaps = sorted(later - earlier for earlier, later in pairwise(reversed(runs)))
+    apart = gaps[len(gaps) // 2] if len(gaps) > 1 else None
+    if apart is not None and apart >= expiry and datetime.now(UTC) - last <= 2 * apart:
+        told += (
+            f", runs come every {_hours(apart)}, and alerts end {_hours(expiry)} after one: between runs all is well"
+        )
+        hint = "alertmanager_expiry must be longer than the time between runs; `analyzer rules` anew after that"
+        return Check("schedule", "off", told, hint, f"export ANALYZER_ALERTMANAGER_EXPIRY={_hours(apart * 1.1)}")
+    if datetime.now(UTC) - last > expiry:
         return Check("schedule", "off", f"{told}: nobody starts one", hint, command)
     return Check("schedule", "ok", told)
+
+
+def _hours(length: timedelta) -> str:
+    return f"{ceil(length / timedelta(hours=1))}h"
 
 
 def _turn(settings: Settings) -> Check:
