@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.cli.agent_command import timeout_option
 from analyzer.cli.common import (
     ALL_TIME,
     DONE,
@@ -116,6 +117,7 @@ def add(
     type=click.Choice(["stop", "nearest"]),
     help="With --replay, from the first request on that differs: an error (the default), or the reply that fits best.",
 )
+@timeout_option
 @click.option("--since", metavar="TIME", help="Only runs that ended since TIME (ISO 8601, UTC).")
 @click.option("--junit", metavar="FILE", type=_FILE, help="Write JUnit XML.")
 @click.option("--markdown", metavar="FILE", type=_FILE, help="Write a summary as Markdown.")
@@ -126,6 +128,7 @@ def run(
     traces: tuple[str, ...],
     again: bool,
     on_divergence: str | None,
+    timeout_s: float,
     since: str | None,
     junit: Path | None,
     markdown: Path | None,
@@ -162,7 +165,7 @@ def run(
     ended = None if since is None else (parse_time(since), ALL_TIME[1])
     settings = settings_from(store=store).settings
     if again:
-        trials = replay_cases(cases, traces, settings, on_divergence or "stop")
+        trials = replay_cases(cases, traces, settings, on_divergence or "stop", timeout_s)
     else:
         with open_existing(settings) as trajectories:
             trials = judge_cases(trajectories, cases, [trajectories.resolve(trace) for trace in traces], ended)

@@ -10,15 +10,17 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from analyzer.replay.alike import Decision
 from analyzer.replay.client import TOOLS_PATH, UnrecordedError
 from analyzer.replay.comparing import UNRECORDED, Difference, brought, difference, nearness
 from analyzer.replay.recording import Call, Recording
 from analyzer.replay.tools import RecordedTools
 from analyzer.replay.wires import WIRES
+from analyzer.replay.wires.replies import Heard
 from analyzer.replay.wires.wire import Asked, MalformedError, Served, Wire
 from analyzer.types.trace import ErrorClass, Status, Tokens
 
@@ -41,6 +43,8 @@ class Policy(StrEnum):
     """An error of the API that says at which step; SDKs do not try it again."""
     NEAREST = "nearest"
     """What the recorded call said whose request was most like it, of those not yet used."""
+    LIVE = "live"
+    """What the provider itself answers: the request is sent on, and billed."""
 
 
 class How(StrEnum):
@@ -49,6 +53,25 @@ class How(StrEnum):
     SAME = "same"
     NEAREST = "nearest"
     STOPPED = "stopped"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """What came of a request that was to be sent on to the provider."""
+
+    status: int
+    """Of the answer as HTTP counts."""
+    decision: Decision | None
+    """Masked; None where no whole reply came."""
+    tokens: Tokens | None
+    """None where the answer does not count them."""
+    usd: float | None
+    """What it is counted with: its worst case where its tokens are not known; 0 where it failed, and is not billed."""
+    problem: str = ""
+    """Why there is no whole reply, masked."""
+    refused: bool = False
+    """It was not sent at all: a limit, a price or a key is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +86,8 @@ class Met:
     difference: Difference | None
     said: str
     """The texts that the request brought last: what its tools gave."""
+    live: Lived | None = None
+    """Of a request that was sent on: what the provider answered; None until its answer has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +104,25 @@ class ToolAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """A request that is to be sent on to its provider."""
+
+    number: int
+    """Of the request, from 0; one that an SDK sends again keeps it."""
+    wire: Wire
+    asked: Asked
+    """Masked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What goes back to an agent."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
+    forward: Forward | None = None
+    """What is to be asked of the provider: its answer goes back in the place of this one."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -121,6 +159,16 @@ class StandIn:
         with self._lock:
             return tuple(self._tools_asked)
 
+    def lived(self, forward: Forward, heard: Heard, *, status: int, usd: float | None, refused: bool = False) -> None:
+        """Note what the provider answered to a request that was sent on; its texts are masked here."""
+        decision = heard.decision
+        if decision is not None:
+            calls = tuple(replace(call, arguments=self._masked(call.arguments)) for call in decision.tool_calls)
+            decision = replace(decision, text=self._mask(decision.text), tool_calls=calls)
+        found = Lived(status, decision, heard.tokens, usd, self._mask(heard.problem), refused)
+        with self._lock:
+            self._met[forward.number] = replace(self._met[forward.number], live=found)
+
     def answer(self, path: str, body: bytes, *, again: bool = False) -> Answer:
         """Answer a request, whatever it holds; `again` says that an SDK sends the last one once more."""
         wire = next((one for one in WIRES if one.path == path), None)
@@ -145,6 +193,11 @@ class StandIn:
         said = brought(asked.request)
         call, differs = self._expected(asked)
         diverged = any(met.how is not How.SAME for met in self._met)
+        if self._policy is Policy.LIVE and (diverged or differs is not None):
+            step = call.number if call is not None else None
+            self._met.append(Met(step, How.LIVE, None, differs, said))
+            unsent = _error(wire, 502, "analyzer replay: nobody sends this request on to its provider")
+            return replace(unsent, forward=Forward(len(self._met) - 1, wire, asked))
         if call is not None and differs is None:
             self._met.append(Met(call.number, How.SAME, call.number, None, said))
             return self._from(wire, asked, call)

@@ -142,7 +142,7 @@ def test_a_fix_behind_the_guilty_step_is_none(trajectories: dict[str, Trajectory
     assert (found.seen.judged.outcome, found.seen.judged.step) == (Outcome.REPRODUCED, 4)
 
 
-@pytest.mark.parametrize("policy", list(Policy))
+@pytest.mark.parametrize("policy", [Policy.STOP, Policy.NEAREST])
 @pytest.mark.parametrize("kind", [ANTHROPIC, RESPONSES], ids=lambda kind: kind.name)
 def test_another_schema_cannot_be_judged(
     kind: Kind, policy: Policy, trajectories: dict[str, Trajectory], tmp_path: Path
