@@ -171,7 +171,7 @@ def _check_step(recording: Recording, guilty: int | None) -> None:
 def _wait(url: str) -> None:
     click.echo(
         f"standing in for the provider: set ANTHROPIC_BASE_URL={url} or OPENAI_BASE_URL={url}/v1, "
-        f"and {REPLAY_URL}={url} for recorded tools; ctrl-c ends",
+        f"and {REPLAY_URL}={url} for recorded tools, or {url}/mcp for those of MCP; ctrl-c ends",
         err=True,
     )
     try:

@@ -17,6 +17,7 @@ from typing import Any
 from analyzer.replay.alike import Decision
 from analyzer.replay.client import TOOLS_PATH, UnrecordedError
 from analyzer.replay.comparing import UNRECORDED, Difference, brought, difference, nearness
+from analyzer.replay.conversation import ToolDefinition
 from analyzer.replay.recording import Call, Recording
 from analyzer.replay.tools import RecordedTools
 from analyzer.replay.wires import WIRES
@@ -169,6 +170,24 @@ class StandIn:
         with self._lock:
             self._met[forward.number] = replace(self._met[forward.number], live=found)
 
+    @property
+    def tools(self) -> tuple[ToolDefinition, ...]:
+        """The tools of the recording: as the model was told of them, and those that were called without that."""
+        found = {one.name: one for call in self.recording.calls for one in call.request.tools}
+        for one in self.recording.executions:
+            found.setdefault(one.tool, ToolDefinition(one.tool, "", {"type": "object"}))
+        return tuple(found.values())
+
+    def tool_told(self, tool: str, arguments: Any) -> Mapping[str, Any]:
+        """Return step, failed and result of a recorded call, and note that it was asked for. Raises UnrecordedError."""
+        try:
+            told = self._tools.told(tool, arguments)
+        except UnrecordedError:
+            self._asked_for(tool, arguments, None)
+            raise
+        self._asked_for(tool, arguments, told)
+        return told
+
     def answer(self, path: str, body: bytes, *, again: bool = False) -> Answer:
         """Answer a request, whatever it holds; `again` says that an SDK sends the last one once more."""
         wire = next((one for one in WIRES if one.path == path), None)
@@ -248,12 +267,9 @@ class StandIn:
         except (ValueError, RecursionError):
             return _error(WIRES[0], 400, f"the arguments of {tool[:200]} are no JSON")
         try:
-            told = self._tools.told(tool, arguments)
+            return Answer(200, json.dumps(self.tool_told(tool, arguments)).encode())
         except UnrecordedError as error:
-            self._asked_for(tool, arguments, None)
             return _error(WIRES[0], 404, str(error))
-        self._asked_for(tool, arguments, told)
-        return Answer(200, json.dumps(told).encode())
 
     def _asked_for(self, tool: str, arguments: Any, told: Mapping[str, Any] | None) -> None:
         masked = self._masked(arguments)

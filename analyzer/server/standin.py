@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -15,6 +16,8 @@ from starlette.routing import Route
 from analyzer.replay.standin import StandIn
 from analyzer.server.listen import QuietServer, address_of, bind
 from analyzer.server.live import Live, Relayed
+from analyzer.server.mcp.recorded import RecordedDesk
+from analyzer.server.mcp.wire import recorded_application
 
 LOOPBACK = "127.0.0.1"
 BODY_BYTES_MAX = 64 << 20
@@ -50,7 +53,11 @@ def stand_in_application(standin: StandIn, live: Live | None = None) -> Starlett
             found = relayed
         return Response(found.body, found.status, dict(found.headers), media_type=found.content_type)
 
-    app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])])
+    tools = recorded_application(RecordedDesk(standin), version("analyzer"))
+    app = Starlette(
+        routes=[*tools.routes, Route("/{path:path}", answer, methods=["GET", "POST"])],
+        lifespan=tools.router.lifespan_context,
+    )
     app.router.redirect_slashes = False
     return app
 
@@ -63,7 +70,7 @@ def standing_in(standin: StandIn, port: int = 0, *, live: Live | None = None) ->
     """
     ready = threading.Event()
     listener = bind(LOOPBACK, port, token=None)
-    server = QuietServer(stand_in_application(standin, live), stop_s=_STOP_S, dated=False)
+    server = QuietServer(stand_in_application(standin, live), stop_s=_STOP_S, dated=False, lifespan=True)
     server.on_started = ready.set
     thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listener])), daemon=True)
     with listener:
