@@ -35,6 +35,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _OF_TOOL = ("must_call", "must_not_call", "arguments_match")
 """Repeatable flags whose value is a tool, and arguments behind a colon; each is named as its check is."""
 BECAUSE = "asked for"
+SHORT_ID_CHARS = 12
+"""Of a run's id in the name of its case (`case.name_of`)."""
 
 
 @click.group("golden", no_args_is_help=True)
@@ -100,6 +102,7 @@ def add(
             at=moment(at),
             mask=trajectories.masker.text,
         )
+    made = replace(made, case=_named(made.case, folder))
     path = _written(made.case, folder, over=flags["replace"])
     if as_json:
         print_json(_made_document(made, path))
@@ -281,6 +284,15 @@ def _checked(folder: Path) -> list[Case]:
     for case in cases:
         check_case(case)
     return cases
+
+
+def _named(case: Case, folder: Path) -> Case:
+    """Return a case under its whole id where its short name is that of another run, whose id begins alike."""
+    taken = _run_in(folder / f"{case.name}.json")
+    whole = case.bad.trace_id
+    if taken in {None, whole}:
+        return case
+    return replace(case, name=f"{case.name.removesuffix(whole[:SHORT_ID_CHARS])}{whole}")
 
 
 def _written(case: Case, folder: Path, *, over: bool) -> Path:
