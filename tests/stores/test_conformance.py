@@ -31,6 +31,7 @@ from analyzer.ingest.otlp import spans_from_json
 from analyzer.ingest.pricing import Pricer
 from analyzer.stores.base import TrajectoryStore
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span
 
 FLEETS = {"simulated-3": lambda: simulated(3), "simulated-8": lambda: simulated(8), "odd-1": lambda: odd(1)}
@@ -175,9 +176,11 @@ def test_orders_are_what_they_say(asked: Asked) -> None:
         assert values == sorted(values, reverse=True), order
 
 
-def test_sums_are_those_of_the_trajectories(asked: Asked) -> None:
+@pytest.mark.parametrize("part", ["all", "third"])
+def test_sums_are_those_of_the_trajectories(asked: Asked, part: str) -> None:
     """Whatever way amounts are added up, by agent, model, tool or cohort, they come to what the trajectories have."""
-    start, end = asked.window.start, asked.window.end + timedelta(days=1)
+    window = asked.window if part == "all" else asked.window.narrowed()
+    start, end = window.start, window.end
     listed = asked.store.summaries(start=start, end=end, limit=EVERYTHING)
     by_agent = Counter(one.agent for one in listed)
     assert {one.value: one.trajectories for one in asked.store.totals("agent", start, end)} == by_agent
@@ -193,11 +196,19 @@ def test_sums_are_those_of_the_trajectories(asked: Asked) -> None:
         assert sum(one.total for one in cohorts) == sum(one.steps for one in own)
     calls = {(one.agent, one.tool): one.calls for one in asked.store.tool_uses(start, end)}
     assert sum(calls.values()) == sum(one.tool_calls for one in listed)
+
+
+def test_callers_are_those_of_the_spans(asked: Asked) -> None:
+    """The calls of a tool that ended in a range are the spans that say so, each call once."""
+    start, end = asked.window.start, asked.window.end
+    calls = {(one.agent, one.tool): one.calls for one in asked.store.tool_uses(start, end)}
+    listed = asked.store.summaries(start=start, end=end, limit=EVERYTHING)
     agents = {one.trace_id: one.agent for one in listed}
     ended = Counter(
-        (agents[span.trace_id], span.tool or span.name)
-        for span in asked.spans
-        if span.operation is Operation.TOOL and span.end_ns is not None
+        (agents[trace], span.tool or span.name)
+        for trace, spans in asked.traces().items()
+        for span in spans
+        if span.operation is Operation.TOOL and span.end_ns is not None and span.span_id not in repeats_of(spans)
     )
     assert {key: asked.store.callers(*key, start, end).calls for key in calls} == {key: ended[key] for key in calls}
 
