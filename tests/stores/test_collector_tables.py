@@ -106,6 +106,19 @@ def test_the_lookup_knows_when_a_trace_ran(url: str) -> None:
     assert rows == [(START // 10**9, START // 10**9 + 1)]
 
 
+def test_many_rows_arrive_whole(url: str) -> None:
+    """Thousands of long rows in one insert are all there, each with its own text."""
+    long = [span(one, traceId="e" * 32, attributes={"text": f"{one} " * 2_000}) for one in range(1, 3_001)]
+    with connected(url, user="analyst", password="kept") as client:
+        write(client, request(*long))
+        found = client.query(
+            "SELECT count(), uniqExact(SpanAttributes['text']), sum(length(SpanAttributes['text'])) FROM otel_traces "
+            "WHERE TraceId = {id:String}",
+            parameters={"id": "e" * 32},
+        ).result_rows
+    assert found == [(3_000, 3_000, sum(2_000 * len(f"{one} ") for one in range(1, 3_001)))]
+
+
 @pytest.mark.parametrize(
     ("statement", "settings", "code"),
     [

@@ -14,6 +14,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -44,6 +45,8 @@ TRANSPORT = frozenset(
 )
 """What belongs to the transport and is no setting of the engine."""
 AUTHENTICATION_FAILED = 516
+_INSERT = re.compile(rb"\s*INSERT INTO [^\n]* FORMAT Native(?:\n|$)")
+"""What stands before inserted rows; the client sends both in one body."""
 
 
 class Front(ThreadingHTTPServer):
@@ -106,13 +109,15 @@ class _Asked(BaseHTTPRequestHandler):
             )
             return
         asked = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
-        statement = asked["query"].encode() + b"\n" + body if "query" in asked else body
+        statement, rows = (asked["query"].encode(), body) if "query" in asked else (body, b"")
+        if inserted := _INSERT.match(statement):
+            statement, rows = inserted[0], statement[inserted.end() :] + rows
         parameters = {name[6:]: value for name, value in asked.items() if name.startswith("param_")}
         settings = {
             name: value for name, value in asked.items() if name not in TRANSPORT and not name.startswith("param_")
         }
         try:
-            answer = _run(self.server.path, asked.get("database", ""), settings, statement, parameters)
+            answer = _run(self.server.path, asked.get("database", ""), settings, statement, rows, parameters)
         except Exception as error:  # noqa: BLE001 - whatever the engine says is the client's to hear
             code = re.search(r"Code: (\d+)", str(error))
             self._fail(500, int(code.group(1)) if code else 1000, str(error))
@@ -137,7 +142,9 @@ class _Asked(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _run(path: str, database: str, settings: dict[str, str], statement: bytes, parameters: dict[str, str]) -> Any:
+def _run(
+    path: str, database: str, settings: dict[str, str], statement: bytes, rows: bytes, parameters: dict[str, str]
+) -> Any:
     """Run one statement on a connection of its own, so that its settings end with it."""
     import chdb
 
@@ -151,7 +158,14 @@ def _run(path: str, database: str, settings: dict[str, str], statement: bytes, p
                 raise ValueError(f"Code: 115. DB::Exception: Unknown setting '{name}'")
             value = settings[name].replace("\\", "\\\\").replace("'", "\\'")
             connection.query(f"SET {name} = '{value}'", "TabSeparated")
-        return connection.query(statement, "TabSeparated", params=parameters)
+        if not rows:
+            return connection.query(statement, "TabSeparated", params=parameters)
+        # The embedded engine cuts rows that stand in the statement off where they are many.
+        with tempfile.NamedTemporaryFile() as given:
+            given.write(rows)
+            given.flush()
+            source = f" FROM INFILE '{given.name}' FORMAT Native".encode()
+            return connection.query(statement.rsplit(b" FORMAT Native", 1)[0] + source, "TabSeparated")
     finally:
         connection.close()
 
