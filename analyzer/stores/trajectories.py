@@ -362,14 +362,18 @@ class SqliteTrajectories:
         hits: list[Hit] = []
         if not text.strip():
             return hits
+        looked_at: set[str] = set()
         with self.connection.reading() as raw:
             for trace_id in trace_ids or search.candidates(raw, self._codec, text, agent):
+                looked_at.add(trace_id)
                 hits += search.hits_in(self.trajectory(trace_id), text, limit - len(hits))
                 if len(hits) >= limit:
                     return hits
         for trace_id in () if trace_ids else self.elsewhere.holding(text):
+            # What is not followed yet is not there; whose it is, its row tells.
             with suppress(NotFoundError):
-                if self.summary(trace_id).agent == agent or (agent is None):
+                mine = self.summary(trace_id).agent
+                if trace_id not in looked_at and (mine == agent if agent else mine != summaries.OWN_AGENT):
                     hits += search.hits_in(self.trajectory(trace_id), text, limit - len(hits))
             if len(hits) >= limit:
                 break
