@@ -18,6 +18,7 @@ from analyzer.ingest.otlp import spans_from_json
 from analyzer.ingest.wire_clickhouse import reader
 from analyzer.stores.clickhouse import ClickHouse
 from analyzer.stores.collected import CollectedSpans
+from analyzer.stores.counting import count
 from analyzer.stores.elsewhere import Elsewhere
 from analyzer.stores.following import Followed, follow, reached
 from analyzer.stores.trajectories import SqliteTrajectories
@@ -40,6 +41,7 @@ class Place:
         self.source = ClickHouse(self.url, None, CollectorTables(**limits))
         self.store = SqliteTrajectories(
             folder / "index.db",
+            clock=AT.timestamp,
             elsewhere=Elsewhere(lambda: CollectedSpans(self.source, READ, timedelta(days=28), lambda: AT)),
         )
 
@@ -219,12 +221,28 @@ def test_texts_are_those_of_a_store_that_took_the_spans_in(place: Place, tmp_pat
 
 def test_a_trajectory_that_is_kept_here_stays(place: Place):
     """The analyst's own runs, which an exporter may send to ClickHouse as well, keep their texts here."""
-    one = request(1, AT - timedelta(hours=1))
-    place.store.add(spans_from_json(one).spans)
-    place.write(one)
+    place.store.add(spans_from_json(request(1, AT - timedelta(hours=1))).spans)
+    place.write(request(1, AT - timedelta(hours=1), extra=2))
     assert place.follow().spans_new == 0
     place.client.command("TRUNCATE TABLE otel_traces")
     assert "refund order 1" in repr(place.store.trajectory(f"{1:032x}"))
+
+
+def test_calls_that_are_alike_are_counted_without_their_arguments(place: Place, tmp_path: Path):
+    """The analyst's own metrics, loops among them, come to the same as with the texts in the store."""
+    requests = [request(number, AT - timedelta(minutes=9), extra=12 * (number % 2)) for number in range(1, 4)]
+    place.write(*requests)
+    place.follow()
+    with SqliteTrajectories(tmp_path / "kept.db", clock=AT.timestamp) as kept:
+        for one in requests:
+            kept.add(spans_from_json(one).spans)
+        found = []
+        for store in (kept, place.store):
+            assert count(store.connection, AT.timestamp() + 86_400).trajectories == 3
+            with store.connection.reading() as raw:
+                found.append(raw.execute("SELECT name, labels, value FROM measures ORDER BY 1, 2").fetchall())
+    assert found[0] == found[1]
+    assert sum(value for name, _, value in found[0] if "loop" in name) == 2
 
 
 def test_a_row_that_is_no_span_is_left_out_and_said(place: Place):
