@@ -27,6 +27,7 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group dev
+	@$(BIN)/python -m pip install --quiet --group clickhouse || echo "could not install chdb: tests that need ClickHouse's engine will be skipped" >&2
 	@touch $@
 
 # Tests against real servers need Debian's packages. Installed where that is possible (root on Debian); skipped elsewhere.

@@ -45,6 +45,7 @@ FLOORS: dict[str, int] = {
 }
 DOORS: dict[str, str] = {
     "anthropic": "agent/claude.py",
+    "clickhouse_connect": "stores/clickhouse.py",
     "prometheus_api_client": "metrics/prometheus.py",
     "sqlite_utils": "stores/",
     "sqlite3": "stores/",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from analyzer.cli.checked import Check, clickhouse
 from analyzer.cli.common import ALL_TIME
 from analyzer.errors import AnalyzerError
 
@@ -23,25 +23,13 @@ _RUNS_LOOKED_AT = 12
 """The newest runs, of which the usual time between two is the schedule."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was tried."""
-
-    name: str
-    state: str
-    """"ok", "off" (not set up, which is allowed) or "failed"."""
-    detail: str
-    hint: str = ""
-    command: str = ""
-    """What to type where this is missing; dots stand for what only the operator knows."""
-
-
 def tried(settings: Settings) -> tuple[list[Check], list[dict[str, Any]]]:
     """Try everything; return what came of it, and how Prometheus and the traces agree, a row for each measure."""
     checks = [
         _guarded(name, check, settings)
         for name, check in (
             ("store", _store),
+            ("clickhouse", clickhouse),
             ("schedule", _schedule),
             ("turn", _turn),
             ("prices", _prices),

@@ -123,3 +123,14 @@ def parse_page_url(text: str) -> str:
     if not address or len(address) > _PAGE_URL_MAX or "?" in address or "#" in address:
         raise UsageError("write the address of the pages as https://analyzer.example.com, without a name and password")
     return address.rstrip("/")
+
+
+def parse_clickhouse_url(text: str) -> str:
+    """Return where a ClickHouse is: `https://user@host:8443/database`, or `chdb:///path`. Raises UsageError."""
+    if text.startswith("chdb:///"):
+        return text
+    if not re.fullmatch(r"https?://[^\s/]+(/\w*)?", text):
+        raise UsageError("write it as https://user@host:8443/database; one in this process as chdb:///path")
+    if ":" in text.partition("://")[2].rpartition("@")[0]:
+        raise UsageError("no password in the URL, which is shown: set ANALYZER_CLICKHOUSE_PASSWORD")
+    return text.rstrip("/")

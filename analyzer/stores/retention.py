@@ -155,7 +155,7 @@ def _mark_spans(connection: Connection, live: _Live) -> None:
                 return
             rows = raw.execute(
                 "SELECT input, output, system, tool_definitions, resource, extra FROM spans"
-                " WHERE trajectory > ? AND trajectory <= ?",
+                " WHERE trajectory > ? AND trajectory <= ? AND resource IS NOT NULL",
                 (first, owners[-1][0]),
             )
             for *texts, resource, extra in rows:

@@ -53,6 +53,7 @@ from analyzer.types.spending import Unlimited
 from analyzer.types.terms import Terms
 from analyzer.types.trace import Span, Tokens
 from analyzer.types.watch import Unwatched, Watch
+from analyzer.wiring.collecting import follower
 from analyzer.wiring.detecting import detectors_of
 from analyzer.wiring.enrolling import Enrolling, enrolled
 from analyzer.wiring.metering import open_metrics
@@ -101,6 +102,7 @@ def build(
         store = stack.enter_context(open_store(settings, partial(SqliteTrajectories, or_read=or_read)))
         memory = SqliteIncidents(store.connection)
         failures: list[Gap] = []
+        store.elsewhere.on_unread = partial(_once, failures)
         # A recording is played back without a network, and as it was made.
         catalogued = Enrolling(settings, None, Terms()) if tape and tape.replay else enrolled(settings)
         settings = catalogued.settings
@@ -116,7 +118,6 @@ def build(
         own: Watch = recorder if is_traced else Unwatched()
         heard = own if on_step is None else Told(own, on_step)
         means = catalogued.bound(replace(_means(settings, store, metrics, heard, model), past=memory.incidents))
-        routes = partial(_routes, settings, store.connection, out, stand_ins)
         if is_traced:
             means = _accounted(means, settings, store, recorder.trace_id)
         yield App(
@@ -125,7 +126,7 @@ def build(
             metrics=metrics,
             detectors=there.configured,
             explainer=Explainer(means, settings.case_tokens),
-            deliver=_nobody if rehearsal else _delivery(settings, memory, recorder, routes(), stand_ins),
+            deliver=_nobody if rehearsal else _delivery(settings, store.connection, recorder, out, stand_ins),
             document=_document,
             markdown=lambda report: markdown(report_outline(report)),
             incident_markdown=lambda incident, at: markdown(incident_outline(incident, at)),
@@ -143,6 +144,7 @@ def build(
             alerts=SqliteAlerts(store.connection),
             owners=SqliteRegistered(store.connection, store.masker).owners,
             measuring=_measured(settings, store.connection),
+            follow=follower(settings, store),
             enrolled=catalogued.enrolment or Unenrolled(),
             terms=catalogued.said,
             rehearsal=rehearsal,
@@ -162,6 +164,8 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
     there = detectors_of(settings)
     with ExitStack() as stack:
         store = stack.enter_context(open_existing(settings, RecallingTrajectories))
+        unread: list[Gap] = []
+        store.elsewhere.on_unread = partial(_once, unread)
         metrics = open_metrics(settings)
         watch = Unwatched()
         memory = SqliteIncidents(store.connection)
@@ -184,7 +188,7 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
             history=settings.history,
             budget_usd=0.0,
             investigations_max=0,
-            gaps=lambda: there.gaps,
+            gaps=lambda: (*there.gaps, *unread),
             has_tool_rule=_tool_rule(settings),
             journal=_journal(store, "") if logged else Unwritten(),
         )
@@ -290,15 +294,15 @@ def _routes(
 
 
 def _delivery(
-    settings: Settings, memory: SqliteIncidents, watch: Recorder, routes: Sequence[Route], stand_ins: StandIns | None
+    settings: Settings, connection: Connection, watch: Recorder, out: TextIO | None, stand_ins: StandIns | None
 ) -> Delivery:
     """Return what tells everybody. Raises UsageError where a route is set up wrong."""
     return partial(
         _send,
         settings=settings,
-        memory=memory,
+        memory=SqliteIncidents(connection),
         folder=ReportFolder(reports_folder(settings), links_to(settings)),
-        routes=routes,
+        routes=_routes(settings, connection, out, stand_ins),
         alertmanager=open_alertmanager(settings) if stand_ins is None else stand_ins.alertmanager,
         watch=watch,
     )
@@ -372,7 +376,16 @@ def _recorder(
     return Recorder(keep, version=version("analyzer"), on_failure=partial(_not_kept, failures)), sending
 
 
+def _once(gaps: list[Gap], gap: Gap) -> None:
+    """Note a gap that is not noted yet."""
+    if gap not in gaps:
+        gaps.append(gap)
+
+
 def _not_kept(failures: list[Gap], error: Exception) -> None:
     """Note once that the own trace could not be kept."""
-    if not failures:
-        failures.append(Gap("the analyst's own trace", str(error), "the run itself is not affected"))
+    if not any(gap.what == _OWN_TRACE for gap in failures):
+        failures.append(Gap(_OWN_TRACE, str(error), "the run itself is not affected"))
+
+
+_OWN_TRACE = "the analyst's own trace"

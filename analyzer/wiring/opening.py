@@ -18,6 +18,7 @@ from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.spending import SqliteSpending
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.spending import Allowance, Scope
+from analyzer.wiring.collecting import elsewhere_of
 
 if TYPE_CHECKING:
     from analyzer.agent.model import Model
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 def open_store(settings: Settings, form: Callable[..., SqliteTrajectories] = SqliteTrajectories) -> SqliteTrajectories:
     """Open the trajectory store, in the form that is wanted. Raises StoreError."""
     patterns = tuple(settings.mask_patterns.items())
-    return form(settings.store, patterns=patterns, allow=settings.mask_allow)
+    return form(settings.store, patterns=patterns, allow=settings.mask_allow, elsewhere=elsewhere_of(settings))
 
 
 def open_reader(settings: Settings) -> SqliteTrajectories:
@@ -52,7 +53,8 @@ def require_store(settings: Settings) -> None:
     path = settings.store
     if path.exists() or not next(folder for folder in path.absolute().parents if folder.exists()).is_dir():
         return
-    here = "`analyzer ingest PATH` makes one, --store or ANALYZER_STORE names another"
+    how = "`analyzer ingest PATH`" if settings.clickhouse_url is None else "`analyzer store follow`"
+    here = f"{how} makes one, --store or ANALYZER_STORE names another"
     raise NotFoundError(f"there is no store {path}: {here}")
 
 
