@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from support.clickhouse import connected, served, write
 from support.conformance import (
     EVERYTHING,
     METHODS,
+    NOW,
     ORDERS,
     Requests,
     Window,
@@ -26,6 +28,7 @@ from support.conformance import (
     simulated,
 )
 
+from analyzer.config import load
 from analyzer.errors import NotFoundError
 from analyzer.ingest.otlp import spans_from_json
 from analyzer.ingest.pricing import Pricer
@@ -33,6 +36,8 @@ from analyzer.stores.base import TrajectoryStore
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span
+from analyzer.wiring.collecting import followed
+from analyzer.wiring.opening import open_store
 
 FLEETS = {"simulated-3": lambda: simulated(3), "simulated-8": lambda: simulated(8), "odd-1": lambda: odd(1)}
 
@@ -59,9 +64,27 @@ def sqlite_late(folder: Path, requests: Requests) -> Iterator[TrajectoryStore]:
         yield store
 
 
+@contextmanager
+def clickhouse(folder: Path, requests: Requests) -> Iterator[TrajectoryStore]:
+    """Lay the spans into the Collector's tables behind HTTP, and follow them from there."""
+    with served(folder) as url:
+        with connected(url) as client:
+            write(client, *requests)
+        settings = replace(
+            load({}, {}).settings,
+            store=folder / "index.db",
+            clickhouse_url=f"{url.replace('//', '//default@')}/default",
+            history=timedelta(days=14),
+        )
+        with open_store(settings) as store:
+            followed(settings, store, NOW)
+            yield store
+
+
 STORES: Mapping[str, Callable[[Path, Requests], AbstractContextManager[TrajectoryStore]]] = {
     "sqlite": sqlite,
     "sqlite-late": sqlite_late,
+    "clickhouse": clickhouse,
 }
 
 
