@@ -152,6 +152,14 @@ def test_typed_parameters_travel_as_values(url: str) -> None:
     assert rows == [(["o'hare", "tab\t", "\\"], round(at.timestamp() * 1000))]
 
 
+def test_long_parameters_travel_in_a_form(url: str) -> None:
+    """A thousand ids are too long for an address: the client sends a form, and they arrive as they were."""
+    ids = [f"{one:032x}" for one in range(1_000)]
+    with connected(url, user="analyst", password="kept") as client:
+        rows = client.query("SELECT arrayJoin({ids:Array(String)})", parameters={"ids": ids}).result_rows
+    assert [one for (one,) in rows] == ids
+
+
 def test_a_wrong_password_is_refused(url: str) -> None:
     """The server asks who is there."""
     from clickhouse_connect.driver.exceptions import DatabaseError

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.clickhouse import embedded, write
+from support.clickhouse import connected, embedded, served, write
 from support.conformance import (
     EVERYTHING,
     METHODS,
@@ -28,6 +28,7 @@ from support.conformance import (
     simulated,
 )
 
+from analyzer.config import load
 from analyzer.errors import NotFoundError
 from analyzer.ingest.otlp import spans_from_json
 from analyzer.ingest.pricing import Pricer
@@ -41,6 +42,8 @@ from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.collector import CollectorTables
 from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span
+from analyzer.wiring.collecting import followed
+from analyzer.wiring.opening import open_store
 
 FLEETS = {"simulated-3": lambda: simulated(3), "simulated-8": lambda: simulated(8), "odd-1": lambda: odd(1)}
 
@@ -69,7 +72,24 @@ def sqlite_late(folder: Path, requests: Requests) -> Iterator[TrajectoryStore]:
 
 @contextmanager
 def clickhouse(folder: Path, requests: Requests) -> Iterator[TrajectoryStore]:
-    """Lay the spans into the Collector's tables and follow them: sums are here, texts are there."""
+    """Lay the spans into the Collector's tables behind HTTP, and follow them from there."""
+    with served(folder) as url:
+        with connected(url) as client:
+            write(client, *requests)
+        settings = replace(
+            load({}, {}).settings,
+            store=folder / "index.db",
+            clickhouse_url=f"{url.replace('//', '//default@')}/default",
+            history=timedelta(days=14),
+        )
+        with open_store(settings) as store:
+            followed(settings, store, NOW)
+            yield store
+
+
+@contextmanager
+def chdb(folder: Path, requests: Requests) -> Iterator[TrajectoryStore]:
+    """Lay the spans into the tables of the engine in this process and follow them: sums are here, texts are there."""
     with embedded(folder) as client:
         write(client, *requests)
         source = ClickHouse(f"chdb://{folder / 'clickhouse'}", None, CollectorTables())
@@ -86,8 +106,9 @@ STORES: Mapping[str, Callable[[Path, Requests], AbstractContextManager[Trajector
     "sqlite": sqlite,
     "sqlite-late": sqlite_late,
     "clickhouse": clickhouse,
+    "chdb": chdb,
 }
-EXPORTED = {"clickhouse"}
+EXPORTED = {"clickhouse", "chdb"}
 """Stores that have every attribute as the text which the Collector's exporter makes of it."""
 
 

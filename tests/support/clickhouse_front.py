@@ -17,6 +17,8 @@ import sys
 import tempfile
 import threading
 import time
+from email.parser import BytesParser
+from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -109,6 +111,10 @@ class _Asked(BaseHTTPRequestHandler):
             )
             return
         asked = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
+        kind = self.headers.get("Content-Type", "")
+        if kind.startswith("multipart/form-data"):
+            # How the client sends parameters that are too long for an address.
+            asked, body = asked | _form(kind, body), b""
         statement, rows = (asked["query"].encode(), body) if "query" in asked else (body, b"")
         if inserted := _INSERT.match(statement):
             statement, rows = inserted[0], statement[inserted.end() :] + rows
@@ -140,6 +146,15 @@ class _Asked(BaseHTTPRequestHandler):
 
     def log_message(self, *_args: object) -> None:
         """Say nothing."""
+
+
+def _form(kind: str, body: bytes) -> dict[str, str]:
+    """Return the fields of a form."""
+    parsed = BytesParser(policy=HTTP).parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + body)
+    return {
+        str(part.get_param("name", header="Content-Disposition")): bytes(part.get_payload(decode=True)).decode()
+        for part in parsed.iter_parts()
+    }
 
 
 def _run(
