@@ -36,6 +36,7 @@ def tried(settings: Settings) -> tuple[list[Check], list[dict[str, Any]]]:
         _guarded(name, check, settings)
         for name, check in (
             ("store", _store),
+            ("state", _state),
             ("schedule", _schedule),
             ("turn", _turn),
             ("prices", _prices),
@@ -98,6 +99,18 @@ def _no_store(settings: Settings) -> Check:
     return Check("store", "off", f"{settings.store}: not there yet", hint, "analyzer ingest ...")
 
 
+def _state(settings: Settings) -> Check:
+    """Try the database that several instances share, and bring it up to date."""
+    if settings.state is None:
+        return Check("state", "off", "not set: incidents and the log are in the store (docs/instances.md)")
+    from contextlib import closing
+
+    from analyzer.stores.postgres import PostgresState
+
+    with closing(PostgresState(settings.state)) as state:
+        return Check("state", "ok", f"{state.place}: PostgreSQL {state.version()}")
+
+
 def _schedule(settings: Settings) -> Check:
     """Say when the last run was: an analyst that nobody starts sees nothing."""
     from analyzer.wiring.opening import open_memory
@@ -123,7 +136,7 @@ def _turn(settings: Settings) -> Check:
     if not settings.store.exists():
         return Check("turn", "off", "no store yet, and so nobody who runs over it")
     with open_existing(settings) as store:
-        held = holder(store.connection)
+        held = holder(store.state)
     if held is None:
         return Check("turn", "ok", "nobody runs over the store now")
     if held.process.lives() is False:
@@ -288,7 +301,7 @@ def _budget(settings: Settings) -> Check:
     left = Left(settings.budget_tokens_per_day, settings.budget_usd_per_day)
     if settings.store.exists():
         with open_existing(settings) as store:
-            left = spending_of(settings, store.connection, "").left()
+            left = spending_of(settings, store.state, "").left()
     day = f"of ${settings.budget_usd_per_day:g} and {settings.budget_tokens_per_day:,} tokens"
     detail = f"left today: ${left.usd:.2f} and {left.tokens:,} tokens, {day} a day"
     if Pricer(settings.prices).price_of(settings.model, "anthropic") is None:

@@ -51,6 +51,7 @@ from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.payloads import Payloads
 from analyzer.stores.prepared import Masking, Prepared
+from analyzer.stores.state import StateDatabase
 from analyzer.stores.summaries import Asked
 from analyzer.stores.writer import Writer
 from analyzer.types.agents import KnownAgent
@@ -91,23 +92,39 @@ class SqliteTrajectories:
         allow: Sequence[str] = (),
         read_only: bool = False,
         or_read: bool = False,
+        state: Callable[[], StateDatabase] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open or create the store; `patterns` and `allow` are the masker's. Raises StoreError.
 
         With `read_only` it must be there already, and nothing can be written: no question waits for a writer; with
-        `or_read` so where this user may not write it. `clock` gives the time at which spans arrive, in Unix seconds.
+        `or_read` so where this user may not write it. `state` opens where the analyst's state is, if not in the file.
+        `clock` gives the time at which spans arrive, in Unix seconds.
         """
         self.connection = Connection(path, read_only=read_only, or_read=or_read)
         self.masking = Masking(self.connection.secret("masking"), tuple(patterns), tuple(allow))
         self.masker = self.masking.masker()
+        self._open_state = state
+        self._state: StateDatabase | None = None
         self._codec = Codec()
         self._payloads = Payloads(self._codec)
         self._counts = Counts()
         self._writer = Writer(self.connection, self._codec, self.masker, clock)
 
+    @property
+    def state(self) -> StateDatabase:
+        """Where incidents, the log and all else is that several instances may share. Raises StoreError.
+
+        Opened when it is first asked for: who only looks at trajectories needs no other database.
+        """
+        if self._state is None:
+            self._state = self.connection if self._open_state is None else self._open_state()
+        return self._state
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and the state where it is elsewhere."""
+        if self._state is not None:
+            self._state.close()
         self.connection.close()
 
     def __enter__(self) -> Self:
@@ -351,7 +368,7 @@ class SqliteTrajectories:
 
         Trajectories that an open incident names are kept. Incidents and reports are never deleted.
         """
-        return retention.prune(self.connection, self._codec, before)
+        return retention.prune(self.connection, self._codec, before, self.state)
 
     def stats(self) -> StoreStats:
         """Return what the store holds and what it takes; see `StoreStats`. Reads every row once."""

@@ -41,8 +41,10 @@ from analyzer.stores.alerts import SqliteAlerts
 from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
+from analyzer.stores.postgres import PostgresState
 from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.registered import SqliteRegistered
+from analyzer.stores.state import Queries, StateDatabase
 from analyzer.stores.threads import SqliteThreads
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.audit import Unwritten
@@ -89,6 +91,7 @@ def build(
     tape: Tape | None = None,
     stand_ins: StandIns | None = None,
     or_read: bool = False,
+    fence: Callable[[Queries], None] | None = None,
 ) -> Iterator[App]:
     """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given.
 
@@ -98,8 +101,8 @@ def build(
     """
     there = detectors_of(settings)
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(settings, partial(SqliteTrajectories, or_read=or_read)))
-        memory = SqliteIncidents(store.connection)
+        store = stack.enter_context(_fenced(settings, or_read, fence))
+        memory = SqliteIncidents(store.state)
         failures: list[Gap] = []
         # A recording is played back without a network, and as it was made.
         catalogued = Enrolling(settings, None, Terms()) if tape and tape.replay else enrolled(settings)
@@ -116,7 +119,7 @@ def build(
         own: Watch = recorder if is_traced else Unwatched()
         heard = own if on_step is None else Told(own, on_step)
         means = catalogued.bound(replace(_means(settings, store, metrics, heard, model), past=memory.incidents))
-        routes = partial(_routes, settings, store.connection, out, stand_ins)
+        routes = partial(_routes, settings, store.state, out, stand_ins)
         if is_traced:
             means = _accounted(means, settings, store, recorder.trace_id)
         yield App(
@@ -140,8 +143,8 @@ def build(
             investigations_max=settings.investigations_max,
             purse=means.purse,
             journal=means.journal,
-            alerts=SqliteAlerts(store.connection),
-            owners=SqliteRegistered(store.connection, store.masker).owners,
+            alerts=SqliteAlerts(store.state),
+            owners=SqliteRegistered(store.state, store.masker).owners,
             measuring=_measured(settings, store.connection),
             enrolled=catalogued.enrolment or Unenrolled(),
             terms=catalogued.said,
@@ -150,6 +153,14 @@ def build(
             gaps=lambda: (*there.gaps, *failures, *sending.gaps(), *catalogued.gaps),
             has_tool_rule=_tool_rule(settings),
         )
+
+
+def _fenced(settings: Settings, or_read: bool, fence: Callable[[Queries], None] | None) -> SqliteTrajectories:
+    """Open the store so that what several instances share is written only while `fence` lets it be."""
+    store = open_store(settings, partial(SqliteTrajectories, or_read=or_read))
+    if settings.state is not None and isinstance(store.state, PostgresState):
+        store.state.fence = fence
+    return store
 
 
 @contextmanager
@@ -164,7 +175,7 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
         store = stack.enter_context(open_existing(settings, RecallingTrajectories))
         metrics = open_metrics(settings)
         watch = Unwatched()
-        memory = SqliteIncidents(store.connection)
+        memory = SqliteIncidents(store.state)
         means = replace(_means(settings, store, metrics, watch, None), past=memory.incidents)
         yield App(
             trajectories=store,
@@ -260,12 +271,12 @@ def _means(
 def _accounted(means: Means, settings: Settings, store: SqliteTrajectories, run: str) -> Means:
     """Return means whose calls are paid for and written down in the store."""
     journal = _journal(store, run)
-    purse = Unlimited() if means.model is None else spending_of(settings, store.connection, run)
+    purse = Unlimited() if means.model is None else spending_of(settings, store.state, run)
     return replace(means, journal=journal, purse=purse)
 
 
 def _journal(store: SqliteTrajectories, run: str) -> SqliteAudit:
-    return SqliteAudit(store.connection, store.masker, run=run, actor=f"analyzer {version('analyzer')}")
+    return SqliteAudit(store.state, store.masker, run=run, actor=f"analyzer {version('analyzer')}")
 
 
 def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float | None:
@@ -280,7 +291,7 @@ def _model(
 
 
 def _routes(
-    settings: Settings, memory: Connection, out: TextIO | None, stand_ins: StandIns | None
+    settings: Settings, memory: StateDatabase, out: TextIO | None, stand_ins: StandIns | None
 ) -> tuple[Route, ...]:
     places = outside(settings, partial(SqliteThreads, memory)) if stand_ins is None else stand_ins.places
     routes = [one.route() for one in places]

@@ -13,9 +13,10 @@ from analyzer.agent.recording import RecordingModel, ReplayedModel
 from analyzer.config import Settings
 from analyzer.errors import NotFoundError, UsageError
 from analyzer.stores.audit import SqliteAudit
-from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
+from analyzer.stores.postgres import PostgresState
 from analyzer.stores.spending import SqliteSpending
+from analyzer.stores.state import StateDatabase
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.spending import Allowance, Scope
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 def open_store(settings: Settings, form: Callable[..., SqliteTrajectories] = SqliteTrajectories) -> SqliteTrajectories:
     """Open the trajectory store, in the form that is wanted. Raises StoreError."""
     patterns = tuple(settings.mask_patterns.items())
-    return form(settings.store, patterns=patterns, allow=settings.mask_allow)
+    state = None if settings.state is None else partial(PostgresState, settings.state)
+    return form(settings.store, patterns=patterns, allow=settings.mask_allow, state=state)
 
 
 def open_reader(settings: Settings) -> SqliteTrajectories:
@@ -59,18 +61,22 @@ def require_store(settings: Settings) -> None:
 @contextmanager
 def open_memory(settings: Settings) -> Iterator[SqliteIncidents]:
     """Open the analyst's own memory for a block. Raises NotFoundError, StoreError."""
+    if settings.state is not None:
+        with closing(PostgresState(settings.state)) as state:
+            yield SqliteIncidents(state)
+        return
     with open_existing(settings) as store:
-        yield SqliteIncidents(store.connection)
+        yield SqliteIncidents(store.state)
 
 
 @contextmanager
 def open_audit(settings: Settings) -> Iterator[SqliteAudit]:
     """Open the analyst's log for a block, to read it. Raises NotFoundError, StoreError."""
     with open_existing(settings) as store:
-        yield SqliteAudit(store.connection, store.masker)
+        yield SqliteAudit(store.state, store.masker)
 
 
-def spending_of(settings: Settings, connection: Connection, run: str) -> SqliteSpending:
+def spending_of(settings: Settings, connection: StateDatabase, run: str) -> SqliteSpending:
     """Return the purse of a run over a store."""
     allowances = {
         Scope.INVESTIGATION: Allowance(settings.investigation_tokens, settings.investigation_usd),
