@@ -98,7 +98,8 @@ def _drilled(name: str, seed: int, store: Path) -> Iterator[str]:
     )
     for fault in drill["faults"]:
         if not fault["found"]:
-            yield f"  missed: {fault['kind']} of {fault['agent']} / {fault['tool']}, onset {fault['onset']}"
+            unseen = f" by {', '.join(fault['unseen'])}" if fault["unseen"] else ""
+            yield f"  missed{unseen}: {fault['kind']} of {fault['agent']} / {fault['tool']}, onset {fault['onset']}"
     yield from (f"  false: {one['kind']}: {one['title']}" for one in drill["false"])
     yield from (f"  not drawn: {one['kind']}: {one['why']}" for one in drill["not_drawn"])
     yield from (f"  {sentence}" for sentence in drill["failures"])

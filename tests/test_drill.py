@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 
 import pytest
 from support.cli import analyzer
 from support.drawn import stored
 
 from analyzer.config import load
+from analyzer.detectors import DETECTORS
 from analyzer.pipeline.drill import drill
 from analyzer.selfwatch.drill.canaries import canaries
-from analyzer.selfwatch.drill.faults import FAULTS
+from analyzer.selfwatch.drill.faults import FAULTS, UNDRILLED
 from analyzer.simulation.agents import Agent
 from analyzer.simulation.fleet import Fleet
 from analyzer.simulation.scenario import DEFAULT_NOW
@@ -25,12 +27,31 @@ from analyzer.wiring.drilling import Workshop, keep_figures
 
 pytestmark = pytest.mark.timeout(900)
 """A drill walks some hundred times, in half a minute of processor time: a busy machine needs longer."""
-HALVES = (
-    (Kind.COST, Kind.ERRORS, Kind.RETRIES, Kind.LATENCY, Kind.LOOP, Kind.SILENCE, Kind.TRUNCATION),
-    (Kind.TOKENS, Kind.TOOL_ERRORS, Kind.TOOL_CHOICE, Kind.TOOL_LATENCY, Kind.INJECTION, Kind.SUCCESS, Kind.RUNAWAY),
+BLINDED = (
+    {
+        "cost": Kind.COST,
+        "errors": Kind.ERRORS,
+        "retries": Kind.RETRIES,
+        "latency": Kind.LATENCY,
+        "loop": Kind.LOOP,
+        "silence": Kind.SILENCE,
+        "truncation": Kind.TRUNCATION,
+    },
+    {
+        "price": Kind.COST,
+        "tokens": Kind.TOKENS,
+        "tool-errors": Kind.TOOL_ERRORS,
+        "tool-choice": Kind.TOOL_CHOICE,
+        "tool-latency": Kind.TOOL_LATENCY,
+        "injection": Kind.INJECTION,
+        "success": Kind.SUCCESS,
+        "runaway": Kind.RUNAWAY,
+    },
+    {"steps": Kind.STEPS},
 )
-"""All kinds of faults. Those that are alike stand in different halves: what one half no longer sees, the other still
-could."""
+"""Detectors that are broken together, with the kind of fault that must show it. Of the detectors that must see one of
+these faults one is broken and no other, as if it were broken alone."""
+EACH = [(number, name, kind) for number, part in enumerate(BLINDED) for name, kind in part.items()]
 HOLE = "GitHub token in a tool result"
 
 
@@ -65,21 +86,24 @@ def passed(store, tmp_path_factory):
     return given, done, before == held(store)
 
 
-@pytest.fixture(scope="module", params=HALVES, ids=("one half", "the other half"))
-def blinded(request, store, tmp_path_factory):
-    """Return half of the kinds, and their drill by an installation that has their detectors off and masks with a hole.
+@pytest.fixture(scope="module")
+def blinded(store, tmp_path_factory):
+    """Return what gives the drill by an installation in which a part of the detectors is off; each is done once.
 
-    The detectors of the other half are on: they may take none of these faults for their own.
+    All others are on: they may take none of these faults for their own. The first part masks with a hole.
     """
     made = canaries(f"1 {DEFAULT_NOW.isoformat()}")
     secret = next(secret for secret, where in made.secrets.items() if where == HOLE)
-    off = {kind.value: {"enabled": False} for kind in request.param}
-    # Two detectors see a cost that doubles at the same tokens, and both file it as costs.
-    off |= {"price": {"enabled": False}} if Kind.COST in request.param else {}
-    _, done = drilled(
-        store, tmp_path_factory.mktemp("blinded"), request.param, detectors=off, mask_allow=(f"*{secret}*",)
-    )
-    return request.param, done
+
+    @cache
+    def drill_of(number):
+        off = {name: {"enabled": False} for name in BLINDED[number]}
+        allowed = (f"*{secret}*",) if number == 0 else ()
+        kinds = tuple(dict.fromkeys(BLINDED[number].values()))
+        _, done = drilled(store, tmp_path_factory.mktemp("blinded"), kinds, detectors=off, mask_allow=allowed)
+        return done
+
+    return drill_of
 
 
 def test_what_is_planted_is_found_and_nothing_leaks(passed) -> None:
@@ -88,6 +112,7 @@ def test_what_is_planted_is_found_and_nothing_leaks(passed) -> None:
     assert done.failures(0.9, 0.9) == ()
     assert (done.recall, done.precision, done.leaks, done.canaries) == (1.0, 1.0, {}, 36)
     assert {verdict.planted.kind for verdict in done.verdicts} == set(FAULTS)
+    assert (done.missed_by, dict(done.undrilled)) == ((), UNDRILLED)
     assert set(done.messages) == {"Slack", "Slack bot", "webhook", "mail", "Alertmanager"}
     said = {done.messages[route] for route in ("Slack", "Slack bot", "webhook", "mail")}
     assert said == {done.found - 1}, "each is said on each route, but one that is over when the whole run is done"
@@ -96,21 +121,36 @@ def test_what_is_planted_is_found_and_nothing_leaks(passed) -> None:
     assert is_same
 
 
-def test_a_detector_that_is_switched_off_turns_it_red(blinded) -> None:
-    """Whichever it is, its fault is missed twice: the drill says which kinds nobody sees, and names each."""
-    kinds, done = blinded
-    assert (done.recall, set(done.blind), len(done.verdicts)) == (0.0, set(kinds), 2 * len(kinds))
-    assert {f"no fault of kind {kind.value} was found, at two tries" for kind in kinds} < set(done.failures(0, 0))
+@pytest.mark.parametrize(("number", "name", "kind"), EACH, ids=[name for _, name, _ in EACH])
+def test_a_detector_that_is_switched_off_turns_it_red(blinded, number, name, kind) -> None:
+    """Whichever it is, and whoever else sees its fault: it is missed twice, and the drill says by whom."""
+    done = blinded(number)
+    assert f"the detector {name} saw no fault of kind {kind.value}, at two tries" in done.failures(0, 0)
+    assert [one.unseen for one in done.verdicts if one.planted.kind is kind] == [(name,), (name,)]
 
 
-def test_every_kind_of_fault_is_switched_off_once() -> None:
-    """A kind that is added to the drill has to be in a half, or nobody would know that its fault can be missed."""
-    assert sorted(HALVES[0] + HALVES[1]) == sorted(FAULTS)
+@pytest.mark.parametrize("number", range(len(BLINDED)))
+def test_nobody_is_blamed_for_what_another_missed(blinded, number) -> None:
+    """Those that are on have seen what they had to, and a kind that somebody else files too is not lost."""
+    done = blinded(number)
+    assert {name for name, _ in done.missed_by} == set(BLINDED[number])
+    shared = {Kind.COST} if number < 2 else set()
+    assert set(done.blind) == set(BLINDED[number].values()) - shared
+
+
+def test_every_detector_of_the_catalogue_is_broken_here_or_has_a_reason_not_to_be_drilled() -> None:
+    """A detector that is added must have a fault that shows its blindness, or the drill must say why it has none."""
+    broken = [name for _, name, _ in EACH]
+    assert sorted([*broken, *UNDRILLED]) == sorted(one.name for one in DETECTORS)
+    assert set(broken) == {name for fault in FAULTS.values() for name in fault.witnesses}
+    assert {kind for _, _, kind in EACH} == set(FAULTS)
+    for part in BLINDED:
+        assert all(len(set(FAULTS[kind].witnesses) & set(part)) == 1 for kind in part.values())
 
 
 def test_a_secret_that_is_let_through_is_named(blinded) -> None:
     """A hole in the masking turns the drill red, and the leak has a format, a place, and the exits it came out by."""
-    _, done = blinded
+    done = blinded(0)
     assert set(done.leaks) == {HOLE}
     assert {"the store", "the model's requests", "the run's own trace"} <= set(done.leaks[HOLE])
     assert f"a secret came out: {HOLE}, by {', '.join(done.leaks[HOLE])}" in done.failures(0, 0)
@@ -124,6 +164,7 @@ def test_the_figures_are_metrics_of_the_analyst(passed, tmp_path) -> None:
     assert "analyzer_drill_recall 1.0" in lines
     assert "analyzer_drill_leaked_canaries 0.0" in lines
     assert 'analyzer_drill_found{kind="errors"} 1.0' in lines
+    assert 'analyzer_drill_seen{detector="price"} 1.0' in lines
 
 
 def test_the_command_says_how_it_ended_by_its_exit_code(store) -> None:
@@ -132,6 +173,9 @@ def test_the_command_says_how_it_ended_by_its_exit_code(store) -> None:
     passed = analyzer("drill", "--fault", "errors", "--json", env=env, timeout_s=300)
     document = json.loads(passed.stdout)
     assert (passed.code, document["schema"], document["passed"], document["recall"]) == (0, "analyzer.drill/1", True, 1)
+    assert {"detector": "cost", "why": "no fault was asked for that it must see (cost, tokens, steps)"} in document[
+        "not_drilled"
+    ]
     off = store.parent / "off.toml"
     off.write_text("[detectors.errors]\nenabled = false\n")
     failed = analyzer("drill", "--fault", "errors", env={**env, "ANALYZER_CONFIG": str(off)}, timeout_s=300)

@@ -107,6 +107,22 @@ def test_an_agent_that_nobody_knows_is_said_with_those_that_are_called_like_it(s
     ]
 
 
+def test_an_agent_that_nobody_knows_is_said_also_while_the_whole_fleet_is_silent(store: Path) -> None:
+    """The silence carries the alert and may be why nobody knows the agent; that its name is unknown is news as well."""
+    later = NOW + timedelta(hours=8)
+    tell(store, alert("reviwer", "Typo", starts_at=later, fingerprint="1"), at=later)
+    tell(store, alert("reviewer", starts_at=later, fingerprint="2"), at=later)
+    found = report(store, later)
+    [silence] = [one for one in found["incidents"] if one["kind"] == "silence" and one["subject"]["agent"] is None]
+    unknown = "no agent called 'reviwer' is known here; did you mean reviewer? It may be part of "
+    answers = kept(store)
+    assert answers["1"].incidents == answers["2"].incidents == (silence["id"],)
+    assert answers["1"].said == f"{unknown}{answers['2'].said}"
+    assert answers["2"].said.startswith(f"{silence['id']} (")
+    assert found["notes"]["alert Typo of reviwer"] == answers["1"].said
+    assert "alert AgentCostHigh of reviewer" not in found["notes"]
+
+
 def test_an_alert_on_the_fleet_is_carried_by_what_began_about_then(store: Path) -> None:
     """It names no agent: the loop began nine hours before, and is its news; what began days ago would not be."""
     tell(store, alert(None, "FleetCostHigh", starts_at=BEGUN, fingerprint="1"))

@@ -96,6 +96,19 @@ def test_every_detector_answers(store: Path) -> None:
     assert all(one["why"] for one in found.values())
 
 
+@pytest.mark.parametrize("agent", ["billing-agent", "support-triage"])
+def test_each_detector_has_one_reading_a_subject(store: Path, agent: str, tmp_path: Path) -> None:
+    """What measures a trajectory in four ways, or holds it to two budgets, shows the one that is nearest."""
+    settings = tmp_path / "analyzer.toml"
+    settings.write_text("[budgets.'*']\nusd_per_day = 10_000\nsteps_per_trajectory = 2\n")
+    told = why(store, agent, "--json", ANALYZER_CONFIG=str(settings))
+    names = [(one["detector"], one["subject"]["tool"]) for one in json.loads(told.stdout)["readings"]]
+    assert sorted(set(names), key=str) == sorted(names, key=str)
+    assert ("runaway", None) in names
+    budget = readings(told)["budget", None]
+    assert (budget["gate"], budget["unit"]) == ("found", "steps a trajectory")
+
+
 def test_a_kind_narrows_the_answer(store: Path) -> None:
     """`--kind cost` shows only what finds that; a kind that is none, or that nobody looks for, is exit 2."""
     assert set(readings(why(store, "support-triage", "--kind", "cost", "--json"))) == {("cost", None), ("price", None)}

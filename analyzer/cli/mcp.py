@@ -27,7 +27,7 @@ def command(
 
     A server of the Model Context Protocol over the store: the investigator's read-only tools, incidents, and `ask`,
     whose model calls count against the same budgets as `analyzer ask`. Nothing can be changed through it, texts are
-    masked, and every call is in the audit log.
+    masked, and every call is in the audit log: the store must be writable.
 
     Clients start it themselves (command `analyzer`, argument `mcp`), or reach it with --http at
     http://127.0.0.1:8765/mcp. Beyond loopback it needs ANALYZER_SERVE_TOKEN; clients send it as `Authorization: Bearer
@@ -38,12 +38,12 @@ def command(
     from analyzer.server.listen import bind
     from analyzer.server.mcp.wire import Desk, Opened, serve_http, serve_stdio
     from analyzer.wiring.building import build, build_reader
-    from analyzer.wiring.opening import require_store
+    from analyzer.wiring.opening import require_writable
 
     if at is not None:
         moment(at)
     settings = settings_from(llm=llm, serve_host=host, store=store).settings
-    require_store(settings)
+    require_writable(settings, "every call is written into its log before it is answered")
     desk = Desk(
         Opened(partial(build, settings, out=None), partial(build_reader, settings, logged=True)),
         has_metrics=settings.has_metrics,

@@ -24,7 +24,7 @@ from analyzer.types.audit import Act, Action
 from analyzer.types.document import alert_document
 from analyzer.types.metric import Window
 from analyzer.types.named import names_like
-from analyzer.types.reading import Gate, Reading
+from analyzer.types.reading import UNMEASURED, Gate, Reading, deciding
 from analyzer.types.report import Incident
 
 LOOKED_INTO_MAX = 10
@@ -34,7 +34,6 @@ NEAREST_MAX = 2
 NOTED_MAX = 10
 """Answers in the notes of a report; all of them stand on the page of alerts."""
 COUNTED_MAX = 1_000
-_UNMEASURED = frozenset({Gate.NO_SERIES, Gate.OFF, Gate.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Alerted:
     fresh: frozenset[str] = frozenset()
     """Incidents that carry an alert which nobody had looked at: they are explained first."""
     notes: Mapping[str, str] = field(default_factory=dict)
-    """For the report: alerts without an incident, once each."""
+    """For the report: alerts without an incident and those of agents that nobody knows, once each."""
 
 
 def alerted(app: App, incidents: Sequence[Incident], window: Window, at: datetime) -> Alerted:
@@ -62,12 +61,13 @@ def alerted(app: App, incidents: Sequence[Incident], window: Window, at: datetim
     notes: dict[str, str] = {}
     for one in asked:
         found = carriers(one.alert, incidents, at)
-        answer = _answer(one, found, silence)
+        unknown = silence.unknown(one.alert)
+        answer = _answer(one, found, unknown, silence)
         for incident in found:
             carried.setdefault(incident.id, []).append(one.alert)
             if one.answered_at is None:
                 fresh.add(incident.id)
-        if not answer.incidents and one.answered_at is None and len(notes) < NOTED_MAX:
+        if (unknown or not found) and one.answered_at is None and len(notes) < NOTED_MAX:
             notes[f"alert {one_line(one.alert.name)} of {one_line(one.alert.agent or 'the fleet')}"] = answer.said
         answers.append(answer)
     return Alerted(tuple(with_alerts(incidents, carried)), tuple(answers), frozenset(fresh), notes)
@@ -94,13 +94,20 @@ def keep_answers(app: App, answers: Sequence[AlertAnswer], at: datetime) -> None
     app.alerts.answer(answers, at)
 
 
-def _answer(one: AlertAsked, found: Sequence[Incident], silence: _Silence) -> AlertAnswer:
-    """Answer an alert. That nothing was seen is said once, with its time; a later run only looks for an incident."""
+def _answer(one: AlertAsked, found: Sequence[Incident], unknown: str, silence: _Silence) -> AlertAnswer:
+    """Answer an alert. That nothing was seen is said once, with its time; a later run only looks for an incident.
+
+    An agent that nobody knows is carried by the silence of the whole fleet alone. That may be why, or its name is
+    misspelt: both are said.
+    """
     ids = tuple(incident.id for incident in found)
     if found:
         lead = found[0]
         more = f", and {count(len(found) - 1, 'more')}" if len(found) > 1 else ""
-        return AlertAnswer(one.alert, ids, f"{lead.id} ({lead.state.value}): {one_line(lead.title)}{more}")
+        said = f"{lead.id} ({lead.state.value}): {one_line(lead.title)}{more}"
+        if unknown:
+            said = f"{unknown}{'' if unknown.endswith('?') else '.'} It may be part of {said}"
+        return AlertAnswer(one.alert, ids, said)
     if one.answered_at is not None and not one.incidents:
         return AlertAnswer(one.alert, (), one.said)
     return AlertAnswer(one.alert, (), silence.said(one.alert))
@@ -126,12 +133,20 @@ class _Silence:
         if alert.agent is None:
             seen = self._seen(None, start, end)
             return f"{seen} of the fleet ended {between}; no detector sees anything that began then"
-        if self._known is None:
-            self._known = known_agents(self._app, self._window, self._at)
-        if alert.agent not in self._known:
-            return f"no agent called '{one_line(alert.agent)}' is known here{names_like(alert.agent, self._known)}"
+        if unknown := self.unknown(alert):
+            return unknown
         seen = self._seen(alert.agent, start, end)
         return f"{seen} of {one_line(alert.agent)} ended {between}, and no detector speaks.{self._why(alert.agent)}"
+
+    def unknown(self, alert: PrometheusAlert) -> str:
+        """Say that nobody knows the agent of an alert, with those that are called like it; "" where it is known."""
+        if alert.agent is None:
+            return ""
+        if self._known is None:
+            self._known = known_agents(self._app, self._window, self._at)
+        if alert.agent in self._known:
+            return ""
+        return f"no agent called '{one_line(alert.agent)}' is known here{names_like(alert.agent, self._known)}"
 
     def _seen(self, agent: str | None, start: datetime, end: datetime) -> str:
         if agent is None:
@@ -156,7 +171,7 @@ class _Silence:
 def _nearest(detectors: Sequence[Detector], window: Window, agent: str) -> str:
     """Name the detectors that came nearest to speaking, each with what holds it back."""
     readings = [reading for detector in detectors for reading in readings_of(detector, window, agent)]
-    measured = sorted((one for one in readings if one.gate not in _UNMEASURED), key=_distance)
+    measured = sorted((one for one in deciding(readings) if one.gate not in UNMEASURED), key=_distance)
     if not measured:
         return " Nothing of it can be measured."
     told = [f"{_name(one)} ({GATES[one.gate]}): {one_line(one.why).rstrip('.')}" for one in measured[:NEAREST_MAX]]

@@ -59,10 +59,12 @@ def backtest(
     *,
     on_run: Callable[[int, int], None] = lambda _done, _of: None,
     on_incidents: Callable[[datetime, Sequence[Incident]], None] = lambda _at, _incidents: None,
+    on_findings: Callable[[Sequence[Finding]], None] = lambda _findings: None,
 ) -> Backtest:
     """Repeat a run every so often from `start` to `end`, both included; `on_run` hears of each that is done.
 
-    `on_incidents` gets each run's now and incidents: what a delivery would have been given.
+    `on_incidents` gets each run's now and incidents: what a delivery would have been given. `on_findings` gets what the
+    detectors found in each, before any of it was put together.
     Raises UsageError where that is no time or too many runs, StoreError.
     """
     moments = _moments(start, end, every)
@@ -75,7 +77,7 @@ def backtest(
         loaded = load(app.trajectories, app.metrics, app.queries, history, steps[-1])
         shadow = replace(shadow, detectors=_replayed(app.detectors, loaded))
         for at in steps:
-            for gap in _stepped(shadow, loaded.until(at), at, on_incidents):
+            for gap in _stepped(shadow, loaded.until(at), at, on_incidents, on_findings):
                 gaps[gap.what] = gap, gaps.get(gap.what, (gap, 0))[1] + 1
             done += 1
             on_run(done, len(moments))
@@ -94,11 +96,16 @@ def _moments(start: datetime, end: datetime, every: timedelta) -> list[datetime]
 
 
 def _stepped(
-    app: App, loaded: Loaded, at: datetime, on_incidents: Callable[[datetime, Sequence[Incident]], None]
+    app: App,
+    loaded: Loaded,
+    at: datetime,
+    on_incidents: Callable[[datetime, Sequence[Incident]], None],
+    on_findings: Callable[[Sequence[Finding]], None],
 ) -> Iterator[Gap]:
     """Do what a run does up to triage, and remember its incidents; yield what it could not see."""
     window = window_of(app.trajectories, loaded, reach_of(app, at))
     findings, blind_spots = with_beginnings(app, *detected(app, window), at)
+    on_findings(findings)
     incidents = triaged(app, examined(app, findings, window), window, blind_spots)
     app.incidents.save_incidents(incidents, run_trace_id=app.run_trace_id)
     on_incidents(at, incidents)

@@ -24,11 +24,11 @@ from analyzer.pipeline.run import run
 from analyzer.pipeline.shadow import Copy, Source, copies, history, profile, sources, spans_of, write
 from analyzer.selfwatch.drill.canaries import Canaries, canaries
 from analyzer.selfwatch.drill.cast import LeftOut, Planted, Profile, draw
-from analyzer.selfwatch.drill.faults import FAULTS, Spans, Struck, struck
+from analyzer.selfwatch.drill.faults import FAULTS, UNDRILLED, Spans, Struck, struck
 from analyzer.selfwatch.drill.judge import Verdict, judge
 from analyzer.selfwatch.drill.outcome import Drill, Shadowed
 from analyzer.stores.base import TrajectoryStore
-from analyzer.types.report import Gap, Incident, Kind
+from analyzer.types.report import Finding, Gap, Incident, Kind
 from analyzer.types.trajectory import ordered
 
 LASTS = timedelta(hours=36)
@@ -139,8 +139,8 @@ def drill(
         on_phase("looking at the shadow without faults")
         stage = replace(stage, known=_control(stage))
         _played(stage, planted, found, on_phase)
-        missed = [verdict.planted.kind for verdict in found.verdicts if verdict.incident is None]
-        again, _ = draw(missed, tuple(profiles.values()), rng, at, ONSETS_WITHIN, first_round=found.rounds)
+        missed = {one.planted.kind: frozenset(one.unseen) for one in found.verdicts if not one.is_found}
+        again, _ = draw(missed, tuple(profiles.values()), rng, at, ONSETS_WITHIN, first_round=found.rounds, owed=missed)
         _played(stage, again, found, on_phase)
     return _outcome(stage, found, left_out, left)
 
@@ -158,6 +158,7 @@ def _outcome(stage: _Stage, found: _Found, left_out: tuple[LeftOut, ...], left: 
         rounds=found.rounds,
         verdicts=tuple(found.verdicts),
         left_out=left_out,
+        undrilled=tuple(_undrilled(stage, found, left_out)),
         false=tuple(found.false),
         known=len(stage.known),
         messages=dict(found.messages),
@@ -165,6 +166,24 @@ def _outcome(stage: _Stage, found: _Found, left_out: tuple[LeftOut, ...], left: 
         leaks={secret: tuple(sorted(exits)) for secret, exits in sorted(found.leaks.items())},
         gaps=tuple(found.gaps.values()),
     )
+
+
+def _undrilled(stage: _Stage, found: _Found, left_out: tuple[LeftOut, ...]) -> Iterator[tuple[str, str]]:
+    """Yield the detectors of this installation that had nothing to see, and why."""
+    drilled = {name for one in found.verdicts for name in one.planted.witnesses}
+    undrawn = {one.kind: one for one in left_out}
+    for name in dict.fromkeys(detector.name for detector in stage.app.detectors):
+        if name in drilled:
+            continue
+        faults = [kind for kind, fault in FAULTS.items() if name in fault.witnesses]
+        if not faults:
+            yield name, UNDRILLED.get(name, "no fault of a drill is made for it")
+        elif kinds := [kind.value for kind in faults if kind in undrawn]:
+            yield name, f"no fault could be drawn that it must see ({', '.join(kinds)})"
+        elif any(one.planted.kind in faults for one in found.verdicts):
+            yield name, "the agents that were drawn have not the volume for it"
+        else:
+            yield name, f"no fault was asked for that it must see ({', '.join(kind.value for kind in faults)})"
 
 
 def _base(shop: Workshop) -> Path:
@@ -203,8 +222,9 @@ def _played(stage: _Stage, planted: Sequence[Planted], found: _Found, on_phase: 
         scene = _Scene(stage, faults)
         with _filled(stage, scene.trajectories()) as path:
             with stage.shop.reader(path) as app:
-                done = backtest(app, stage.at, stage.ends, EVERY)
-            judged = judge(done.incidents, scene.shown(), stage.known, is_alone=len(stage.cast) == 1)
+                seen: list[Finding] = []
+                done = backtest(app, stage.at, stage.ends, EVERY, on_findings=seen.extend)
+            judged = judge(done.incidents, scene.shown(), stage.known, seen, is_alone=len(stage.cast) == 1)
             found.verdicts += judged.verdicts
             found.false += judged.false
             found.gaps.update({gap.what: gap for gap in done.gaps})

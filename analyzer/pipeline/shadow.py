@@ -180,6 +180,7 @@ def profile(app: App, source: Source, begins: datetime, ends: datetime) -> Profi
     values: dict[Kind, list[float]] = {
         Kind.COST: [one.cost_usd for one in kept if one.cost_usd],
         Kind.TOKENS: [one.tokens for one in kept if one.tokens],
+        Kind.STEPS: [one.steps for one in kept if one.steps],
         Kind.LATENCY: [one.duration_s for one in kept if one.duration_s],
     }
     return Profile(

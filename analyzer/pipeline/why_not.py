@@ -27,7 +27,7 @@ from analyzer.stores.summaries import OWN_AGENT
 from analyzer.triage.rules import key_of, keys_of
 from analyzer.types.metric import Window
 from analyzer.types.named import names_like
-from analyzer.types.reading import Fate, Gate, Reading, Standing, WhyNot
+from analyzer.types.reading import Fate, Gate, Reading, Standing, WhyNot, deciding
 from analyzer.types.report import Examined, Finding, Incident, Kind, State
 
 
@@ -68,7 +68,8 @@ def why_not(app: App, agent: str, at: datetime, *, kind: Kind | None = None) -> 
         at=at,
         last_seen=None if ended_ns is None else datetime.fromtimestamp(ended_ns / 1e9, UTC),
         standings=tuple(
-            _with_loss(_standing(one, known, incidents, app.incidents.incidents()), told) for one in readings
+            _with_loss(_standing(one, known, incidents, app.incidents.incidents()), told)
+            for one in deciding(readings, (entry.finding for entry in known))
         ),
         gaps=(*fleet.gaps, *blind_spots, *app.gaps()),
     )

@@ -5,11 +5,10 @@ from __future__ import annotations
 from analyzer.render.blocks import Block, Bullets, Heading, Line, Paragraph, Table, line, plain, strong
 from analyzer.render.numbers import figure, moment, number
 from analyzer.render.text import one_line
-from analyzer.types.reading import Gate, Reading, Standing, WhyNot
+from analyzer.types.reading import UNMEASURED, Gate, Reading, Standing, WhyNot
 
 _NAME_COLUMNS_MAX = 60
 _UNIT_COLUMNS_MAX = 3
-_UNMEASURED = frozenset({Gate.NO_SERIES, Gate.OFF, Gate.FAILED})
 GATES = {
     Gate.NO_SERIES: "no data",
     Gate.HISTORY: "too new",
@@ -27,8 +26,8 @@ GATES = {
 
 def why_not_outline(answer: WhyNot) -> tuple[Block, ...]:
     """Return the answer for people: the figures of what is measured, the reasons, and what there is nothing of."""
-    measured = [one for one in answer.standings if one.reading.gate not in _UNMEASURED]
-    blank = [one for one in answer.standings if one.reading.gate in _UNMEASURED]
+    measured = [one for one in answer.standings if one.reading.gate not in UNMEASURED]
+    blank = [one for one in answer.standings if one.reading.gate in UNMEASURED]
     blocks: list[Block] = [Heading(1, plain(f"{answer.agent} at {moment(answer.at)}"))]
     if answer.last_seen is not None:
         blocks.append(Paragraph(plain(f"Its latest trajectory ended at {moment(answer.last_seen)}.")))

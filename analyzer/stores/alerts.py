@@ -25,6 +25,10 @@ ASKED_MAX = 2_000
 """Alerts one run answers: first those that wait, the latest first."""
 LATE = timedelta(days=1)
 """How long after its end an incident may still be found that carries it."""
+REOPENED_AFTER = timedelta(minutes=5)
+"""How long after an end the same firing, told again, is still news from before it: Alertmanager goes on for its
+`group_interval` (5 min unless set) to send what it saw at its beginning. Later than that the rule fires again. It keeps
+its beginning where Alertmanager had only taken it to be over: a Prometheus that it did not hear for a while."""
 CLOCKS_APART = timedelta(hours=1)
 """How far ahead the clock of a Prometheus may be; what comes with a later time is refused on the way in."""
 
@@ -38,7 +42,7 @@ class Taken:
     """What became of some alerts that came in."""
 
     new: int
-    """Firings that nobody had told of."""
+    """Firings that nobody had told of, and those that were over and fire again."""
     known: int
     """Told before: sent again, or over by now."""
 
@@ -52,14 +56,14 @@ class SqliteAlerts:
     def take(self, alerts: Iterable[PrometheusAlert], at: datetime) -> Taken:
         """Keep what came in, all of it or nothing. One that was told before is only brought up to date.
 
-        What is told again of a firing never begins it anew: an end stays an end. Raises StoreError; StoreBusyError
-        where too many wait.
+        One that was over and fires again waits for a run like a new one. Raises StoreError; StoreBusyError where too
+        many wait.
         """
         new = known = 0
         with self._connection.writing() as raw:
             for alert in alerts:
-                known_row = _kept(raw, alert, at)
-                new, known = new + (not known_row), known + known_row
+                is_known = _kept(raw, alert, at)
+                new, known = new + (not is_known), known + is_known
             waiting = raw.execute(f"SELECT count(*) FROM alerts WHERE {_WAITING}").fetchone()[0]  # noqa: S608 - own text
             if new and waiting > WAITING_MAX:
                 raise StoreBusyError(f"more than {WAITING_MAX:,} alerts wait for a run")
@@ -117,7 +121,7 @@ class SqliteAlerts:
 
 
 def _kept(raw: Queries, alert: PrometheusAlert, at: datetime) -> bool:
-    """Keep an alert; return whether it was known."""
+    """Keep an alert; return whether it was known as it is: neither new nor fires again after its end."""
     named = (alert.fingerprint, _text(alert.starts_at))
     known = raw.execute("SELECT ends_at FROM alerts WHERE fingerprint = ? AND starts_at = ?", named).fetchone()
     ends = _text_or_none(alert.ends_at)
@@ -128,13 +132,21 @@ def _kept(raw: Queries, alert: PrometheusAlert, at: datetime) -> bool:
             (*values, alert.summary, alert.url, alert.alertmanager_url, _text(at), _text(at)),
         )
         return False
-    over = ends if known[0] is None else known[0]
+    is_again = ends is None and known[0] is not None and at >= _time(known[0]) + REOPENED_AFTER
+    if is_again:
+        raw.execute(
+            "UPDATE alerts SET ends_at = NULL, received_at = ?, answered_at = NULL, incidents = '[]', said = '',"
+            " settled = 0"
+            " WHERE fingerprint = ? AND starts_at = ?",
+            (_text(at), *named),
+        )
+    over = ends if known[0] is None or is_again else known[0]
     raw.execute(
         "UPDATE alerts SET heard_at = ?, summary = ?, url = ?, alertmanager_url = ?, ends_at = ?,"
         " settled = settled * ? WHERE fingerprint = ? AND starts_at = ?",
         (_text(at), alert.summary, alert.url, alert.alertmanager_url, over, int(over == known[0]), *named),
     )
-    return True
+    return not is_again
 
 
 def _pruned(raw: Queries) -> None:

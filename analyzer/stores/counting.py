@@ -2,7 +2,12 @@
 
 A write only notes which trajectories it touched. Who wants the metrics counts what was noted, so a scrape costs what is
 new and not what is stored. What a trajectory has added is remembered while spans of it may still come: counted again,
-it adds the difference, and never takes away. Deleting trajectories changes no sum.
+it adds the difference, and never takes away. Deleting trajectories changes no sum, and one that is read in again after
+that adds nothing that it has added before.
+
+A span may come again with another model, tool or duration. What it added under its first name cannot be taken from a
+counter, so it stays there, and under the new one a trajectory adds no more than all its spans together have become
+more: sums over models and tools are right, and a span counts once.
 
 What began more than `LATE_S` before it arrives is history that is read in, and is not counted: a month of it in one
 scrape would look like the dearest minute that the fleet ever had.
@@ -14,6 +19,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -76,10 +82,19 @@ def note(raw: sqlite3.Connection, touched: Iterable[tuple[int, int | None]], at_
     raw.executemany("INSERT OR REPLACE INTO uncounted VALUES (?, ?)", fresh)
 
 
-def forget(raw: sqlite3.Connection, owners: Sequence[tuple[int]]) -> None:
-    """Forget trajectories that are deleted: their row ids may be given to others."""
-    raw.executemany("DELETE FROM uncounted WHERE trajectory = ?", owners)
-    raw.executemany("DELETE FROM counted WHERE trajectory = ?", owners)
+def leave(raw: sqlite3.Connection, owners: Sequence[tuple[int, str]]) -> None:
+    """Let go of trajectories that are deleted, by row id and trace id: their row ids may be given to others.
+
+    What they have added is kept by their trace ids for as long as spans of them would be counted.
+    """
+    for owner, trace_id in owners:
+        raw.execute("UPDATE OR REPLACE counted SET trajectory = ? WHERE trajectory = ?", (_absent(trace_id), owner))
+    raw.executemany("DELETE FROM uncounted WHERE trajectory = ?", [(owner,) for owner, _ in owners])
+
+
+def _absent(trace_id: str) -> int:
+    """Return the key of a trajectory that has no row: below 0, where no row id is, and the same for the same trace."""
+    return -1 - (int.from_bytes(blake2b(trace_id.encode(), digest_size=8).digest()) >> 1)
 
 
 def count(connection: Connection, at_s: float, *, seconds: float = 1.0) -> Counted:
@@ -143,9 +158,7 @@ class _Due:
 def _count(raw: sqlite3.Connection, due: Sequence[_Due], at_s: float) -> None:
     # What is deleted has no agent any more; the analyst's own runs have metrics of their own.
     kept = {one.owner: one for one in due if one.agent not in {None, OWN_AGENT} and one.began_s >= at_s - LATE_S}
-    marks = ",".join("?" * len(kept))
-    query = f"SELECT trajectory, body FROM counted WHERE trajectory IN ({marks})"  # noqa: S608 - only question marks
-    before = {owner: dict(_keyed(orjson.loads(body))) for owner, body in raw.execute(query, list(kept))}
+    before = _before(raw, kept)
     for owner, known in before.items():
         # A root that comes late may name another agent: all of a trajectory stays with the one it was counted for.
         kept[owner] = replace(kept[owner], agent=next(iter(known))[1][0])
@@ -156,13 +169,26 @@ def _count(raw: sqlite3.Connection, due: Sequence[_Due], at_s: float) -> None:
     bodies = []
     for owner, own in sums.items():
         past = before.get(owner)
-        fresh += _fresh(own, past, kept[owner].trace_id, at_s)
-        most = own if past is None else {key: max(own.get(key, 0.0), past.get(key, 0.0)) for key in own | past}
-        body = [[name, *labels, value] for (name, labels), value in most.items() if value]
+        new = list(_fresh(own, past, kept[owner].trace_id, at_s))
+        added = dict(past or {})
+        for amount in new:
+            _add_to(added, amount)
+        fresh += new
+        body = [[name, *labels, value] for (name, labels), value in added.items() if value]
         bodies.append((owner, kept[owner].began_s, orjson.dumps(body)))
     measures.add(raw, fresh, at_s)
     raw.executemany("INSERT OR REPLACE INTO counted VALUES (?, ?, ?)", bodies)
     raw.executemany("DELETE FROM uncounted WHERE trajectory = ?", [(one.owner,) for one in due])
+
+
+def _before(raw: sqlite3.Connection, kept: Mapping[int, _Due]) -> dict[int, dict[Key, float]]:
+    """Return by row id what trajectories have added before, those too that were deleted since and read in again."""
+    owners = {owner: owner for owner in kept} | {_absent(one.trace_id): owner for owner, one in kept.items()}
+    marks = ",".join("?" * len(owners))
+    query = f"SELECT trajectory, body FROM counted WHERE trajectory IN ({marks})"  # noqa: S608 - only question marks
+    found = raw.execute(query, list(owners)).fetchall()
+    raw.executemany("DELETE FROM counted WHERE trajectory = ?", [(key,) for key, _ in found if key < 0])
+    return {owners[key]: dict(_keyed(orjson.loads(body))) for key, body in found}
 
 
 def _of_spans(raw: sqlite3.Connection, owners: Mapping[int, _Due]) -> Iterator[tuple[int, Amount]]:
@@ -189,6 +215,10 @@ def _of_spans(raw: sqlite3.Connection, owners: Mapping[int, _Due]) -> Iterator[t
 
 def _fresh(own: Mapping[Key, float], known: Mapping[Key, float] | None, trace_id: str, at_s: float) -> Iterator[Amount]:
     """Yield what a trajectory adds beyond what it has added before (None: nothing)."""
+    room: dict[Key, float] = {}
+    for sums, sign in ((own, 1.0), (known or {}, -1.0)):
+        for key, value in sums.items():
+            room[_pot(key)] = room.get(_pot(key), 0.0) + sign * value
     for (name, labels), value in own.items():
         family = FAMILIES[name]
         if family.shape is Shape.GAUGE or known is None:
@@ -196,10 +226,20 @@ def _fresh(own: Mapping[Key, float], known: Mapping[Key, float] | None, trace_id
         elif family.once:
             continue
         else:
-            more = value - known.get((name, labels), 0.0)
+            pot = _pot((name, labels))
+            more = min(value - known.get((name, labels), 0.0), room[pot])
+            room[pot] -= max(more, 0.0)
         if more >= 0:
             shown = Exemplar(trace_id, value, at_s) if more and labels[-1] != SUM else None
             yield Amount(name, labels, more, shown)
+
+
+def _pot(key: Key) -> Key:
+    """Return what a sample is a part of, whatever the model, the tool and the bucket are called."""
+    name, labels = key
+    given = zip(FAMILIES[name].labels, labels, strict=False)
+    kind = SUM if FAMILIES[name].shape is Shape.HISTOGRAM and labels[-1] == SUM else ""
+    return name, (kind, *(value for label, value in given if label not in measures.VALUES_MAX))
 
 
 def _summed(amounts: Iterator[Amount]) -> dict[Key, float]:

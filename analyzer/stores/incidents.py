@@ -82,6 +82,12 @@ class SqliteIncidents:
             latest = raw.execute(query).fetchone()[0]
         return None if latest is None else datetime.fromisoformat(latest)
 
+    def run_times(self, newest: int) -> list[datetime]:
+        """Return the nows of the newest runs whose reports were kept, newest first."""
+        with self._connection.reading() as raw:
+            rows = raw.execute("SELECT DISTINCT at FROM reports ORDER BY at DESC LIMIT ?", (newest,)).fetchall()
+        return [datetime.fromisoformat(at) for (at,) in rows]
+
     def save_incidents(self, incidents: Sequence[Incident], *, run_trace_id: str) -> None:
         """See `IncidentStore.save_incidents`."""
         with self._connection.writing() as raw:

@@ -126,6 +126,7 @@ def _delete_trajectories(connection: Connection, before_ns: int, kept: set[str])
             if not found:
                 return trajectories, spans
             chosen: list[tuple[int]] = []
+            gone: list[tuple[int, str]] = []
             size = 0
             for end_ns, owner, trace_id, count in found:
                 if size > _SPANS_AT_ONCE:
@@ -133,11 +134,12 @@ def _delete_trajectories(connection: Connection, before_ns: int, kept: set[str])
                 after = (end_ns, owner)
                 if trace_id not in kept:
                     chosen.append((owner,))
+                    gone.append((owner, trace_id))
                     size += count
             raw.executemany("DELETE FROM spans WHERE trajectory = ?", chosen)
             raw.executemany("DELETE FROM steered WHERE trajectory = ?", chosen)
             raw.executemany("DELETE FROM trajectories WHERE id = ?", chosen)
-            counting.forget(raw, chosen)
+            counting.leave(raw, gone)
         trajectories += len(chosen)
         spans += size
 

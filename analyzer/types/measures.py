@@ -133,17 +133,26 @@ LAST_TRAJECTORIES = Family("analyzer_run_trajectories", _G, "Trajectories that t
 LAST_GAPS = Family("analyzer_run_gaps", _G, "Things that the last run could not see or do.")
 ACTIVE = Family("analyzer_incidents_active", _G, "Incidents that go on.", ("kind", "severity"))
 WAITING = Family("analyzer_trajectories_uncounted", _G, "Trajectories that are in no metric yet.")
+FOLDED = Family(
+    "analyzer_amounts_folded", _C, "Amounts that were added to `other`, for want of room for their series.", ("family",)
+)
 DRILL_RECALL = Family("analyzer_drill_recall", _G, "Found among the faults that the last drill planted.")
 DRILL_PRECISION = Family("analyzer_drill_precision", _G, "True incidents among those that the last drill reported.")
 DRILL_DELAY = Family("analyzer_drill_delay_seconds", _G, "Median time from a planted fault to its incident.")
 DRILL_LEAKS = Family("analyzer_drill_leaked_canaries", _G, "Made-up secrets that the last drill saw come out.")
 DRILL_FOUND = Family("analyzer_drill_found", _G, "1 where the last drill's faults of a kind were found.", ("kind",))
+DRILL_SEEN = Family(
+    "analyzer_drill_seen",
+    _G,
+    "1 where a detector saw every kind of fault that it had to in the last drill.",
+    ("detector",),
+)
 DRILL_AT = Family("analyzer_drill_timestamp_seconds", _G, "When the last drill was finished.")
-DRILL = (DRILL_RECALL, DRILL_PRECISION, DRILL_DELAY, DRILL_LEAKS, DRILL_FOUND, DRILL_AT)
+DRILL = (DRILL_RECALL, DRILL_PRECISION, DRILL_DELAY, DRILL_LEAKS, DRILL_FOUND, DRILL_SEEN, DRILL_AT)
 
 OWN = (
     RUNS, FINDINGS, OPENED, DELIVERIES, GAPS, LLM_CALLS, LLM_TOKENS, LLM_COST, PHASE_SECONDS, LAST_SUCCESS,
-    LAST_DURATION, LAST_TRAJECTORIES, LAST_GAPS, ACTIVE, WAITING,
+    LAST_DURATION, LAST_TRAJECTORIES, LAST_GAPS, ACTIVE, WAITING, FOLDED,
     *DRILL,
 )  # fmt: skip
 """What the analyst says of itself."""

@@ -277,14 +277,18 @@ kind is left out, the most common: an order needs two."""
 _MENTIONED = re.compile(
     r"(?:\be\.g\.|\bfor example|\bexamples?\b|\bsuch as|\blike\b|\battack\w*|\binjections?\b|\bjailbreak\w*"
     r"|\bphrases?\b|\bpatterns?\b"
-    r"|\bdetect\w*|\bfilter\w*|\bknown as|\bso-called|\bwrites?\b|\btest(?:s|ed|ing)?\b|\bpayloads?\b)[^.\n]{0,80}$",
+    r"|\bdetect\w*|\bfilter\w*|\bknown as|\bso-called|\bwrites?\b|\btest(?:s|ed|ing)?\b|\bpayloads?\b)[^.\n]{0,80}"
+    r"[\"'`“‘„«‹「]\s*$",  # noqa: RUF001 - quotation marks
     re.IGNORECASE,
 )
+"""Such words, and the quotation mark that opens right before a sign. Without one they are part of the order: whoever
+writes an order may begin it with "For example," and end it with "tell nobody about this attack"."""
 _MENTIONED_AFTER = re.compile(
-    r"^[\"'`”’»)]*[^.\n]{0,60}\b(?:attacks?|injections?|jailbreaks?|is an? (?:example|classic|known)|are (?:examples"  # noqa: RUF001 - quotation marks
-    r"|classic))\b",
+    r"^[^.\n\"`”’»“]{0,60}?[\"'`”’»“](?!\w)[^.\n]{0,60}"  # noqa: RUF001 - quotation marks
+    r"\b(?:attacks?|injections?|jailbreaks?|is an? (?:example|classic|known)|are (?:examples|classic))\b",
     re.IGNORECASE,
 )
+"""A quotation mark that closes behind a sign, which no apostrophe within a word is, and such words behind it."""
 _TAGS = re.compile(f"[\U000e0020-\U000e007e]{{{TAGS_MIN},}}")
 _ZERO_WIDTH = re.compile(f"[\u200b-\u200d\u2060\ufeff]{{{ZERO_WIDTH_MIN},}}")
 _BASE64 = re.compile(r"(?<![A-Za-z0-9+/_-])[A-Za-z0-9+/_-]{32,4000}={0,2}(?![A-Za-z0-9+/_=-])")
@@ -367,7 +371,7 @@ def _untagged(tags: str) -> str:
 
 
 def _is_mention(text: str, match: re.Match[str]) -> bool:
-    """Tell whether words are spoken of and not said."""
+    """Tell whether words are spoken of and not said: they stand in quotation marks, among words that speak of them."""
     before = text[max(match.start() - 160, 0) : match.start()]
     after = text[match.end() : match.end() + 100]
     return _MENTIONED.search(before) is not None or _MENTIONED_AFTER.search(after) is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -56,6 +57,29 @@ class Reading:
     threshold: float | None = None
     detectable: str = ""
     """What takes how long to be seen at this volume; what cannot be seen sooner by any method."""
+
+
+UNMEASURED = frozenset({Gate.NO_SERIES, Gate.OFF, Gate.FAILED})
+"""Where there is no figure to compare."""
+
+
+def deciding(readings: Iterable[Reading], findings: Iterable[Finding] = ()) -> tuple[Reading, ...]:
+    """Return one reading for each detector and subject, in their order: the one that decided.
+
+    Some detectors measure a trajectory in several ways and speak of the worst. That is the one of the finding where
+    there is one, else the one nearest to its threshold.
+    """
+    units = {(one.detector, one.subject, one.unit) for one in findings if one.recovered is None}
+    chosen: dict[tuple[str, Subject], tuple[tuple[bool, bool, float], Reading]] = {}
+    for one in readings:
+        is_found = one.gate is Gate.FOUND
+        met = one.score / one.threshold if one.score is not None and one.threshold else 0.0
+        said = is_found and (one.detector, one.subject, one.unit) in units
+        rank = (said, is_found, met)
+        key = one.detector, one.subject
+        if key not in chosen or rank > chosen[key][0]:
+            chosen[key] = rank, one
+    return tuple(one for _, one in chosen.values())
 
 
 class Fate(StrEnum):

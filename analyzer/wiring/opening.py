@@ -58,6 +58,17 @@ def require_store(settings: Settings) -> None:
     raise NotFoundError(f"there is no store {path}: {here}")
 
 
+def require_writable(settings: Settings, why: str) -> None:
+    """Raise UsageError where the store can only be read: whoever will write must not find out at the first call.
+
+    Raises NotFoundError where there is none, StoreError.
+    """
+    with open_existing(settings) as store:
+        if store.connection.is_sealed:
+            how = "make the file and its folder writable for this user, or set ANALYZER_STORE to a copy"
+            raise UsageError(f"the store {settings.store} cannot be written, and {why}: {how}")
+
+
 @contextmanager
 def open_memory(settings: Settings) -> Iterator[SqliteIncidents]:
     """Open the analyst's own memory for a block. Raises NotFoundError, StoreError."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shlex
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from support.cli import analyzer
 from support.spans import chat, root
 
@@ -68,3 +69,19 @@ def test_it_says_who_runs_and_when_the_last_run_was(tmp_path: Path) -> None:
     details = {one["name"]: one["detail"] for one in checks}
     assert details["turn"].startswith("held by the test, process ")
     assert details["schedule"].startswith(f"last run as of {datetime.now(UTC):%Y-%m-%d}")
+
+
+@pytest.mark.parametrize(("apart_h", "state"), [(24, "off"), (1, "ok")])
+def test_it_says_when_alerts_end_before_the_next_run(tmp_path: Path, apart_h: int, state: str) -> None:
+    """With a daily cron an alert of three hours ends long before the next run: the setting is named, with a value."""
+    store = tmp_path / "s.db"
+    now = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+    for days in (3, 2, 1, 0):
+        at = (now - days * timedelta(hours=apart_h)).isoformat()
+        assert analyzer("run", "--store", str(store), "--llm", "off", "--at", at).code in {0, 3}
+    told = json.loads(analyzer("doctor", "--json", "--store", str(store)).stdout)
+    check = next(one for one in told["checks"] if one["name"] == "schedule")
+    assert check["state"] == state
+    commands = [one["command"] for one in told["missing"] if one["name"] == "schedule"]
+    assert commands == (["export ANALYZER_ALERTMANAGER_EXPIRY=27h"] if state == "off" else [])
+    assert ("runs come every 24h, and alerts end 3h after one" in check["detail"]) is (state == "off")

@@ -103,6 +103,17 @@ def test_who_would_keep_something_is_told(sealed: Path, arguments: tuple[str, ..
     assert "make the file and its folder writable" in said
 
 
+@pytest.mark.parametrize("extra", [(), ("--http", "--port", "0")], ids=["stdio", "http"])
+def test_mcp_does_not_start_where_no_call_could_be_logged(sealed: Path, extra: tuple[str, ...]) -> None:
+    """It says so at once: a client would find out call by call."""
+    told = analyzer("mcp", *extra, store=sealed)
+    assert (told.code, told.stdout) == (2, "")
+    assert told.stderr == (
+        f"analyzer: the store {sealed} cannot be written, and every call is written into its log before it is answered:"
+        " make the file and its folder writable for this user, or set ANALYZER_STORE to a copy\n"
+    )
+
+
 def test_a_store_of_an_earlier_release_says_what_brings_it_up_to_date(sealed: Path) -> None:
     """It is not read as if it were of this one, and cannot be changed here."""
     sealed.parent.chmod(0o755)

@@ -59,6 +59,24 @@ def test_every_query_asks_for_metrics_that_are_exposed() -> None:
         assert asked <= KNOWN, asked - KNOWN
 
 
+def test_grafana_has_nothing_to_migrate() -> None:
+    """It is of the last version of the classic model, in the forms that the migrations up to it leave behind.
+
+    34 and 36: data sources are named by type and uid; 37: a legend is shown or not; 40: refresh is text; 41: no
+    time_options; 42: nothing is hidden from a graph and not from its tooltip (none is hidden).
+    """
+    made = dashboard()
+    assert made["schemaVersion"] == 42
+    assert isinstance(made["refresh"], str)
+    assert "time_options" not in made["timepicker"]
+    graphs = [one for one in made["panels"] if one["type"] != "row"]
+    asked = [*graphs, *(target for one in graphs for target in one["targets"]), *made["annotations"]["list"]]
+    assert all(set(one["datasource"]) == {"type", "uid"} for one in asked)
+    assert {one["type"] for one in graphs} == {"timeseries", "stat"}
+    assert all(one["options"]["legend"]["showLegend"] for one in graphs if one["type"] == "timeseries")
+    assert all(one["fieldConfig"]["overrides"] == [] and "transformations" not in one for one in graphs)
+
+
 def test_grafanas_own_model_reads_it_and_loses_nothing() -> None:
     """Read and written by Grafana's SDK, every field comes back as it was.
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
@@ -9,7 +9,7 @@ from support.alerts import STARTS, alert
 
 from analyzer.errors import StoreBusyError
 from analyzer.stores import alerts as module
-from analyzer.stores.alerts import LATE, SqliteAlerts, Taken
+from analyzer.stores.alerts import LATE, REOPENED_AFTER, SqliteAlerts, Taken
 from analyzer.stores.state import StateDatabase
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.alerts import HEARD_FOR, AlertAnswer, PrometheusAlert
@@ -53,8 +53,31 @@ def test_an_end_is_answered_once_more_and_then_done_with(book) -> None:
     assert not kept.is_waiting
     book.answer([answer(over, "inc-1")], LATER)
     assert book.asked(LATER) == []
-    assert book.take([alert()], LATER) == Taken(0, 1)
+    assert book.take([over], LATER + timedelta(hours=1)) == Taken(0, 1)
     assert book.asked(LATER) == []
+
+
+def test_a_firing_that_was_over_and_is_told_again_is_open_again(book) -> None:
+    """With the beginning that it had: it waits for a run, and its next end is an end."""
+    book.take([alert(ends_at=NOW)], NOW)
+    book.answer([answer(alert(ends_at=NOW), "inc-1")], NOW)
+    again = NOW + REOPENED_AFTER
+    assert book.take([alert()], again) == Taken(1, 0)
+    assert book.waiting() == 1
+    [kept] = book.asked(again)
+    assert (kept.alert.ends_at, kept.received_at, kept.answered_at, kept.incidents) == (None, again, None, ())
+    book.answer([answer(alert())], again)
+    assert book.take([alert(ends_at=LATER)], LATER) == Taken(0, 1)
+    assert [one.alert.ends_at for one in book.asked(LATER)] == [LATER]
+
+
+def test_a_firing_that_comes_late_does_not_open_what_is_over(book) -> None:
+    """Of two Alertmanagers the slower one tells of what it saw before the end."""
+    book.take([alert(ends_at=NOW)], NOW)
+    book.answer([answer(alert(ends_at=NOW), "inc-1")], NOW)
+    late = NOW + REOPENED_AFTER - timedelta(seconds=1)
+    assert book.take([alert()], late) == Taken(0, 1)
+    assert (book.waiting(), book.asked(late)) == (0, [])
 
 
 def test_an_incident_may_be_found_for_a_day_after_the_end(book) -> None:
@@ -142,10 +165,11 @@ STEPS = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_whatever_comes_in_any_order_is_answered_and_waits_only_once(tmp_path_factory, steps) -> None:
-    """After a run nothing waits, and a firing that was answered never waits again."""
+    """After a run nothing waits, and a firing that was answered waits again only where it was over for a while."""
     with SqliteTrajectories(tmp_path_factory.mktemp("alerts") / "store.db") as store:
         book = SqliteAlerts(store.connection)
         answered: set[str] = set()
+        over: dict[str, datetime] = {}
         at = NOW
         for what, number, _ in steps:
             at += timedelta(minutes=1)
@@ -156,6 +180,11 @@ def test_whatever_comes_in_any_order_is_answered_and_waits_only_once(tmp_path_fa
                 answered |= {entry.alert.fingerprint for entry in asked}
                 assert book.waiting() == 0
             else:
+                if what == "ends":
+                    over.setdefault(one.fingerprint, at)
+                elif one.fingerprint in over and at >= over[one.fingerprint] + REOPENED_AFTER:
+                    del over[one.fingerprint]
+                    answered.discard(one.fingerprint)
                 book.take([one], at)
             waiting = {entry.alert.fingerprint for entry in book.latest(9) if entry.is_waiting}
             assert waiting & answered == set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -13,9 +14,21 @@ from hypothesis import strategies as st
 from support.spans import EPOCH, chat, root, tool
 
 from analyzer.stores.counting import CALM_S, LATE_S, count
-from analyzer.stores.measures import AGENTS_MAX, IDLE_S, VALUES_MAX, SqliteMeasures
+from analyzer.stores.measures import AGENTS_MAX, FAMILY_ROWS_MAX, IDLE_S, ROWS_MAX, VALUES_MAX, SqliteMeasures
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.measures import OTHER, Amount
+from analyzer.types.measures import (
+    COST,
+    FOLDED,
+    OTHER,
+    RETRIES,
+    SUM,
+    TOOL_COST,
+    TOOL_FAILURES,
+    TOOL_SECONDS,
+    Amount,
+    observed,
+)
+from analyzer.types.trace import Tokens
 
 NOW_S = EPOCH.timestamp() + 600
 
@@ -146,6 +159,89 @@ def test_names_from_traces_cannot_make_series_without_end(store: SqliteTrajector
     tools = {key[2] for key in seen if key[0] == "agent_tool_failures" and key[1] == "agent-001"}
     assert len(tools) == VALUES_MAX["tool"] + 1
     assert max(len(part) for key in counted(store, NOW_S + CALM_S) for part in key) <= 120
+
+
+def test_all_names_together_make_no_more_rows_than_there_may_be(store: SqliteTrajectories) -> None:
+    """Agents, tools and models that each keep their bounds: rows stay bounded, nothing is lost, and `other` is told."""
+    memory = SqliteMeasures(store.connection)
+    pairs = [(f"a{agent}", f"t{name}") for agent in range(AGENTS_MAX) for name in range(40)]
+    memory.add([one for pair in pairs for one in observed(TOOL_SECONDS, pair, 0.2)], NOW_S)
+    singles = (COST.name, TOOL_FAILURES.name, TOOL_COST.name)
+    memory.add([Amount(name, pair, 1.0) for name in singles for pair in pairs], NOW_S)
+    memory.add([Amount(RETRIES.name, (f"a{agent}",), 1.0) for agent in range(AGENTS_MAX)], NOW_S)
+    held = [one for one, _ in memory.all()]
+    assert len(held) <= ROWS_MAX
+    assert len([one for one in held if one.name == TOOL_SECONDS.name]) <= FAMILY_ROWS_MAX
+    for name in singles:
+        assert sum(one.value for one in held if one.name == name) == len(pairs)
+    calls = [one for one in held if one.name == TOOL_SECONDS.name and one.labels[-1] != SUM]
+    assert sum(one.value for one in calls) == len(pairs)
+    # What is said of agents as a whole has its own room.
+    assert len([one for one in held if one.name == RETRIES.name]) == AGENTS_MAX
+    folded = {one.labels[0]: one.value for one in held if one.name == FOLDED.name}
+    assert folded[TOOL_SECONDS.name] == sum(one.value for one in calls if OTHER in one.labels) > 0
+    assert RETRIES.name not in folded
+    # Once more: no sum falls, and no series moves.
+    memory.add([Amount(TOOL_FAILURES.name, pair, 1.0) for pair in pairs], NOW_S)
+    again = {(one.name, one.labels): one.value for one, _ in memory.all()}
+    assert len(again) <= ROWS_MAX
+    assert all(again[one.name, one.labels] >= one.value for one in held)
+
+
+def test_a_trajectory_that_is_read_in_again_after_it_was_deleted_counts_once(store: SqliteTrajectories) -> None:
+    """Retention deletes it and an import brings it back: nothing is added, but what it then has more is."""
+    store.add(finished(1))
+    before = counted(store, NOW_S + CALM_S)
+    store.prune(datetime.fromtimestamp(NOW_S, UTC))
+    store.add(finished(2, at_s=20))
+    store.add(finished(1))
+    after = counted(store, NOW_S + 2 * CALM_S)
+    assert after["agent_trajectories", "shop", "success"] == 2
+    assert after["agent_tokens", "shop", "claude-sonnet-5-5", "input"] == 200
+    store.add([chat(1, 9, at_s=5)])
+    late = counted(store, NOW_S + 4 * CALM_S)
+    assert late["agent_tokens", "shop", "claude-sonnet-5-5", "input"] == 300
+    assert before["agent_trajectories", "shop", "success"] == 1
+
+
+def test_a_span_that_comes_again_under_another_name_counts_once(store: SqliteTrajectories, clock: Clock) -> None:
+    """Its tokens stay with the model that they were counted for, its call with the tool; only what is more adds."""
+    store.add(finished(1))
+    before = counted(store, NOW_S + CALM_S)
+    clock.at_s = NOW_S + 100
+    call, reply = tool(1, 3, at_s=2), chat(1, 2, at_s=1)
+    longer = replace(call, end_ns=call.end_ns + 20 * 10**9, tool="other_tool")
+    store.add([longer, replace(reply, model="another", end_ns=reply.end_ns + 1)])
+    store.add([chat(1, 5, at_s=4, model="another")])
+    after = counted(store, NOW_S + 100 + CALM_S)
+
+    def total(seen: Mapping[tuple[str, ...], float], name: str, last: str | None = None) -> float:
+        mine = {key: value for key, value in seen.items() if key[0] == name}
+        return sum(value for key, value in mine.items() if last is None or (key[-1] == SUM) is (last == SUM))
+
+    assert total(after, "agent_tokens") == total(before, "agent_tokens") + 120
+    assert after["agent_tokens", "shop", "claude-sonnet-5-5", "input"] == 100
+    assert after["agent_tokens", "shop", "another", "input"] == 100
+    assert total(after, "agent_tool_seconds", "calls") == 1
+    assert total(after, "agent_tool_seconds", SUM) == pytest.approx(20.5)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(forms=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 50), st.integers(2, 4)), min_size=1, max_size=6))
+def test_sums_over_models_are_never_more_than_the_most_that_the_spans_said(
+    tmp_path_factory: pytest.TempPathFactory, forms: list[tuple[str, int, int]]
+) -> None:
+    """Whatever models spans are renamed to between counts, their tokens count once: the largest sum that they had."""
+    most = 0.0
+    with SqliteTrajectories(tmp_path_factory.mktemp("any") / "store.db", clock=lambda: NOW_S) as store:
+        store.add([root(1)])
+        for number, (model, extra, span) in enumerate(forms):
+            given = Tokens(input=100 + extra, output=20)
+            store.add([replace(chat(1, span, at_s=span, model=model), end_ns=int(NOW_S * 1e9) + number, tokens=given)])
+            seen = counted(store, NOW_S + 3600 * (number + 1))
+            held = store.trajectory(f"{1:032x}").summary
+            most = max(most, held.input_tokens + held.output_tokens)
+            assert sum(value for key, value in seen.items() if key[0] == "agent_tokens") == most
 
 
 def test_an_agent_that_is_gone_makes_room(store: SqliteTrajectories) -> None:

@@ -31,7 +31,7 @@ from analyzer.detectors.kernels.grid import (
     weighted_quantile,
     weighted_quantiles,
 )
-from analyzer.detectors.kernels.learning import HELD_OUT_DAYS, LEARNT_DAYS, learning_ticks, limit, predictive, shortage
+from analyzer.detectors.kernels.learning import HELD_OUT_DAYS, LEARNT_DAYS, Learning, learning_ticks, limit, predictive
 from analyzer.detectors.kernels.proportion import overdispersion
 from analyzer.detectors.kernels.spread import (
     CENTRE_PRIOR_UNITS,
@@ -91,7 +91,7 @@ class _Memo:
         return same and self.first <= first and last <= self.last
 
 
-class Amounts:
+class Amounts(Learning[AmountSettings]):
     """A series of amounts as the walk sees it."""
 
     centre_prior_units: ClassVar[float] = CENTRE_PRIOR_UNITS
@@ -158,19 +158,10 @@ class Amounts:
         )
         return self._calibrated(draft, start, stop, keep)
 
-    def units_learnt(self, day: int, masked: Bools) -> float:
-        """Return how many units a day's baseline would rest on."""
-        days = learning_ticks(day)
-        return float((self._valued[days] * ~masked[days]).sum())
-
     @property
-    def history_days_min(self) -> float:
-        """Days that must lie before the first tick that is judged."""
-        return self.settings.history_days_min
-
-    def shortage(self, day: int, masked: Bools) -> str:
-        """Say why there is no baseline for a day."""
-        return shortage(self.settings.units_min, self.units_learnt(day, masked))
+    def learnt_from(self) -> Floats:
+        """Units with a value per tick: the others tell nothing of what is normal."""
+        return self._valued
 
     def detectable(self, baseline: AmountBaseline) -> str:
         """Say how long a rise by the shift looked for takes to confirm at this volume."""

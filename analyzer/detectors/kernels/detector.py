@@ -97,6 +97,10 @@ class EventDetector(SeriesDetector):
         """See `SeriesDetector.model`."""
         return Events(grid, self.settings)
 
+    def is_steady(self, model: Events) -> bool:
+        """See `SeriesDetector.is_steady`."""
+        return model.is_quiet()
+
     def findings(self, past: Past[Any], model: Events, series: Series, window: Window) -> list[Finding]:
         """See `SeriesDetector.findings`."""
         return event_findings(past, model, series, window, self.kind, self.name, self.said)

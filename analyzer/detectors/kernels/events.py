@@ -20,10 +20,11 @@ from analyzer.detectors.kernels.grid import (
     Bools,
     Floats,
     Grid,
+    running_sum,
     settled_ticks,
     windowed,
 )
-from analyzer.detectors.kernels.learning import learning_ticks, limit, predictive, shortage
+from analyzer.detectors.kernels.learning import Learning, learning_ticks, limit, predictive
 from analyzer.detectors.kernels.proportion import Proportion, discount, overdispersion
 from analyzer.detectors.kernels.walk import Block, Cusum, Masks
 
@@ -31,6 +32,9 @@ WINDOWS_H: tuple[tuple[int, int, float], ...] = ((1, 40, 1.0), (4, 30, 0.76), (2
 """For each window of kernel D: its length in hours, the fewest units it must hold, and how much of the variance of an
 hour's rate is left in the mean of that many hours when the drift is AR(1) with phi 0.8."""
 PERSISTENCE_TICKS = 2
+REACH_TICKS = TICKS_PER_DAY + 1
+"""The most ticks that any rule counts events over: kernel D's day, and the day before the tick of a CUSUM's alarm."""
+EXACT = 1e-6
 BASE_MARGIN = 1.1
 """The CUSUM's "as usual" is 10 % above the estimate: the estimate has an error too."""
 HOUR_PRIOR_EVENTS = 10.0
@@ -99,7 +103,7 @@ class EventBaseline:
         return float(_risen(np.array([self.rate]), settings)[0])
 
 
-class Events:
+class Events(Learning[EventSettings]):
     """A series of events as the walk sees it."""
 
     def __init__(self, grid: Grid, settings: EventSettings) -> None:
@@ -135,24 +139,19 @@ class Events:
             unsure=1 / (events + RATE_PRIOR_EVENTS),
         )
 
-    def units_learnt(self, day: int, masked: Bools) -> float:
-        """Return how many units a day's baseline would rest on."""
-        days = learning_ticks(day)
-        return float((self.grid.n[days] * ~masked[days]).sum())
-
-    @property
-    def history_days_min(self) -> float:
-        """Days that must lie before the first tick that is judged."""
-        return self.settings.history_days_min
-
-    def shortage(self, day: int, masked: Bools) -> str:
-        """Say why there is no baseline for a day."""
-        return shortage(self.settings.units_min, self.units_learnt(day, masked))
-
     def detectable(self, baseline: EventBaseline) -> str:
         """Say how long the rise that the CUSUM looks for takes to confirm at this volume."""
         what = f"a rise from {baseline.rate:.1%} to {baseline.risen(self.settings):.1%}"
         return limit(baseline.units_per_hour, what, baseline.hours_to_confirm(self.settings))
+
+    def is_quiet(self) -> bool:
+        """Tell whether no rule can fire anywhere: each wants `events_min` events, within a day and a tick at most.
+
+        True of most agents most of the time, and a sum beside a walk. Shares of events add up inexactly: hence the
+        margin, far below one of them.
+        """
+        most = float(running_sum(self.events, REACH_TICKS).max(initial=0.0))
+        return most < self.settings.events_min - EXACT
 
     def view(self, baseline: EventBaseline, start: int, stop: int, masks: Masks) -> EventView:
         """Judge ticks [start, stop) by a baseline."""

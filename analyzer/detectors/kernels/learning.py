@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from analyzer.detectors.kernels.grid import TICKS_PER_DAY
+from typing import ClassVar, Generic, Protocol, TypeVar
+
+from analyzer.detectors.kernels.grid import TICKS_PER_DAY, Bools, Floats, Grid
 
 BASELINE_DAYS = 14
 HELD_OUT_DAYS = 1
@@ -14,11 +16,6 @@ _HOURS_MAX = 48
 
 
 DAYS_MIN_WHY = "{needed:g} days of history needed, {there:.1f} there"
-
-
-def shortage(units_min: float, units: float) -> str:
-    """Say that there are too few units to learn from."""
-    return f"{units_min:.0f} units needed in the baseline (14 days without the last), {units:.0f} there"
 
 
 def learning_ticks(day: int) -> slice:
@@ -43,3 +40,49 @@ def limit(units_per_hour: float, what: str, hours: float) -> str:
 def waiting(hours: float) -> str:
     """Write a wait for people: hours, and days from the third on."""
     return f"{hours:.1f} h" if hours < _HOURS_MAX else f"{hours / 24:.0f} days"
+
+
+class Minimum(Protocol):
+    """How much a baseline must rest on."""
+
+    @property
+    def history_days_min(self) -> float:
+        """Days of history before the first tick that is judged."""
+
+    @property
+    def units_min(self) -> float:
+        """Units that the baseline must hold."""
+
+
+SettingsT = TypeVar("SettingsT", bound=Minimum)
+
+
+class Learning(Generic[SettingsT]):
+    """What the model of every kind of series says of what it learns from."""
+
+    grid: Grid
+    settings: SettingsT
+    unlearnt: ClassVar[str] = ""
+    """Why there may be no baseline though there are units enough; empty where that cannot be."""
+
+    @property
+    def learnt_from(self) -> Floats:
+        """Units per tick that a baseline can rest on, shape (ticks,)."""
+        return self.grid.n
+
+    @property
+    def history_days_min(self) -> float:
+        """Days that must lie before the first tick that is judged."""
+        return self.settings.history_days_min
+
+    def units_learnt(self, day: int, masked: Bools) -> float:
+        """Return how many units a day's baseline would rest on."""
+        days = learning_ticks(day)
+        return float((self.learnt_from[days] * ~masked[days]).sum())
+
+    def shortage(self, day: int, masked: Bools) -> str:
+        """Say why there is no baseline for a day."""
+        units, needed = self.units_learnt(day, masked), self.settings.units_min
+        if self.unlearnt and units >= needed:
+            return self.unlearnt
+        return f"{needed:.0f} units needed in the baseline (14 days without the last), {units:.0f} there"

@@ -23,7 +23,7 @@ from analyzer.detectors.kernels.amount_view import AmountView, Weekly
 from analyzer.detectors.kernels.amounts import Amounts
 from analyzer.detectors.kernels.blocks import P_MAX
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid, by_hour
-from analyzer.detectors.kernels.learning import learning_ticks, limit, predictive, shortage
+from analyzer.detectors.kernels.learning import Learning, learning_ticks, limit, predictive
 from analyzer.detectors.kernels.spread import TAU_DEFAULT, TAU_HIGH, TAU_HOURS_MIN, TAU_LOW
 from analyzer.detectors.kernels.tariff import tariff_of
 from analyzer.detectors.kernels.walk import Block, Cusum, Masks
@@ -101,8 +101,10 @@ def _tau2(units: Floats, residuals: Floats, unit_variance: float) -> float:
     return min(max(drift, TAU_LOW**2), TAU_HIGH**2)
 
 
-class Prices:
+class Prices(Learning[PriceSettings]):
     """A series of `Signal.PRICE` as the walk sees it."""
+
+    unlearnt: ClassVar[str] = "what its tokens cost is not known yet: too few hours with a cost"
 
     def __init__(self, grid: Grid, series: Series, settings: PriceSettings) -> None:
         self.grid, self.settings = grid, settings
@@ -189,23 +191,6 @@ class Prices:
         hours = np.arange(cut.start, cut.stop) % TICKS_PER_DAY // TICKS_PER_HOUR
         usual = float((baseline.usd[cut] * np.exp(baseline.centre[hours])).sum()) * baseline.mean
         return float(self.grid.total[cut].sum()) / of, usual / of
-
-    def units_learnt(self, day: int, masked: Bools) -> float:
-        """Return how many trajectories a day's baseline would rest on."""
-        days = learning_ticks(day)
-        return float((self.grid.n[days] * ~masked[days]).sum())
-
-    @property
-    def history_days_min(self) -> float:
-        """Days that must lie before the first tick that is judged."""
-        return self.settings.history_days_min
-
-    def shortage(self, day: int, masked: Bools) -> str:
-        """Say why there is no baseline for a day."""
-        units = self.units_learnt(day, masked)
-        if units < self.settings.units_min:
-            return shortage(self.settings.units_min, units)
-        return "what its tokens cost is not known yet: too few hours with a cost"
 
     def detectable(self, baseline: PriceBaseline) -> str:
         """Say how long a rise by the shift looked for takes to confirm at this volume."""

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from analyzer.detectors.kernels.arrivals import (
 )
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid
 from analyzer.detectors.kernels.holidays import Holidays
-from analyzer.detectors.kernels.learning import learning_ticks, shortage, waiting
+from analyzer.detectors.kernels.learning import Learning, learning_ticks, waiting
 from analyzer.detectors.kernels.walk import RECOVERY_NATS, Block, Cusum, Masks
 from analyzer.types.holidays import Calendar
 
@@ -86,8 +87,10 @@ class SilenceBaseline:
     units_per_hour: float
 
 
-class Silences:
+class Silences(Learning[SilenceSettings]):
     """A series of arrivals as the walk sees it. `parts` are the agents of a fleet, shape (agents, ticks)."""
+
+    unlearnt: ClassVar[str] = f"arrivals on {HABIT_DAYS} days needed before more are expected"
 
     def __init__(
         self,
@@ -170,18 +173,6 @@ class Silences:
     def units_learnt(self, day: int, masked: Bools) -> float:
         """Return how many arrivals a day's baseline would rest on."""
         return float((self.grid.n[learning_ticks(day)] * self._counting(day, masked)).sum())
-
-    @property
-    def history_days_min(self) -> float:
-        """Days that must lie before the first tick that is judged."""
-        return self.settings.history_days_min
-
-    def shortage(self, day: int, masked: Bools) -> str:
-        """Say why there is no baseline for a day."""
-        units = self.units_learnt(day, masked)
-        if units < self.settings.units_min:
-            return shortage(self.settings.units_min, units)
-        return f"arrivals on {HABIT_DAYS} days needed before more are expected"
 
     def detectable(self, baseline: SilenceBaseline) -> str:
         """Say how long a silence lasts before it can be told from a quiet stretch."""

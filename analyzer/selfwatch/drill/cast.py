@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from analyzer.detectors.kernels.amount_baseline import AmountSettings
 from analyzer.detectors.kernels.events import EventSettings
@@ -39,6 +40,8 @@ FINISHED_MIN = 200
 USUAL_SHARE_MIN = 0.8
 """Of the trajectories: what is chosen less often is not the usual choice (docs/detectors/tool_choice.md)."""
 ROUNDS_MAX = 8
+STEPS_FACTOR = 1.6
+"""What `faults.PAGES` make of a run of two replies and a call, half of it for runs that call nothing: the least."""
 _POLLS = re.compile(r"poll|wait|status|sleep|job|progress|watch", re.IGNORECASE)
 """Tools that ask again and again by right."""
 
@@ -58,7 +61,7 @@ class Profile:
     hours_of_day: int = 24
     """In how many hours of the day it runs."""
     spread: Mapping[Kind, float] = field(default_factory=dict)
-    """Of ln(value) by cost, tokens and latency; a kind that is not there was not measured."""
+    """Of ln(value) by cost, tokens, steps and latency; a kind that is not there was not measured."""
     judged: float = 0.0
     """Share of the trajectories that say whether the goal was reached."""
     tools: Mapping[str, float] = field(default_factory=dict)
@@ -81,6 +84,8 @@ class Planted:
     tool: str | None
     onset: datetime
     round: int
+    witnesses: tuple[str, ...]
+    """The detectors that must see it, each by itself."""
 
     @property
     def fault(self) -> DrillFault:
@@ -107,6 +112,20 @@ def shortfall(kind: Kind, agent: Profile) -> Short | None:
     return _LIMITS[kind](agent)
 
 
+def witnesses(kind: Kind, agent: Profile) -> tuple[str, ...]:
+    """Return the detectors that must see a fault of an agent that can show it: all that have the volume they need.
+
+    A doubling of the tokens is one of the costs too; where costs scatter so much that it drowns, no detector of costs
+    is blind for that.
+    """
+    first, *others = FAULTS[kind].witnesses
+    return (first, *(name for name in others if _shows_doubling(Kind(name), agent)))
+
+
+def _shows_doubling(kind: Kind, agent: Profile) -> bool:
+    return kind in agent.spread and _amount(kind, 2.0)(agent) is None
+
+
 def tool_for(kind: Kind, agent: Profile) -> str | None:
     """Return the tool that a fault is about: the one that most trajectories call; None where there is none."""
     if kind not in _WITH_TOOL:
@@ -117,7 +136,11 @@ def tool_for(kind: Kind, agent: Profile) -> str | None:
     return None if tool is None or (kind is Kind.RETRIES and usable[tool] < USUAL_SHARE_MIN) else tool
 
 
-_WITH_TOOL = frozenset({Kind.LOOP, Kind.RETRIES, Kind.TOOL_CHOICE, Kind.TOOL_LATENCY, Kind.TOOL_ERRORS, Kind.INJECTION})
+_WITH_TOOL = frozenset(
+    {
+        Kind.LOOP, Kind.RETRIES, Kind.STEPS, Kind.TOOL_CHOICE, Kind.TOOL_LATENCY, Kind.TOOL_ERRORS, Kind.INJECTION,
+    }
+)  # fmt: skip
 
 
 def _young(agent: Profile, days: float = HISTORY_D_MIN) -> Short | None:
@@ -219,6 +242,7 @@ def _runaway(agent: Profile) -> Short | None:
 _LIMITS: Mapping[Kind, Callable[[Profile], Short | None]] = {
     Kind.COST: _amount(Kind.COST, 2.0),
     Kind.TOKENS: _amount(Kind.TOKENS, 2.0),
+    Kind.STEPS: lambda agent: _tool(agent, Kind.STEPS, USUAL_SHARE_MIN) or _amount(Kind.STEPS, STEPS_FACTOR)(agent),
     Kind.LATENCY: _amount(Kind.LATENCY, LATENCY_FACTOR),
     Kind.TOOL_LATENCY: _tool_latency,
     Kind.LOOP: _seen_in_runs(Kind.LOOP),
@@ -242,18 +266,24 @@ def draw(
     onset_within: timedelta,
     *,
     first_round: int = 0,
+    owed: Mapping[Kind, frozenset[str]] = MappingProxyType({}),
 ) -> tuple[tuple[Planted, ...], tuple[LeftOut, ...]]:
     """Draw an agent and an onset for each kind of fault.
 
-    In a round each agent has at most one fault; the agents with the fewest come first, so that few rounds do. What
-    would need more than ROUNDS_MAX rounds is left out.
+    `owed` are detectors that must be able to see it, by kind: those that a second try is for. In a round each agent
+    has at most one fault; the agents with the fewest come first, so that few rounds do. What would need more than
+    ROUNDS_MAX rounds is left out.
     """
     planted: list[Planted] = []
     left_out: list[LeftOut] = []
     load: Counter[str] = Counter()
     able: dict[Kind, list[Profile]] = {}
     for kind in kinds:
-        able[kind] = [agent for agent in agents if shortfall(kind, agent) is None]
+        able[kind] = [
+            agent
+            for agent in agents
+            if shortfall(kind, agent) is None and owed.get(kind, frozenset()) <= set(witnesses(kind, agent))
+        ]
         if not able[kind]:
             left_out.append(_left_out(kind, agents))
     # Those that few agents can show choose first: else the others take their agents.
@@ -266,7 +296,8 @@ def draw(
             continue
         load[agent.agent] += 1
         onset = begins + onset_within * rng.random()
-        planted.append(Planted(kind, agent.agent, tool_for(kind, agent), onset, first_round + number))
+        tool, seen_by = tool_for(kind, agent), witnesses(kind, agent)
+        planted.append(Planted(kind, agent.agent, tool, onset, first_round + number, seen_by))
     return tuple(sorted(planted, key=lambda one: (one.round, one.agent))), tuple(left_out)
 
 

@@ -19,7 +19,14 @@ class Verdict:
 
     planted: Planted
     incident: Incident | None
-    """The incident that found it; None where it was missed."""
+    """The incident that tells of it; None where none does."""
+    unseen: tuple[str, ...] = ()
+    """The detectors that had to see it, and did not."""
+
+    @property
+    def is_found(self) -> bool:
+        """Whether an incident tells of it, and every detector that had to see it has."""
+        return self.incident is not None and not self.unseen
 
     @property
     def delay(self) -> timedelta | None:
@@ -37,15 +44,22 @@ class Judged:
 
 
 def judge(
-    incidents: Sequence[Incident], planted: Sequence[Planted], known: Collection[str], *, is_alone: bool = False
+    incidents: Sequence[Incident],
+    planted: Sequence[Planted],
+    known: Collection[str],
+    findings: Collection[Finding] = (),
+    *,
+    is_alone: bool = False,
 ) -> Judged:
-    """Match incidents with faults.
+    """Match incidents with faults, and what each detector found with what it had to see.
 
-    An incident finds a fault where it concerns the agent, holds a finding of the fault's own kind and dates it right,
-    whatever leads it. Findings of single runs name only those of the last day, and then the incident has the date. Who
-    explains the fault by something else has still seen it, and a detector that is blind can
-    hide behind no other. `known` are the fingerprints of incidents that are there without any fault. Where the shadow
-    has one agent (`is_alone`), its silence is the fleet's.
+    An incident tells of a fault where it concerns the agent, holds a finding of the fault's own kind and dates it
+    right, whatever leads it. Findings of single runs name only those of the last day, and then the incident has the
+    date. Who explains the fault by something else has still seen it.
+
+    `findings` are those of all runs, before any were put together: an incident keeps one of the findings that say the
+    same, and a detector that is blind could hide behind the other. `known` are the fingerprints of incidents that are
+    there without any fault. Where the shadow has one agent (`is_alone`), its silence is the fleet's.
     """
     taken: set[str] = set()
     verdicts = []
@@ -54,7 +68,10 @@ def judge(
         best = min(fitting, key=lambda incident: (incident.kind is not one.kind, incident.opened_at), default=None)
         if best is not None:
             taken.add(best.id)
-        verdicts.append(Verdict(one, best))
+        held = best.findings if best is not None else ()
+        seen = {found.detector for found in held if found.subject.agent in (one.agent, None)}
+        seen |= {found.detector for found in findings if _sees(found, one, is_alone)}
+        verdicts.append(Verdict(one, best, tuple(name for name in one.witnesses if name not in seen)))
     rest = [one for one in incidents if one.id not in taken and one.fingerprint not in known]
     false = tuple(one for one in rest if not any(_follows(one, fault, is_alone) for fault in planted))
     return Judged(tuple(verdicts), false)
@@ -71,6 +88,11 @@ def _finds(incident: Incident, planted: Planted, is_alone: bool) -> bool:
         and (_dated(found, planted) or abs(incident.onset - planted.onset) <= ONSET_TOLERANCE)
         for found in incident.findings
     )
+
+
+def _sees(found: Finding, planted: Planted, is_alone: bool) -> bool:
+    agent = found.subject.agent
+    return (agent == planted.agent or (is_alone and agent is None)) and _dated(found, planted)
 
 
 def _dated(found: Finding, planted: Planted) -> bool:

@@ -43,6 +43,8 @@ class Drill:
     verdicts: tuple[Verdict, ...]
     """A fault that was missed was drawn a second time: then both stand here."""
     left_out: tuple[LeftOut, ...]
+    undrilled: tuple[tuple[str, str], ...]
+    """Detectors of this installation that had no fault to see, by name, and why."""
     false: tuple[Incident, ...]
     known: int
     """Incidents that the shadow has without any fault; they count neither way."""
@@ -57,7 +59,7 @@ class Drill:
     @property
     def found(self) -> int:
         """How many planted faults were found."""
-        return sum(verdict.incident is not None for verdict in self.verdicts)
+        return sum(verdict.is_found for verdict in self.verdicts)
 
     @property
     def recall(self) -> float | None:
@@ -72,9 +74,21 @@ class Drill:
 
     @property
     def blind(self) -> tuple[Kind, ...]:
-        """Kinds of which not one fault was found."""
+        """Kinds of which no incident told of one fault."""
         seen = {verdict.planted.kind for verdict in self.verdicts if verdict.incident is not None}
         return tuple(sorted({verdict.planted.kind for verdict in self.verdicts} - seen))
+
+    @property
+    def missed_by(self) -> tuple[tuple[str, Kind], ...]:
+        """Detectors that did not see a kind of fault at any try, with the kind; by detector."""
+        owed = {(name, one.planted.kind) for one in self.verdicts for name in one.planted.witnesses}
+        seen = {
+            (name, one.planted.kind)
+            for one in self.verdicts
+            for name in one.planted.witnesses
+            if name not in one.unseen
+        }
+        return tuple(sorted(owed - seen))
 
     @property
     def delay(self) -> timedelta | None:
@@ -90,6 +104,9 @@ class Drill:
         if self.precision is not None and self.precision < precision_min:
             failed.append(f"precision is {self.precision:.2f}, wanted is {precision_min:g}")
         failed += [f"no fault of kind {kind.value} was found, at two tries" for kind in self.blind]
+        failed += [
+            f"the detector {name} saw no fault of kind {kind.value}, at two tries" for name, kind in self.missed_by
+        ]
         failed += [f"a secret came out: {leak}, by {', '.join(exits)}" for leak, exits in self.leaks.items()]
         return tuple(failed)
 
@@ -106,3 +123,6 @@ def figures(drill: Drill, finished_s: float) -> Iterator[Amount]:
     yield Amount(measures.DRILL_AT.name, (), finished_s)
     for kind in sorted({verdict.planted.kind for verdict in drill.verdicts}):
         yield Amount(measures.DRILL_FOUND.name, (kind.value,), float(kind not in drill.blind))
+    missed = {name for name, _ in drill.missed_by}
+    for name in sorted({name for verdict in drill.verdicts for name in verdict.planted.witnesses}):
+        yield Amount(measures.DRILL_SEEN.name, (name,), float(name not in missed))

@@ -32,6 +32,9 @@ def drill_outline(drill: Drill, failures: Sequence[str]) -> tuple[Block, ...]:
         Paragraph(plain(f"Not drawn: {one.kind.value}. {_why(one.why, is_volume=one.is_volume)}"))
         for one in drill.left_out
     ]
+    if drill.undrilled:
+        said = "; ".join(f"{name}, because {why}" for name, why in drill.undrilled)
+        blocks.append(Paragraph(plain(f"Detectors not drilled: {said}.")))
     blocks.append(Paragraph(plain(_shadow(drill))))
     verdict = "Passed." if not failures else f"Failed: {'; '.join(failures)}."
     blocks.append(Paragraph(plain("Nothing could be drilled." if not drill.verdicts else verdict)))
@@ -60,10 +63,17 @@ def _row(verdict: Verdict, drill: Drill) -> tuple[Line, ...]:
         plain(planted.fault.does),
         plain(one_line(f"{planted.agent}{tool}", _NAME_COLUMNS_MAX)),
         plain(clock(planted.onset, drill.ends)),
-        plain("missed" if incident is None else "found"),
+        plain(_found(verdict)),
         plain("-" if verdict.delay is None else _hours(verdict.delay)),
         plain("-") if incident is None else (code(incident.kind.value),),
     )
+
+
+def _found(verdict: Verdict) -> str:
+    """Say what became of a fault: who is blind is named where an incident came all the same."""
+    if verdict.incident is None:
+        return "missed"
+    return f"not by {', '.join(verdict.unseen)}" if verdict.unseen else "found"
 
 
 def _why(why: str, *, is_volume: bool) -> str:
@@ -105,6 +115,8 @@ def drill_document(drill: Drill, failures: Sequence[str]) -> dict[str, Any]:
         "every_s": drill.every.total_seconds(),
         "faults": [_fault(verdict) for verdict in drill.verdicts],
         "blind": [kind.value for kind in drill.blind],
+        "missed_by": [{"detector": name, "kind": kind.value} for name, kind in drill.missed_by],
+        "not_drilled": [{"detector": name, "why": why} for name, why in drill.undrilled],
         "false": [{"id": one.id, "kind": one.kind.value, "title": one.title} for one in drill.false],
         "not_drawn": [
             {"kind": one.kind.value, "why": one.why, "below_volume": one.is_volume} for one in drill.left_out
@@ -137,7 +149,9 @@ def _fault(verdict: Verdict) -> dict[str, Any]:
         "tool": planted.tool,
         "onset": time_text(planted.onset),
         "round": planted.round + 1,
-        "found": incident is not None,
+        "found": verdict.is_found,
+        "detectors": list(planted.witnesses),
+        "unseen": list(verdict.unseen),
         "delay_s": None if verdict.delay is None else verdict.delay.total_seconds(),
         "incident": None if incident is None else {"kind": incident.kind.value, "title": incident.title},
     }

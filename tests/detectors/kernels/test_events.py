@@ -11,7 +11,7 @@ from scipy import stats
 from analyzer.detectors.kernels.events import Events, EventSettings, log_tail
 from analyzer.detectors.kernels.grid import Grid
 from analyzer.detectors.kernels.proportion import overdispersion
-from analyzer.detectors.kernels.walk import Masks
+from analyzer.detectors.kernels.walk import Masks, Walk
 
 
 @settings(max_examples=200, deadline=None)
@@ -69,3 +69,29 @@ def test_what_is_expected_of_an_hour_is_a_mean_of_as_few_days(day, known, wider)
     learnt = slice(first, (day - 1) * 96)
     hourly = np.tile(np.repeat(baseline.hourly, 4), known)
     assert baseline.tau2 == pytest.approx(wider * overdispersion(failed[learnt], units[learnt], hourly))
+
+
+def _days_with(bursts: list[tuple[int, int, int]]) -> Events:
+    """Return eight days of three units a tick in which nothing happens but some (tick, units, events)."""
+    ticks = 8 * 96
+    units, events = np.full(ticks, 3.0), np.zeros(ticks)
+    for tick, more, failed in bursts:
+        units[tick], events[tick] = max(more, failed), failed
+    return Events(Grid(0, 0, ticks, units, events, None, np.empty(0)), EventSettings())
+
+
+@settings(max_examples=100, deadline=None)
+@given(bursts=st.lists(st.tuples(st.integers(0, 8 * 96 - 1), st.integers(1, 12), st.integers(1, 9)), max_size=8))
+def test_a_walk_over_a_quiet_series_finds_nothing(bursts):
+    """Where no day holds the events that every rule wants, the series need not be walked."""
+    model = _days_with(bursts)
+    if model.is_quiet():
+        assert not Walk(model).run().episodes
+
+
+def test_as_many_events_as_a_rule_wants_are_not_quiet():
+    """Five events within a day are looked at, and four are not; nine failures of ten are found."""
+    four = [(500 + 20 * at, 3, 1) for at in range(4)]
+    assert _days_with(four).is_quiet()
+    assert not _days_with([*four, (596, 3, 1)]).is_quiet()
+    assert Walk(_days_with([(600, 10, 9)])).run().episodes

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.selfwatch.drill.cast import ROUNDS_MAX, Profile, draw, needed, shortfall, tool_for
+from analyzer.selfwatch.drill.cast import ROUNDS_MAX, Profile, draw, needed, shortfall, tool_for, witnesses
 from analyzer.selfwatch.drill.faults import FAULTS
 from analyzer.types.report import Kind
 
@@ -21,7 +21,7 @@ BUSY = Profile(
     days=14.0,
     zone=400,
     zone_h=33.0,
-    spread={Kind.COST: 0.6, Kind.TOKENS: 0.6, Kind.LATENCY: 0.5},
+    spread={Kind.COST: 0.6, Kind.TOKENS: 0.6, Kind.STEPS: 0.4, Kind.LATENCY: 0.5},
     judged=1.0,
     tools={"search": 1.0},
     largest_tokens=9000,
@@ -41,6 +41,8 @@ def test_a_busy_agent_can_show_everything(kind) -> None:
         (Kind.COST, {"spread": {}}, "no price is known", False),
         (Kind.COST, {"days": 2.0}, "3 days of history are needed, there are 2.0", True),
         (Kind.COST, {"zone": 20}, "about 38 trajectories are needed in 33 h, there are 20", True),
+        (Kind.STEPS, {"tools": {"search": 0.5}}, "no tool is called in 80% of the trajectories", False),
+        (Kind.STEPS, {"spread": {}}, "no steps is known", False),
         (Kind.ERRORS, {"trajectories": 90}, "100 trajectories are needed to learn from, there are 90", True),
         (Kind.LOOP, {"tools": {}}, "no tool is called", False),
         (
@@ -60,6 +62,31 @@ def test_a_busy_agent_can_show_everything(kind) -> None:
 def test_what_cannot_be_shown_says_why(kind, changes, why, is_volume) -> None:
     """An agent that lacks something is told apart from one that is only too quiet."""
     assert shortfall(kind, replace(BUSY, **changes)) == (why, is_volume)
+
+
+@pytest.mark.parametrize(
+    ("kind", "spread", "seen_by"),
+    [
+        (Kind.COST, {}, ("price", "cost")),
+        (Kind.TOKENS, {}, ("tokens", "cost")),
+        (Kind.TOKENS, {Kind.COST: 3.0}, ("tokens",)),
+        (Kind.STEPS, {}, ("steps", "tokens", "cost")),
+        (Kind.STEPS, {Kind.TOKENS: 3.0}, ("steps", "cost")),
+        (Kind.ERRORS, {}, ("errors",)),
+    ],
+)
+def test_a_detector_must_see_what_its_volume_lets_it_see(kind, spread, seen_by) -> None:
+    """Costs that scatter too much for a doubling at this volume are no fault of the detector of costs."""
+    assert witnesses(kind, replace(BUSY, spread={**BUSY.spread, **spread})) == seen_by
+
+
+def test_a_second_try_goes_to_an_agent_that_the_blind_detector_could_see_it_in() -> None:
+    """What a detector missed is drawn once more where that detector must see it, or the second try would be none."""
+    wild = [replace(BUSY, agent=f"wild-{n}", spread={**BUSY.spread, Kind.COST: 3.0}) for n in range(5)]
+    for seed in range(20):
+        rng = random.Random(seed)  # noqa: S311 - no secret
+        planted, _ = draw([Kind.TOKENS], [*wild, BUSY], rng, AT, timedelta(0), owed={Kind.TOKENS: frozenset({"cost"})})
+        assert [one.agent for one in planted] == ["busy"]
 
 
 def test_retries_are_of_the_model_where_no_tool_is_called_in_most_runs() -> None:

@@ -44,6 +44,10 @@ CHANGES = {
     Kind.TOKENS: lambda: (
         (shown(Kind.TOKENS).tokens, shown(Kind.TOKENS).cost_usd) == (2 * BEFORE.tokens, 2 * BEFORE.cost_usd)
     ),
+    Kind.STEPS: lambda: (
+        (shown(Kind.STEPS).steps, shown(Kind.STEPS).repeats) == (BEFORE.steps + 4, 3)
+        and len({(s.input, s.output) for s in FAULTS[Kind.STEPS].strike(HEALTHY, ABOUT) if s.tool}) == 3
+    ),
     Kind.LATENCY: lambda: shown(Kind.LATENCY).duration_s == BEFORE.duration_s + 2 * 3,
     Kind.TOOL_LATENCY: lambda: shown(Kind.TOOL_LATENCY).duration_s == BEFORE.duration_s + 5,
     Kind.LOOP: lambda: shown(Kind.LOOP).repeats == 13 and shown(Kind.LOOP).errors == 0,

@@ -13,14 +13,26 @@ from support.incidents import ONSET, finding, incident
 from analyzer.selfwatch.drill.cast import Planted
 from analyzer.selfwatch.drill.faults import FAULTS
 from analyzer.selfwatch.drill.judge import judge
-from analyzer.types.report import Incident, Kind, Subject
+from analyzer.types.report import Finding, Incident, Kind, Subject
 
 AGENT = "support-triage"
 
 
 def planted(kind: Kind) -> Planted:
     """Return a fault of the agent."""
-    return Planted(kind, AGENT, None, ONSET, 0)
+    return Planted(kind, AGENT, None, ONSET, 0, FAULTS[kind].witnesses)
+
+
+def found_by(*detectors: str, agent: str | None = AGENT, late: timedelta = timedelta(0)) -> list[Finding]:
+    """Return a finding of each of these detectors."""
+    return [
+        replace(finding(Kind.COST if name == "price" else Kind(name), agent, onset=ONSET + late), detector=name)
+        for name in detectors
+    ]
+
+
+WITNESSED = [(kind, name) for kind, fault in FAULTS.items() for name in fault.witnesses]
+"""Every detector that a fault must be seen by, with the fault's kind."""
 
 
 def filed(
@@ -53,6 +65,27 @@ def test_no_detector_hides_behind_another(kind, others) -> None:
     rest = [other for other in others if other is not kind]
     incidents = [filed(*rest)] if rest else []
     assert judge(incidents, [planted(kind)], ()).verdicts[0].incident is None
+
+
+@pytest.mark.parametrize(("kind", "blind"), WITNESSED, ids=[f"{kind.value}-{name}" for kind, name in WITNESSED])
+def test_each_detector_that_must_see_a_fault_is_missed_by_name(kind, blind) -> None:
+    """All others may have seen it and an incident may tell of it: a fault that one detector missed is not found."""
+    seeing = [name for name in FAULTS[kind].witnesses if name != blind]
+    told = replace(filed(kind), findings=tuple(replace(one, detector="other") for one in filed(kind).findings))
+    verdict = judge([told], [planted(kind)], (), found_by(*seeing)).verdicts[0]
+    assert (verdict.incident is not None, verdict.unseen, verdict.is_found) == (True, (blind,), False)
+    whole = judge([told], [planted(kind)], (), found_by(*seeing, blind)).verdicts[0]
+    assert (whole.unseen, whole.is_found) == ((), True)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"agent": "billing-agent"}, {"late": timedelta(hours=3)}, {"agent": None}], ids=["agent", "time", "fleet"]
+)
+def test_what_a_detector_says_of_another_agent_or_time_is_no_sight_of_the_fault(wrong) -> None:
+    """A finding of the right detector about something else leaves it blind for this fault."""
+    findings = [*found_by("price"), *found_by("cost", **wrong)]
+    told = replace(filed(Kind.COST), findings=tuple(found_by("price")))
+    assert judge([told], [planted(Kind.COST)], (), findings).verdicts[0].unseen == ("cost",)
 
 
 @pytest.mark.parametrize(
