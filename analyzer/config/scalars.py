@@ -114,7 +114,7 @@ def parse_url(text: str) -> str:
 def parse_state(text: str) -> str:
     """Return the URL of a PostgreSQL database. Raises UsageError, which does not repeat it: it may hold a password."""
     if not re.match(r"postgres(ql)?://", text):
-        raise UsageError("write the database as postgresql://USER:PASSWORD@HOST:5432/DATABASE")
+        raise UsageError("write the database as postgresql://HOST:5432/DATABASE")
     return text
 
 

@@ -219,7 +219,7 @@ def _place(url: str) -> str:
         found = psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError:
         # What is wrong with it would be told with all of it.
-        raise UsageError("ANALYZER_STATE: write it as postgresql://USER:PASSWORD@HOST:5432/DATABASE") from None
+        raise UsageError("ANALYZER_STATE: write it as postgresql://HOST:5432/DATABASE") from None
     port = f":{found['port']}" if found.get("port") else ""
     return f"postgresql://{found.get('host', 'localhost')}{port}/{found.get('dbname', found.get('user', ''))}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -15,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support import postgres
+from support.cli import analyzer
 from support.incidents import NOW, incident
 
 from analyzer.errors import NotFoundError, StoreBusyError, StoreError, TurnTakenError, UsageError
@@ -319,7 +321,7 @@ def test_what_cannot_be_reached_is_said_without_a_password(
 
 def test_a_url_that_is_none_is_not_repeated() -> None:
     """What is wrong with an address that may hold a password is said without it."""
-    with pytest.raises(UsageError, match="ANALYZER_STATE: write it as postgresql://USER:PASSWORD@") as caught:
+    with pytest.raises(UsageError, match="ANALYZER_STATE: write it as postgresql://HOST:5432/DATABASE") as caught:
         PostgresState("postgresql://analyst:s3cret@[broken/state")
     assert "s3cret" not in str(caught.value)
 
@@ -364,3 +366,20 @@ def test_who_lost_its_turn_writes_nothing_more(database: str, tmp_path: Path) ->
             assert SqliteIncidents(other).incidents() == []
         with pytest.raises(StoreBusyError, match="another run took its turn"):
             turn.check()
+
+
+@pytest.mark.server
+def test_a_run_keeps_what_it_finds_in_the_shared_state(database: str, tmp_path: Path) -> None:
+    """A run over one store is told of by an instance with another; without the database it ends in one line, exit 4."""
+    here = {"ANALYZER_STATE": database, "ANALYZER_LLM": "off"}
+    assert analyzer("run", "--store", str(tmp_path / "a.db"), env=here).code == 3
+    told = analyzer("doctor", "--store", str(tmp_path / "b.db"), env=here).stdout
+    assert re.search(r"ok +state +postgresql://127\.0\.0\.1:\d+/state_\w+: PostgreSQL \d", told)
+    with closing(PostgresState(database)) as opened:
+        assert SqliteIncidents(opened).latest_report() is not None
+    gone = {**here, "ANALYZER_STATE": "postgresql://analyst:s3cret@127.0.0.1:9/state"}
+    ended = analyzer("run", "--store", str(tmp_path / "a.db"), env=gone)
+    assert ended.code == 4
+    assert ended.stderr.startswith("analyzer: the state postgresql://127.0.0.1:9/state failed: connection failed")
+    assert ended.stderr.count("\n") == 1
+    assert "s3cret" not in ended.stderr
