@@ -49,6 +49,7 @@ DOORS: dict[str, str] = {
     "prometheus_api_client": "metrics/prometheus.py",
     "sqlite_utils": "stores/",
     "sqlite3": "stores/",
+    "psycopg": "stores/postgres.py",
     "detect_secrets": "masking/library.py",
     "re2": "masking/sieve.py",
     "prometheus_client": "selfwatch/",

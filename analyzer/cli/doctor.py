@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.checked import Check
+from analyzer.cli.check import Check
 from analyzer.cli.checks import tried
 from analyzer.cli.common import DONE, GAPS, json_option, print_json, settings_from, store_option
 

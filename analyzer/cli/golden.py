@@ -96,7 +96,7 @@ def add(
             wanted = replace(wanted, control=trajectories.resolve(control))
         made = make_case(
             trajectories,
-            SqliteIncidents(trajectories.connection).incidents(),
+            SqliteIncidents(trajectories.state).incidents(),
             trajectories.resolve(trace),
             wanted,
             at=moment(at),

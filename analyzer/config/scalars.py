@@ -111,6 +111,13 @@ def parse_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def parse_state(text: str) -> str:
+    """Return the URL of a PostgreSQL database. Raises UsageError, which does not repeat it: it may hold a password."""
+    if not re.match(r"postgres(ql)?://", text):
+        raise UsageError("write the database as postgresql://HOST:5432/DATABASE")
+    return text
+
+
 def parse_headers(text: str) -> dict[str, str]:
     """Return the headers of `name=value,name=value`, as OpenTelemetry's own variables have them."""
     pairs = (part.partition("=") for part in text.split(",") if "=" in part)

@@ -18,6 +18,7 @@ from analyzer.config.scalars import (
     parse_path,
     parse_port,
     parse_positive,
+    parse_state,
     parse_url,
 )
 from analyzer.types.budget import Budget
@@ -40,6 +41,12 @@ class Settings:
     """Everything that can be set. A scalar's variable is `ANALYZER_` and its name in capitals."""
 
     store: Path = _setting(None, parse_path, "the SQLite file with trajectories and incidents")
+    state: str | None = _setting(
+        None,
+        parse_state,
+        "PostgreSQL in which several instances share incidents, budgets and log: `postgresql://...`; unset: the store",
+        secret=True,
+    )
     reports: Path | None = _setting(None, parse_path, "folder of report files; unset: beside the store")
     prometheus_url: str | None = _setting(None, parse_url, "base URL of Prometheus; unset: the store's own series")
     prometheus_timeout_s: float = _setting(10.0, parse_positive, "seconds a Prometheus call may take")

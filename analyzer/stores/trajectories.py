@@ -6,7 +6,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Self
@@ -51,6 +51,7 @@ from analyzer.stores.elsewhere import Elsewhere, among, lies_elsewhere, unset
 from analyzer.stores.freshness import Counts
 from analyzer.stores.payloads import Payloads
 from analyzer.stores.prepared import Masking, Prepared
+from analyzer.stores.state import StateDatabase
 from analyzer.stores.summaries import Asked
 from analyzer.stores.writer import Writer
 from analyzer.types.agents import KnownAgent
@@ -61,7 +62,6 @@ from analyzer.types.trace import Span
 from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
 
 _CHUNK = 500
-_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
 
 
 class SqliteTrajectories:
@@ -75,6 +75,7 @@ class SqliteTrajectories:
         allow: Sequence[str] = (),
         read_only: bool = False,
         or_read: bool = False,
+        state: Callable[[], StateDatabase] | None = None,
         clock: Callable[[], float] = time.time,
         elsewhere: Elsewhere | None = None,
         masking: Masking | None = None,
@@ -82,21 +83,36 @@ class SqliteTrajectories:
         """Open or create the store; `patterns` and `allow` are the masker's. Raises StoreError.
 
         With `read_only` it must be there already, and nothing can be written: no question waits for a writer; with
-        `or_read` so where this user may not write it. `clock` gives the time at which spans arrive, in Unix seconds;
-        `elsewhere` fetches the texts that are not kept here, `masking` stands in for key, patterns and allowances.
+        `or_read` so where this user may not write it. `state` opens where the analyst's state is, if not in the file.
+        `clock` gives the time at which spans arrive, in Unix seconds; `elsewhere` fetches the texts that are not kept
+        here, `masking` stands in for key, patterns and allowances.
         """
         self.elsewhere = elsewhere or Elsewhere(unset)
         self.connection = Connection(path, read_only=read_only, or_read=or_read)
         self.masking = masking or Masking(self.connection.secret("masking"), tuple(patterns), tuple(allow))
         self.masker = self.masking.masker()
+        self._open_state = state
+        self._state: StateDatabase | None = None
         self._codec = Codec()
         self._payloads = Payloads(self._codec)
         self._counts = Counts()
         self._writer = Writer(self.connection, self._codec, self.masker, clock)
 
+    @property
+    def state(self) -> StateDatabase:
+        """Where incidents, the log and all else is that several instances may share. Raises StoreError.
+
+        Opened when it is first asked for: who only looks at trajectories needs no other database.
+        """
+        if self._state is None:
+            self._state = self.connection if self._open_state is None else self._open_state()
+        return self._state
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, the state where it is elsewhere, and what fetches texts."""
         self.elsewhere.close()
+        if self._state is not None:
+            self._state.close()
         self.connection.close()
 
     def __enter__(self) -> Self:
@@ -320,7 +336,7 @@ class SqliteTrajectories:
 
     def inventory(self) -> list[KnownAgent]:
         """Return every agent that was ever seen, by name; the analyst itself is left out. See `inventory`."""
-        with self._counted(*_EVER) as (raw, marked):
+        with self._counted(*inventory.EVER) as (raw, marked):
             return inventory.agents(raw, marked=marked)
 
     def cohorts(
@@ -359,24 +375,15 @@ class SqliteTrajectories:
 
         The empty text is nowhere. Raises NotFoundError for an id that is not there.
         """
-        hits: list[Hit] = []
         if not text.strip():
-            return hits
+            return []
         looked_at: set[str] = set()
         with self.connection.reading() as raw:
-            for trace_id in trace_ids or search.candidates(raw, self._codec, text, agent):
-                looked_at.add(trace_id)
-                hits += search.hits_in(self.trajectory(trace_id), text, limit - len(hits))
-                if len(hits) >= limit:
-                    return hits
-        for trace_id in () if trace_ids else self.elsewhere.holding(text):
-            # What is not followed yet is not there; whose it is, its row tells.
-            with suppress(NotFoundError):
-                mine = self.summary(trace_id).agent
-                if trace_id not in looked_at and (mine == agent if agent else mine != summaries.OWN_AGENT):
-                    hits += search.hits_in(self.trajectory(trace_id), text, limit - len(hits))
-            if len(hits) >= limit:
-                break
+            here = trace_ids or search.candidates(raw, self._codec, text, agent)
+            hits = search.hits(here, self.trajectory, text, limit, looked_at)
+        if not trace_ids and len(hits) < limit:
+            away = search.followed(self.connection, self.elsewhere.holding(text), agent)
+            hits += search.hits(away, self.trajectory, text, limit - len(hits), looked_at)
         return hits
 
     def prune(self, before: datetime) -> Pruned:
@@ -384,7 +391,7 @@ class SqliteTrajectories:
 
         Trajectories that an open incident names are kept. Incidents and reports are never deleted.
         """
-        return retention.prune(self.connection, self._codec, before)
+        return retention.prune(self.connection, self._codec, before, self.state)
 
     def stats(self) -> StoreStats:
         """Return what the store holds and what it takes; see `StoreStats`. Reads every row once."""

@@ -43,6 +43,7 @@ from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.registered import SqliteRegistered
+from analyzer.stores.state import Queries, StateDatabase
 from analyzer.stores.threads import SqliteThreads
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.audit import Unwritten
@@ -61,7 +62,7 @@ from analyzer.wiring.naming import agents_named
 from analyzer.wiring.opening import (
     Tape,
     open_existing,
-    open_store,
+    open_fenced,
     open_taped,
     reports_folder,
     spending_of,
@@ -90,6 +91,7 @@ def build(
     tape: Tape | None = None,
     stand_ins: StandIns | None = None,
     or_read: bool = False,
+    fence: Callable[[Queries], None] | None = None,
 ) -> Iterator[App]:
     """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given.
 
@@ -99,17 +101,16 @@ def build(
     """
     there = detectors_of(settings)
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(settings, partial(SqliteTrajectories, or_read=or_read)))
-        memory = SqliteIncidents(store.connection)
+        store = stack.enter_context(open_fenced(settings, fence, or_read=or_read))
+        memory = SqliteIncidents(store.state)
         failures: list[Gap] = []
         store.elsewhere.on_unread = partial(_once, failures)
-        # A recording is played back without a network, and as it was made.
+        # A recording is played back as it was made, and without a network, also where it was made with one.
         catalogued = Enrolling(settings, None, Terms()) if tape and tape.replay else enrolled(settings)
         settings = catalogued.settings
         model = stack.enter_context(_model(settings, tape, store.masker.text, stand_ins))
         rehearsal = isinstance(model, ReplayedModel)
         recorder, sending = _recorder(settings, store, failures, stack, rehearsal=rehearsal)
-        # A recording is played back without a network, also where it was made with one.
         metrics = None if rehearsal else open_metrics(settings)
         is_traced = not (rehearsal or store.connection.is_sealed)
         remarks = partial(_remarks, model, settings)
@@ -126,7 +127,7 @@ def build(
             metrics=metrics,
             detectors=there.configured,
             explainer=Explainer(means, settings.case_tokens),
-            deliver=_nobody if rehearsal else _delivery(settings, store.connection, recorder, out, stand_ins),
+            deliver=_nobody if rehearsal else _delivery(settings, store.state, recorder, out, stand_ins),
             document=_document,
             markdown=lambda report: markdown(report_outline(report)),
             incident_markdown=lambda incident, at: markdown(incident_outline(incident, at)),
@@ -141,8 +142,8 @@ def build(
             investigations_max=settings.investigations_max,
             purse=means.purse,
             journal=means.journal,
-            alerts=SqliteAlerts(store.connection),
-            owners=SqliteRegistered(store.connection, store.masker).owners,
+            alerts=SqliteAlerts(store.state),
+            owners=SqliteRegistered(store.state, store.masker).owners,
             measuring=_measured(settings, store.connection),
             follow=follower(settings, store),
             enrolled=catalogued.enrolment or Unenrolled(),
@@ -168,7 +169,7 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
         store.elsewhere.on_unread = partial(_once, unread)
         metrics = open_metrics(settings)
         watch = Unwatched()
-        memory = SqliteIncidents(store.connection)
+        memory = SqliteIncidents(store.state)
         means = replace(_means(settings, store, metrics, watch, None), past=memory.incidents)
         yield App(
             trajectories=store,
@@ -264,12 +265,12 @@ def _means(
 def _accounted(means: Means, settings: Settings, store: SqliteTrajectories, run: str) -> Means:
     """Return means whose calls are paid for and written down in the store."""
     journal = _journal(store, run)
-    purse = Unlimited() if means.model is None else spending_of(settings, store.connection, run)
+    purse = Unlimited() if means.model is None else spending_of(settings, store.state, run)
     return replace(means, journal=journal, purse=purse)
 
 
 def _journal(store: SqliteTrajectories, run: str) -> SqliteAudit:
-    return SqliteAudit(store.connection, store.masker, run=run, actor=f"analyzer {version('analyzer')}")
+    return SqliteAudit(store.state, store.masker, run=run, actor=f"analyzer {version('analyzer')}")
 
 
 def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float | None:
@@ -284,9 +285,9 @@ def _model(
 
 
 def _routes(
-    settings: Settings, memory: Connection, out: TextIO | None, stand_ins: StandIns | None
+    settings: Settings, state: StateDatabase, out: TextIO | None, stand_ins: StandIns | None
 ) -> tuple[Route, ...]:
-    places = outside(settings, partial(SqliteThreads, memory)) if stand_ins is None else stand_ins.places
+    places = outside(settings, partial(SqliteThreads, state)) if stand_ins is None else stand_ins.places
     routes = [one.route() for one in places]
     if out is not None:
         routes.append(Route("stdout", WriterNotifier(out, links=links_to(settings))))
@@ -294,15 +295,15 @@ def _routes(
 
 
 def _delivery(
-    settings: Settings, connection: Connection, watch: Recorder, out: TextIO | None, stand_ins: StandIns | None
+    settings: Settings, state: StateDatabase, watch: Recorder, out: TextIO | None, stand_ins: StandIns | None
 ) -> Delivery:
     """Return what tells everybody. Raises UsageError where a route is set up wrong."""
     return partial(
         _send,
         settings=settings,
-        memory=SqliteIncidents(connection),
+        memory=SqliteIncidents(state),
         folder=ReportFolder(reports_folder(settings), links_to(settings)),
-        routes=_routes(settings, connection, out, stand_ins),
+        routes=_routes(settings, state, out, stand_ins),
         alertmanager=open_alertmanager(settings) if stand_ins is None else stand_ins.alertmanager,
         watch=watch,
     )

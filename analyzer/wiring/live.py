@@ -44,6 +44,6 @@ def open_sending(settings: Settings) -> Iterator[Sending]:
         if store.connection.is_sealed:
             raise UsageError(f"{settings.store} may only be read: what is spent could not be written down")
         actor = f"analyzer {version('analyzer')}"
-        purse = spending_of(whole, store.connection, secrets.token_hex(16))
-        journal = SqliteAudit(store.connection, store.masker, run="", actor=actor)
+        purse = spending_of(whole, store.state, secrets.token_hex(16))
+        journal = SqliteAudit(store.state, store.masker, run="", actor=actor)
         yield Sending(store, purse, journal, Pricer(settings.prices))

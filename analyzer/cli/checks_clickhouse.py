@@ -1,28 +1,15 @@
-"""One thing that `analyzer doctor` tried, and how ClickHouse stands."""
+"""How ClickHouse stands, as `analyzer doctor` tries it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from analyzer.cli.check import Check
 from analyzer.render.numbers import moment
 
 if TYPE_CHECKING:
     from analyzer.config import Settings
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was tried."""
-
-    name: str
-    state: str
-    """"ok", "off" (not set up, which is allowed) or "failed"."""
-    detail: str
-    hint: str = ""
-    command: str = ""
-    """What to type where this is missing; dots stand for what only the operator knows."""
 
 
 def clickhouse(settings: Settings) -> Check:
