@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support.clickhouse import connected, embedded, served, write
+from support.clickhouse import connected, served, write
 from support.conformance import (
     EVERYTHING,
     METHODS,
@@ -32,14 +32,8 @@ from analyzer.config import load
 from analyzer.errors import NotFoundError
 from analyzer.ingest.otlp import spans_from_json
 from analyzer.ingest.pricing import Pricer
-from analyzer.ingest.wire_clickhouse import reader
 from analyzer.stores.base import TrajectoryStore
-from analyzer.stores.clickhouse import ClickHouse
-from analyzer.stores.collected import CollectedSpans
-from analyzer.stores.elsewhere import Elsewhere
-from analyzer.stores.following import follow
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.collector import CollectorTables
 from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span
 from analyzer.wiring.collecting import followed
@@ -87,29 +81,11 @@ def clickhouse(folder: Path, requests: Requests) -> Iterator[TrajectoryStore]:
             yield store
 
 
-@contextmanager
-def chdb(folder: Path, requests: Requests) -> Iterator[TrajectoryStore]:
-    """Lay the spans into the tables of the engine in this process and follow them: sums are here, texts are there."""
-    with embedded(folder) as client:
-        write(client, *requests)
-        source = ClickHouse(f"chdb://{folder / 'clickhouse'}", None, CollectorTables())
-        read = reader(Pricer())
-        month = timedelta(days=28)
-        elsewhere = Elsewhere(lambda: CollectedSpans(source, read, month, lambda: NOW))
-        with SqliteTrajectories(folder / "index.db", elsewhere=elsewhere) as store:
-            assert follow(store, source, read, NOW, month, rows_max=10**6).gaps == ()
-            yield store
-        source.close()
-
-
 STORES: Mapping[str, Callable[[Path, Requests], AbstractContextManager[TrajectoryStore]]] = {
     "sqlite": sqlite,
     "sqlite-late": sqlite_late,
     "clickhouse": clickhouse,
-    "chdb": chdb,
 }
-EXPORTED = {"clickhouse", "chdb"}
-"""Stores that have every attribute as the text which the Collector's exporter makes of it."""
 
 
 @dataclass(frozen=True)
@@ -120,8 +96,6 @@ class Asked:
     window: Window
     spans: list[Span]
     expected: dict[str, str]
-    is_exported: bool
-    """Whether the store has every attribute as text."""
 
     def traces(self) -> dict[str, list[Span]]:
         """Return the spans by trajectory."""
@@ -138,7 +112,7 @@ def fleet(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     pricer = Pricer()
     spans = [span for one in requests for span in spans_from_json(one, pricer=pricer).spans]
     with sqlite(tmp_path_factory.mktemp("expected"), requests) as store:
-        expected = {as_exported: answers(store, window, as_exported=as_exported) for as_exported in (False, True)}
+        expected = answers(store, window)
     return requests, window, spans, expected
 
 
@@ -147,8 +121,7 @@ def asked(fleet, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     """Give each store with each fleet."""
     requests, window, spans, expected = fleet
     with STORES[request.param](tmp_path_factory.mktemp("asked"), requests) as store:
-        is_exported = request.param in EXPORTED
-        yield Asked(store, window, spans, expected[is_exported], is_exported)
+        yield Asked(store, window, spans, expected)
 
 
 def test_every_question_of_the_protocol_is_asked(asked: Asked) -> None:
@@ -159,9 +132,8 @@ def test_every_question_of_the_protocol_is_asked(asked: Asked) -> None:
 
 def test_answers_are_those_of_sqlite(asked: Asked) -> None:
     """Every answer about a fleet, over several ranges, orders and limits, is the one that SQLite gives."""
-    found = answers(asked.store, asked.window, as_exported=asked.is_exported)
-    other = [question for question in asked.expected if found.get(question) != asked.expected[question]]
-    assert other == []
+    found = answers(asked.store, asked.window)
+    assert [question for question in asked.expected if found.get(question) != asked.expected[question]] == []
     assert found.keys() == asked.expected.keys()
 
 

@@ -154,31 +154,9 @@ def scrambled(requests: Requests, seed: int) -> list[Mapping[str, Any]]:
     return single
 
 
-def answers(store: TrajectoryStore, window: Window, *, as_exported: bool = False) -> dict[str, str]:
-    """Return everything that a store says of a fleet, by the question, in words that two stores can have in common.
-
-    With `as_exported` every attribute is the text that the Collector's exporter makes of it.
-    """
-    questions = _questions(store, window)
-    if as_exported:
-        return {f"{name}({what})": _plain(_exported(ask())) for name, what, ask in questions}
-    return {f"{name}({what})": _plain(ask()) for name, what, ask in questions}
-
-
-def _exported(answer: Any) -> Any:
-    """Return an answer with the attributes of its spans, resources and events as text."""
-    if isinstance(answer, Trajectory):
-        return replace(answer, spans=tuple(map(_exported, answer.spans)))
-    if isinstance(answer, list):
-        return [_exported(one) for one in answer]
-    if not isinstance(answer, Span):
-        return answer
-    events = tuple(replace(one, attributes=_texts(one.attributes)) for one in answer.events)
-    return replace(answer, attributes=_texts(answer.attributes), resource=_texts(answer.resource), events=events)
-
-
-def _texts(attributes: Mapping[str, Any]) -> dict[str, str]:
-    return {key: as_string(any_value(value)) for key, value in sorted(attributes.items())}
+def answers(store: TrajectoryStore, window: Window) -> dict[str, str]:
+    """Return everything that a store says of a fleet, by the question, in words that two stores can have in common."""
+    return {f"{name}({what})": _plain(ask()) for name, what, ask in _questions(store, window)}
 
 
 def _plain(answer: object) -> str:
