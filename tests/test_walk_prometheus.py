@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from support.cli import analyzer
+from support.http import Answer, loopback
 from support.prometheus import need_prometheus, prometheus
 from support.victoriametrics import need_victoriametrics, victoriametrics
 
@@ -91,6 +93,59 @@ def test_a_doubling_is_found_in_prometheus_with_its_onset_and_version(tmp_path: 
     assert url in gap["why"]
     # Being blind is no recovery: what was open stays so.
     assert incident["id"] in [one["id"] for one in json.loads(blind.stdout)["incidents"]]
+
+
+def shown(exemplars: dict[str, float]) -> Answer:
+    """Return a counter of triage's as OpenMetrics: a series for each trajectory, which it names as an exemplar."""
+    lines = [
+        f'agent_cost_usd_total{{agent="triage",model="m{index}"}} 1 # {{trace_id="{trace_id}"}} 0.1 {at_s}\n'
+        for index, (trace_id, at_s) in enumerate(exemplars.items())
+    ]
+    kind = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    return Answer("".join(["# TYPE agent_cost_usd counter\n", *lines, "# EOF\n"]).encode(), 200, {"Content-Type": kind})
+
+
+@pytest.mark.server
+@pytest.mark.timeout(240)
+def test_the_trajectories_of_a_metered_incident_are_those_that_its_exemplars_name(tmp_path: Path) -> None:
+    """Those in the store that are dearer than usual come first; one that was not kept is told as a gap."""
+    need_prometheus()
+    made, store, pricer = fleet(), tmp_path / "store.db", Pricer()
+    with SqliteTrajectories(store) as trajectories:
+        recent = (NOW - timedelta(days=2)).timestamp() * 1e9
+        for request in made.requests():
+            spans = spans_from_json(request, pricer=pricer).spans
+            trajectories.add(span for span in spans if (span.end_ns or 0) >= recent)
+        since = trajectories.summaries(
+            agent="triage", start=ONSET + timedelta(hours=2), end=NOW, order="cost", limit=500
+        )
+        [before] = trajectories.summaries(agent="triage", end=ONSET - timedelta(hours=2), order="cost", limit=1)
+    # Dearer than usual, and not among the worst, which the store would have found by itself.
+    dear, dearer = since[len(since) // 3], since[len(since) // 4]
+    lost, ended = "f" * 32, {one.trace_id: one.end_ns / 1e9 for one in (dear, dearer, since[-1], before)}
+    exemplars = dict(sorted({**ended, lost: NOW.timestamp() - 3600}.items(), key=lambda entry: entry[1]))
+    history = tmp_path / "history.om"
+    families = ("agent_cost_usd", "agent_trajectories")
+    write_openmetrics(made, history, price=pricer.cost, step_s=120, families=families)
+    with loopback(lambda _asked: shown(exemplars)) as agents:
+        config = (
+            "global: {scrape_interval: 1s, scrape_timeout: 1s}\nscrape_configs:\n"
+            f"- {{job_name: fleet, static_configs: [{{targets: ['{agents.url.removeprefix('http://')}']}}]}}\n"
+        )
+        with prometheus(tmp_path, history, config=config) as url:
+            source, until = Prometheus(url), time.monotonic() + 30
+            while not source.exemplars("agent_cost_usd_total", ONSET, NOW) and time.monotonic() < until:
+                time.sleep(0.2)
+            out = analyzer(
+                *("run", "--at", NOW.isoformat(), "--store", str(store), "--json", "--llm", "off"),
+                *("--prometheus-url", url, "--reports", str(tmp_path / "reports")),
+            )
+    document = json.loads(out.stdout)
+    [incident] = [one for one in document["incidents"] if one["kind"] == "cost"]
+    worst = [one.trace_id for one in since[:3]]
+    assert incident["trace_ids"] == [dearer.trace_id, dear.trace_id, *worst]
+    [gap] = document["gaps"]
+    assert gap["why"] == f"1 of 4 trajectories that exemplars name are not in the store: {lost}"
 
 
 SERVERS = {

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from analyzer.accounting.changes import compared as compared_changes
 from analyzer.accounting.changes import rank_changes, together
-from analyzer.accounting.guilty import at_fault
+from analyzer.accounting.guilty import WORST, at_fault
 from analyzer.accounting.peers import healthy_before
 from analyzer.accounting.periods import account_of, compared
 from analyzer.accounting.places import Searched, named, places_of, price_changes
@@ -28,11 +28,18 @@ SAMPLE_MIN = 0.9
 
 
 def examine(
-    store: TrajectoryStore, finding: Finding, *, at: datetime, history_start: datetime, builds: Sequence[Change] = ()
+    store: TrajectoryStore,
+    finding: Finding,
+    *,
+    at: datetime,
+    history_start: datetime,
+    builds: Sequence[Change] = (),
+    exemplars: Sequence[str] = (),
 ) -> Examined:
     """Return the finding with its account, changes, trajectories and shared errors. Reads from the store.
 
-    `builds` are versions that metrics saw first, of the finding's agent or of all.
+    `builds` are versions that metrics saw first, of the finding's agent or of all; `exemplars` the trajectories that
+    metrics name as carrying it, worst first. They go before those that the store finds.
     """
     agent = finding.subject.agent
     if agent is None:
@@ -45,7 +52,8 @@ def examine(
     searched = places_of(store, finding, agent, periods)
     seen = together(store.changes(agent, history_start, at), builds)
     changes = near(finding, [*compared_changes(seen, searched.since), *price_changes(account, finding)], searched)
-    worst, evidence = at_fault(store, finding, agent, end)
+    found, evidence = at_fault(store, finding, agent, end)
+    worst = tuple(dict.fromkeys((*exemplars, *found)))[:WORST] if exemplars else found
     return Examined(
         finding=finding,
         account=account.factors,

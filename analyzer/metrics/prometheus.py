@@ -17,7 +17,7 @@ from prometheus_api_client.exceptions import PrometheusApiClientException
 from urllib3.util import Retry
 
 from analyzer.errors import MetricsError, MetricsPartError, MetricsQueryError
-from analyzer.metrics.base import Points
+from analyzer.metrics.base import Exemplar, Points
 from analyzer.retry import retrying
 
 POINTS_MAX = 11_000
@@ -26,6 +26,10 @@ _STATUS = re.compile(r"HTTP Status Code (\d+) \((b['\"].*['\"])\)", re.DOTALL)
 _WORTH_RETRYING = frozenset({408, 429, 500, 502, 503, 504})
 
 
+_WITHOUT_EXEMPLARS = frozenset({404, 405, 501})
+"""What servers say that know no exemplars at all (Cortex, proxies that let queries through and nothing else)."""
+_TRACE_LABELS = ("trace_id", "traceID", "traceId", "TraceID")
+"""Labels of an exemplar that name its trace: OpenMetrics' own, and those that Grafana's tools and Istio have used."""
 _PARTIAL = (b'"isPartial"', b'"warnings"')
 """What stands in an answer that may not be whole: VictoriaMetrics' own mark, and the warnings of Thanos and Mimir."""
 _LOGIN = re.compile(r"//[^/@]*@")
@@ -78,6 +82,7 @@ class Prometheus:
         # A redirect would carry the headers, a tenant or a key among them, to another host.
         session.max_redirects = 0
         session.hooks["response"].append(_check_whole)
+        self._session = session
         # The client's own retries are switched off: this house tries again in one place.
         self._client = PrometheusConnect(
             url=url,
@@ -109,6 +114,26 @@ class Prometheus:
                 merged[key] = points if before is None else _joined(before, points)
             start = stop + timedelta(seconds=step_s)
         return [merged[key] for key in sorted(merged)]
+
+    def exemplars(self, promql: str, start: datetime, end: datetime) -> list[Exemplar]:
+        """See `MetricSource.exemplars`."""
+        span = {"start": f"{start.timestamp():.3f}", "end": f"{end.timestamp():.3f}"}
+        return _exemplars(self._call(self._asked_exemplars, promql, params=span), self.url)
+
+    def _asked_exemplars(self, promql: str, *, params: Mapping[str, str], timeout: float) -> Any:
+        """Ask as the client asks for the rest: it has no call for exemplars."""
+        answer = self._session.get(
+            f"{self._client.url}/api/v1/query_exemplars",
+            params={"query": promql, **params},
+            headers=self._client.headers,
+            auth=self._client.auth,
+            timeout=timeout,
+        )
+        if answer.status_code in _WITHOUT_EXEMPLARS:
+            return []
+        if answer.status_code != requests.codes.ok:
+            raise PrometheusApiClientException(f"HTTP Status Code {answer.status_code} ({answer.content!r})")
+        return answer.json()["data"]
 
     def version(self) -> str:
         """Return the server's version, for `doctor`. Raises MetricsError."""
@@ -206,6 +231,19 @@ def _points(answer: Any, url: str) -> list[Points]:
         if isinstance(answer, list) and answer and not isinstance(answer[0], dict):
             return [_one({}, [answer])]  # a scalar: one [time, value] pair
         return [_one(entry.get("metric", {}), entry.get("values") or [entry["value"]]) for entry in answer]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise MetricsError(f"{url} answered with something that is not Prometheus") from None
+
+
+def _exemplars(answer: Any, url: str) -> list[Exemplar]:
+    """Return the exemplars of an answer, `null` where there are none. One without a trace id points nowhere."""
+    try:
+        return [
+            Exemplar(series["seriesLabels"], trace_id, float(one["value"]), float(one["timestamp"]))
+            for series in answer or ()
+            for one in series["exemplars"]
+            if (trace_id := next((one["labels"][name] for name in _TRACE_LABELS if one["labels"].get(name)), None))
+        ]
     except (KeyError, TypeError, ValueError, AttributeError):
         raise MetricsError(f"{url} answered with something that is not Prometheus") from None
 

@@ -14,12 +14,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from analyzer.errors import MetricsError, MetricsQueryError
-from analyzer.metrics.base import MetricSource, Points
+from analyzer.metrics.base import Exemplar, MetricSource, Points
 
 Labels = tuple[tuple[str, str], ...]
 Fold = Callable[[Sequence[float]], float]
+_T = TypeVar("_T")
 
 _SELECTOR = r"(?:[a-zA-Z_:][\w:]*\s*(?:\{[^{}]*\})?|\{[^{}]*\})(?:\s*\[[^\[\]:]*\])?(?:\s*(?:@|offset)\s*-?[\w.]+)*"
 _LINEAR = rf"(?:(?:increase|rate|irate|delta|idelta)\s*\(\s*{_SELECTOR}\s*\)|{_SELECTOR})"
@@ -56,6 +58,14 @@ class Several:
         """See `MetricSource.query_range`."""
         return self._joined(promql, lambda source, query: source.query_range(query, start, end, step_s))
 
+    def exemplars(self, promql: str, start: datetime, end: datetime) -> list[Exemplar]:
+        """See `MetricSource.exemplars`. Each names trajectories of its own, so any query will do."""
+        return [
+            one
+            for group in self._groups.values()
+            for one in _first_answer(group, lambda source: source.exemplars(promql, start, end))
+        ]
+
     def _joined(self, promql: str, ask: Callable[[MetricSource, str], list[Points]]) -> list[Points]:
         if len(self._groups) == 1:
             return _first_answer(next(iter(self._groups.values())), lambda source: ask(source, promql))
@@ -78,7 +88,7 @@ class Several:
         return [_combined(known, fold) for _, known in sorted(by_labels.items())]
 
 
-def _first_answer(group: Sequence[MetricSource], ask: Callable[[MetricSource], list[Points]]) -> list[Points]:
+def _first_answer(group: Sequence[MetricSource], ask: Callable[[MetricSource], list[_T]]) -> list[_T]:
     """Return what the first of a group says that answers. Raises what the last one raised."""
     for source in group[:-1]:
         try:

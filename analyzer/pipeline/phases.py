@@ -15,6 +15,7 @@ from analyzer.accounting.stakes import Stakes, stakes_of
 from analyzer.detectors.base import Detector
 from analyzer.detectors.loop import dated
 from analyzer.metrics.evidence import evaluated
+from analyzer.metrics.exemplars import UNASKED, Exemplified, exemplars_of
 from analyzer.metrics.window import Reach, before, collect, own
 from analyzer.pipeline.app import App
 from analyzer.pipeline.metering import doubted, sides
@@ -100,10 +101,15 @@ def collected_of_itself(app: App, at: datetime) -> Window:
     return own(app.trajectories, reach_of(app, at))
 
 
-def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Examined]:
+def exemplified(app: App, findings: Sequence[Finding], window: Window) -> Exemplified:
+    """Ask the metrics which trajectories they name for each finding. Without metrics nobody is asked."""
+    return UNASKED if app.metrics is None else exemplars_of(app.trajectories, app.metrics, findings, window)
+
+
+def examined(app: App, findings: Sequence[Finding], window: Window, exemplars: Exemplified = UNASKED) -> list[Examined]:
     """Work out what the store knows about each finding: its account, what else changed, who is at fault.
 
-    And which of them several agents share, where one thing is behind them all.
+    And which of them several agents share, where one thing is behind them all. `exemplars` are what metrics name.
     """
     rows = sides(app.detectors, window) if findings else ()
     known = [
@@ -113,6 +119,7 @@ def examined(app: App, findings: Sequence[Finding], window: Window) -> list[Exam
             at=window.end,
             history_start=window.end - app.history,
             builds=(*window.builds.get(None, ()), *window.builds.get(finding.subject.agent, ())),
+            exemplars=exemplars.of(finding),
         )
         for finding in doubted(findings, rows, window)
     ]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
+from analyzer.metrics.exemplars import Exemplified
 from analyzer.metrics.window import learning_agents
 from analyzer.pipeline.alerted import Alerted, alerted, keep_answers
 from analyzer.pipeline.app import App
@@ -21,6 +22,7 @@ from analyzer.pipeline.phases import (
     collected_of_itself,
     detected,
     examined,
+    exemplified,
     on_itself,
     triaged,
     with_beginnings,
@@ -29,7 +31,7 @@ from analyzer.types.alerts import AlertAnswer
 from analyzer.types.audit import Act, Action, canonical, digest
 from analyzer.types.document import OWNER, incident_document, time_text
 from analyzer.types.metric import Window
-from analyzer.types.report import REPEATED, Finding, Gap, Report, Run
+from analyzer.types.report import REPEATED, Examined, Finding, Gap, Report, Run
 from analyzer.types.sent import Delivered
 from analyzer.types.spending import ModelUse
 from analyzer.types.trace import Operation
@@ -83,7 +85,7 @@ def _walked(
         unread: list[Gap] = []
         window, itself = phase("collect", lambda: _collected(app, at, unread if keeps else None))
         found, in_own, blind_spots = phase("detect", lambda: _found(app, window, itself, at))
-        known = phase("account", lambda: [*examined(app, found, window), *examined(app, in_own, itself)])
+        exemplars, known = phase("account", lambda: _accounted(app, found, window, in_own, itself))
         incidents = phase("triage", lambda: owned(triaged(app, known, window, blind_spots), app.owners()))
         noted = alerted(app, incidents, window, at) if keeps else Alerted(incidents)
         incidents, use = phase("investigate", lambda: investigated(app, noted.incidents, at, first=noted.fresh))
@@ -91,7 +93,10 @@ def _walked(
         report = Report(
             run=_run(app, window, use, time.monotonic() - began),
             incidents=incidents,
-            gaps=(*unread, *window.gaps, *blind_spots, *unpriced(use), *unknown, *doubt_gaps(incidents), *app.gaps()),
+            gaps=(
+                *(*unread, *window.gaps, *blind_spots, *exemplars.gaps, *unpriced(use), *unknown),
+                *(*doubt_gaps(incidents), *app.gaps()),
+            ),
             notes={
                 **_notes(window, later, rehearsal=app.rehearsal),
                 **table_note(sides(app.detectors, window)),
@@ -128,6 +133,14 @@ def _found(app: App, window: Window, itself: Window, at: datetime) -> tuple[list
     watching = on_itself(app)
     in_own, unseen = with_beginnings(watching, *detected(watching, itself), at)
     return found, in_own, list(dict.fromkeys([*gaps, *unseen]))
+
+
+def _accounted(
+    app: App, found: Sequence[Finding], window: Window, in_own: Sequence[Finding], itself: Window
+) -> tuple[Exemplified, list[Examined]]:
+    """Return what the metrics name for the fleet's findings, and what is known about all."""
+    named = exemplified(app, found, window)
+    return named, [*examined(app, found, window, named), *examined(app, in_own, itself)]
 
 
 def _later_run(app: App, at: datetime) -> datetime | None:

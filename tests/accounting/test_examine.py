@@ -72,6 +72,21 @@ def test_other_kinds_count_trajectories_themselves(store: SqliteTrajectories) ->
     assert examined(store, finding(Kind.ERRORS, "shop", onset=ONSET, affected=3, of=5)).affected is None
 
 
+def test_what_metrics_name_goes_before_what_the_store_finds(store: SqliteTrajectories) -> None:
+    """No trajectory twice, and no more than the worst five; what the errors say stays."""
+    alone = examined(store, failing())
+    named = examine(
+        store,
+        failing(),
+        at=EPOCH + timedelta(hours=2),
+        history_start=EPOCH,
+        exemplars=[trace_id(7), alone.trace_ids[-1], trace_id(6), trace_id(5)],
+    )
+    assert alone.trace_ids == (trace_id(3), trace_id(4))
+    assert named.trace_ids == tuple(trace_id(number) for number in (7, 4, 6, 5, 3))
+    assert named.evidence == alone.evidence
+
+
 def spending(first: int, runs: int, from_s: float, tokens: int) -> list[Span]:
     """Return runs of the writer spread over an hour, each with one inference at a ten-thousandth of a cent a token."""
     spans = []

@@ -11,7 +11,7 @@ from threading import get_ident
 from analyzer.agent.case import CaseFile, build_case
 from analyzer.agent.investigate import Means
 from analyzer.errors import NotFoundError
-from analyzer.metrics.base import Points
+from analyzer.metrics.base import Exemplar, Points
 from analyzer.stores.base import Hit
 from analyzer.types.choices import Shifted
 from analyzer.types.messages import readable
@@ -257,6 +257,10 @@ class OneValue:
         count = int((end - start).total_seconds() // step_s) + 1
         times = tuple(start.timestamp() + index * step_s for index in range(count))
         return [Points({"agent": AGENT}, times, (self.value,) * count)]
+
+    def exemplars(self, promql: str, start: datetime, end: datetime) -> list[Exemplar]:
+        """Know none."""
+        return []
 
 
 def choosing(shifted: Shifted, **changes: object) -> Incident:

@@ -133,6 +133,81 @@ def test_a_schedule_of_working_days():
     assert DETECTOR.detect(all_of(begun(np.where(weekday < 5, runs.count, 0.0)))) == ()
 
 
+RESTS = {"weekends": (5, 6), "sundays": (6,), "never": ()}
+
+
+def drawn(seed, rest, *, days=28, stop=10**9):
+    """Return the runs of a schedule that rests on some days of the week: every two to eighteen hours, nearly."""
+    rng = np.random.default_rng(seed)
+    wait = int(rng.integers(2 * HOUR, 18 * HOUR + 1))
+    late = int(rng.integers(0, min(wait // 20, 2) + 1))
+    due = np.arange(int(rng.integers(wait)), days * DAY - late, wait)
+    at = due + rng.integers(0, late + 1, len(due))
+    runs = np.zeros(days * DAY)
+    runs[at[~np.isin(due // DAY % 7, rest) & (at < stop)]] = 1.0
+    return runs, wait
+
+
+@pytest.mark.parametrize("rest", RESTS)
+@pytest.mark.parametrize("seed", range(20))
+def test_a_schedule_that_rests_is_not_missed_on_its_days_off(seed, rest):
+    """Not on the first of them, which nobody could know of, nor on a later one, nor on the day after."""
+    runs, _ = drawn(seed, RESTS[rest])
+    assert DETECTOR.detect(all_of(begun(runs))) == ()
+
+
+def told_after(runs, last):
+    """Return after how many ticks without a run a silence is told; it stays told."""
+    low, high = last + 1, last + 5 * DAY
+    while low < high:
+        end = (low + high) // 2
+        is_told = any(one.recovered is None for one in DETECTOR.detect(all_of(begun(runs[:end]), end=end)))
+        low, high = (low, end) if is_told else (end + 1, high)
+    return low - last
+
+
+@pytest.mark.parametrize("rest", ["weekends", "sundays"])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_schedule_that_rests_is_missed_as_soon_as_one_that_never_does(seed, rest):
+    """On a working day after its first weekend, and later: its days off are no part of its wait."""
+    _, wait = drawn(seed, ())
+    # Ten runs must be learnt from: rare ones that rest are not judged in their second week yet.
+    early = 9 * DAY + 12 * HOUR if wait <= 12 * HOUR else 15 * DAY + 20 * HOUR
+    for stop in (early, 22 * DAY + 20 * HOUR):
+        runs, _ = drawn(seed, RESTS[rest], stop=stop)
+        always, _ = drawn(seed, (), stop=stop)
+        last = int(np.flatnonzero(runs)[-1])
+        assert last == int(np.flatnonzero(always)[-1])
+        took = told_after(runs, last)
+        assert took <= max(told_after(always, last), 2 * wait) + HOUR
+
+
+def test_what_is_known_of_a_schedules_weekends_is_said():
+    """First that they are not counted, afterwards which days are off; of one that never rests nothing."""
+    runs, days = np.asarray(every(6 * HOUR, days=28).count), np.arange(28 * DAY) // DAY % 7
+    rests = begun(np.where(days < 5, runs, 0.0))
+
+    def said(series, day):
+        (one,) = DETECTOR.explain(all_of(series, end=int(day * DAY)), "a")
+        return one.detectable
+
+    missed = "It runs every 6.0 h; a run is missed after 12.0 h without one"
+    assert said(rests, 5.5) == f"{missed}, weekends not counted until a whole one was seen."
+    assert said(rests, 9.5) == f"{missed}, not counting Saturdays and Sundays, on which nothing ran."
+    assert said(begun(runs), 9.5) == f"{missed}."
+
+
+def test_a_schedule_that_stops_before_or_on_its_first_weekend():
+    """It may rest then: it is missed on Monday; one that ran on the Saturday already, before that day is over."""
+    hourly = every(HOUR, days=28).count
+    friday, saturday = (begun(np.where(np.arange(28 * DAY) < stop, hourly, 0.0)) for stop in (476, 5 * DAY + 12 * HOUR))
+    assert DETECTOR.detect(all_of(friday, end=7 * DAY)) == ()
+    (found,) = DETECTOR.detect(all_of(friday, end=7 * DAY + 3 * HOUR))
+    # The hour is counted from Monday's midnight on.
+    assert found.onset == time_of(7 * DAY + 3)
+    assert len(DETECTOR.detect(all_of(saturday, end=5 * DAY + 15 * HOUR))) == 1
+
+
 def test_a_single_batch_is_no_habit():
     """An agent that ran for one evening is not missed on the days after."""
     once = arrivals(lambda ticks: np.where(ticks < 5 * HOUR, 200.0, 0.0), days=18)

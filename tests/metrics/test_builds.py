@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from analyzer.errors import MetricsQueryError
-from analyzer.metrics.base import Points
+from analyzer.metrics.base import Exemplar, Points
 from analyzer.metrics.builds import build_changes
 from analyzer.types.report import Change
 
@@ -28,6 +28,10 @@ class Answers:
         if self.refused:
             raise MetricsQueryError(f"{promql} was refused from {start} to {end} by {step_s}")
         return self.answer
+
+    def exemplars(self, promql: str, start: datetime, end: datetime) -> list[Exemplar]:
+        """Know none."""
+        return []
 
 
 def build(version: str, hours: tuple[float, ...], value: float = 1.0, **labels: str) -> Points:

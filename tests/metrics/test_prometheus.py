@@ -6,14 +6,18 @@ import json
 import ssl
 import subprocess
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from support.http import Answer, Asked, loopback
+from support.prometheus import need_prometheus, prometheus
 from support.servers import need
+from support.victoriametrics import need_victoriametrics, victoriametrics
 
 from analyzer.errors import MetricsError, MetricsPartError, MetricsQueryError
+from analyzer.metrics.base import Exemplar
 from analyzer.metrics.prometheus import POINTS_MAX, Access, Prometheus
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -45,6 +49,66 @@ def test_a_long_range_is_split_below_the_servers_limit_and_joined_without_seams(
     assert len(server.asked) == 3
     assert len(points.values) == 25_001
     assert all(b - a == 15 for a, b in zip(points.times_s, points.times_s[1:], strict=False))
+
+
+def test_exemplars_are_asked_for_with_what_lets_one_in() -> None:
+    """Under any of the labels that tracers use; one without a trace id points nowhere."""
+    shown = [
+        {"labels": {"trace_id": "a1", "span_id": "b"}, "value": "0.5", "timestamp": 1600096955.479},
+        {"labels": {"traceID": "a2"}, "value": "7", "timestamp": 1600096945},
+        {"labels": {"user": "u"}, "value": "9", "timestamp": 1600096945},
+    ]
+    series = {"agent": "billing"}
+    body = json.dumps({"status": "success", "data": [{"seriesLabels": series, "exemplars": shown}]}).encode()
+    access = Access(token="secret", headers={"X-Scope-OrgID": "team-a"})
+    with loopback(lambda _asked: Answer(body)) as server:
+        found = Prometheus(server.url, access=access).exemplars("x", NOW - timedelta(hours=1), NOW)
+    assert found == [Exemplar(series, "a1", 0.5, 1600096955.479), Exemplar(series, "a2", 7.0, 1600096945.0)]
+    [asked] = server.asked
+    query = {name: values[0] for name, values in parse_qs(urlsplit(asked.path).query).items()}
+    assert urlsplit(asked.path).path == "/api/v1/query_exemplars"
+    assert query == {"query": "x", "start": f"{NOW.timestamp() - 3600:.3f}", "end": f"{NOW.timestamp():.3f}"}
+    assert (asked.headers["Authorization"], asked.headers["X-Scope-OrgID"]) == ("Bearer secret", "team-a")
+
+
+@pytest.mark.parametrize("answer", [Answer(b"404 page not found", 404), Answer(b'{"status":"success","data":null}')])
+def test_a_server_without_exemplars_has_none(answer: Answer) -> None:
+    """That is no error, and nothing is tried again."""
+    with loopback(lambda _asked: answer) as server:
+        assert Prometheus(server.url, sleep=no_wait).exemplars("x", NOW, NOW) == []
+    assert len(server.asked) == 1
+
+
+def test_exemplars_that_are_refused_or_no_exemplars_are_an_error() -> None:
+    """With the server's words, as of any query."""
+    refused = json.dumps({"status": "error", "errorType": "bad_data", "error": "parse error"}).encode()
+    with loopback(lambda _asked: Answer(refused, 400)) as server, pytest.raises(MetricsQueryError, match="parse error"):
+        Prometheus(server.url, sleep=no_wait).exemplars("x", NOW, NOW)
+    other = Answer(b'{"data": [{"metric": {}}]}')
+    with loopback(lambda _asked: other) as server, pytest.raises(MetricsError, match="not Prometheus"):
+        Prometheus(server.url, sleep=no_wait).exemplars("x", NOW, NOW)
+
+
+SERVERS = {
+    "prometheus": (need_prometheus, partial(prometheus, features="promql-at-modifier")),
+    "victoriametrics": (need_victoriametrics, victoriametrics),
+}
+
+
+@pytest.mark.server
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("server", SERVERS)
+def test_real_servers_that_keep_no_exemplars_have_none(tmp_path: Path, server: str) -> None:
+    """Prometheus as it starts by itself, and VictoriaMetrics."""
+    need_it, serve = SERVERS[server]
+    need_it()
+    history = tmp_path / "history.om"
+    at = int(NOW.timestamp())
+    history.write_text(f"# TYPE runs counter\nruns_total 1 {at - 60}\nruns_total 2 {at}\n# EOF\n")
+    with serve(tmp_path, history) as url:
+        source = Prometheus(url)
+        assert source.query("runs_total", NOW)
+        assert source.exemplars("sum(increase(runs_total[1h]))", NOW - timedelta(hours=1), NOW) == []
 
 
 def test_a_refused_query_carries_the_servers_words_and_is_not_tried_again() -> None:

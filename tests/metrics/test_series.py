@@ -9,7 +9,7 @@ import pytest
 
 from analyzer.config import DEFAULT_QUERIES
 from analyzer.errors import MetricsError, MetricsQueryError
-from analyzer.metrics.base import Points
+from analyzer.metrics.base import Exemplar, Points
 from analyzer.metrics.series import chosen, narrowed, prometheus_series
 from analyzer.types.metric import TICK_S, Series, Signal
 from analyzer.types.report import Subject
@@ -34,6 +34,10 @@ class RecordedMetrics:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def exemplars(self, promql: str, start: datetime, end: datetime) -> list[Exemplar]:
+        """Know none."""
+        return []
 
 
 def ticks(*values: float, label: str = "agent", agent: str = "shop") -> list[Points]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from analyzer.config import DEFAULT_QUERIES
 from analyzer.errors import MetricsError, MetricsPartError, MetricsQueryError
-from analyzer.metrics.base import Points
+from analyzer.metrics.base import Exemplar, Points
 from analyzer.metrics.series import narrowed
 from analyzer.metrics.several import Several, parted
 from analyzer.types.promql import pinned
@@ -44,6 +44,10 @@ class Known:
     def query_range(self, promql: str, start: datetime, end: datetime, step_s: float) -> list[Points]:
         """See `MetricSource.query_range`."""
         return self.query(promql, start)
+
+    def exemplars(self, promql: str, start: datetime, end: datetime) -> list[Exemplar]:
+        """See `MetricSource.exemplars`: one for each agent, the agent's name its id."""
+        return [Exemplar(one.labels, one.labels["agent"], one.values[0], 0.0) for one in self.query(promql, start)]
 
 
 def values(found: list[Points]) -> dict[str, dict[float, float]]:
@@ -93,6 +97,15 @@ def test_what_is_not_known_to_add_up_is_refused_with_the_servers_names(promql: s
     with pytest.raises(MetricsQueryError, match=r"what several servers \(east, west\) answer to"):
         Several({"east": [east], "west": [west]}).query(promql, NOW)
     assert not any(promql in one.asked for one in (east, west))
+
+
+def test_each_names_exemplars_of_its_own() -> None:
+    """Also for a query that does not add up; a replica names them where its original does not answer."""
+    promql = "histogram_quantile(0.95, x)"
+    east = [Known(error=MetricsError("dead")), Known({promql: {"billing": {0: 1.0}}})]
+    west = [Known({promql: {"triage": {0: 2.0}}})]
+    found = Several({"east": east, "west": west}).exemplars(promql, NOW, NOW)
+    assert [(one.trace_id, one.value) for one in found] == [("billing", 1.0), ("triage", 2.0)]
 
 
 def test_of_largest_values_the_largest_is_that_of_the_whole() -> None:

@@ -30,6 +30,10 @@ class Dead:
         """Raise."""
         raise MetricsError("Prometheus at http://x did not answer")
 
+    def exemplars(self, promql, start, end):
+        """Raise."""
+        raise MetricsError("Prometheus at http://x did not answer")
+
 
 @pytest.fixture
 def store(tmp_path: Path):

@@ -17,7 +17,9 @@ def need_prometheus() -> None:
 
 
 @contextmanager
-def prometheus(folder: Path, openmetrics: Path | None = None, *, config: str = "global: {}\n") -> Iterator[str]:
+def prometheus(
+    folder: Path, openmetrics: Path | None = None, *, config: str = "global: {}\n", features: str = "exemplar-storage"
+) -> Iterator[str]:
     """Backfill a history, start the server on a free loopback port with a configuration, and give its URL."""
     data = folder / "data"
     if openmetrics is not None:
@@ -37,7 +39,7 @@ def prometheus(folder: Path, openmetrics: Path | None = None, *, config: str = "
         # A made-up history lies in the past: it must not be thrown away.
         "--storage.tsdb.retention.time=100y",
         f"--web.listen-address={address}",
-        "--enable-feature=exemplar-storage",
+        f"--enable-feature={features}",
     )
     with started(command, address, folder / "prometheus.log") as url:
         yield url

@@ -3,6 +3,9 @@
 An hour's number of arrivals is negative binomial around the mean of its hour of the week, so that no arrival in m of
 its four ticks has the probability (1 + mu m / 4 r)^-r. Hours of the week that were never seen borrow from days of their
 kind; a weekend that was never seen is a guess, and of an agent that sleeps at night nothing is expected on it.
+
+A schedule may rest at weekends. A wait over days on which it does is none: it begins anew behind them, so that a run
+that is missed on a Wednesday is missed as soon as that of a schedule that never rests.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analyzer.detectors.kernels.grid import DAY_S, TICKS_PER_HOUR, Bools, Floats
+from analyzer.detectors.kernels.grid import DAY_S, TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats
 
 HOURS_PER_WEEK = 168
 SIZE_MAX, SIZE_MIN = 10.0, 0.5
@@ -28,12 +31,33 @@ REGULAR_SPREAD = 0.1
 """Interquartile range over median of a regular interval. Poisson arrivals have 1.6."""
 
 
+RESTING_WAIT_MAX = 0.75 * TICKS_PER_DAY
+"""A day off shows in an empty day only where a run is due on every day, with some room for a late one."""
+SPILL_HOURS = 2
+"""A run so near to midnight may be that of the day before or after: one that began late, or early."""
+_WEEKEND = (5, 6)
+
+
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A regular wait between ticks with arrivals, in ticks: a scheduled agent."""
+    """A regular wait between ticks with arrivals, in ticks, none of them over days off: a scheduled agent."""
 
     usual: float
     longest: float
+    rests: Bools
+    """Days of the week on which it is not waited for, shape (7,): those of a weekend on which nothing ran."""
+    unseen: bool
+    """Whether one of these is a guess: it was not seen yet, and may be a day off as well as not."""
+
+    def off(self, spoken: Bools, days: np.ndarray) -> Bools:
+        """Return at which ticks it is not waited for; `days` are the days of the week of the ticks.
+
+        Who runs on a day off after all is waited for from then on until that day is over.
+        """
+        at = np.arange(len(days))
+        begins = np.maximum.accumulate(np.where(np.diff(days, prepend=-1) != 0, at, 0))
+        last = np.maximum.accumulate(np.where(spoken, at, -1))
+        return np.asarray(self.rests[days] & (last < begins + SPILL_HOURS * TICKS_PER_HOUR))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +85,10 @@ def learn(n: Floats, keep: Bools, hours: np.ndarray) -> Arrivals:
     # One look at an hour of the week says nothing of its scatter: there the days of its kind do.
     often = (seen >= 2 * TICKS_PER_HOUR)[hours]
     return Arrivals(
-        usual, known, _size(n, keep, np.where(often, usual[hours], means[hours]), often), _interval(n, keep)
+        usual,
+        known,
+        _size(n, keep, np.where(often, usual[hours], means[hours]), often),
+        _interval(n, keep, hours),
     )
 
 
@@ -126,17 +153,39 @@ def _size(n: Floats, keep: Bools, usual: Floats, often: Bools) -> float:
     return SIZE_MAX if excess <= 0 or squares <= 0 else min(max(squares / excess, SIZE_MIN), SIZE_MAX)
 
 
-def _interval(n: Floats, keep: Bools) -> Interval | None:
+def _interval(n: Floats, keep: Bools, hours: np.ndarray) -> Interval | None:
     """Return the regular interval, or None. A wait that spans ticks which do not count says nothing."""
     at = np.flatnonzero((n > 0) & keep)
     hidden = np.cumsum(~keep)
-    waits = np.diff(at)[np.diff(hidden[at]) == 0].astype(np.float64)
+    whole = np.diff(hidden[at]) == 0
+    rests, unseen = _rests(n, keep, hours)
+    spanning = np.diff(np.cumsum(rests[hours // 24])[at]) > 0
+    working = _regular(np.diff(at)[whole & ~spanning])
+    if working is not None and working[0] <= RESTING_WAIT_MAX:
+        return Interval(*working, rests, unseen)
+    always = _regular(np.diff(at)[whole])
+    return None if always is None else Interval(*always, np.zeros(7, dtype=np.bool_), unseen=False)
+
+
+def _regular(waits: np.ndarray) -> tuple[float, float] | None:
+    """Return the usual and the longest of regular waits, or None."""
     if len(waits) < REGULAR_INTERVALS_MIN:
         return None
     low, middle, high = np.quantile(waits, (0.25, 0.5, 0.75)).tolist()
     if middle < REGULAR_TICKS_MIN or high - low > max(REGULAR_SPREAD * middle, 1.0):
         return None
-    return Interval(middle, float(waits.max()))
+    return middle, float(waits.max())
+
+
+def _rests(n: Floats, keep: Bools, hours: np.ndarray) -> tuple[Bools, bool]:
+    """Return the days of the week on which nothing runs, shape (7,), and whether nobody knows that yet.
+
+    Only days of a weekend: on others an empty day is a silence. One that was not seen whole may be a day off.
+    """
+    by_day, ticks = (by_hour_of_week(one, hours).reshape(7, 24) for one in (n * keep, keep.astype(np.float64)))
+    runs, ticks = by_day[:, SPILL_HOURS:-SPILL_HOURS].sum(axis=1), ticks.sum(axis=1)
+    rests = (runs == 0) & np.isin(np.arange(7), _WEEKEND)
+    return rests, bool((rests & (ticks < TICKS_PER_DAY)).any())
 
 
 def hours_of_week(start_s: int, ticks: int, ahead: int = 0) -> np.ndarray:

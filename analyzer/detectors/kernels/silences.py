@@ -4,6 +4,7 @@ gap       sums over the empty ticks how improbable they are (`arrivals`), of 0.7
           no outage. Where the history holds stretches that were themselves improbable, the bar is one and a half
           times the worst of them: arrivals that come in batches have long pauses.
 interval  for agents that run on a schedule: a wait longer than one and a half times the longest, and twice the usual.
+          A wait begins anew after days of a weekend on which nothing runs, and after a first weekend.
 
 A fleet is a series, too: the sum of its agents. While it is silent, its agents are not judged: nobody can tell then
 which of them would have spoken.
@@ -20,6 +21,7 @@ import numpy as np
 
 from analyzer.detectors.kernels.arrivals import (
     Arrivals,
+    Interval,
     by_hour_of_week,
     by_kind,
     empty_ticks_of_hour,
@@ -40,6 +42,7 @@ HABIT_DAYS = 3
 """Days with arrivals before more are expected."""
 _SPOKEN = 1e9
 """Nats by which an arrival refutes a silence."""
+_DAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
 _TIE = 1e-9
 """Breaks ties between ticks in which nothing was expected: the silence begins with the last of them."""
 
@@ -181,7 +184,7 @@ class Silences(Learning[SilenceSettings]):
             hours = self.longest_wait(baseline) / TICKS_PER_HOUR
             return (
                 f"It runs every {waiting(interval.usual / TICKS_PER_HOUR)}; a run is missed after {waiting(hours)}"
-                " without one."
+                f" without one{_days_off(interval)}."
             )
         mean = np.array([self.settings.usual_share * baseline.units_per_hour])
         nats = float(baseline.arrivals.surprise(mean, np.array([float(TICKS_PER_HOUR)]))[0]) * baseline.scale
@@ -215,7 +218,9 @@ class Silences(Learning[SilenceSettings]):
             rest = since(self.spoken[whole], self._judged(self._steps(baseline.arrivals, baseline.rest, whole)))
         gap = since(self.spoken[whole], self._judged(np.ones(stop)))
         rested = self.holidays.rested(baseline.arrivals.usual, self.settings.usual_share)[whole]
-        wait = since(self.spoken[whole], self._judged((known & ~rested).astype(np.float64)))
+        interval, spoken = baseline.arrivals.interval, self.spoken[whole]
+        off = np.zeros(stop, dtype=np.bool_) if interval is None else interval.off(spoken, self.hours[whole] // 24)
+        wait = since(spoken | off, self._judged((known & ~rested & ~off).astype(np.float64)))
         return SilenceView(self, baseline, start, increments, gap, wait, rest)
 
     def _judged(self, steps: Floats) -> Floats:
@@ -231,6 +236,14 @@ class Silences(Learning[SilenceSettings]):
                 found[hush.alarmed : hush.stop] = 0.0
                 found[hush.alarmed] = -float(gathered[mute].sum())
         return found
+
+
+def _days_off(interval: Interval) -> str:
+    """Say which days a schedule is not waited for on, and where nobody knows that yet."""
+    if interval.unseen:
+        return ", weekends not counted until a whole one was seen"
+    names = " and ".join(name for name, rests in zip(_DAYS, interval.rests, strict=True) if rests)
+    return f", not counting {names}, on which nothing ran" if names else ""
 
 
 class SilenceView:
