@@ -16,6 +16,8 @@ from analyzer.types.steps import Step
 from analyzer.types.trace import Outcome, Status
 
 WORST = 5
+DEAREST = 2
+"""Trajectories that used up a budget whose dearest step is quoted: one may be a chance, and all of them is a list."""
 LOOKED_AT = 100
 """Failed trajectories whose steps are read to find what they have in common."""
 SHARED_MIN = 0.5
@@ -29,7 +31,6 @@ _VARYING = re.compile(r"[0-9a-f]{8,}|\d+")
 
 _ORDERS: Mapping[Kind, Order] = {
     Kind.COST: "cost",
-    Kind.BUDGET: "cost",
     Kind.TOKENS: "tokens",
     Kind.STEPS: "steps",
     Kind.LATENCY: "duration",
@@ -49,7 +50,12 @@ _RATES = frozenset({Kind.ERRORS, Kind.SUCCESS, Kind.TOOL_ERRORS})
 def at_fault(
     store: TrajectoryStore, finding: Finding, agent: str, end: datetime
 ) -> tuple[tuple[str, ...], tuple[SpanEvidence, ...]]:
-    """Return the trajectories that carry the finding, worst first, and what they say in common."""
+    """Return the trajectories that carry the finding, worst first, and what they say in common.
+
+    Of a budget it is what the dearest of them spent the most on: a new agent has no usual figures to point to.
+    """
+    if finding.kind is Kind.BUDGET:
+        return _dearest(store, finding, agent, end)
     if finding.trace_ids:
         return finding.trace_ids, ()
     if finding.shifted is not None:
@@ -62,17 +68,34 @@ def at_fault(
         )
         return ids[:WORST], evidence
     if finding.kind in _ORDERS:
-        start = finding.onset
-        if finding.kind is Kind.BUDGET:
-            start = start.replace(hour=0, minute=0, second=0, microsecond=0)
-        worst = store.summaries(agent=agent, start=start, end=end, order=_ORDERS[finding.kind], limit=WORST)
+        worst = store.summaries(agent=agent, start=finding.onset, end=end, order=_ORDERS[finding.kind], limit=WORST)
         return tuple(one.trace_id for one in worst), ()
     if finding.kind in OF_CALLS and finding.subject.tool is not None:
         by: Literal["seconds", "cost"] = "cost" if finding.kind is Kind.TOOL_COST else "seconds"
         return tuple(store.worst_callers(agent, finding.subject.tool, finding.onset, end, by=by, limit=WORST)), ()
-    if finding.kind in {Kind.SILENCE, Kind.METERING}:
-        return (), ()
-    return _failing(store, finding, agent, end)
+    blameless = finding.kind in {Kind.SILENCE, Kind.METERING}
+    return ((), ()) if blameless else _failing(store, finding, agent, end)
+
+
+def _dearest(
+    store: TrajectoryStore, finding: Finding, agent: str, end: datetime
+) -> tuple[tuple[str, ...], tuple[SpanEvidence, ...]]:
+    """Return the trajectories that used up a budget, the dearest first, and of the first two what the most went on."""
+    by_tokens = finding.unit.startswith("tokens")
+    ids = finding.trace_ids
+    if not ids:
+        midnight = finding.onset.replace(hour=0, minute=0, second=0, microsecond=0)
+        order: Order = "tokens" if by_tokens else "cost"
+        worst = store.summaries(agent=agent, start=midnight, end=end, order=order, limit=WORST)
+        ids = tuple(one.trace_id for one in worst)
+    evidence = []
+    for trace_id, steps in store.steps(list(ids[:DEAREST])).items():
+        # What has no price is told apart by its tokens. What came back is quoted: an input on file is a choice made.
+        dear = sorted(steps, key=lambda step: (0.0 if by_tokens else step.cost_usd or 0.0, step.tokens), reverse=True)
+        said = next(((step, line) for step in dear if (line := _first_line(step.output))), None)
+        if said is not None:
+            evidence.append(SpanEvidence("", trace_id, said[0].span_id, "output", said[1]))
+    return ids, tuple(sorted(evidence, key=lambda one: ids.index(one.trace_id)))
 
 
 def _failing(
@@ -177,10 +200,15 @@ def commonest_error(steps: dict[str, tuple[Step, ...]]) -> tuple[SpanEvidence, .
 def _error_quote(step: Step) -> tuple[str, str] | None:
     """Return the field and the first telling line of an error, verbatim."""
     for field, text in (("status_message", step.status_message), ("output", step.output)):
-        line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+        line = _first_line(text)
         if line:
-            return field, line[:QUOTE_MAX]
+            return field, line
     return None
+
+
+def _first_line(text: str) -> str:
+    """Return the first line that says something, or its beginning; "" where there is none."""
+    return next((line.strip()[:QUOTE_MAX] for line in text.splitlines() if line.strip()), "")
 
 
 def folded(message: str) -> str:

@@ -15,6 +15,7 @@ from analyzer.agent.ends import EXCESS, EXPECTED, HIT, OBSERVED, SCORE, SPARED, 
 from analyzer.agent.numbers import ANY, COUNT, RATIO, SECONDS, SHARE, TOKENS, USD, Quantity, quantities_of
 from analyzer.types.place import Place
 from analyzer.types.report import (
+    AGAINST_SHARE,
     CALLS,
     OF_CALLS,
     STORE,
@@ -31,6 +32,7 @@ from analyzer.types.trajectory import Trajectory, TrajectorySummary
 FACTS_MAX = 60
 NAMED_SHARE = 0.2
 """A factor with at least this part of the change is named; below are small change and the noise of an account."""
+TAKEN_BACK = ", against what other factors took back"
 _NS_MAX = 4e18
 """Unix nanoseconds in the year 2096: later times are broken clocks."""
 _EVENT_KINDS = frozenset({Kind.ERRORS, Kind.TOOL_ERRORS, Kind.SUCCESS, Kind.RETRIES, Kind.TRUNCATION})
@@ -271,7 +273,7 @@ def _factor(factor: Factor, incident: Incident) -> Fact:
         known.add(Quantity(factor.to_value / factor.from_value, RATIO, about=about_move(factor.factor)))
     text = (
         f"Account: {short(factor.factor)} went from {ends[0]} to {ends[1]} and makes "
-        f"{number(factor.share * 100)} % of the change."
+        f"{number(factor.share * 100)} % of the change{TAKEN_BACK if factor.share >= AGAINST_SHARE else ''}."
     )
     return Fact("", text, frozenset(known), _ids(incident))
 

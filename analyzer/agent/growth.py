@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from unicodedata import east_asian_width
 
 from analyzer.agent.shapes import shape_of
 from analyzer.agent.text import Mask, has_hidden, text_of
@@ -18,7 +19,8 @@ from analyzer.types.trajectory import Trajectory
 FIELDS = ("system", "input")
 """Where instructions and loaded context stand."""
 LINE_CHARS_MIN, LINE_CHARS_MAX = 16, 240
-"""A shorter line says nothing; of a longer one the beginning is quoted, and all of it is counted."""
+"""A shorter line says nothing (a wide character, as of Chinese, counts twice); of a longer one the beginning is quoted,
+and all of it is counted."""
 OWN_ROLES = frozenset({"assistant", "model", "ai", "aimessage", "gpt", "bot", "agent", "reasoning", "function_call"})
 """Who speaks where the agent does. What it said and called comes back to it at every step: an effect, no reason."""
 HEAD_WORDS = 4
@@ -31,8 +33,16 @@ LINES_MAX = 20_000
 _SPEAKER = re.compile(r"(?i)^(assistant|model|ai|system|developer|user|human|tool|function|observation): ?")
 _STRING = re.compile(r'"[^"]*"(\s*:)?')
 """A string in JSON, with the colon that makes it a key."""
-_SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
-_WORD = re.compile(r"\w+")
+_DENSE = "\u3002\uff01\uff1f\uff1b\uff61"
+"""Full stops of Chinese and Japanese: no space follows, though a quote may end."""
+_CLOSING = "\u300d\u300f\u201d\u2019\uff09"
+_STOPS = "\u0964\u0965\u104b\u17d4\u1362"
+"""Dandas of Indian scripts, and the full stops of Burmese, Khmer and Amharic: nothing else is written with them."""
+_SENTENCE_END = re.compile(
+    rf"(?<=[.!?;\u061f\u061b\u06d4])\s+|(?<=[{_DENSE}{_STOPS}])(?![{_CLOSING}])\s*|(?<=[{_DENSE}][{_CLOSING}])\s*"
+)
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]{1,2}|\w+")
+"""Chinese and Japanese put no space between words: two characters are about one."""
 
 
 Split = Callable[[str], Sequence[str]]
@@ -152,13 +162,18 @@ def _sent(one: Trajectory, mask: Mask, split: Split) -> _Sent:
                 words = part.strip()
                 sent.chars += len(words)
                 quotable = _beginning(words)
-                if len(quotable) < LINE_CHARS_MIN or has_hidden(quotable):
+                if _extent(quotable) < LINE_CHARS_MIN or has_hidden(quotable):
                     continue
                 quote = SpanEvidence("", one.summary.trace_id, step.span_id, field, quotable)
                 text = sent.texts.setdefault(shape_of(quotable), _Text(step, quote))
                 text.times += text.step is step
                 text.chars += len(words)
     return sent
+
+
+def _extent(words: str) -> int:
+    """Return how many columns of a terminal a text takes: what a language says in so many."""
+    return len(words) if words.isascii() else len(words) + sum(east_asian_width(one) in "WF" for one in words)
 
 
 def _beginning(words: str) -> str:

@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC
 
-from analyzer.agent.facts import amount, evidence_of, moment, named_factors, near_onset, number, short
+from analyzer.agent.facts import TAKEN_BACK, amount, evidence_of, moment, named_factors, near_onset, number, short
 from analyzer.agent.quoting import prefix
 from analyzer.agent.readings import LOOP_KINDS
 from analyzer.types.choices import TABLES, TOOL
 from analyzer.types.promql import pinned
-from analyzer.types.report import MILLION, PER_TOKEN, PROMETHEUS, STORE, Change, Factor, Incident, Kind, MetricEvidence
+from analyzer.types.report import (
+    AGAINST_SHARE,
+    MILLION,
+    PER_TOKEN,
+    PROMETHEUS,
+    STORE,
+    Change,
+    Factor,
+    Incident,
+    Kind,
+    MetricEvidence,
+)
 from analyzer.types.trajectory import Trajectory
 
-AGAINST_SHARE = 1.005
-"""Shares sum to 1, so one above it (as printed) means that others are negative: readers stumble over 110 %."""
 _MOVED_BY = {"model mix": "model", "price": "price"}
 """Factors that a change of this name moves by itself: no coincidence, the account is made of them."""
 
@@ -75,7 +84,7 @@ def factor_sentence(incident: Incident) -> str:
     named = named_factors(incident)
     if not named:
         return ""
-    against = ", against what other factors took back" if _total(named) >= AGAINST_SHARE else ""
+    against = TAKEN_BACK if _total(named) >= AGAINST_SHARE else ""
     if len(named) == 1:
         ends = f": {ends}" if (ends := _ends(named[0])) else ""
         return f"{_per_cent(named[0])} of the change comes from {short(named[0].factor, 60)}{against}{ends}."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import select
 import signal
 import sys
 import traceback
 from collections.abc import Mapping, Sequence
+from typing import TextIO
 
 import click
 
@@ -99,16 +101,30 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output (`| head`) went away; there is nobody left to tell.
-        sys.stderr.close()
-        return 0
+    except SystemExit:
+        # So, and with 1, the library ends a command at the first pipe that breaks, whichever it is.
+        if is_unread(sys.stdout) or is_unread(sys.stderr):
+            # The reader of our output (`| head`) went away; there is nobody left to tell.
+            return 0
+        line, code = _line_and_code(BrokenPipeError("a connection was closed by its other side"))
+        logs.error(line, prefix="analyzer: ", exit_code=code)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost fence: a bug, too, is one line
         if "--debug" in arguments:
             click.echo(logs.message_masked(traceback.format_exc()), err=True, nl=False)
         line, code = _line_and_code(error)
         logs.error(line, prefix="analyzer: ", exit_code=code)
     return code if isinstance(code, int) else 0
+
+
+def is_unread(stream: TextIO) -> bool:
+    """Say whether a stream is a pipe, or a socket, whose reader went away."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)
+        return any(state & (select.POLLERR | select.POLLHUP) for _, state in poll.poll(0))
+    except (AttributeError, OSError, ValueError):
+        # Closed, or no file at all; and a platform without `poll` has no way to tell.
+        return False
 
 
 def _line_and_code(error: BaseException) -> tuple[str, int]:

@@ -21,6 +21,7 @@ from analyzer.cli.common import (
 if TYPE_CHECKING:
     from analyzer.stores.base import TrajectoryStore
     from analyzer.stores.trajectories import SqliteTrajectories
+    from analyzer.types.steps import Step
 
 AGENTS_NAMED = 8
 """Agents named to somebody who named one that is not there."""
@@ -195,16 +196,24 @@ def diff(a: str, b: str, store: str | None, as_json: bool) -> int:
     differ throughout, are no difference of a step.
     """
     from analyzer.render.diff import Walk, diff_document, diff_view
+    from analyzer.render.sent import sent_of
     from analyzer.wiring.opening import open_existing
 
     with open_existing(settings_from(store=store).settings) as trajectories:
         ids = [_resolved(trajectories, trace) for trace in (a, b)]
         steps = trajectories.steps(ids)
         first, second = (Walk(trajectories.summary(one), steps.get(one, ())) for one in ids)
-    if as_json:
+
+        def sent(*both: Step) -> tuple[str, str]:
+            texts = (trajectories.span(trace_id, step.span_id) for trace_id, step in zip(ids, both, strict=True))
+            one, other = (sent_of(span) for span in texts)
+            return one, other
+
+        shown = None if as_json else diff_view(first, second, columns(), sent)
+    if shown is None:
         print_json(diff_document(first, second))
     else:
-        click.echo(diff_view(first, second, columns()), nl=False)
+        click.echo(shown, nl=False)
     return 0
 
 

@@ -138,9 +138,9 @@ class RunawayDetector:
             why = f"{usual.trajectories} trajectories have ended, {own.few_finished_min} are needed"
             return (replace(blank, gate=Gate.UNITS, why=why),)
         running = [one for one in window.running if one.summary.agent == agent]
-        return tuple(
-            self._reading(window, measure, running, blank) for measure in self._measures(window, agent, running)
-        )
+        measures = self._measures(window, agent, running)
+        hanging = (self._hanging(window, usual, running, blank),) if running and usual.gap_p99_s > 0 else ()
+        return (*(self._reading(window, measure, running, blank) for measure in measures), *hanging)
 
     def _reading(self, window: Window, measure: _Measure, running: Sequence[OpenTrajectory], blank: Reading) -> Reading:
         far = self._beyond(window, measure, running)
@@ -302,15 +302,10 @@ class RunawayDetector:
         """Return a finding where most of an agent's running trajectories have fallen silent: something hangs."""
         own = self.settings
         limit_s = own.silent_ratio * usual.gap_p99_s
-        quiet = [(window.end.timestamp() - one.seen_ns / 1e9, one) for one in running]
-        stuck = sorted(
-            ((s, one) for s, one in quiet if s > limit_s), key=lambda pair: (-pair[0], pair[1].summary.trace_id)
-        )
-        lost = own.lost_ratio * usual.lost_share * _begun(window, usual.agent)
-        enough = len(stuck) >= max(own.silent_n_min, own.silent_share_min * len(running), lost)
-        if not enough or limit_s <= 0 or usual.trajectories < own.few_finished_min:
+        stuck = [(s, one) for s, one in _pauses(window, running) if s > limit_s]
+        if len(stuck) < self._needed(window, usual, running) or limit_s <= 0:
             return None
-        if usual.lost_share > own.lost_share_max:
+        if usual.trajectories < own.few_finished_min or usual.lost_share > own.lost_share_max:
             return None
         worst_s = stuck[0][0]
         onset = datetime.fromtimestamp(min(one.seen_ns for _, one in stuck) / 1e9, tz=UTC)
@@ -334,6 +329,38 @@ class RunawayDetector:
                 f" where 99 % of the pauses are below {rounded(usual.gap_p99_s, 3)} s: something hangs."
             ),
         )
+
+    def _needed(self, window: Window, usual: Usual, running: Sequence[OpenTrajectory]) -> float:
+        """Return how many running trajectories must be silent: more than a few, most of them, and than always are."""
+        own = self.settings
+        lost = own.lost_ratio * usual.lost_share * _begun(window, usual.agent)
+        return max(own.silent_n_min, own.silent_share_min * len(running), lost)
+
+    def _hanging(self, window: Window, usual: Usual, running: Sequence[OpenTrajectory], blank: Reading) -> Reading:
+        """Return how long running trajectories have ended no step, and what keeps that from being a finding."""
+        own = self.settings
+        limit_s = own.silent_ratio * usual.gap_p99_s
+        pauses = [s for s, _ in _pauses(window, running)]
+        stuck, needed = sum(s > limit_s for s in pauses), math.ceil(self._needed(window, usual, running))
+        score: float | None = pauses[0] / usual.gap_p99_s
+        threshold = own.silent_ratio
+        why = f"{stuck} of {len(running)} running trajectories have not ended a step for {rounded(limit_s)} s"
+        gate = Gate.FOUND
+        if usual.lost_share > own.lost_share_max:
+            gate, score = Gate.MASK, None
+            why = f"{rounded(usual.lost_share * 100)} % of its trajectories never end here: those that run may have"
+        elif not stuck:
+            gate, why = Gate.EFFECT, f"every running trajectory has ended a step in the last {rounded(limit_s)} s"
+        elif stuck < needed:
+            gate, why, score, threshold = Gate.SCORE, f"{why}, {needed:,} are needed", float(stuck), float(needed)
+        shown = replace(blank, gate=gate, why=why, value=pauses[0], baseline=usual.gap_p99_s, unit="s")
+        return replace(shown, kernel="pauses", score=score, threshold=threshold)
+
+
+def _pauses(window: Window, running: Sequence[OpenTrajectory]) -> list[tuple[float, OpenTrajectory]]:
+    """Return for how many seconds each running trajectory has ended no step, the longest first."""
+    pauses = ((window.end.timestamp() - one.seen_ns / 1e9, one) for one in running)
+    return sorted(pauses, key=lambda pair: (-pair[0], pair[1].summary.trace_id))
 
 
 def _usual(usual: Usual, signal: Signal) -> tuple[float | None, float | None]:

@@ -76,7 +76,7 @@ class Prometheus:
         headers = dict(self._access.headers)
         if self._access.token:
             headers["Authorization"] = f"Bearer {self._access.token}"
-        session = requests.Session()
+        self._session = session = requests.Session()
         session.verify = self._access.ca_file or True
         session.cert = self._access.cert
         # A redirect would carry the headers, a tenant or a key among them, to another host.
@@ -136,9 +136,27 @@ class Prometheus:
         return answer.json()["data"]
 
     def version(self) -> str:
-        """Return the server's version, for `doctor`. Raises MetricsError."""
+        """Return the server's version, for `doctor`: what it says of itself, else what it has scraped.
+
+        Raises MetricsError where it does not answer a query.
+        """
         answer = self.query("prometheus_build_info", datetime.now(UTC))
-        return next((points.labels.get("version", "unknown") for points in answer), "unknown")
+        scraped = next((points.labels.get("version", "unknown") for points in answer), "unknown")
+        return self._own_version() or scraped
+
+    def _own_version(self) -> str:
+        """Return the version by the server's status, which not every server has; "" where it does not say."""
+        try:
+            answer = self._session.get(
+                f"{self._client.url}/api/v1/status/buildinfo",
+                headers=self._client.headers,
+                auth=self._access.login,
+                timeout=self._timeout_s,
+            )
+            version = answer.json()["data"]["version"]
+        except (requests.RequestException, _PartError, KeyError, TypeError, ValueError):
+            return ""
+        return version if answer.ok and isinstance(version, str) else ""
 
     def _call(self, method: Callable[..., Any], promql: str, **arguments: Any) -> Any:
         def once() -> Any:

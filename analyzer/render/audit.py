@@ -36,7 +36,7 @@ def log_table(entries: Sequence[Mapping[str, Any]]) -> tuple[Block, ...]:
         )
         for entry in entries
     )
-    return (Table(header, rows, right=frozenset({0, 7})),)
+    return (Table(header, rows, right=frozenset({0, 7}), whole=frozenset({0, 1, 2})),)
 
 
 def _arguments(value: Any) -> str:

@@ -69,6 +69,8 @@ class Table:
     rows: tuple[tuple[Line, ...], ...]
     right: frozenset[int] = frozenset()
     """Columns of numbers, set to the right; counted from 0."""
+    whole: frozenset[int] = frozenset()
+    """Columns that are of no use in part, such as times: on a terminal the others give way first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from analyzer.render.numbers import count, money, ratio, tokens
 from analyzer.render.pairs import Comparison, Match, Pair, compare
+from analyzer.render.sent import Sent, sent_lines
 from analyzer.render.text import cut, one_line
 from analyzer.render.wording import around, of_arguments, of_text
 from analyzer.types.steps import Step
@@ -52,14 +53,15 @@ class _Shown:
     result: str | None = None
 
 
-def diff_view(a: Walk, b: Walk, columns: int = WIDTH) -> str:
+def diff_view(a: Walk, b: Walk, columns: int = WIDTH, sent: Sent | None = None) -> str:
     """Return the comparison as text: both runs, where they part in words, then the stretches, each folded.
 
+    `sent` gives what two inferences were sent; without it that is not compared.
     Lines are at most `columns` wide; ends with a line end.
     """
     columns = max(columns, WIDTH_MIN)
     compared = compare(a.steps, b.steps)
-    lines = [_summary("A", a.summary), _summary("B", b.summary), "", *verdict_lines(compared), ""]
+    lines = [_summary("A", a.summary), _summary("B", b.summary), "", *verdict_lines(compared, sent), ""]
     # What both did stands as one line; what only one did, or did otherwise, is spelt out.
     stretches = [(match, list(group)) for match, group in groupby(compared.pairs, key=_kind)]
     for match, stretch in stretches[:_STRETCHES_MAX]:
@@ -134,7 +136,7 @@ def _summary(letter: str, summary: TrajectorySummary) -> str:
     return f"{letter}  {summary.trace_id[:ID_SHOWN]}  {' · '.join(facts)}"
 
 
-def verdict_lines(compared: Comparison) -> list[str]:
+def verdict_lines(compared: Comparison, sent: Sent | None = None) -> list[str]:
     """Say where the runs part, and what one says throughout where the other says something else."""
     pairs, parted, result = compared.pairs, compared.parting, compared.other_result
     if not pairs:
@@ -161,12 +163,24 @@ def verdict_lines(compared: Comparison) -> list[str]:
         lines.append(f"Throughout, A says {'; '.join(names)}{f'; and {rest} more' if rest else ''}.")
     apart = tokens_apart(pairs)
     if apart is not None:
-        one, other = apart
-        more = max(one.tokens, other.tokens) / min(one.tokens, other.tokens)
-        where = f"step {one.number}" + (f" of A and {other.number} of B" if one.number != other.number else "")
-        counts = f"{tokens(one.tokens)} in A, {tokens(other.tokens)} in B"
-        lines.append(f"Most tokens apart is {where}, {one_line(one.name, 40)}: {counts} ({ratio(more)}).")
+        lines.append(_apart_line(*apart))
+    if sent is not None:
+        lines += [line for one, other in _asked(pairs, apart) for line in sent_lines(one, other, sent)]
     return lines
+
+
+def _apart_line(one: Step, other: Step) -> str:
+    more = max(one.tokens, other.tokens) / min(one.tokens, other.tokens)
+    where = f"step {one.number}" + (f" of A and {other.number} of B" if one.number != other.number else "")
+    counts = f"{tokens(one.tokens)} in A, {tokens(other.tokens)} in B"
+    return f"Most tokens apart is {where}, {one_line(one.name, 40)}: {counts} ({ratio(more)})."
+
+
+def _asked(pairs: Sequence[Pair], apart: tuple[Step, Step] | None) -> list[tuple[Step, Step]]:
+    """Return the inferences whose texts are compared: the first of both runs, and those most tokens apart."""
+    beside = ((pair.a, pair.b) for pair in pairs if pair.a is not None and pair.b is not None)
+    first = next(((a, b) for a, b in beside if Operation.TOOL not in (a.operation, b.operation)), None)
+    return list(dict.fromkeys(two for two in (first, apart) if two is not None))
 
 
 def tokens_apart(pairs: Sequence[Pair]) -> tuple[Step, Step] | None:

@@ -25,7 +25,7 @@ from analyzer.render.numbers import clock, count, figure, money, percent, span_o
 from analyzer.render.outline import as_of_note, ending_text, figures, status_line
 from analyzer.render.owners import owners_line
 from analyzer.render.text import one_line, visible
-from analyzer.types.report import Incident, SpanEvidence, State
+from analyzer.types.report import AGAINST_SHARE, Incident, SpanEvidence, State
 from analyzer.types.sent import Reason, Sent
 
 QUOTES_MAX = 2
@@ -85,8 +85,7 @@ def _facts(incident: Incident, at: datetime, last: Sent | None) -> Block:
         entries.append(plain(f"{money(incident.excess_usd)} beyond what was expected"))
     main = max(incident.account, key=lambda factor: factor.share, default=None)
     if main is not None:
-        # Over 100 % means that other factors went the other way.
-        others = ", against other factors" if main.share > 1.005 else ""  # noqa: PLR2004 - what rounds to 101 %
+        others = ", against other factors" if main.share >= AGAINST_SHARE else ""
         entries.append(plain(f"{percent(main.share)} of the change comes from {main.factor}{others}"))
     entries += [_changes(incident, at), *alert_lines(incident)]
     return Bullets(tuple(entries))

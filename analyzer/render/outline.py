@@ -42,6 +42,7 @@ from analyzer.render.said import said_outline
 from analyzer.render.text import one_line
 from analyzer.types.diagnosis import Diagnosis, Ending
 from analyzer.types.report import (
+    AGAINST_SHARE,
     CALLS,
     OF_CALLS,
     Change,
@@ -266,6 +267,8 @@ def _account(incident: Incident, level: int) -> Iterable[Block]:
         for factor in incident.account
     )
     yield Table(("factor", "before", "since", "share of the change"), rows, right=frozenset({1, 2, 3}))
+    if any(factor.share >= AGAINST_SHARE for factor in incident.account):
+        yield Paragraph(plain("A share over 100 % stands against what others took back: together they are the change."))
 
 
 def _changes(changes: Sequence[Change], level: int) -> Iterable[Block]:

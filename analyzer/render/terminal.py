@@ -31,17 +31,13 @@ def flat(line: Line) -> str:
 
 
 def table_lines(table: Table, columns: int = WIDTH) -> list[str]:
-    """Return a table as lines of at most `columns`; the widest columns give way first."""
+    """Return a table as lines of at most `columns`; the widest columns give way first, those kept whole last."""
     header = [one_line(name) for name in table.header]
     rows = [[flat(cell) for cell in row] for row in table.rows]
     widths = [max(width(row[index]) for row in (header, *rows)) for index in range(len(header))]
     room = max(columns - len(_GAP) * (len(widths) - 1), len(widths))
-    # Taking from the widest column until it fits keeps short columns (ids, numbers) whole.
-    while sum(widths) > room and max(widths) > _COLUMN_MIN:
-        widest = widths.index(max(widths))
-        second = max((size for index, size in enumerate(widths) if index != widest), default=0)
-        target = max(min(second, widths[widest] - 1), widths[widest] - (sum(widths) - room), _COLUMN_MIN)
-        widths[widest] = min(target, widths[widest] - 1)
+    for giving in ([index for index in range(len(widths)) if index not in table.whole], sorted(table.whole)):
+        _narrow(widths, giving, room)
 
     def row_line(cells: Sequence[str]) -> str:
         filled = (
@@ -51,6 +47,15 @@ def table_lines(table: Table, columns: int = WIDTH) -> list[str]:
         return cut(_GAP.join(filled).rstrip(), columns)
 
     return [row_line(header), row_line(["-" * size for size in widths]), *map(row_line, rows)]
+
+
+def _narrow(widths: list[int], giving: Sequence[int], room: int) -> None:
+    """Take from the widest of some columns until all fit, or none is left that may: short ones stay as they are."""
+    while sum(widths) > room and max((widths[index] for index in giving), default=0) > _COLUMN_MIN:
+        widest = max(giving, key=lambda index: widths[index])
+        second = max((widths[index] for index in giving if index != widest), default=0)
+        target = max(min(second, widths[widest] - 1), widths[widest] - (sum(widths) - room), _COLUMN_MIN)
+        widths[widest] = min(target, widths[widest] - 1)
 
 
 def _block(block: Block, columns: int) -> list[str]:

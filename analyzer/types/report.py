@@ -189,6 +189,10 @@ PER_TOKEN = frozenset({"price", "model mix"})
 MILLION = 1e6
 
 
+AGAINST_SHARE = 1.005
+"""Shares sum to 1, so one above it (as printed) means that others are negative: readers stumble over 110 %."""
+
+
 @dataclass(frozen=True, slots=True)
 class Factor:
     """One line of an account: how much of the change comes from this factor."""

@@ -91,6 +91,28 @@ def test_the_worst_of_a_kind_comes_first(store: SqliteTrajectories, kind: Kind, 
     assert at_fault(store, later, "shop", END)[0] == ()
 
 
+@pytest.mark.parametrize(("unit", "worst"), [("USD", 1), ("tokens", 2)])
+def test_a_budget_shows_what_its_dearest_trajectories_spent_it_on(
+    store: SqliteTrajectories, unit: str, worst: int
+) -> None:
+    """A new agent has no usual figures to point to: the dearest step of the dearest trajectories is the evidence."""
+    ids, evidence = at_fault(store, replace(finding(Kind.BUDGET), unit=unit), "shop", END)
+    assert ids[0] == trace_id(worst)
+    assert [one.trace_id for one in evidence] == list(ids[:2])
+    spans = {span.span_id: span for span in store.trajectory(ids[0]).spans}
+    assert evidence[0].quote in str(getattr(spans[evidence[0].span_id], evidence[0].field))
+
+
+def test_a_budget_of_single_trajectories_shows_their_dearest_steps(store: SqliteTrajectories) -> None:
+    """The detector names them, worst first; the step is the one that cost the most, and a tool's result counts too."""
+    over = replace(finding(Kind.BUDGET), unit="USD a trajectory", trace_ids=(trace_id(8), trace_id(1)))
+    ids, (first, second) = at_fault(store, over, "shop", END)
+    assert ids == over.trace_ids
+    assert (first.trace_id, first.span_id, first.field) == (trace_id(8), f"{3:016x}", "output")
+    assert first.quote == "no such order"
+    assert second.trace_id == trace_id(1)
+
+
 def test_silence_has_nobody_to_blame(store: SqliteTrajectories) -> None:
     """What did not run has no trajectory."""
     assert at_fault(store, finding(Kind.SILENCE), "shop", END) == ((), ())

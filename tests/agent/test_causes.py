@@ -10,6 +10,7 @@ import pytest
 from agent.cases import AGENT, HEALTHY, NOW, ONSET, SECOND, WORST, chat, incident, looping, tool, trajectory, well
 
 from analyzer.agent.case import build_case
+from analyzer.agent.facts import facts_of
 from analyzer.agent.rules import explain
 from analyzer.types.diagnosis import Verdict
 from analyzer.types.place import Place
@@ -214,6 +215,10 @@ def test_a_model_change_explains_the_model_mix():
     changes = (Change("version", "1.4.1", "1.4.2", at), Change("model", "haiku", "opus", at))
     mixed = incident(
         account=(Factor("model mix", 2e-6, 2e-5, 1.02), Factor("price", 2e-6, 2e-6, -0.02)), changes=changes
+    )
+    assert any(
+        fact.text.endswith("makes 102 % of the change, against what other factors took back.")
+        for fact in facts_of(mixed, [], [])
     )
     diagnosis = explain(mixed, [], []).diagnosis
     assert diagnosis.cause == (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from agent.cases import HEALTHY, SECOND, WORST, chat, trajectory
 from hypothesis import given
 from hypothesis import strategies as st
@@ -56,6 +57,28 @@ def test_a_sentence_that_a_healthy_run_is_sent_too_explains_nothing():
     costly = [sent(name, f"{GOAL.format(17, 2)} {ADDED}") for name in (WORST, SECOND)]
     usual = f"{GOAL.format(4711, 3)} Full account history follows. Good morning to you all. {HISTORY}"
     assert found(costly, [sent(HEALTHY, usual)]) is None
+
+
+@pytest.mark.parametrize(
+    ("goal", "told"),
+    [
+        ("客户{}询问案例{}的情况。", "以下是完整的账户历史记录。订单已发货,发票已寄出,客户礼貌地回复了我们的提醒。"),
+        (
+            "お客様{}が案件{}について質問しています。",
+            "注文は発送済みで、請求書も送付され、お客様は丁寧に返信しました。",
+        ),
+        ("ग्राहक {} मामले {} के बारे में पूछता है।", "ऑर्डर भेज दिया गया, चालान भेजा गया, ग्राहक ने विनम्रता से उत्तर दिया।"),
+    ],
+    ids=["chinese", "japanese", "hindi"],
+)
+def test_sentences_end_as_their_language_ends_them(goal: str, told: str) -> None:
+    """Chinese and Japanese put no space between sentences, and Hindi ends them with a danda."""
+    costly = [sent(name, goal.format(17, at) + told * 4) for at, name in enumerate((WORST, SECOND))]
+    one = found(costly, [sent(HEALTHY, goal.format(4711, 3))])
+    assert one is not None
+    assert (one.noun, one.times) == ("sentence", 4)
+    assert one.quote.quote in told
+    assert one.quote.quote.endswith(told[-1])
 
 
 @given(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=8))

@@ -57,6 +57,17 @@ def test_whoever_looks_does_not_wait_for_numpy(store, command):
     assert not loaded & {"numpy", "scipy", "sqlite_utils", "anthropic", "requests"}
 
 
+def test_a_prompt_that_grew_is_seen_though_the_steps_are_the_same(tmp_path):
+    """A sentence put behind a goal moves no step: what each run was sent is compared word by word."""
+    path = tmp_path / "s.db"
+    with SqliteTrajectories(path) as trajectories:
+        for number, goal in enumerate(("Ship order A-1.", "Ship order A-1. Read all tickets first."), 1):
+            trajectories.add([root(number), chat(number, 2, input=goal)])
+    shown = analyzer("traces", "diff", f"{1:032x}", f"{2:032x}", "--store", str(path))
+    assert "They take the same 1 step." in shown.stdout
+    assert "  A  nothing that the other was not\n  B  4 words alone: Read all tickets first.\n" in shown.stdout
+
+
 def test_two_runs_are_compared(store):
     """`traces diff` shows in words where two runs part; `--json` is one document."""
     shops = json.loads(analyzer("traces", "list", "--agent", "shop", "--order", "steps", "--json", *store).stdout)

@@ -12,7 +12,7 @@ from detectors.fleets import DAY, HOUR, START_S, time_of
 
 from analyzer.detectors.runaway import RunawayDetector
 from analyzer.types.metric import BIN_WIDTH, OpenTrajectory, Series, Signal, Usual, Window
-from analyzer.types.reading import Gate
+from analyzer.types.reading import Gate, deciding
 from analyzer.types.report import Kind, Subject
 from analyzer.types.trajectory import summarise
 
@@ -175,6 +175,26 @@ def test_silence_is_explained() -> None:
     assert DETECTOR.explain(window(usual=replace(USUAL, trajectories=9)), "a")[0].gate is Gate.UNITS
     wild = window([series], running=[(one("w" * 32, steps=9_000), 1)])
     assert Gate.FOUND in {reading.gate for reading in DETECTOR.explain(wild, "a")}
+
+
+def test_runs_that_hang_have_a_reading_of_their_own() -> None:
+    """Why-not shows a finding about hanging runs with its own figures, and no measure that nothing is wrong with."""
+    running = [(one(f"{number:032}"), 600 + number) for number in range(4)] + [(one("f" * 32), 5)]
+    seen = window([steps()], running=running)
+    (shown,) = deciding(DETECTOR.explain(seen, "a"), DETECTOR.detect(seen))
+    assert (shown.gate, shown.unit, shown.baseline) == (Gate.FOUND, "s", 40)
+    assert (shown.value, shown.score) == (pytest.approx(603), pytest.approx(603 / 40))
+    assert shown.why == "4 of 5 running trajectories have not ended a step for 120 s"
+    few = DETECTOR.explain(window([steps()], running=running[2:]), "a")[-1]
+    assert (few.gate, few.value, few.score, few.threshold) == (Gate.SCORE, pytest.approx(603), 2, 3)
+    assert few.why == "2 of 3 running trajectories have not ended a step for 120 s, 3 are needed"
+    calm = DETECTOR.explain(window([steps()], running=running[4:]), "a")[-1]
+    assert calm.gate is Gate.EFFECT
+    assert calm.why == "every running trajectory has ended a step in the last 120 s"
+    lost = replace(USUAL, lost_share=0.5)
+    hidden = DETECTOR.explain(window([steps()], running=running, usual=lost), "a")[-1]
+    assert (hidden.gate, hidden.score) == (Gate.MASK, None)
+    assert hidden.why == "50 % of its trajectories never end here: those that run may have"
 
 
 def test_a_short_history_does_not_know_its_tail() -> None:

@@ -221,8 +221,33 @@ def test_tenant_and_login_are_sent_with_every_request() -> None:
         client = Prometheus(server.url, access=access, sleep=no_wait)
         client.query("up", NOW)
         client.version()
-    assert [one.headers["X-Scope-OrgID"] for one in server.asked] == ["team-a", "team-a"]
+    assert [one.headers["X-Scope-OrgID"] for one in server.asked] == ["team-a"] * 3
     assert {one.headers["Authorization"] for one in server.asked} == {"Basic YW5hOnA0c3M="}
+
+
+BUILD = {"status": "success", "data": {"version": "3.7.2", "revision": "a"}}
+OTHER = {"data": {"resultType": "vector", "result": [{"metric": {"version": "2.1.0"}, "value": [1, "1"]}]}}
+
+
+@pytest.mark.parametrize(
+    ("build", "metric", "version"),
+    [
+        (Answer(json.dumps(BUILD).encode()), {}, "3.7.2"),
+        (Answer(json.dumps(BUILD).encode()), OTHER, "3.7.2"),
+        (Answer(b"404 page not found", 404), OTHER, "2.1.0"),
+        (Answer(b"<html>", 200), OTHER, "2.1.0"),
+        (Answer(b'{"data": {"version": ""}}', 200), OTHER, "2.1.0"),
+        (Answer(b'{"data": null}', 200), {}, "unknown"),
+    ],
+)
+def test_the_version_is_what_the_server_says_of_itself(build: Answer, metric: dict[str, object], version: str) -> None:
+    """Not every server scrapes itself, and one may scrape others; where it does not say, the metric is asked."""
+
+    def answer(asked: Asked) -> Answer:
+        return build if asked.path.startswith("/api/v1/status/buildinfo") else Answer(vector(**metric))
+
+    with loopback(answer) as server:
+        assert Prometheus(server.url, sleep=no_wait).version() == version
 
 
 def signed(folder: Path, name: str) -> tuple[Path, Path]:

@@ -53,3 +53,11 @@ def test_a_factor_that_did_nothing_has_no_digits():
     text = markdown(incident_outline(incident(account=moved), NOW))
     row = next(line for line in text.splitlines() if line.startswith("| price"))
     assert row.endswith("| 0 % |")
+
+
+def test_a_share_over_the_whole_says_against_what_it_stands():
+    """107 % reads as a slip until it is said that another factor took 7 % back; of plain shares nothing is said."""
+    account = (Factor("input tokens per step", 1500.0, 3000.0, 1.07), Factor("price", 2e-6, 1.9e-6, -0.07))
+    said = "A share over 100 % stands against what others took back: together they are the change."
+    assert said in markdown(incident_outline(incident(account=account), NOW))
+    assert "over 100 %" not in markdown(incident_outline(incident(), NOW))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from analyzer.render.audit import log_table
 from analyzer.render.terminal import terminal
 
@@ -35,3 +37,12 @@ def test_text_from_outside_stays_in_its_line() -> None:
     lines = terminal(log_table([hostile]), 120).splitlines()
     assert len(lines) == 3
     assert not any(character in lines[2] for character in "\x1b\x07")
+
+
+@pytest.mark.parametrize("columns", [80, 100, 120])
+def test_the_time_is_whole_however_narrow_it_is(columns: int) -> None:
+    """Arguments and names give way: half a time, or half an id for `--run`, is of no use."""
+    entry = {**ENTRY, "name": "a_tool_with_a_long_name", "arguments": "words " * 9, "cost_usd": 12.5}
+    lines = terminal(log_table([entry]), columns).splitlines()
+    assert all("2026-11-20 12:00:00  f5b0415f  " in line for line in lines[2:])
+    assert max(map(len, lines)) <= columns

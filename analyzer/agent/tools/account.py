@@ -15,6 +15,7 @@ from analyzer.agent.tools.arguments import agent_of, moment_of, word_of
 from analyzer.agent.tools.base import AGENT, CITABLE, Arguments, Tool, choice, closed_schema
 from analyzer.stores.base import DIMENSIONS, Measure
 from analyzer.types.promql import quoted
+from analyzer.types.report import AGAINST_SHARE
 from analyzer.types.table import Column, Line, Table, Unit
 
 ROWS_MAX = 20
@@ -103,6 +104,8 @@ def _table(split: Split, measure: str, by: str, agent: str | None, unit: Unit, p
     note = f"Since {periods.after[0]:%Y-%m-%dT%H:%MZ} against {before}; the parts add up to the whole change."
     if not split.whole:
         note += " There are more combinations than are counted: the rarest are left out."
+    if any(share >= AGAINST_SHARE for share in of.values()):
+        note += " A share over 100 % stands against parts that took something back, which have shares below zero."
     if left > 0:
         note += f" {left} smaller parts are not shown."
     title = f"{measure.capitalize()} of {agent or 'the fleet'} by {by}, {whole}"
