@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +98,7 @@ def serve(trace: str, store: str | None, serving: Serving, *, as_json: bool) -> 
         _check_step(recording, serving.guilty)
         standin = StandIn(recording, policy=Policy(serving.on_divergence), mask=trajectories.masker.text)
         live = None if sending is None else _live(standin, sending, settings, yes=serving.yes)
-        with standing_in(standin, serving.port, live=live) as url:
+        with _traced(sending, trajectory.summary.trace_id), standing_in(standin, serving.port, live=live) as url:
             code = _run(serving, url, is_live=is_live)
         failure = failure_of(recording, trajectory.summary.outcome)
         tools = standin.tools_asked
@@ -124,6 +124,16 @@ def _opened(settings: Settings, *, is_live: bool) -> Iterator[tuple[SqliteTrajec
             yield store, None
 
 
+def _traced(sending: Sending | None, trace_id: str) -> AbstractContextManager[Any]:
+    """Return the root of the analyst's own trajectory about a replay that may cost something; else nothing."""
+    from analyzer.types.trace import Operation
+
+    if sending is None:
+        return nullcontext()
+    said = f"replay of {trace_id}, live from the first difference on"
+    return sending.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer", input=said)
+
+
 def _live(standin: StandIn, sending: Sending, settings: Settings, *, yes: bool) -> Live:
     """Say what the live part may cost, have it agreed to, and return what sends requests on. Raises UsageError."""
     from datetime import UTC, datetime
@@ -146,7 +156,7 @@ def _live(standin: StandIn, sending: Sending, settings: Settings, *, yes: bool) 
     for provider, endpoint in found.items():
         check_url(endpoint.base_url, f"{provider.upper()}_BASE_URL")
     about = f"replay-{recording.trace_id}"
-    return Live(standin, found, Paid(sending.purse, sending.journal, sending.price, about))
+    return Live(standin, found, Paid(sending.purse, sending.journal, sending.watch, sending.price, about))
 
 
 def _run(serving: Serving, url: str, *, is_live: bool) -> int | None:

@@ -71,6 +71,7 @@ def replay_step(
     with open_existing(settings) as trajectories:
         recording = recording_of(trajectories.trajectory(trajectories.resolve(trace)))
     replay = prepared(recording, step, model=model, edit=None if edit is None else _edit(edit), times=times)
+    _check_sold(replay.model)
     with build_means(replace(settings, model=replay.model)) as (_, means):
         _agree(replay, worst_case(replay, means), yes=yes)
         done = replayed(replay, means)
@@ -81,6 +82,24 @@ def replay_step(
     if not done.decisions:
         return FAILED
     return GAPS if done.problems else DONE
+
+
+def _check_sold(model: str) -> None:
+    """Refuse a model of another vendor before it is priced. Raises UsageError.
+
+    Only where Anthropic itself is asked: a gateway may have models of every vendor.
+    """
+    from analyzer.agent.model import PROVIDER
+    from analyzer.config import ANTHROPIC_URL, endpoints
+    from analyzer.errors import UsageError
+    from analyzer.ingest.pricing import vendor_of
+
+    vendor = vendor_of(model)
+    if vendor not in (None, PROVIDER) and endpoints()[PROVIDER].base_url == ANTHROPIC_URL:
+        raise UsageError(
+            f"{model} is a model of {vendor}, and {ANTHROPIC_URL} is asked: "
+            "name one of its own, or set ANTHROPIC_BASE_URL to a gateway that has it"
+        )
 
 
 def _edit(path: Path) -> dict[str, Any]:

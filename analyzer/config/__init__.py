@@ -1,6 +1,7 @@
 """Settings: what can be set (`settings`), how it is read (`scalars`, `tables`), and where from (`loading`)."""
 
 from analyzer.config.loading import (
+    ANTHROPIC_URL,
     GOLDEN_GOAL,
     REPLAY_KEY,
     REPLAY_URL,
@@ -17,6 +18,7 @@ from analyzer.config.scalars import DURATION_MAX, YEARS, duration_text, parse_du
 from analyzer.config.settings import SECTIONS, Settings
 
 __all__ = [
+    "ANTHROPIC_URL",
     "DEFAULT_QUERIES",
     "DURATION_MAX",
     "GOLDEN_GOAL",

@@ -59,6 +59,8 @@ GOLDEN_GOAL = "ANALYZER_GOLDEN_GOAL"
 """No setting: what the failed run of a golden case was asked for, told to an agent that runs again."""
 
 
+ANTHROPIC_URL = "https://api.anthropic.com"
+"""Where Anthropic itself is asked; any other address may be a gateway with models of others."""
 REPLAY_KEY = "replay"
 """The key that a replayed agent is given: an SDK wants one before it asks, and this one is worth nothing anywhere."""
 
@@ -83,7 +85,7 @@ def endpoints(environ: Mapping[str, str] | None = None) -> dict[str, Endpoint]:
     bearer = {"authorization": f"Bearer {token}"} if token else {}
     return {
         "anthropic": Endpoint(
-            (environ.get("ANTHROPIC_BASE_URL") or "https://api.anthropic.com").rstrip("/"),
+            (environ.get("ANTHROPIC_BASE_URL") or ANTHROPIC_URL).rstrip("/"),
             {"x-api-key": key} if key else bearer,
             "ANTHROPIC_API_KEY",
         ),

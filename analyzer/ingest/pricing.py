@@ -193,6 +193,16 @@ class Pricer:
         return known[1]
 
 
+def vendor_of(model: str) -> str | None:
+    """Return the id of the vendor whose list has a model under this name, such as "openai"; None where none has it."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    try:
+        return get_snapshot().find_provider_model(model.strip().lower(), None, None, None)[0].id
+    except LookupError:
+        return None
+
+
 def _override(name: str, entry: object) -> Dated[Price]:
     what = f"price override {name!r}"
 

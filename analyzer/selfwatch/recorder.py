@@ -45,7 +45,10 @@ class Recorder:
 
     @contextmanager
     def span(self, name: str, operation: Operation = Operation.OTHER, **given: Any) -> Iterator[Mark]:
-        """Record a span around a block; the first one is the root. See `Watch.span`."""
+        """Record a span around a block; the first one is the root. See `Watch.span`.
+
+        `start_ns` is for what is told when it has ended: it began then, and not with the block.
+        """
         span_id = secrets.token_hex(8)
         parent = _current.get()
         if self._root is None:
@@ -53,9 +56,10 @@ class Recorder:
         elif parent is None:
             # A worker thread starts with an empty context: its work still belongs to this run.
             parent = self._root
+        began = given.pop("start_ns", None)
         mark = _Mark(given)
         token = _current.set(span_id)
-        start_ns = self._clock_ns()
+        start_ns = self._clock_ns() if began is None else began
         try:
             yield mark
         except BaseException as error:

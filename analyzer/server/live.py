@@ -1,4 +1,4 @@
-"""Requests of a replayed agent that are sent on to the provider itself: paid for, logged, and passed through.
+"""Requests of a replayed agent that are sent on to the provider itself: paid for, logged, traced and passed through.
 
 What the agent sends goes out as it is, and what the provider says comes back as it is, streamed or not. Each request
 is reserved in the purse with its worst case before it leaves. A key is taken from the agent's own header or from the
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 import urllib.error
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -19,12 +20,14 @@ from analyzer.agent.limits import ESTIMATE_MARGIN
 from analyzer.agent.text import estimate_tokens
 from analyzer.config import REPLAY_KEY, Endpoint
 from analyzer.errors import AnalyzerError, DeliveryError
+from analyzer.replay.alike import Decision
 from analyzer.replay.standin import Answer, Forward, StandIn
 from analyzer.replay.wires.replies import BROKE_OFF, Heard, heard
 from analyzer.replay.wires.wire import as_json
 from analyzer.types.audit import Act, Action, Journal, digest
 from analyzer.types.spending import NOTHING, Amount, Exhausted, Purse
-from analyzer.types.trace import Tokens
+from analyzer.types.trace import Operation, Tokens
+from analyzer.types.watch import Watch
 from analyzer.web import relayed
 
 REPLY_TOKENS_MAX = 32_000
@@ -60,6 +63,7 @@ class Paid:
 
     purse: Purse
     journal: Journal
+    watch: Watch
     price: Price
     about: str
     """What the log and the purse say these calls are about."""
@@ -72,6 +76,7 @@ class _Sent:
     forward: Forward
     most: Amount
     reservation: int
+    start_ns: int
     settled: list[int] = field(default_factory=list)
 
 
@@ -114,7 +119,7 @@ class Live:
         if isinstance(reserved, Exhausted):
             return f"the budget does not allow another request: {reserved}"
         self._log_request(forward, body)
-        return _Sent(forward, most, reserved)
+        return _Sent(forward, most, reserved, time.time_ns())
 
     def _sent(self, sent: _Sent, url: str, body: bytes, headers: Mapping[str, str]) -> Answer | Relayed:
         wire = sent.forward.wire
@@ -196,6 +201,7 @@ class Live:
         self._standin.lived(sent.forward, found, status=status, usd=used.usd)
         self._paid.purse.settle(sent.reservation, used)
         self._log_reply(sent.forward, found, used)
+        self._trace(sent, found, used)
 
     def _log_request(self, forward: Forward, body: bytes) -> None:
         request = forward.asked.request
@@ -222,6 +228,24 @@ class Live:
             cost_usd=used.usd,
         )
         self._paid.journal.write(act)
+
+    def _trace(self, sent: _Sent, found: Heard, used: Amount) -> None:
+        """Record a call in the analyst's own trajectory once it has ended: a stream ends in another thread."""
+        forward = sent.forward
+        met = self._standin.course[forward.number]
+        asked = forward.asked.request.model
+        given = {"provider": forward.wire.provider, "model": asked, "input": met.said, "start_ns": sent.start_ns}
+        with self._paid.watch.span(f"chat {asked}", Operation.CHAT, **given) as mark:
+            if met.live is None or met.live.decision is None:
+                mark.fail("unanswered", "" if met.live is None else met.live.problem)
+                return
+            mark.set(output=_spoken(met.live.decision), tokens=found.tokens, cost_usd=used.usd)
+
+
+def _spoken(decision: Decision) -> str:
+    """Return a decision as the trace shows it."""
+    calls = [f"[call {one.name} {as_json(one.arguments)}]" for one in decision.tool_calls]
+    return "\n".join([*([decision.text] if decision.text else []), *calls])
 
 
 def _own_key(headers: Mapping[str, str]) -> dict[str, str]:

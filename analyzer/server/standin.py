@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from importlib.metadata import version
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from analyzer.replay.standin import StandIn
 from analyzer.server.listen import QuietServer, address_of, bind
 from analyzer.server.live import Live, Relayed
 from analyzer.server.mcp.recorded import RecordedDesk
-from analyzer.server.mcp.wire import recorded_application
 
 LOOPBACK = "127.0.0.1"
+_TOOLS_PATH = "/mcp"
 BODY_BYTES_MAX = 64 << 20
 """Providers refuse requests far below this; the bound is for whatever else may come."""
 _STOP_S = 5
@@ -53,13 +54,56 @@ def stand_in_application(standin: StandIn, live: Live | None = None) -> Starlett
             found = relayed
         return Response(found.body, found.status, dict(found.headers), media_type=found.content_type)
 
-    tools = recorded_application(RecordedDesk(standin), version("analyzer"))
+    tools = _ToolsOverMcp(standin)
     app = Starlette(
-        routes=[*tools.routes, Route("/{path:path}", answer, methods=["GET", "POST"])],
-        lifespan=tools.router.lifespan_context,
+        routes=[Route(_TOOLS_PATH, tools), Route("/{path:path}", answer, methods=["GET", "POST"])],
+        lifespan=tools.lifespan,
     )
     app.router.redirect_slashes = False
     return app
+
+
+class _ToolsOverMcp:
+    """Recorded tools over the Model Context Protocol. Its SDK takes most of a second to load: only who asks waits."""
+
+    def __init__(self, standin: StandIn) -> None:
+        self._standin = standin
+        self._ready: asyncio.Future[Starlette] | None = None
+        self._running: asyncio.Task[None] | None = None
+        self._end = asyncio.Event()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._ready is None:
+            self._ready = asyncio.get_running_loop().create_future()
+            self._running = asyncio.create_task(self._run(self._ready))
+        # A client that goes away must not take the others' server with it.
+        app = await asyncio.shield(self._ready)
+        await app(scope, receive, send)
+
+    @asynccontextmanager
+    async def lifespan(self, _app: Starlette) -> AsyncIterator[None]:
+        """Stand for the length of a block; what was loaded is ended with it."""
+        yield
+        self._end.set()
+        if self._running is not None:
+            await self._running
+
+    async def _run(self, ready: asyncio.Future[Starlette]) -> None:
+        """Load, answer, and end, all in one task: the SDK's own tasks are bound to the one that began them."""
+        try:
+            app = await asyncio.to_thread(self._loaded)
+            async with app.router.lifespan_context(app):
+                ready.set_result(app)
+                await self._end.wait()
+        except Exception as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
+
+    def _loaded(self) -> Starlette:
+        from analyzer.server.mcp.wire import recorded_application
+
+        return recorded_application(RecordedDesk(self._standin), version("analyzer"))
 
 
 @contextmanager

@@ -110,7 +110,7 @@ def build(
         settings = catalogued.settings
         model = stack.enter_context(_model(settings, tape, store.masker.text, stand_ins))
         rehearsal = isinstance(model, ReplayedModel)
-        recorder, sending = _recorder(settings, store, failures, stack, rehearsal=rehearsal)
+        recorder, sending = own_recorder(settings, store, failures, stack, rehearsal=rehearsal)
         metrics = None if rehearsal else open_metrics(settings)
         is_traced = not (rehearsal or store.connection.is_sealed)
         remarks = partial(_remarks, model, settings)
@@ -205,7 +205,7 @@ def build_means(settings: Settings) -> Iterator[tuple[SqliteTrajectories, Means]
         store = stack.enter_context(open_existing(settings))
         catalogued = enrolled(settings)
         model = stack.enter_context(_model(catalogued.settings, None, store.masker.text, None))
-        recorder, _ = _recorder(catalogued.settings, store, [], stack, rehearsal=False)
+        recorder, _ = own_recorder(catalogued.settings, store, [], stack, rehearsal=False)
         means = catalogued.bound(_means(catalogued.settings, store, None, recorder, model))
         yield store, _accounted(means, catalogued.settings, store, recorder.trace_id)
 
@@ -361,7 +361,7 @@ def _told(
     return ()
 
 
-def _recorder(
+def own_recorder(
     settings: Settings, store: SqliteTrajectories, failures: list[Gap], stack: ExitStack, *, rehearsal: bool
 ) -> tuple[Recorder, Sending]:
     """Return what records the run as a trace in the store, and what sends it elsewhere too, where that is set."""

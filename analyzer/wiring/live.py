@@ -1,10 +1,9 @@
-"""What a replay sends requests on with: the purse of the day, the log, and the price list."""
+"""What a replay sends requests on with: the purse of the day, the log, the analyst's own trace, and the price list."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
@@ -16,16 +15,19 @@ from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.spending import SqliteSpending
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.trace import Tokens
+from analyzer.types.watch import Watch
+from analyzer.wiring.building import own_recorder
 from analyzer.wiring.opening import open_existing, spending_of
 
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A store, and what requests are paid and logged with."""
+    """A store, and what requests are paid, logged and traced with."""
 
     store: SqliteTrajectories
     purse: SqliteSpending
     journal: SqliteAudit
+    watch: Watch
     pricer: Pricer
 
     def price(self, provider: str, model: str, tokens: Tokens, at: datetime) -> float | None:
@@ -40,10 +42,12 @@ def open_sending(settings: Settings) -> Iterator[Sending]:
     Raises NotFoundError where there is no store yet, StoreError, and UsageError where it may only be read.
     """
     whole = replace(settings, investigation_usd=settings.budget_usd, investigation_tokens=settings.budget_tokens)
-    with open_existing(settings) as store:
+    with ExitStack() as stack:
+        store = stack.enter_context(open_existing(settings))
         if store.connection.is_sealed:
             raise UsageError(f"{settings.store} may only be read: what is spent could not be written down")
         actor = f"analyzer {version('analyzer')}"
-        purse = spending_of(whole, store.state, secrets.token_hex(16))
-        journal = SqliteAudit(store.state, store.masker, run="", actor=actor)
-        yield Sending(store, purse, journal, Pricer(settings.prices))
+        recorder, _ = own_recorder(settings, store, [], stack, rehearsal=False)
+        purse = spending_of(whole, store.state, recorder.trace_id)
+        journal = SqliteAudit(store.state, store.masker, run=recorder.trace_id, actor=actor)
+        yield Sending(store, purse, journal, recorder, Pricer(settings.prices))

@@ -208,6 +208,18 @@ def test_without_any_reply_it_has_failed(store: Path) -> None:
     assert (ended.code, ended.stdout) == (4, "")
 
 
+def test_a_model_of_another_vendor_is_refused_before_it_is_priced(store: Path) -> None:
+    """Anthropic has no gpt-5: no price is said for what cannot be had. A gateway may have it, and is asked."""
+    ended = replay(
+        store, trace_id(1), "--step", "1", "--model", "gpt-5", ANTHROPIC_BASE_URL="https://api.anthropic.com"
+    )
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("analyzer: gpt-5 is a model of openai, and https://api.anthropic.com is asked: ")
+    assert "at most" not in ended.stderr
+    ended, sent = step(store, [calls(SAME)], "--yes", "--times", "1", "--model", "gpt-5")
+    assert (ended.code, sent[0]["model"]) == (0, "gpt-5")
+
+
 def test_the_budget_holds(store: Path) -> None:
     """What the limits do not allow is not sent; the limit is named."""
     ended, sent = step(store, [calls(SAME)], "--yes", "--json", ANALYZER_BUDGET_USD_PER_DAY="0")

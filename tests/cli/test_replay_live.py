@@ -13,8 +13,15 @@ import pytest
 from support.agents import ANTHROPIC, ROOT, recorded
 from support.cli import Ended, analyzer
 from support.messages_api import MessagesApi, Wire, calls, fails, messages_api, overloaded, says
+from support.spans import chat, root, tool
 
 from analyzer.config import endpoints
+from analyzer.replay.alike import Decision
+from analyzer.replay.recording import Request
+from analyzer.replay.wires.openai_responses import WIRE as RESPONSES
+from analyzer.replay.wires.wire import Asked, Served
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.trace import FinishReason, Status, Tokens
 from analyzer.web import names_loopback
 
 KEY = "sk-a-key-that-stands-nowhere"
@@ -39,11 +46,6 @@ for _ in range(int(sys.argv[2])):
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     """Return a store with one failed run of two calls, the second of which a changed agent asks otherwise."""
-    from support.spans import chat, root, tool
-
-    from analyzer.stores.trajectories import SqliteTrajectories
-    from analyzer.types.trace import FinishReason, Status, Tokens
-
     asked = {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": "lookup", "arguments": "{}"}}]}
     gave = {"role": "tool", "tool_call_id": "c1", "content": "error: gone"}
     path = tmp_path / "store.db"
@@ -113,6 +115,74 @@ def test_from_the_first_difference_on_the_provider_answers(store: Path) -> None:
     log = analyzer("audit", "show", "--store", str(store), "--json")
     assert "model.request" in log.stdout
     assert "model.reply" in log.stdout
+
+
+RESPONSES_AGENT = f"""
+import os, sys, openai
+items = [{{"role": "user", "content": {USER["content"]!r}}}]
+def ask():
+    client = openai.OpenAI()
+    if "--stream" in sys.argv:
+        with client.responses.stream(model="gpt-5.2", input=items) as stream:
+            return stream.get_final_response()
+    return client.responses.create(model="gpt-5.2", input=items)
+reply = ask()
+made = reply.output[0]
+items.append({{"type": "function_call", "call_id": made.call_id, "name": made.name, "arguments": made.arguments}})
+items.append({{"type": "function_call_output", "call_id": made.call_id, "output": "on its way"}})
+print(ask().output_text)
+"""
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_a_live_run_over_responses_is_judged_paid_and_traced(store: Path, streamed: bool) -> None:
+    """OpenAI's own SDK over its Responses API: the mended agent asks the provider, is fixed, and all of it is kept."""
+    with SqliteTrajectories(store) as trajectories:
+        spans = trajectories.trajectory(trajectories.resolve("latest")).spans
+        moved = [replace(one, trace_id="e" * 32, model=one.model and "gpt-5.2") for one in spans]
+        trajectories.add(moved)
+    served = Served("k", "gpt-5.2", Decision("It comes.", (), FinishReason.STOP), Tokens(1000, 100), 1)
+    asked = Asked(Request("gpt-5.2", {}, "", (), ()), streamed=streamed, with_usage=True)
+    body = b"".join(RESPONSES.stream(served, asked)) if streamed else json.dumps(RESPONSES.reply(served)).encode()
+    wire = Wire(body, content_type="text/event-stream" if streamed else "application/json", whole=True)
+    with messages_api([wire]) as api:
+        ended = analyzer(
+            *("replay", "e" * 32, "--serve", "--store", str(store), "--on-divergence", "live", "--json", "--yes"),
+            *("--", sys.executable, "-c", RESPONSES_AGENT, *(["--stream"] if streamed else [])),
+            env={"PYTHONPATH": str(ROOT), "OPENAI_BASE_URL": f"{api.url}/v1", "OPENAI_API_KEY": KEY},
+        )
+    assert ended.code == 0, ended.stderr
+    document = json.loads(ended.stdout)
+    assert (document["outcome"], document["step"], ended.stderr) == ("fixed", 3, "It comes.\n")
+    (sent,) = api.requests
+    assert sent["input"][-1] == {"type": "function_call_output", "call_id": "c1", "output": "on its way"}
+    live = document["requests"][1]["live"]
+    assert live["said"] == {"text": "It comes.", "tool_calls": [], "finish": "stop"}
+    assert (live["input_tokens"], live["output_tokens"], live["problem"]) == (1000, 100, None)
+    assert spent(store) == [(1100, round(live["usd"] * 1e9))]
+    with SqliteTrajectories(store) as trajectories:
+        (own,) = trajectories.summaries(agent="analyzer")
+        root, call = trajectories.trajectory(own.trace_id).spans
+    assert (own.inferences, own.complete) == (1, True)
+    assert root.input == f"replay of {'e' * 32}, live from the first difference on"
+    assert (call.provider, call.model, call.output) == ("openai", "gpt-5.2", "It comes.")
+    assert call.input == "input: on its way"
+    assert call.tokens == Tokens(1000, 100)
+    assert call.cost_usd == pytest.approx(live["usd"])
+
+
+def test_a_live_call_that_failed_is_a_failed_step_of_the_trace(store: Path) -> None:
+    """The analyst's own trajectory says what went wrong, and counts no tokens that nobody told."""
+    with messages_api([fails(429, "rate_limit_error")]) as api:
+        replay(store, api)
+    with SqliteTrajectories(store) as trajectories:
+        (own,) = trajectories.summaries(agent="analyzer")
+        _, call = trajectories.trajectory(own.trace_id).spans
+    assert (call.status, call.status_message, call.tokens) == (
+        Status.ERROR,
+        "the provider answered 429: scripted 429",
+        None,
+    )
 
 
 def test_nothing_is_sent_without_consent(store: Path) -> None:

@@ -32,6 +32,18 @@ class _Kept:
         return Recorder(self.keep, version="1.2", on_failure=self.failures.append)
 
 
+def test_what_is_told_when_it_has_ended_keeps_its_beginning() -> None:
+    """A call whose end another thread hears is recorded then, with the time at which it began."""
+    kept = _Kept()
+    recorder = kept.recorder()
+    with recorder.span("root", Operation.AGENT), recorder.span("chat", Operation.CHAT, start_ns=5) as mark:
+        mark.set(output="done")
+    chat, root = kept.spans
+    assert (chat.start_ns, chat.output, chat.attributes) == (5, "done", {})
+    assert root.start_ns is not None
+    assert root.start_ns > 5
+
+
 def test_nested_work_becomes_nested_spans_of_one_trajectory(tmp_path: Path) -> None:
     """A run is a trajectory like any other: root, phases, model calls with tokens, tool calls."""
     store = SqliteTrajectories(tmp_path / "own.db")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -74,6 +76,44 @@ def test_a_client_gets_what_was_recorded_and_no_more() -> None:
         ("analyzer replay: the recorded run called find_order with other arguments (step 3)", True),
     ]
     assert [one.told is None for one in standin.tools_asked] == [False, False, True]
+
+
+def test_who_does_not_ask_for_tools_does_not_wait_for_the_sdk() -> None:
+    """The SDK of the protocol is loaded when the first client asks at /mcp, and not when a stand-in starts."""
+    code = """if True:
+        import sys, urllib.request
+        from analyzer.replay.recording import Recording
+        from analyzer.replay.standin import StandIn
+        from analyzer.server.standin import standing_in
+        with standing_in(StandIn(Recording("0" * 32, "a", None, "", (), (), ()))) as url:
+            for path in ("/v1/nothing", "/mcp"):
+                try:
+                    urllib.request.urlopen(url + path, b"{}")
+                except OSError as error:
+                    print(path, error.code, "mcp" in sys.modules)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert [(path, loaded) for path, _, loaded in lines] == [("/v1/nothing", "False"), ("/mcp", "True")], done.stderr
+    assert done.stderr == ""
+
+
+def test_clients_that_come_at_once_share_one_server() -> None:
+    """Several clients before the SDK is loaded: each gets its answer, and a recorded result goes out once."""
+    standin = StandIn(_recording("find_order"))
+
+    async def call(url: str) -> tuple[str, bool | None]:
+        async with asyncio.timeout(30), Client(streamable_http_client(f"{url}/mcp")) as client:
+            returned = await client.call_tool("find_order", {"order": "A-1"})
+            return returned.content[0].text, returned.is_error
+
+    async def together(url: str) -> list[tuple[str, bool | None]]:
+        return list(await asyncio.gather(*(call(url) for _ in range(3))))
+
+    with standing_in(standin) as url:
+        found = asyncio.run(together(url))
+    assert sorted(failed for _, failed in found) == [False, True, True]
+    assert [text for text, failed in found if not failed] == ["shipped"]
 
 
 def test_an_unrecorded_call_parts_the_run() -> None:

@@ -8,8 +8,9 @@ texts are the recorded ones), whether a tool would succeed (its recorded failure
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 from analyzer.replay.alike import normalised
@@ -64,7 +65,8 @@ def tried_again(case: Case, standin: StandIn, code: int | None) -> Trial:
     judgements = tuple(_judged(one, case, whole, certain) for one in case.expectations)
     verdict = _verdict(found.judged.outcome, case, judgements, led=ended and _led(recording, course, at_fault))
     diff = found.difference.diff if found.difference is not None else ()
-    replayed = Replayed(found.judged.outcome, found.judged.why, tuple(diff))
+    why = "; ".join([found.judged.why, *_taken(standin, is_green=verdict is Verdict.GREEN)])
+    replayed = Replayed(found.judged.outcome, why, tuple(diff))
     return Trial(case, whole, verdict, judgements, replayed=replayed)
 
 
@@ -109,7 +111,9 @@ def _judged(one: Expectation, case: Case, whole: Observed, certain: Observed) ->
         return Judged(one, None, UNSEEN[one.check])
     found, other = judged(one, whole), judged(one, certain)
     if found.met is not other.met:
-        return Judged(one, None, "which decided calls the agent made was not seen: have it ask for recorded tools")
+        return Judged(
+            one, None, "which decided calls the agent made was not seen: have it ask for the recorded results of all"
+        )
     if one.check is Check.NO_ERROR and found.met is False:
         return Judged(one, None, "the failure is the recorded one, which is served again", found.steps)
     if one.check is Check.STEPS_AT_MOST and any(step.operation not in _OPERATIONS for step in case.bad.steps):
@@ -126,13 +130,14 @@ def _run_of(case: Case, standin: StandIn, *, ended: bool, doubtful: bool) -> Obs
 def _steps(standin: StandIn, *, doubtful: bool) -> Iterator[Step]:
     """Yield the steps of a replay: replies, calls asked for, and calls that were made or may have been.
 
-    An agent that asks for one recorded tool is taken to ask for all: a call that it decided on and did not ask for was
-    not made. Of one that asks for none nobody knows, until its next request is the recorded one.
+    An agent that asks for recorded tools is taken to ask for all: a call that it decided on and did not ask for was
+    not made. Of one that asks for none, or that is seen to run some itself, nobody knows, until its next request is the
+    recorded one.
     """
     calls = {call.number: call for call in standin.recording.calls}
     given = {one.call_id: one for one in standin.recording.executions if one.call_id}
     asked, course = standin.tools_asked, standin.course
-    doubtful = doubtful and not asked
+    doubtful = doubtful and (not asked or bool(_own_tools(standin)))
     for one in (one for one in asked if one.after == 0):
         yield _tool(one.tool, one.arguments, one.told)
     for at, met in enumerate(course, 1):
@@ -148,6 +153,37 @@ def _steps(standin: StandIn, *, doubtful: bool) -> Iterator[Step]:
         for made in () if call is None else call.decision.tool_calls:
             if (is_seen or doubtful) and (made.name, normalised(_plain(made.arguments))) not in known:
                 yield _tool(made.name, made.arguments, _told(given.get(made.id)))
+
+
+def _own_tools(standin: StandIn) -> tuple[str, ...]:
+    """Return the tools that the agent ran by its own means: it sent on what a call gave without asking for it."""
+    course = standin.course
+    sent_on = [before.answered for before, met in pairwise(course) if met.how is How.SAME]
+    return tuple(dict.fromkeys(name for name, _ in _unasked(standin, sent_on)))
+
+
+def _unasked(standin: StandIn, answered: Iterable[int | None]) -> Iterator[tuple[str, str]]:
+    """Yield the calls of these decisions whose recorded outcomes the agent never asked for."""
+    asked = {(one.tool, normalised(one.arguments)) for one in standin.tools_asked}
+    for number in answered:
+        call = None if number is None else standin.recording.call(number)
+        for made in () if call is None else call.decision.tool_calls:
+            key = made.name, normalised(_plain(made.arguments))
+            if key not in asked:
+                yield key
+
+
+def _taken(standin: StandIn, *, is_green: bool) -> Iterator[str]:
+    """Yield what a verdict takes for granted of calls that nobody saw, a sentence each."""
+    own = _own_tools(standin)
+    if not standin.tools_asked:
+        return
+    if own:
+        yield f"it ran {', '.join(own)} itself, so that calls which it did not ask for may have been made"
+    elif is_green:
+        left = dict.fromkeys(name for name, _ in _unasked(standin, [met.answered for met in standin.course]))
+        if left:
+            yield f"{', '.join(left)} was decided on and never asked for, and is taken as not run"
 
 
 def _told(execution: Execution | None) -> dict[str, Any] | None:

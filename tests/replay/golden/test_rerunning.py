@@ -15,7 +15,7 @@ from analyzer.replay.golden.accepting import accepted
 from analyzer.replay.golden.case import Case, case_document, case_from
 from analyzer.replay.golden.expectations import Check, Expectation
 from analyzer.replay.golden.rerunning import standin_of, tried_again
-from analyzer.replay.golden.running import Verdict
+from analyzer.replay.golden.running import Trial, Verdict
 from analyzer.replay.recording import recording_of
 from analyzer.types.trace import Outcome
 from analyzer.types.trajectory import Trajectory, ordered, summarise
@@ -71,6 +71,35 @@ def ran(case: Case, *, guarded: bool, tools: bool = True, turns: int = 5, system
 def test_a_call_that_must_not_be_made(how: dict[str, Any], verdict: Verdict) -> None:
     """Red where it is made again; green where the agent meets the decision and does not follow; else not judged."""
     assert ran(case_of(NOT_REFUNDED), **how) is verdict
+
+
+def mixing(*own: str) -> Trial:
+    """Return the trial of an agent that runs some tools itself and takes the recorded results of the others."""
+    case = case_of(NOT_REFUNDED, calls=(LOOKUP, ("track", {"order": "A-1"}), REFUND))
+    standin = standin_of(case, lambda text: text)
+    assert standin is not None
+    messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": GOAL}]
+    body = json.dumps({"model": "claude-sonnet-5-5", "messages": messages}).encode()
+    for _ in range(3):
+        answer = standin.answer("/v1/chat/completions", body)
+        (made,) = json.loads(answer.body)["choices"][0]["message"]["tool_calls"]
+        if made["function"]["name"] not in own:
+            standin.answer(f"/recorded-tools/{made['function']['name']}", made["function"]["arguments"].encode())
+    return tried_again(case, standin, 0)
+
+
+def test_an_agent_that_runs_some_tools_itself_is_not_passed() -> None:
+    """It asks for one tool and runs another: whether it ran the barred one itself nobody saw, and no green comes."""
+    trial = mixing("track", "refund")
+    assert trial.verdict is Verdict.CANNOT_JUDGE
+    assert "it ran track itself, so that calls which it did not ask for may have been made" in trial.why
+
+
+def test_what_is_taken_for_granted_is_said() -> None:
+    """The barred call is the first that the agent does not ask for: green, and what that rests on stands beside it."""
+    trial = mixing("refund")
+    assert trial.verdict is Verdict.GREEN
+    assert trial.why.endswith("; refund was decided on and never asked for, and is taken as not run")
 
 
 @pytest.mark.parametrize(
