@@ -139,6 +139,8 @@ class App:
     """Alerts that came in by Alertmanager's webhook."""
     owners: Callable[[], Mapping[str, str]] = dict
     """Whose each agent is, as far as somebody said, by the agent's name."""
+    remember: Callable[[], None] = lambda: None
+    """Keeps what makes the next run cheaper and could be worked out again. Never raises for a store's sake."""
     measuring: Measuring = field(default_factory=Unmeasured)
     enrolled: Enrolled = field(default_factory=Unenrolled)
     terms: str = ""

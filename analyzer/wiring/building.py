@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,7 +17,8 @@ from analyzer.agent.limits import Limits
 from analyzer.agent.model import Model
 from analyzer.agent.recording import ReplayedModel
 from analyzer.config import Settings
-from analyzer.errors import AnalyzerError, DeliveryError
+from analyzer.detectors.loops.remembered import Scans
+from analyzer.errors import AnalyzerError, DeliveryError, StoreError
 from analyzer.ingest.pricing import Pricer
 from analyzer.ingest.toolcosts import ToolCosts
 from analyzer.metrics.base import MetricSource
@@ -43,6 +44,7 @@ from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.registered import SqliteRegistered
+from analyzer.stores.remembered import SqliteRemembered
 from analyzer.stores.threads import SqliteThreads
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.audit import Unwritten
@@ -70,6 +72,8 @@ from analyzer.wiring.sending import Sending
 
 _UNASKED = "no model is asked: the store cannot be written, so that what it is asked and costs could not be kept"
 
+_SCANS = "loop scans"
+
 
 @dataclass(frozen=True, slots=True)
 class StandIns:
@@ -96,7 +100,9 @@ def build(
     what is set. With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing. With
     `or_read` a store that this user may not write does for what keeps nothing in it.
     """
-    there = detectors_of(settings)
+    # Settings that are wrong are found before a store is made; the scans are asked for once it is open.
+    scans = Scans(lambda: SqliteRemembered(store.connection).read(_SCANS))
+    there = detectors_of(settings, scans=scans)
     with ExitStack() as stack:
         store = stack.enter_context(open_store(settings, partial(SqliteTrajectories, or_read=or_read)))
         memory = SqliteIncidents(store.connection)
@@ -142,6 +148,7 @@ def build(
             journal=means.journal,
             alerts=SqliteAlerts(store.connection),
             owners=SqliteRegistered(store.connection, store.masker).owners,
+            remember=partial(_remember, scans, SqliteRemembered(store.connection)),
             measuring=_measured(settings, store.connection),
             enrolled=catalogued.enrolment or Unenrolled(),
             terms=catalogued.said,
@@ -150,6 +157,14 @@ def build(
             gaps=lambda: (*there.gaps, *failures, *sending.gaps(), *catalogued.gaps),
             has_tool_rule=_tool_rule(settings),
         )
+
+
+def _remember(scans: Scans, remembered: SqliteRemembered) -> None:
+    """Keep the scans of a run for the next one, which can do without."""
+    body = scans.body
+    if body is not None:
+        with suppress(StoreError):
+            remembered.keep(_SCANS, body)
 
 
 @contextmanager
