@@ -5,8 +5,9 @@
      ├── NotFoundError         an id, a prefix or an agent that the store lacks  exit 2
      ├── InputError            a file or payload that cannot be read as traces   exit 4
      ├── StoreError            the trajectory or state store failed              exit 4
-     │    └── StoreBusyError   ... because another process holds it: try again
-     │         └── TurnTakenError   another run is under way, so that this one did nothing  exit 3
+     │    ├── StoreBusyError   ... because another process holds it: try again
+     │    │    └── TurnTakenError   another run is under way, so that this one did nothing  exit 3
+     │    └── SourceError      the database that others write did not answer; the store itself is whole
      ├── MetricsError          Prometheus did not answer, or refused the query
      │    └── MetricsQueryError   ... because the query is wrong: the text may help its author
      │         └── MetricsPartError    ... no: it answered, but only in part
@@ -58,6 +59,10 @@ class TurnTakenError(StoreBusyError):
     """Another run over the same store is under way. This one saw nothing: that is a gap, and no failure."""
 
     exit_code = 3
+
+
+class SourceError(StoreError):
+    """A database that others write and that is only read here did not answer, or stopped at a limit."""
 
 
 class MetricsError(AnalyzerError):

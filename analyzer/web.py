@@ -58,6 +58,25 @@ def ask(
         raise DeliveryError(f"{who} could not be asked ({type(error).__name__})", retryable=False) from None
 
 
+def relayed(
+    url: str, *, who: str, body: bytes, headers: Mapping[str, str], timeout_s: float
+) -> http.client.HTTPResponse | urllib.error.HTTPError:
+    """POST a body and return the open answer, whatever its status: the caller reads and closes it.
+
+    `timeout_s` is how long the other side may be silent. Raises DeliveryError where no answer comes.
+    """
+    request = urllib.request.Request(url, data=body, headers=dict(headers), method="POST")  # noqa: S310 - `check_url` saw it
+    try:
+        answer: http.client.HTTPResponse = urllib.request.build_opener(_NoRedirect).open(request, timeout=timeout_s)
+    except urllib.error.HTTPError as error:
+        return error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        inner = getattr(error, "reason", None)
+        name = type(inner if isinstance(inner, BaseException) else error).__name__
+        raise DeliveryError(f"{who} could not be reached ({name})", retryable=True) from None
+    return answer
+
+
 def check_url(url: str, setting: str) -> None:
     """Raise UsageError where a URL cannot be read, without repeating it: it may be a credential."""
     try:

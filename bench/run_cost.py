@@ -77,14 +77,14 @@ def _arguments() -> argparse.Namespace:
 
 
 def _print_run(scratch: Path, folder: Path | None, stored: int, given: argparse.Namespace) -> None:
-    agents = _agents(given.per_day)
+    agents = drawn_agents(given.per_day)
     path = _kept(folder, scratch, f"{stored}-{given.per_day}.db", lambda at: fill(at, agents, stored, given.per_day))
     store = scratch / "run.db"
     shutil.copy(path, store)
     fresh = timedelta(days=given.new / given.per_day)
     # As cron would have: the history was looked at before, and what is new was not.
     _measured(store, NOW - fresh)
-    fleet = _with_faults(Fleet(agents, (), (), fresh / DAY, SEED, NOW))
+    fleet = with_faults(Fleet(agents, (), (), fresh / DAY, SEED, NOW))
     new = _take_in(store, fleet)
     if given.profile:
         _profiled(store)
@@ -100,7 +100,7 @@ def _print_backtest(scratch: Path, folder: Path | None) -> None:
     with SqliteTrajectories(path) as store:
         trajectories, spans = store.count(fleet.start, NOW)
     times = ["--from", (NOW - 7 * DAY).isoformat(), "--to", NOW.isoformat(), "--every", "1h"]
-    cpu_s, mib, done = _command("backtest", "--store", str(path), *times, "--json")
+    cpu_s, mib, done = command("backtest", "--store", str(path), *times, "--json")
     print("| spans | trajectories | runs | incidents | CPU s | MiB |\n|---|---|---|---|---|---|")
     print(f"| {spans:,} | {trajectories:,} | {done['runs']} | {len(done['incidents'])} | {cpu_s:.1f} | {mib:.0f} |")
 
@@ -117,7 +117,7 @@ def _kept(folder: Path | None, scratch: Path, name: str, make: Callable[[Path], 
     return path
 
 
-def _agents(per_day: int) -> tuple[Agent, ...]:
+def drawn_agents(per_day: int) -> tuple[Agent, ...]:
     """Draw agents that make so many trajectories a day together, the busiest ten times as many as the least busy."""
     drawn = random_fleet(SEED, AGENTS, 1.0, 0, decoys=0, now=NOW).agents
     # A nightly batch would make a day of its own; a weekend would make days unlike.
@@ -126,7 +126,7 @@ def _agents(per_day: int) -> tuple[Agent, ...]:
     return tuple(replace(agent, runs_per_hour=agent.runs_per_hour * scale) for agent in served)
 
 
-def _with_faults(fleet: Fleet) -> Fleet:
+def with_faults(fleet: Fleet) -> Fleet:
     """Let four agents go wrong halfway through what is new."""
     onset = fleet.start + (fleet.now - fleet.start) / 2
     faults = [
@@ -197,13 +197,13 @@ def _copy_counts(raw, first: int, day: int) -> None:
 def _measured(store: Path, at: datetime) -> tuple[str, str, str]:
     """Run as of a moment; return processor seconds, peak MiB and how many incidents there were."""
     reports = str(store.parent / "reports")
-    cpu_s, mib, report = _command(
+    cpu_s, mib, report = command(
         "run", "--json", "--at", at.isoformat(), "--store", str(store), ANALYZER_REPORTS=reports
     )
     return f"{cpu_s:.1f}", f"{mib:.0f}", str(len(report["incidents"]))
 
 
-def _command(*arguments: str, **environment: str) -> tuple[float, float, dict]:
+def command(*arguments: str, **environment: str) -> tuple[float, float, dict]:
     """Run a command in a process of its own; return its processor seconds, its peak memory in MiB and its JSON."""
     with tempfile.TemporaryFile() as out:
         process = subprocess.Popen(

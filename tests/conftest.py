@@ -9,14 +9,18 @@ import pytest
 
 DEAD = "http://127.0.0.1:9"
 """A loopback port on which nothing listens: what a forgotten base URL must hit instead of a paid API."""
+_FENCED_OFF = ("ANALYZER_", "ANTHROPIC_", "OPENAI_", "OTEL_", "AWS_")
 
 
 @pytest.fixture(autouse=True)
 def fenced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every test starts without credentials, with base URLs that lead nowhere and with a home of its own."""
-    for name in [name for name in os.environ if name.startswith(("ANALYZER_", "ANTHROPIC_", "OTEL_", "AWS_"))]:
+    for name in [
+        name for name in os.environ if name.startswith(("ANALYZER_", "ANTHROPIC_", "OPENAI_", "OTEL_", "AWS_"))
+    ]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", DEAD)
+    monkeypatch.setenv("OPENAI_BASE_URL", f"{DEAD}/v1")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home" / "data"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "home" / "config"))

@@ -45,9 +45,11 @@ FLOORS: dict[str, int] = {
 }
 DOORS: dict[str, str] = {
     "anthropic": "agent/claude.py",
+    "clickhouse_connect": "stores/clickhouse.py",
     "prometheus_api_client": "metrics/prometheus.py",
     "sqlite_utils": "stores/",
     "sqlite3": "stores/",
+    "psycopg": "stores/postgres.py",
     "detect_secrets": "masking/library.py",
     "re2": "masking/sieve.py",
     "prometheus_client": "selfwatch/",

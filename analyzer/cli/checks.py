@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from analyzer.cli import checks_clickhouse, checks_state
+from analyzer.cli.check import Check
 from analyzer.cli.common import ALL_TIME
 from analyzer.errors import AnalyzerError
 
@@ -19,37 +18,22 @@ if TYPE_CHECKING:
     from analyzer.wiring.routes import Outside
 
 
-_RUNS_LOOKED_AT = 12
-"""The newest runs, of which the usual time between two is the schedule."""
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was tried."""
-
-    name: str
-    state: str
-    """"ok", "off" (not set up, which is allowed) or "failed"."""
-    detail: str
-    hint: str = ""
-    command: str = ""
-    """What to type where this is missing; dots stand for what only the operator knows."""
-
-
 def tried(settings: Settings) -> tuple[list[Check], list[dict[str, Any]]]:
     """Try everything; return what came of it, and how Prometheus and the traces agree, a row for each measure."""
     checks = [
         _guarded(name, check, settings)
         for name, check in (
             ("store", _store),
-            ("schedule", _schedule),
-            ("turn", _turn),
+            ("clickhouse", checks_clickhouse.clickhouse),
+            ("state", checks_state.state),
+            ("schedule", checks_state.schedule),
+            ("turn", checks_state.turn),
             ("prices", _prices),
             ("agents", _agents),
             ("prometheus", _prometheus),
             ("model", _model),
-            ("budget", _budget),
-            ("audit", _audit),
+            ("budget", checks_state.budget),
+            ("audit", checks_state.audit),
             ("prompts", _prompts),
             ("reports", _reports),
             ("otlp", _otlp),
@@ -102,52 +86,6 @@ def _no_store(settings: Settings) -> Check:
         return Check("store", "failed", what, hint, "export ANALYZER_STORE=...")
     hint = "`analyzer ingest PATH` makes it"
     return Check("store", "off", f"{settings.store}: not there yet", hint, "analyzer ingest ...")
-
-
-def _schedule(settings: Settings) -> Check:
-    """Say when the last run was: an analyst that nobody starts sees nothing."""
-    from analyzer.wiring.opening import open_memory
-
-    hint, command = "cron, a timer or `analyzer watch` (docs/running.md)", "analyzer watch --every 15m"
-    if not settings.store.exists():
-        return Check("schedule", "off", "no run yet", hint, command)
-    with open_memory(settings) as memory:
-        last = memory.latest_run_at()
-        runs = memory.run_times(_RUNS_LOOKED_AT)
-    if last is None:
-        return Check("schedule", "off", "no run yet", hint, command)
-    told, expiry = f"last run as of {last:%Y-%m-%d %H:%M} UTC", settings.alertmanager_expiry
-    gaps = sorted(later - earlier for earlier, later in pairwise(reversed(runs)))
-    apart = gaps[len(gaps) // 2] if len(gaps) > 1 else None
-    if apart is not None and apart >= expiry and datetime.now(UTC) - last <= 2 * apart:
-        told += (
-            f", runs come every {_hours(apart)}, and alerts end {_hours(expiry)} after one: between runs all is well"
-        )
-        hint = "alertmanager_expiry must be longer than the time between runs; `analyzer rules` anew after that"
-        return Check("schedule", "off", told, hint, f"export ANALYZER_ALERTMANAGER_EXPIRY={_hours(apart * 1.1)}")
-    if datetime.now(UTC) - last > expiry:
-        return Check("schedule", "off", f"{told}: nobody starts one", hint, command)
-    return Check("schedule", "ok", told)
-
-
-def _hours(length: timedelta) -> str:
-    return f"{ceil(length / timedelta(hours=1))}h"
-
-
-def _turn(settings: Settings) -> Check:
-    """Say who has the turn to run."""
-    from analyzer.stores.turn import holder
-    from analyzer.wiring.opening import open_existing
-
-    if not settings.store.exists():
-        return Check("turn", "off", "no store yet, and so nobody who runs over it")
-    with open_existing(settings) as store:
-        held = holder(store.connection)
-    if held is None:
-        return Check("turn", "ok", "nobody runs over the store now")
-    if held.process.lives() is False:
-        return Check("turn", "ok", f"left by {held}, which is gone: the next run takes it")
-    return Check("turn", "ok", f"held by {held}")
 
 
 def _prices(settings: Settings) -> Check:
@@ -295,35 +233,6 @@ def _model(settings: Settings) -> Check:
         detail, command = "no credentials: incidents are explained by rules", "export ANTHROPIC_API_KEY=..."
         return Check("model", "off", detail, "set ANTHROPIC_API_KEY", command)
     return Check("model", "ok", f"{model.name}; at most ${settings.budget_usd:g} a run")
-
-
-def _budget(settings: Settings) -> Check:
-    if settings.llm == "off":
-        return Check("budget", "off", "no model is asked")
-    from analyzer.ingest.pricing import Pricer
-    from analyzer.types.spending import Left
-    from analyzer.wiring.opening import open_existing, spending_of
-
-    left = Left(settings.budget_tokens_per_day, settings.budget_usd_per_day)
-    if settings.store.exists():
-        with open_existing(settings) as store:
-            left = spending_of(settings, store.connection, "").left()
-    day = f"of ${settings.budget_usd_per_day:g} and {settings.budget_tokens_per_day:,} tokens"
-    detail = f"left today: ${left.usd:.2f} and {left.tokens:,} tokens, {day} a day"
-    if Pricer(settings.prices).price_of(settings.model, "anthropic") is None:
-        hint = f"set the price of {settings.model} under [prices] in analyzer.toml"
-        return Check("budget", "failed", f"{detail}; the model has no known price, so that USD cannot be held", hint)
-    return Check("budget", "ok", detail)
-
-
-def _audit(settings: Settings) -> Check:
-    from analyzer.wiring.opening import open_audit
-
-    if not settings.store.exists():
-        return Check("audit", "off", "no store yet, and so nothing to log")
-    with open_audit(settings) as log:
-        head = log.head()
-    return Check("audit", "ok", f"{head.entries:,} entries; `analyzer audit verify` checks them")
 
 
 def _prompts(_settings: Settings) -> Check:

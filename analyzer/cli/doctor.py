@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analyzer.cli.checks import Check, tried
+from analyzer.cli.check import Check
+from analyzer.cli.checks import tried
 from analyzer.cli.common import DONE, GAPS, json_option, print_json, settings_from, store_option
 
 if TYPE_CHECKING:

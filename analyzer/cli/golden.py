@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analyzer.cli.agent_command import timeout_option
 from analyzer.cli.common import (
     ALL_TIME,
     DONE,
@@ -34,6 +35,8 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _OF_TOOL = ("must_call", "must_not_call", "arguments_match")
 """Repeatable flags whose value is a tool, and arguments behind a colon; each is named as its check is."""
 BECAUSE = "asked for"
+SHORT_ID_CHARS = 12
+"""Of a run's id in the name of its case (`case.name_of`)."""
 
 
 @click.group("golden", no_args_is_help=True)
@@ -93,12 +96,13 @@ def add(
             wanted = replace(wanted, control=trajectories.resolve(control))
         made = make_case(
             trajectories,
-            SqliteIncidents(trajectories.connection).incidents(),
+            SqliteIncidents(trajectories.state).incidents(),
             trajectories.resolve(trace),
             wanted,
             at=moment(at),
             mask=trajectories.masker.text,
         )
+    made = replace(made, case=_named(made.case, folder))
     path = _written(made.case, folder, over=flags["replace"])
     if as_json:
         print_json(_made_document(made, path))
@@ -116,6 +120,7 @@ def add(
     type=click.Choice(["stop", "nearest"]),
     help="With --replay, from the first request on that differs: an error (the default), or the reply that fits best.",
 )
+@timeout_option
 @click.option("--since", metavar="TIME", help="Only runs that ended since TIME (ISO 8601, UTC).")
 @click.option("--junit", metavar="FILE", type=_FILE, help="Write JUnit XML.")
 @click.option("--markdown", metavar="FILE", type=_FILE, help="Write a summary as Markdown.")
@@ -126,6 +131,7 @@ def run(
     traces: tuple[str, ...],
     again: bool,
     on_divergence: str | None,
+    timeout_s: float,
     since: str | None,
     junit: Path | None,
     markdown: Path | None,
@@ -162,7 +168,7 @@ def run(
     ended = None if since is None else (parse_time(since), ALL_TIME[1])
     settings = settings_from(store=store).settings
     if again:
-        trials = replay_cases(cases, traces, settings, on_divergence or "stop")
+        trials = replay_cases(cases, traces, settings, on_divergence or "stop", timeout_s)
     else:
         with open_existing(settings) as trajectories:
             trials = judge_cases(trajectories, cases, [trajectories.resolve(trace) for trace in traces], ended)
@@ -278,6 +284,15 @@ def _checked(folder: Path) -> list[Case]:
     for case in cases:
         check_case(case)
     return cases
+
+
+def _named(case: Case, folder: Path) -> Case:
+    """Return a case under its whole id where its short name is that of another run, whose id begins alike."""
+    taken = _run_in(folder / f"{case.name}.json")
+    whole = case.bad.trace_id
+    if taken in {None, whole}:
+        return case
+    return replace(case, name=f"{case.name.removesuffix(whole[:SHORT_ID_CHARS])}{whole}")
 
 
 def _written(case: Case, folder: Path, *, over: bool) -> Path:

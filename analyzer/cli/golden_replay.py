@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from analyzer.cli.replay_serve import run_agent
+from analyzer.cli.agent_command import run_agent
 from analyzer.config import GOLDEN_GOAL, Settings
 
 if TYPE_CHECKING:
@@ -17,7 +17,9 @@ GOAL = "{goal}"
 """Stands in the command for what the failed run was asked for."""
 
 
-def replay_cases(cases: Sequence[Case], command: Sequence[str], settings: Settings, policy: str) -> list[Trial]:
+def replay_cases(
+    cases: Sequence[Case], command: Sequence[str], settings: Settings, policy: str, timeout_s: float
+) -> list[Trial]:
     """Run the agent once a case, each against a stand-in of its own. Raises UsageError where it does not start."""
     from analyzer.masking import Masker
     from analyzer.replay.golden.rerunning import not_replayable, standin_of, tried_again
@@ -34,6 +36,8 @@ def replay_cases(cases: Sequence[Case], command: Sequence[str], settings: Settin
             continue
         goal = case.bad.goal
         with standing_in(standin) as url:
-            code = run_agent([part.replace(GOAL, goal) for part in command], url, {GOLDEN_GOAL: goal})
+            code = run_agent(
+                [part.replace(GOAL, goal) for part in command], url, {GOLDEN_GOAL: goal}, timeout_s=timeout_s
+            )
         trials.append(tried_again(case, standin, code))
     return trials

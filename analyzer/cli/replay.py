@@ -8,7 +8,7 @@ import click
 
 from analyzer.cli.common import columns, json_option, print_json, settings_from, store_option
 from analyzer.cli.replay_proof import factor_option, replay_incident
-from analyzer.cli.replay_serve import serve, serve_options
+from analyzer.cli.replay_serve import Serving, serve, serve_options
 from analyzer.cli.replay_step import replay_step, step_options
 
 
@@ -33,6 +33,8 @@ def command(
     serving: bool,
     port: int,
     on_divergence: str,
+    budget_usd: str | None,
+    timeout_s: float,
     guilty_step: int | None,
     agent_command: tuple[str, ...],
     store: str | None,
@@ -49,7 +51,8 @@ def command(
 
     With --serve it stands in for the model provider on loopback: COMMAND, the agent's own code, runs with
     ANTHROPIC_BASE_URL and OPENAI_BASE_URL changed and is answered from the recording, at no cost; without a COMMAND it
-    stands until ctrl-c. Then it says whether the run came again, is fixed or diverged, and where it parted.
+    stands until ctrl-c. Then it says whether the run came again, is fixed or diverged, and where it parted. With
+    --on-divergence live the provider itself is asked from there on, within the budget, once that is agreed to.
 
     Exit codes: 0 done, or proven, or fixed, or a healthy run came again; 1 refuted, or a failure came again, or the run
     diverged; 2 no such trajectory or step, nothing to put to a proof, or not agreed to; 3 some calls gave no reply, or
@@ -70,15 +73,8 @@ def command(
         return 0
     if step is not None:
         return replay_step(trace, step, times=times, model=model, edit=edit, yes=yes, store=store, as_json=as_json)
-    return serve(
-        trace,
-        store,
-        port=port,
-        on_divergence=on_divergence,
-        guilty=guilty_step,
-        command=agent_command,
-        as_json=as_json,
-    )
+    how = Serving(port, on_divergence, guilty_step, agent_command, timeout_s, budget_usd, yes)
+    return serve(trace, store, how, as_json=as_json)
 
 
 def _check(trace: str, store: str | None, *, as_json: bool) -> None:

@@ -92,7 +92,7 @@ def _plan(settings: Settings, incident: str, factor: str | None, times: int) -> 
     from analyzer.wiring.opening import open_existing
 
     with open_existing(settings) as trajectories:
-        found = SqliteIncidents(trajectories.connection).incident(incident)
+        found = SqliteIncidents(trajectories.state).incident(incident)
 
         def recorded(trace_ids: Sequence[str]) -> Iterator[Recording]:
             for trace_id in trace_ids:
@@ -122,7 +122,7 @@ def _keep(settings: Settings, incident: str, proof: Proof) -> Incident | None:
         return no_surer(replace(one, diagnosis=with_proof(one.diagnosis, proof)))
 
     try:
-        with alone(settings.store, what="analyzer replay"), open_memory(settings) as memory:
+        with alone(settings.store, what="analyzer replay", state=settings.state), open_memory(settings) as memory:
             return memory.amend(incident, proven)
     except TurnTakenError as error:
         click.echo(f"the outcome is not kept with the incident: {error}", err=True)

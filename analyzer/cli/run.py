@@ -104,8 +104,8 @@ def _passed(settings: Settings, at: str | None, tape: Tape, *, as_json: bool) ->
     out = None if as_json else sys.stdout
     with (
         rarely_sought(),
-        alone(settings.store, or_read=repeats) as turn,
-        build(settings, out=out, tape=tape, or_read=repeats) as app,
+        alone(settings.store, or_read=repeats, state=settings.state) as turn,
+        build(settings, out=out, tape=tape, or_read=repeats, fence=None if turn is None else turn.fence) as app,
     ):
         if turn is None:
             _keeps_nothing(app, moment(at), settings.store)

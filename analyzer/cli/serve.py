@@ -127,7 +127,7 @@ def _alerts(settings: Settings, store: SqliteTrajectories, say: Callable[[str], 
     from analyzer.server.investigations import Investigations, in_process
     from analyzer.stores.alerts import SqliteAlerts
 
-    book = SqliteAlerts(store.connection)
+    book = SqliteAlerts(store.state)
     command = (
         sys.executable,
         "-m",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,42 @@ REPLAY_URL = "ANALYZER_REPLAY_URL"
 
 GOLDEN_GOAL = "ANALYZER_GOLDEN_GOAL"
 """No setting: what the failed run of a golden case was asked for, told to an agent that runs again."""
+
+
+REPLAY_KEY = "replay"
+"""The key that a replayed agent is given: an SDK wants one before it asks, and this one is worth nothing anywhere."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a provider is asked, and with what."""
+
+    base_url: str
+    """Without a slash at its end, and without the version of the API."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What carries the key; empty where the environment has none."""
+    key_hint: str = ""
+    """Which variable holds the key."""
+
+
+def endpoints(environ: Mapping[str, str] | None = None) -> dict[str, Endpoint]:
+    """Return Anthropic's and OpenAI's endpoints, from the variables that their official SDKs read."""
+    environ = os.environ if environ is None else environ
+    key, token = environ.get("ANTHROPIC_API_KEY"), environ.get("ANTHROPIC_AUTH_TOKEN")
+    openai = environ.get("OPENAI_API_KEY")
+    bearer = {"authorization": f"Bearer {token}"} if token else {}
+    return {
+        "anthropic": Endpoint(
+            (environ.get("ANTHROPIC_BASE_URL") or "https://api.anthropic.com").rstrip("/"),
+            {"x-api-key": key} if key else bearer,
+            "ANTHROPIC_API_KEY",
+        ),
+        "openai": Endpoint(
+            (environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1").rstrip("/").removesuffix("/v1"),
+            {"authorization": f"Bearer {openai}"} if openai else {},
+            "OPENAI_API_KEY",
+        ),
+    }
 
 
 def replay_url() -> str | None:

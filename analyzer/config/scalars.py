@@ -111,6 +111,13 @@ def parse_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def parse_state(text: str) -> str:
+    """Return the URL of a PostgreSQL database. Raises UsageError, which does not repeat it: it may hold a password."""
+    if not re.match(r"postgres(ql)?://", text):
+        raise UsageError("write the database as postgresql://HOST:5432/DATABASE")
+    return text
+
+
 def parse_headers(text: str) -> dict[str, str]:
     """Return the headers of `name=value,name=value`, as OpenTelemetry's own variables have them."""
     pairs = (part.partition("=") for part in text.split(",") if "=" in part)
@@ -123,3 +130,14 @@ def parse_page_url(text: str) -> str:
     if not address or len(address) > _PAGE_URL_MAX or "?" in address or "#" in address:
         raise UsageError("write the address of the pages as https://analyzer.example.com, without a name and password")
     return address.rstrip("/")
+
+
+def parse_clickhouse_url(text: str) -> str:
+    """Return where a ClickHouse is: `https://user@host:8443/database`, or `chdb:///path`. Raises UsageError."""
+    if text.startswith("chdb:///"):
+        return text
+    if not re.fullmatch(r"https?://[^\s/]+(/\w*)?", text):
+        raise UsageError("write it as https://user@host:8443/database; one in this process as chdb:///path")
+    if ":" in text.partition("://")[2].rpartition("@")[0]:
+        raise UsageError("no password in the URL, which is shown: set ANALYZER_CLICKHOUSE_PASSWORD")
+    return text.rstrip("/")

@@ -11,15 +11,18 @@ from typing import Any
 from analyzer.config.queries import DEFAULT_QUERIES
 from analyzer.config.scalars import (
     parse_choice,
+    parse_clickhouse_url,
     parse_count,
     parse_duration,
     parse_page_url,
     parse_path,
     parse_port,
     parse_positive,
+    parse_state,
     parse_url,
 )
 from analyzer.types.budget import Budget
+from analyzer.types.collector import CollectorTables
 from analyzer.types.floor import Floor
 from analyzer.types.holidays import Calendar
 from analyzer.types.servers import MetricsServer
@@ -38,6 +41,12 @@ class Settings:
     """Everything that can be set. A scalar's variable is `ANALYZER_` and its name in capitals."""
 
     store: Path = _setting(None, parse_path, "the SQLite file with trajectories and incidents")
+    state: str | None = _setting(
+        None,
+        parse_state,
+        "PostgreSQL in which several instances share incidents, budgets and log: `postgresql://...`; unset: the store",
+        secret=True,
+    )
     reports: Path | None = _setting(None, parse_path, "folder of report files; unset: beside the store")
     prometheus_url: str | None = _setting(None, parse_url, "base URL of Prometheus; unset: the store's own series")
     prometheus_timeout_s: float = _setting(10.0, parse_positive, "seconds a Prometheus call may take")
@@ -48,6 +57,13 @@ class Settings:
     prometheus_ca_file: Path | None = _setting(
         None, parse_path, "PEM of who signed its certificate; unset: the system's"
     )
+    clickhouse_url: str | None = _setting(
+        None,
+        parse_clickhouse_url,
+        "ClickHouse with the Collector's traces, `https://user@host:8443/database`; read, never written"
+        " (docs/clickhouse.md)",
+    )
+    clickhouse_password: str | None = _setting(None, str, "password for it", secret=True)
     model: str = _setting("claude-sonnet-5-5", str, "model that explains incidents")
     llm: str = _setting("auto", parse_choice("off", "auto"), "auto: on when the SDK finds credentials; off: rules only")
     slack_webhook_url: str | None = _setting(None, parse_url, "Slack incoming webhook", secret=True)
@@ -135,6 +151,11 @@ class Settings:
         "further servers: `url`, `token`, `token_file`, `user`, `password`, `password_file`, `headers`, `ca_file`,"
         " `cert_file`, `key_file`, `replica_of`; by name (docs/series.md)",
     )
+    clickhouse: CollectorTables = _table(
+        CollectorTables,
+        "`traces_table`, `lookup_table`, `services`, `late`, `rows_per_run`, `max_execution_time`, `max_result_rows`,"
+        " `max_bytes_to_read` (docs/clickhouse.md)",
+    )
     queries: Mapping[str, tuple[str, ...]] = _table(lambda: dict(DEFAULT_QUERIES), "PromQL by signal")
     detectors: Mapping[str, Mapping[str, Any]] = _table(dict, "settings of detectors, by detector")
     prices: Mapping[str, Any] = _table(dict, "USD per million tokens, by model, over the built-in list")
@@ -171,6 +192,7 @@ class Settings:
 SECTIONS: Mapping[str, str] = {
     "queries": "queries",
     "prometheus": "prometheus",
+    "clickhouse": "clickhouse",
     "detectors": "detectors",
     "prices": "prices",
     "tool_costs": "tool_costs",

@@ -13,6 +13,7 @@ from analyzer.config.scalars import parse_duration
 from analyzer.config.settings import DATED
 from analyzer.errors import UsageError
 from analyzer.types.budget import read_budgets
+from analyzer.types.collector import read_tables
 from analyzer.types.floor import read_floors
 from analyzer.types.holidays import read_calendar
 from analyzer.types.policy import read_policies
@@ -23,6 +24,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], str], Any]] = {
     "floors": read_floors,
     "calendar": read_calendar,
     "prometheus": read_servers,
+    "clickhouse": partial(read_tables, duration=parse_duration),
     "notify": partial(read_policies, duration=parse_duration),
 }
 """Tables that have a form of their own."""

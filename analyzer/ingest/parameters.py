@@ -120,14 +120,24 @@ def _pairs(pairs: Iterable[tuple[str, Any]]) -> dict[str, str]:
 
 
 def _value(value: Any) -> str | None:
-    """Return a figure or a word; what is neither is no parameter. `1.0` and `1` are the same."""
+    """Return a figure or a word; what is neither is no parameter. `1.0`, `1` and the text "1" are the same."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int | float):
-        return f"{value:.6g}" if isinstance(value, float) else str(value)
+        return _figure(value)
     if isinstance(value, str) and value and len(value) <= _VALUE_CHARS_MAX and not value.isspace():
         try:
-            return f"{float(value):.6g}"
+            return _figure(int(value) if value.isdecimal() else float(value))
         except ValueError:
             return "_".join(value.split())
     return None
+
+
+def _figure(value: float) -> str:
+    """Return a number as one text, whether it came as a whole number, with a point, or as text."""
+    is_whole = isinstance(value, int) or (value.is_integer() and abs(value) < _WHOLE_MAX)
+    return str(int(value)) if is_whole else f"{value:.6g}"
+
+
+_WHOLE_MAX = 2**53
+"""Beyond it a floating point number no longer tells which whole number it was."""

@@ -80,7 +80,8 @@ def _walked(
         if app.rehearsal:
             then = remembered_before(app.incidents, at)
             app = replace(app, incidents=then, explainer=app.explainer.with_past(then.incidents))
-        window, itself = phase("collect", lambda: (collected(app, at), collected_of_itself(app, at)))
+        unread: list[Gap] = []
+        window, itself = phase("collect", lambda: _collected(app, at, unread if keeps else None))
         found, in_own, blind_spots = phase("detect", lambda: _found(app, window, itself, at))
         known = phase("account", lambda: [*examined(app, found, window), *examined(app, in_own, itself)])
         incidents = phase("triage", lambda: owned(triaged(app, known, window, blind_spots), app.owners()))
@@ -90,7 +91,7 @@ def _walked(
         report = Report(
             run=_run(app, window, use, time.monotonic() - began),
             incidents=incidents,
-            gaps=(*window.gaps, *blind_spots, *unpriced(use), *unknown, *doubt_gaps(incidents), *app.gaps()),
+            gaps=(*unread, *window.gaps, *blind_spots, *unpriced(use), *unknown, *doubt_gaps(incidents), *app.gaps()),
             notes={
                 **_notes(window, later, rehearsal=app.rehearsal),
                 **table_note(sides(app.detectors, window)),
@@ -109,6 +110,16 @@ def _walked(
             **{"analyzer.incident.ids": [one.id for one in incidents]},
         )
     return report
+
+
+def _collected(app: App, at: datetime, unread: list[Gap] | None) -> tuple[Window, Window]:
+    """Load the fleet's window and that of the analyst's own runs; what is new elsewhere is read first, if anything.
+
+    A run that keeps nothing (None) reads nothing new either.
+    """
+    if unread is not None:
+        unread += app.follow(at)
+    return collected(app, at), collected_of_itself(app, at)
 
 
 def _found(app: App, window: Window, itself: Window, at: datetime) -> tuple[list[Finding], list[Finding], list[Gap]]:

@@ -20,8 +20,9 @@ from analyzer.types.messages import CALL_MARK
 
 MODEL, SYSTEM, TOOLS, MESSAGES = "the model", "the system prompt", "the tools", "the messages"
 """What of a request may differ."""
-ENDED, UNRECORDED = "the end", "a further request"
-"""What else parts a run from its recording: it ended before a recorded request, or asked after the last one."""
+ENDED, UNRECORDED, TOOL_CALLS = "the end", "a further request", "a call of a tool"
+"""What else parts a run from its recording: it ended before a recorded request, asked after the last one, or asked for
+the outcome of a tool call that was not recorded."""
 _CONTEXT_LINES = 2
 
 
@@ -30,7 +31,7 @@ class Difference:
     """How a request differs from the recorded one."""
 
     parts: tuple[str, ...]
-    """Of MODEL, SYSTEM, TOOLS and MESSAGES; or ENDED or UNRECORDED alone."""
+    """Of MODEL, SYSTEM, TOOLS and MESSAGES; or ENDED, UNRECORDED or TOOL_CALLS alone."""
     diff: tuple[str, ...] = ()
     """A unified diff, recorded to asked, without its head."""
     stale: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ come back while the recording still applied. Everything else has its own word, s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from analyzer.replay.recording import Recording, Request
@@ -53,6 +53,8 @@ class Observed:
     """Whether the fault was seen in the replay itself (a finding, an expectation not met); None where nobody looked."""
     problem: str = ""
     """Why the run could not start or broke off, in words."""
+    live: bool = False
+    """Whether a model was asked from the divergence on, and the recording no longer spoke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,8 @@ def judged(recording: Recording, observed: Observed, *, fault: int | None) -> Ju
     5. at the fault or before it: *fixed* where it came to its end and was looked at and the fault did not come,
        *reproduced* where the fault came all the same, else *diverged*.
     Without a known fault only what was looked at counts.
+
+    A run of which a part was live is never *reproduced*: what it did anew is no repetition. It is *diverged* instead.
     """
     left = observed.divergence
     if not recording.calls:
@@ -86,7 +90,12 @@ def judged(recording: Recording, observed: Observed, *, fault: int | None) -> Ju
     if observed.changed:
         changed = " and ".join(observed.changed)
         return Judged(Outcome.CANNOT_JUDGE, f"{changed} changed: the recorded results no longer apply", _step(left))
-    return _same_course(observed, fault) if left is None else _elsewhere(observed, left, fault)
+    if left is None:
+        return _same_course(observed, fault)
+    found = _elsewhere(observed, left, fault)
+    if observed.live and found.outcome is Outcome.REPRODUCED:
+        return replace(found, outcome=Outcome.DIVERGED, why=f"{found.why}; from step {left.step} on it went live")
+    return found
 
 
 def _elsewhere(observed: Observed, left: Divergence, fault: int | None) -> Judged:

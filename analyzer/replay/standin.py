@@ -10,15 +10,18 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from analyzer.replay.alike import Decision
 from analyzer.replay.client import TOOLS_PATH, UnrecordedError
 from analyzer.replay.comparing import UNRECORDED, Difference, brought, difference, nearness
+from analyzer.replay.conversation import ToolDefinition
 from analyzer.replay.recording import Call, Recording
 from analyzer.replay.tools import RecordedTools
 from analyzer.replay.wires import WIRES
+from analyzer.replay.wires.replies import Heard
 from analyzer.replay.wires.wire import Asked, MalformedError, Served, Wire
 from analyzer.types.trace import ErrorClass, Status, Tokens
 
@@ -41,6 +44,8 @@ class Policy(StrEnum):
     """An error of the API that says at which step; SDKs do not try it again."""
     NEAREST = "nearest"
     """What the recorded call said whose request was most like it, of those not yet used."""
+    LIVE = "live"
+    """What the provider itself answers: the request is sent on, and billed."""
 
 
 class How(StrEnum):
@@ -49,6 +54,25 @@ class How(StrEnum):
     SAME = "same"
     NEAREST = "nearest"
     STOPPED = "stopped"
+    LIVE = "live"
+
+
+@dataclass(frozen=True, slots=True)
+class Lived:
+    """What came of a request that was to be sent on to the provider."""
+
+    status: int
+    """Of the answer as HTTP counts."""
+    decision: Decision | None
+    """Masked; None where no whole reply came."""
+    tokens: Tokens | None
+    """None where the answer does not count them."""
+    usd: float | None
+    """What it is counted with: its worst case where its tokens are not known; 0 where it failed, and is not billed."""
+    problem: str = ""
+    """Why there is no whole reply, masked."""
+    refused: bool = False
+    """It was not sent at all: a limit, a price or a key is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +87,8 @@ class Met:
     difference: Difference | None
     said: str
     """The texts that the request brought last: what its tools gave."""
+    live: Lived | None = None
+    """Of a request that was sent on: what the provider answered; None until its answer has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +105,25 @@ class ToolAsked:
 
 
 @dataclass(frozen=True, slots=True)
+class Forward:
+    """A request that is to be sent on to its provider."""
+
+    number: int
+    """Of the request, from 0; one that an SDK sends again keeps it."""
+    wire: Wire
+    asked: Asked
+    """Masked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What goes back to an agent."""
 
     status: int
     body: bytes
     content_type: str = "application/json"
+    forward: Forward | None = None
+    """What is to be asked of the provider: its answer goes back in the place of this one."""
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -121,6 +160,34 @@ class StandIn:
         with self._lock:
             return tuple(self._tools_asked)
 
+    def lived(self, forward: Forward, heard: Heard, *, status: int, usd: float | None, refused: bool = False) -> None:
+        """Note what the provider answered to a request that was sent on; its texts are masked here."""
+        decision = heard.decision
+        if decision is not None:
+            calls = tuple(replace(call, arguments=self._masked(call.arguments)) for call in decision.tool_calls)
+            decision = replace(decision, text=self._mask(decision.text), tool_calls=calls)
+        found = Lived(status, decision, heard.tokens, usd, self._mask(heard.problem), refused)
+        with self._lock:
+            self._met[forward.number] = replace(self._met[forward.number], live=found)
+
+    @property
+    def tools(self) -> tuple[ToolDefinition, ...]:
+        """The tools of the recording: as the model was told of them, and those that were called without that."""
+        found = {one.name: one for call in self.recording.calls for one in call.request.tools}
+        for one in self.recording.executions:
+            found.setdefault(one.tool, ToolDefinition(one.tool, "", {"type": "object"}))
+        return tuple(found.values())
+
+    def tool_told(self, tool: str, arguments: Any) -> Mapping[str, Any]:
+        """Return step, failed and result of a recorded call, and note that it was asked for. Raises UnrecordedError."""
+        try:
+            told = self._tools.told(tool, arguments)
+        except UnrecordedError:
+            self._asked_for(tool, arguments, None)
+            raise
+        self._asked_for(tool, arguments, told)
+        return told
+
     def answer(self, path: str, body: bytes, *, again: bool = False) -> Answer:
         """Answer a request, whatever it holds; `again` says that an SDK sends the last one once more."""
         wire = next((one for one in WIRES if one.path == path), None)
@@ -145,6 +212,11 @@ class StandIn:
         said = brought(asked.request)
         call, differs = self._expected(asked)
         diverged = any(met.how is not How.SAME for met in self._met)
+        if self._policy is Policy.LIVE and (diverged or differs is not None):
+            step = call.number if call is not None else None
+            self._met.append(Met(step, How.LIVE, None, differs, said))
+            unsent = _error(wire, 502, "analyzer replay: nobody sends this request on to its provider")
+            return replace(unsent, forward=Forward(len(self._met) - 1, wire, asked))
         if call is not None and differs is None:
             self._met.append(Met(call.number, How.SAME, call.number, None, said))
             return self._from(wire, asked, call)
@@ -195,12 +267,9 @@ class StandIn:
         except (ValueError, RecursionError):
             return _error(WIRES[0], 400, f"the arguments of {tool[:200]} are no JSON")
         try:
-            told = self._tools.told(tool, arguments)
+            return Answer(200, json.dumps(self.tool_told(tool, arguments)).encode())
         except UnrecordedError as error:
-            self._asked_for(tool, arguments, None)
             return _error(WIRES[0], 404, str(error))
-        self._asked_for(tool, arguments, told)
-        return Answer(200, json.dumps(told).encode())
 
     def _asked_for(self, tool: str, arguments: Any, told: Mapping[str, Any] | None) -> None:
         masked = self._masked(arguments)

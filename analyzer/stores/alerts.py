@@ -7,14 +7,13 @@ was acknowledged, and many alerts that wait are still one run.
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from analyzer.errors import StoreBusyError
-from analyzer.stores.database import Connection
+from analyzer.stores.state import Queries, StateDatabase
 from analyzer.types.alerts import HEARD_FOR, AlertAnswer, AlertAsked, PrometheusAlert
 
 WAITING_MAX = 2_000
@@ -49,9 +48,9 @@ class Taken:
 
 
 class SqliteAlerts:
-    """An `AlertBook` in the same file as the incidents, with the side that takes alerts in."""
+    """An `AlertBook` over the state, with the side that takes alerts in."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: StateDatabase) -> None:
         self._connection = connection
 
     def take(self, alerts: Iterable[PrometheusAlert], at: datetime) -> Taken:
@@ -87,7 +86,7 @@ class SqliteAlerts:
 
     def latest(self, limit: int) -> list[AlertAsked]:
         """Return the alerts that came in last, newest first. Raises StoreError."""
-        return self._read("1 ORDER BY received_at DESC, id DESC", (), limit)
+        return self._read("TRUE ORDER BY received_at DESC, id DESC", (), limit)
 
     def answer(self, answers: Sequence[AlertAnswer], at: datetime) -> None:
         """See `AlertBook.answer`.
@@ -98,7 +97,7 @@ class SqliteAlerts:
         with self._connection.writing() as raw:
             raw.executemany(
                 "UPDATE alerts SET answered_at = coalesce(answered_at, ?), incidents = ?, said = ?,"
-                " settled = ends_at IS NOT NULL AND ends_at IS ? AND (? OR ends_at < ?)"
+                " settled = CASE WHEN ends_at = ? AND (1 = ? OR ends_at < ?) THEN 1 ELSE 0 END"
                 " WHERE fingerprint = ? AND starts_at = ?",
                 [
                     (
@@ -106,7 +105,7 @@ class SqliteAlerts:
                         json.dumps(one.incidents),
                         one.said,
                         _text_or_none(one.alert.ends_at),
-                        bool(one.incidents),
+                        int(bool(one.incidents)),
                         _text(at - LATE),
                         one.alert.fingerprint,
                         _text(one.alert.starts_at),
@@ -121,7 +120,7 @@ class SqliteAlerts:
             return [_asked(row) for row in raw.execute(query, (*values, limit))]
 
 
-def _kept(raw: sqlite3.Connection, alert: PrometheusAlert, at: datetime) -> bool:
+def _kept(raw: Queries, alert: PrometheusAlert, at: datetime) -> bool:
     """Keep an alert; return whether it was known as it is: neither new nor fires again after its end."""
     named = (alert.fingerprint, _text(alert.starts_at))
     known = raw.execute("SELECT ends_at FROM alerts WHERE fingerprint = ? AND starts_at = ?", named).fetchone()
@@ -144,13 +143,13 @@ def _kept(raw: sqlite3.Connection, alert: PrometheusAlert, at: datetime) -> bool
     over = ends if known[0] is None or is_again else known[0]
     raw.execute(
         "UPDATE alerts SET heard_at = ?, summary = ?, url = ?, alertmanager_url = ?, ends_at = ?,"
-        " settled = settled AND ends_at IS ? WHERE fingerprint = ? AND starts_at = ?",
-        (_text(at), alert.summary, alert.url, alert.alertmanager_url, over, over, *named),
+        " settled = settled * ? WHERE fingerprint = ? AND starts_at = ?",
+        (_text(at), alert.summary, alert.url, alert.alertmanager_url, over, int(over == known[0]), *named),
     )
     return not is_again
 
 
-def _pruned(raw: sqlite3.Connection) -> None:
+def _pruned(raw: Queries) -> None:
     raw.execute(
         f"DELETE FROM alerts WHERE NOT ({_WAITING}) AND id NOT IN"  # noqa: S608 - own text
         " (SELECT id FROM alerts ORDER BY heard_at DESC, id DESC LIMIT ?)",

@@ -1,9 +1,8 @@
-"""The analyst's log in SQLite: appended to, never changed, and never pruned; see `types.audit` and docs/audit.md."""
+"""The analyst's log in the state: appended to, never changed, never pruned; see `types.audit` and docs/audit.md."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from typing import Any
 from analyzer.errors import NotFoundError, StoreError
 from analyzer.masking import Masker
 from analyzer.stores.blocks import Codec
-from analyzer.stores.database import Connection
 from analyzer.stores.filed import tampered
+from analyzer.stores.state import Queries, StateDatabase
 from analyzer.types.audit import (
     GENESIS,
     Act,
@@ -34,6 +33,7 @@ from analyzer.types.audit import (
 ARGUMENTS_CHARS_MAX = 8_000
 """Longer arguments are kept as a text that the entry refers to: entries are read in lists."""
 _AT_ONCE = 500
+_REPORTS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +58,11 @@ class Logged:
 
 
 class SqliteAudit:
-    """A `Journal` in the store's file, which processes share: each entry is one transaction that reads the head."""
+    """A `Journal` in the state, which processes share: each entry is one transaction that reads the head."""
 
     def __init__(
         self,
-        connection: Connection,
+        connection: StateDatabase,
         masker: Masker,
         *,
         run: str = "",
@@ -83,13 +83,14 @@ class SqliteAudit:
     def write_all(self, acts: Sequence[Act]) -> None:
         """Append several acts in one transaction. Raises StoreError; then none of them is in the log."""
         masked = [self._masked(act) for act in acts]
+        keep = "INSERT INTO audit_texts (hash, body) VALUES (?, ?) ON CONFLICT DO NOTHING"
         with self._connection.writing() as raw:
             head = _required_head(raw)
             for document, texts in masked:
                 text, head = chained(head, {**document, "at": stamp(self._now())})
                 for name, body in texts.items():
                     packed = self._codec.pack(body.encode("utf-8", "surrogatepass"))
-                    raw.execute("INSERT OR IGNORE INTO audit_texts (hash, body) VALUES (?, ?)", (name, packed))
+                    raw.execute(keep, (name, packed))
                 raw.execute("INSERT INTO audit (number, entry, hash) VALUES (?, ?, ?)", (head.entries, text, head.hash))
 
     def head(self) -> Head:
@@ -164,9 +165,11 @@ class SqliteAudit:
             if own is None:
                 why = "the store's own count of entries is gone: whether later ones were cut off cannot be told"
                 found.append(Fault(head.entries, why))
-            return Verified(head, (*found, *self._lost_texts(raw), *self._lost_words(raw), *tampered(raw)))
+            return Verified(
+                head, (*found, *self._lost_texts(raw), *self._lost_words(raw), *tampered(raw, self._entries()))
+            )
 
-    def _lost_texts(self, raw: sqlite3.Connection) -> Iterator[Fault]:
+    def _lost_texts(self, raw: Queries) -> Iterator[Fault]:
         """Yield which texts are gone or were changed, each with the first entry that refers to it."""
         names = {row[0] for row in raw.execute("SELECT hash FROM audit_texts")}
         told = set()
@@ -181,19 +184,23 @@ class SqliteAudit:
                 elif not self._is_sound(name):
                     yield Fault(logged.number, f"what entry {logged.number} refers to as {role} was changed")
 
-    def _lost_words(self, raw: sqlite3.Connection) -> Iterator[Fault]:
+    def _lost_words(self, raw: Queries) -> Iterator[Fault]:
         """Yield which entries tell of a word that the incident no longer has.
 
         Words are told apart by incident, what was said and by whom: of several that are alike the last is named.
         """
         kept = Counter(raw.execute("SELECT incident, said, who FROM words"))
-        for number, text in raw.execute("SELECT number, entry FROM audit ORDER BY number"):
+        for number, text in self._entries():
             if _field(text, "action") != Action.WORD_SAID:
                 continue
             about, said, who = (_field(text, name) for name in ("about", "name", "actor"))
             if not kept[about, said, who]:
                 yield Fault(number, f"the word that entry {number} tells of is gone: {said} by {who} about {about}")
             kept[about, said, who] -= 1
+
+    def _entries(self) -> Iterator[tuple[int, str]]:
+        """Yield every entry with its number, a few at a time: a log may be larger than memory."""
+        return ((one.number, one.text) for one in self.entries())
 
     def _is_sound(self, name: str) -> bool:
         try:
@@ -254,29 +261,42 @@ def _as_given(masked: Any, given: Any, names: Collection[str]) -> Any:
     return masked
 
 
-def _head(raw: sqlite3.Connection) -> Head | None:
+def _head(raw: Queries) -> Head | None:
     """Return the store's own count, or None where somebody deleted it, or wrote what is none."""
     row = raw.execute("SELECT entries, hash FROM audit_head").fetchone()
     return Head(row[0], str(row[1])) if row is not None and isinstance(row[0], int) else None
 
 
-def _required_head(raw: sqlite3.Connection) -> Head:
+def _required_head(raw: Queries) -> Head:
     head = _head(raw)
     if head is None:
         raise StoreError("the log's own count is gone from the store; run `analyzer audit verify`")
     return head
 
 
-def _reported(raw: sqlite3.Connection) -> list[Anchor]:
+def _reported(raw: Queries) -> list[Anchor]:
     """Return the heads that stand in the stored reports."""
-    query = (
-        "SELECT run, json_extract(document, '$.run.audit.entries'), json_extract(document, '$.run.audit.hash')"
-        " FROM reports WHERE json_valid(document) AND json_extract(document, '$.run.audit.entries') > 0"
-    )
-    return [
-        Anchor(f"the report of run {run[:12]}", Head(int(entries), str(kept)))
-        for run, entries, kept in raw.execute(query)
-    ]
+    found: list[Anchor] = []
+    last = 0
+    while rows := raw.execute(
+        "SELECT id, run, document FROM reports WHERE id > ? ORDER BY id LIMIT ?", (last, _REPORTS_AT_ONCE)
+    ).fetchall():
+        last = rows[-1][0]
+        for _, run, document in rows:
+            head = _head_in(document)
+            if head is not None:
+                found.append(Anchor(f"the report of run {run[:12]}", head))
+    return found
+
+
+def _head_in(document: str) -> Head | None:
+    """Return the head that a report names; None where it names none, or is no report any more."""
+    try:
+        kept = json.loads(document)["run"]["audit"]
+        entries, name = kept["entries"], kept["hash"]
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return None
+    return Head(entries, str(name)) if isinstance(entries, int) and entries > 0 else None
 
 
 def _field(text: str, name: str) -> str | None:

@@ -186,6 +186,8 @@ class StoreStats:
     oldest: datetime | None
     """When the first trajectory ended."""
     newest: datetime | None
+    spans_elsewhere: int = 0
+    """Of the spans, those whose texts lie in another database."""
 
 
 class TrajectoryStore(Protocol):

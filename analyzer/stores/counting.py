@@ -60,10 +60,10 @@ _TOOLS = (
 )
 _SAME_CALLS = (
     "SELECT DISTINCT trajectory FROM (SELECT trajectory FROM spans WHERE trajectory IN ({marks})"  # noqa: S608 - own number
-    " AND operation = 'execute_tool' AND repeated = 0 AND input IS NOT NULL"
-    f" GROUP BY trajectory, tool, input HAVING COUNT(*) >= {SAME_CALLS_MIN})"
+    " AND operation = 'execute_tool' AND repeated = 0 AND COALESCE(input, input_hash) IS NOT NULL"
+    f" GROUP BY trajectory, tool, COALESCE(input, input_hash) HAVING COUNT(*) >= {SAME_CALLS_MIN})"
 )
-"""A text is stored once, so calls with the same arguments have the same reference."""
+"""A text is stored once, so calls with the same arguments have the same reference; of one elsewhere there is a hash."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,6 +127,11 @@ class Connection:
             raw.rollback()
             raise
 
+    @property
+    def place(self) -> str:
+        """Where it is, for people."""
+        return str(self.path)
+
     def close(self) -> None:
         """Close the file; closing twice does no harm."""
         self.raw.close()

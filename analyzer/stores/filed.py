@@ -8,21 +8,15 @@ both were kept; and where a killed run may have left another form, that one is r
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
+from analyzer.stores.state import Queries
 from analyzer.types.audit import Action, Fault, canonical, digest
 
-_ENTRIES = """
-SELECT number, action, run, about, json_extract(entry, '$.arguments.document_sha256'),
-    json_extract(entry, '$.arguments.markdown_sha256')
-FROM (
-    SELECT number, entry, run, about, json_extract(entry, '$.action') AS action
-    FROM audit WHERE CASE WHEN json_valid(entry) THEN json_extract(entry, '$.action') IN (?, ?) END
-) ORDER BY number
-"""
+_FILED = frozenset({Action.INCIDENT_FILED.value, Action.REPORT_FILED.value})
 
 
 @dataclass(slots=True)
@@ -45,9 +39,12 @@ class _Filed:
     """By run: the hashes of document and Markdown of each form, each with its entry."""
 
 
-def tampered(raw: sqlite3.Connection) -> Iterator[Fault]:
-    """Yield which incidents and reports are gone or were changed, each with the entry that filed it."""
-    filed = _read(raw)
+def tampered(raw: Queries, entries: Iterable[tuple[int, str]]) -> Iterator[Fault]:
+    """Yield which incidents and reports are gone or were changed, each with the entry that filed it.
+
+    `entries` are those of the log in their order, each with its number.
+    """
+    filed = _read(entries)
     kept = {name: _form(*row) for name, *row in raw.execute("SELECT id, state, document FROM incidents")}
     for name, one in filed.incidents.items():
         if name not in kept:
@@ -65,20 +62,35 @@ def tampered(raw: sqlite3.Connection) -> Iterator[Fault]:
             yield Fault(last, f"the report of run {run[:12]} is not in the store as entry {last} filed it")
 
 
-def _read(raw: sqlite3.Connection) -> _Filed:
+def _read(entries: Iterable[tuple[int, str]]) -> _Filed:
     found = _Filed()
     begun: dict[str, list[tuple[str, str, int]]] = defaultdict(list)
-    entries = raw.execute(_ENTRIES, (Action.INCIDENT_FILED.value, Action.REPORT_FILED.value))
-    for number, action, run, about, document, markdown in entries:
+    for number, text in entries:
+        entry = _entry(text)
+        action, run, about = (str(entry.get(name)) for name in ("action", "run", "about"))
+        if action not in _FILED:
+            continue
+        arguments = entry.get("arguments")
+        arguments = arguments if isinstance(arguments, dict) else {}
+        document, markdown = arguments.get("document_sha256"), str(arguments.get("markdown_sha256"))
         if action == Action.INCIDENT_FILED:
             found.incidents[about].forms[document] = number
             if document is not None:
                 begun[run].append((about, document, number))
             continue
-        found.reports[run][document, markdown] = number
+        found.reports[run][str(document), markdown] = number
         for name, form, filed in begun.pop(run, ()):
             found.incidents[name] = _Incident(filed, {form: filed})
     return found
+
+
+def _entry(text: str) -> dict[str, Any]:
+    """Return an entry as JSON; nothing of what is none any more, which its hash tells of."""
+    try:
+        read = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
 
 
 def _form(state: str, document: str) -> str:

@@ -1,16 +1,15 @@
-"""The analyst's own memory in SQLite: incidents, what was said about them, reports."""
+"""The analyst's own memory in a database: incidents, what was said about them, reports."""
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from analyzer.errors import NotFoundError
-from analyzer.stores.database import Connection
+from analyzer.stores.state import Queries, StateDatabase
 from analyzer.types.document import incident_document, incident_from_document
 from analyzer.types.hearing import heard
 from analyzer.types.report import ACTIVE, Incident, Kind, Severity, State
@@ -21,19 +20,19 @@ _WORD = "id, said, at, who, reason, until"
 _SENT = "reason, at, state, severity, observed, kind, figures"
 _UNHEARD = "SELECT words.* FROM words JOIN incidents ON incidents.id = words.incident WHERE words.id > incidents.heard"
 _STATES = ", ".join(repr(state.value) for state in sorted(ACTIVE))
-_MAYBE_ACTIVE = f"(state IN ({_STATES}) OR id IN (SELECT incident FROM ({_UNHEARD})))"  # noqa: S608 - own text
+_MAYBE_ACTIVE = f"(state IN ({_STATES}) OR id IN (SELECT incident FROM ({_UNHEARD}) AS unheard))"  # noqa: S608 - own text
 """What goes on, or may after what was said of it."""
 
 
 class SqliteIncidents:
-    """An `IncidentStore` in the same file as the trajectories."""
+    """An `IncidentStore` over the state."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: StateDatabase) -> None:
         self._connection = connection
 
     def incidents(self, *, active_only: bool = False) -> list[Incident]:
         """See `IncidentStore.incidents`."""
-        query = f"SELECT document, heard, id FROM incidents WHERE {_MAYBE_ACTIVE if active_only else '1'}"  # noqa: S608 - own text
+        query = f"SELECT document, heard, id FROM incidents WHERE {_MAYBE_ACTIVE if active_only else 'TRUE'}"  # noqa: S608 - own text
         with self._connection.reading() as raw:
             rows = raw.execute(f"{query} ORDER BY opened_at DESC, id").fetchall()
             unheard = _unheard(raw)
@@ -78,7 +77,7 @@ class SqliteIncidents:
 
     def latest_run_at(self) -> datetime | None:
         """See `IncidentStore.latest_run_at`. A run that was killed has kept incidents, but no report."""
-        query = "SELECT max(at) FROM (SELECT at FROM reports UNION ALL SELECT last_seen_at FROM incidents)"
+        query = "SELECT max(at) FROM (SELECT at FROM reports UNION ALL SELECT last_seen_at FROM incidents) AS runs"
         with self._connection.reading() as raw:
             latest = raw.execute(query).fetchone()[0]
         return None if latest is None else datetime.fromisoformat(latest)
@@ -158,7 +157,7 @@ class SqliteIncidents:
         return (str(row[0]), str(row[1])) if row is not None else None
 
 
-def _one(raw: sqlite3.Connection, prefix: str) -> Incident:
+def _one(raw: Queries, prefix: str) -> Incident:
     """Return the incident whose id begins so, as it stands. Raises NotFoundError."""
     wanted = prefix if prefix.startswith("inc-") else f"inc-{prefix}"
     rows = raw.execute(
@@ -173,10 +172,10 @@ def _one(raw: sqlite3.Connection, prefix: str) -> Incident:
     return _form(document, seen, _unheard(raw).get(name, ()))
 
 
-def _unheard(raw: sqlite3.Connection) -> Mapping[str, Sequence[Word]]:
+def _unheard(raw: Queries) -> Mapping[str, Sequence[Word]]:
     """Return the words that no run has taken into account yet, oldest first, by incident."""
     found: dict[str, list[Word]] = {}
-    for name, *word in raw.execute(f"SELECT incident, {_WORD} FROM ({_UNHEARD}) ORDER BY id"):  # noqa: S608 - own text
+    for name, *word in raw.execute(f"SELECT incident, {_WORD} FROM ({_UNHEARD}) AS unheard ORDER BY id"):  # noqa: S608 - own text
         found.setdefault(name, []).append(_word(word))
     return found
 

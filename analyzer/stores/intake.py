@@ -147,10 +147,7 @@ class Intake:
         if staged is None:
             staged = self.stage(text)
             assert staged is not None  # noqa: S101 - the text is not empty
-            parts = _parts(text)
-            bodies = [encoded(text)] if parts is None else [body for body, _ in parts]
-            hashes = [blake2b(encoded(self._mask(body.decode())), digest_size=16).digest() for body in bodies]
-            staged.version = blake2b(b"".join(reversed(hashes)), digest_size=6).hexdigest()
+            staged.version = version_of(text, self._mask)
             if self._version_bytes > _VERSIONS_BYTES:
                 self._versions.clear()
                 self._version_bytes = 0
@@ -302,6 +299,28 @@ class Intake:
         for cache in (self._ids, self._nodes):
             if len(cache) > _CACHE_MAX:
                 cache.clear()
+
+
+def version_of(text: str, mask: Callable[[str], str]) -> str:
+    """Return a short hash of a text, masked; an array of messages is that whatever spaces are between them."""
+    parts = _parts(text)
+    bodies = [encoded(text)] if parts is None else [body for body, _ in parts]
+    hashes = [blake2b(encoded(mask(body.decode())), digest_size=16).digest() for body in bodies]
+    return blake2b(b"".join(reversed(hashes)), digest_size=6).hexdigest()
+
+
+def asked_for(text: str) -> str:
+    """Return the kind of task of the first message of a user, where a text is an array of messages."""
+    return _task(_parts(text) or ())
+
+
+def hash_of(text: str, key: bytes) -> int:
+    """Return a keyed hash of a text, which is the same for the same messages."""
+    parts = _parts(text)
+    hashed = blake2b(digest_size=8, key=key)
+    for body in [encoded(text)] if parts is None else [body for body, _ in parts]:
+        hashed.update(body)
+    return int.from_bytes(hashed.digest(), "big", signed=True)
 
 
 def encoded(text: str) -> bytes:

@@ -21,6 +21,8 @@ from analyzer.types.agents import KnownAgent, Sighted
 
 VALUES_MAX = 200
 """Versions, models or tools kept of one agent, those in use last: a "version" that is new in every run is none."""
+EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
+"""What the nanoseconds of a span can say."""
 _NAMES = (
     # From name to name by the index: how many trajectories lie between does not matter.
     "WITH RECURSIVE names (agent) AS (SELECT MIN(agent) FROM trajectories UNION ALL"

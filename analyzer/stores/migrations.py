@@ -2,52 +2,13 @@
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from analyzer.stores.conversion import convert_payloads
+from analyzer.stores.migrating import Steps
 
 if TYPE_CHECKING:
     from sqlite_utils import Database
-
-    Step = Callable[[Database], None]
-
-_SET = "analyzer"
-"""Under this name a store records which steps it has had."""
-
-
-class Steps:
-    """The steps in their order. sqlite-utils runs them, and is imported only then: it brings numpy, half of a start."""
-
-    def __init__(self) -> None:
-        self._steps: list[Step] = []
-
-    def __call__(self) -> Callable[[Step], Step]:
-        """Return a decorator that makes a function the last step."""
-
-        def register(step: Step) -> Step:
-            self._steps.append(step)
-            return step
-
-        return register
-
-    def are_pending(self, raw: sqlite3.Connection) -> bool:
-        """Tell whether a store lacks any step. Only reads."""
-        if not raw.execute("SELECT 1 FROM sqlite_master WHERE name = '_sqlite_migrations'").fetchone():
-            return True
-        found = raw.execute("SELECT name FROM _sqlite_migrations WHERE migration_set = ?", (_SET,))
-        return not {step.__name__ for step in self._steps} <= {name for (name,) in found}
-
-    def apply(self, raw: sqlite3.Connection) -> None:
-        """Run what a store lacks, in the caller's transaction."""
-        from sqlite_utils import Database, Migrations
-
-        migrations = Migrations(_SET)
-        for step in self._steps:
-            migrations()(step)
-        migrations.apply(Database(raw, execute_plugins=False))
-
 
 MIGRATIONS = Steps()
 
@@ -395,4 +356,16 @@ def m018_own_runs(db: Database) -> None:
         " SELECT DISTINCT end_ns / 3600000000000 AS hour FROM trajectories t WHERE agent = 'analyzer' AND end_ns > 0"
         " AND NOT EXISTS (SELECT 1 FROM incidents i WHERE i.agent = 'analyzer' AND INSTR(i.document, t.trace_id))"
         " ORDER BY hour LIMIT -1 OFFSET 1)",
+    )
+
+
+@MIGRATIONS()
+def m019_followed(db: Database) -> None:
+    """Add how much of a database that others write was seen, and what a call was given where its text lies there."""
+    _execute(
+        db,
+        "CREATE TABLE followed ("
+        "place TEXT NOT NULL, bucket INTEGER NOT NULL, rows INTEGER NOT NULL, PRIMARY KEY (place, bucket))"
+        " WITHOUT ROWID;\n"
+        "ALTER TABLE spans ADD COLUMN input_hash INTEGER",
     )

@@ -59,14 +59,14 @@ class Preparer:
         self._short = rows.Short(masker)
         self._extras = rows.Extras(masker)
 
-    def prepared(self, batch: Sequence[Span]) -> list[Prepared]:
-        """Return the spans prepared, in order."""
+    def prepared(self, batch: Sequence[Span], *, light: bool = False) -> list[Prepared]:
+        """Return the spans prepared, in order; with `light` without their attributes and events."""
         short = self._short
         short.learn(batch)
         made = []
         for span in batch:
             plain, unchanged = rows.plain_values(span, short)
-            extra, digest = self._extras.document(span), rows.digest_of(plain, span)
+            extra, digest = b"" if light else self._extras.document(span), rows.digest_of(plain, span)
             made.append(Prepared(span, plain, unchanged, short[_choices(span)], extra, digest, is_steered(span)))
         return made
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from analyzer.errors import UsageError
 from analyzer.masking import Masker
-from analyzer.stores.database import Connection
+from analyzer.stores.state import StateDatabase
 from analyzer.types.agents import Entry
 from analyzer.types.document import time_text
 
@@ -21,9 +21,9 @@ _ADDRESS = re.compile(r"[\w.+-]+@[\w-]+(\.[\w-]+)+")
 
 
 class SqliteRegistered:
-    """Entries of agents, in the same file as the trajectories."""
+    """Entries of agents, over the state."""
 
-    def __init__(self, connection: Connection, masker: Masker) -> None:
+    def __init__(self, connection: StateDatabase, masker: Masker) -> None:
         self._connection = connection
         self._masker = masker
 
@@ -54,7 +54,7 @@ class SqliteRegistered:
                 at=at,
             )
             row = (entry.agent, entry.owner, entry.contact, entry.description, time_text(at))
-            raw.execute("INSERT OR REPLACE INTO registered VALUES (?, ?, ?, ?, ?)", row)
+            raw.execute(_KEEP, row)
         return entry
 
     def all(self) -> dict[str, Entry]:
@@ -84,4 +84,9 @@ class SqliteRegistered:
         return Entry(agent, owner, contact, description, datetime.fromisoformat(at))
 
 
+_KEEP = (
+    "INSERT INTO registered (agent, owner, contact, description, at) VALUES (?, ?, ?, ?, ?)"
+    " ON CONFLICT (agent) DO UPDATE SET owner = excluded.owner, contact = excluded.contact,"
+    " description = excluded.description, at = excluded.at"
+)
 _ALL = "SELECT agent, owner, contact, description, at FROM registered"

@@ -18,6 +18,7 @@ from analyzer.stores.base import Pruned
 from analyzer.stores.blocks import SLOT_BITS, SLOTS_MAX, Codec, packed_block, sizes_of, slots_of
 from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
+from analyzer.stores.state import StateDatabase
 from analyzer.stores.summaries import nanoseconds
 from analyzer.types.report import Incident, SpanEvidence
 
@@ -29,10 +30,10 @@ _PAGES_AT_ONCE = 2_000
 """Bounds of one transaction; each takes some tens of milliseconds."""
 
 
-def prune(connection: Connection, codec: Codec, before: datetime) -> Pruned:
+def prune(connection: Connection, codec: Codec, before: datetime, state: StateDatabase) -> Pruned:
     """Delete what ended before a moment; see `SqliteTrajectories.prune`. Raises StoreBusyError, StoreError."""
     before_ns = nanoseconds(before)
-    kept = _named(SqliteIncidents(connection).incidents(active_only=True))
+    kept = _named(SqliteIncidents(state).incidents(active_only=True))
     size_before = _file_bytes(connection.path)
     with connection.reading() as raw:
         old = raw.execute("SELECT COUNT(*) FROM trajectories WHERE end_ns < ?", (before_ns,)).fetchone()[0]
@@ -155,7 +156,7 @@ def _mark_spans(connection: Connection, live: _Live) -> None:
                 return
             rows = raw.execute(
                 "SELECT input, output, system, tool_definitions, resource, extra FROM spans"
-                " WHERE trajectory > ? AND trajectory <= ?",
+                " WHERE trajectory > ? AND trajectory <= ? AND resource IS NOT NULL",
                 (first, owners[-1][0]),
             )
             for *texts, resource, extra in rows:

@@ -33,7 +33,7 @@ PLAIN = (
 TEXTS = ("input", "output", "system", "tool_definitions")
 DERIVED = ("system_hash", "tools_hash", "task", "choices")
 """Columns that are read from the texts."""
-COLUMNS = ("trajectory", *PLAIN, *DERIVED, *TEXTS, "resource", "extra", "repeated", "digest")
+COLUMNS = ("trajectory", *PLAIN, *DERIVED, *TEXTS, "resource", "extra", "repeated", "input_hash", "digest")
 SPAN_ID = COLUMNS.index("span_id")
 REPEATED = COLUMNS.index("repeated")
 
@@ -47,6 +47,7 @@ UPSERT = (
 RANK = "COALESCE(end_ns, 0), digest"
 """What that condition compares."""
 SELECT_LIGHT = f"SELECT {', '.join((*PLAIN, *DERIVED))} FROM spans"  # noqa: S608 - own names only
+SELECT_BARE = f"SELECT {', '.join(PLAIN)} FROM spans"  # noqa: S608 - own names only
 SELECT_FULL = f"SELECT {', '.join((*PLAIN, *TEXTS, 'resource', 'extra'))} FROM spans"  # noqa: S608 - own names only
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from analyzer.stores.base import Hit
 from analyzer.stores.blocks import Codec, slots_of
+from analyzer.stores.database import Connection
 from analyzer.stores.summaries import OWN_AGENT
 from analyzer.types.messages import readable
 from analyzer.types.trajectory import Trajectory
@@ -43,6 +44,29 @@ def hits_in(trajectory: Trajectory, text: str, limit: int) -> list[Hit]:
                 if len(hits) >= limit:
                     return hits
     return hits
+
+
+def hits(
+    trace_ids: Iterable[str], read: Callable[[str], Trajectory], text: str, limit: int, looked_at: set[str]
+) -> list[Hit]:
+    """Return where a text stands in those trajectories that were not looked at yet, which are noted there."""
+    found: list[Hit] = []
+    for trace_id in trace_ids:
+        if trace_id not in looked_at:
+            looked_at.add(trace_id)
+            found += hits_in(read(trace_id), text, limit - len(found))
+        if len(found) >= limit:
+            break
+    return found
+
+
+def followed(connection: Connection, trace_ids: Iterable[str], agent: str | None) -> Iterator[str]:
+    """Yield those that are here, also without their texts, and an agent's; without an agent, the fleet's."""
+    for trace_id in trace_ids:
+        with connection.reading() as raw:
+            row = raw.execute("SELECT agent FROM trajectories WHERE trace_id = ?", (trace_id,)).fetchone()
+        if row is not None and (row[0] == agent if agent else row[0] != OWN_AGENT):
+            yield trace_id
 
 
 def candidates(raw: sqlite3.Connection, codec: Codec, text: str, agent: str | None) -> Iterator[str]:

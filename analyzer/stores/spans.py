@@ -20,6 +20,12 @@ SPAN_CHARACTERS_MIN = 4_000
 """What each span may show of its input even in the longest trajectory."""
 
 
+def bare(raw: sqlite3.Connection, owner: int, trace_id: str) -> tuple[Span, ...]:
+    """Return the spans of a trajectory in order as their rows tell, without any text."""
+    light = raw.execute(f"{rows.SELECT_BARE} WHERE trajectory = ?", (owner,))
+    return completed(ordered(rows.span_of(trace_id, row, (None, None, None, None), {}, {}) for row in light))
+
+
 def whole(raw: sqlite3.Connection, payloads: Payloads, owner: int, trace_id: str) -> tuple[Span, ...]:
     """Return the spans of a trajectory in order, with everything that is known of them; long histories are cut."""
     found = raw.execute(f"{rows.SELECT_FULL} WHERE trajectory = ?", (owner,)).fetchall()
@@ -101,7 +107,7 @@ def _full(
     first = len(rows.PLAIN)
     references = [reference for row in found for reference in row[first : first + len(rows.TEXTS)]]
     chains = payloads.chains(raw, references)
-    documents = {payload for row in found for payload in row[first + len(rows.TEXTS) :]}
+    documents = {payload for row in found for payload in row[first + len(rows.TEXTS) :] if payload is not None}
     bodies = payloads.bodies(raw, chains.payloads() | direct(references) | documents)
     spans = []
     for row in found:
@@ -110,8 +116,15 @@ def _full(
             name: chains.text(text, bodies, characters_max=characters_max)
             for name, text in zip(rows.TEXTS, texts, strict=True)
         }
-        spans.append(rows.full_span(trace_id, row, spelt, bodies[resource], bodies[extra]))
+        spans.append(rows.full_span(trace_id, row, spelt, *_documents(bodies, resource, extra)))
     return spans
+
+
+def _documents(bodies: Mapping[int, str], resource: int | None, extra: int | None) -> tuple[str, str]:
+    """Return resource and extra of a row; where the texts lie elsewhere it has neither."""
+    if resource is None or extra is None:
+        return "{}", '{"attributes": {}, "events": []}'
+    return bodies[resource], bodies[extra]
 
 
 def steps(raw: sqlite3.Connection, payloads: Payloads, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:

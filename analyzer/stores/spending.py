@@ -7,11 +7,10 @@ by its worst case until then, and for good where its process died: such a row we
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from analyzer.stores.database import Connection
+from analyzer.stores.state import Queries, StateDatabase
 from analyzer.types.spending import Allowances, Amount, Exhausted, Left, Scope
 
 BILLIONTHS = 1_000_000_000
@@ -21,9 +20,9 @@ _TAKEN = (
     "SELECT COALESCE(SUM(COALESCE(tokens, most_tokens)), 0), COALESCE(SUM(COALESCE(usd, most_usd)), 0) FROM spending"
 )
 _WHERE = {
-    Scope.INVESTIGATION: "run = :run AND about = :about",
-    Scope.RUN: "run = :run",
-    Scope.DAY: "day = :day",
+    Scope.INVESTIGATION: "run = ? AND about = ?",
+    Scope.RUN: "run = ?",
+    Scope.DAY: "day = ?",
 }
 
 
@@ -32,7 +31,7 @@ class SqliteSpending:
 
     def __init__(
         self,
-        connection: Connection,
+        connection: StateDatabase,
         allowances: Allowances,
         *,
         run: str,
@@ -56,9 +55,11 @@ class SqliteSpending:
             if refused is not None:
                 return refused
             row = (_day(at), self._run, about, at.isoformat(), most.tokens, _billionths(most.usd))
-            query = "INSERT INTO spending (day, run, about, at, most_tokens, most_usd) VALUES (?, ?, ?, ?, ?, ?)"
-            number = raw.execute(query, row).lastrowid
-        assert number is not None  # noqa: S101 - an INSERT has a row id; this tells the type checker
+            query = (
+                "INSERT INTO spending (day, run, about, at, most_tokens, most_usd) VALUES (?, ?, ?, ?, ?, ?)"
+                " RETURNING id"
+            )
+            number: int = raw.execute(query, row).fetchone()[0]
         return number
 
     def settle(self, reservation: int, used: Amount) -> None:
@@ -74,7 +75,7 @@ class SqliteSpending:
         day = self._allowances[Scope.DAY]
         return Left(max(day.tokens - tokens, 0), max(_limit(day.usd) - usd, 0) / BILLIONTHS)
 
-    def _refusal(self, raw: sqlite3.Connection, about: str, most: Amount, at: datetime) -> Exhausted | None:
+    def _refusal(self, raw: Queries, about: str, most: Amount, at: datetime) -> Exhausted | None:
         """Return the widest limit that would break: the day's before the run's, so that the note names what matters."""
         asked = _billionths(most.usd)
         for scope in (Scope.DAY, Scope.RUN, Scope.INVESTIGATION):
@@ -88,9 +89,9 @@ class SqliteSpending:
                 return Exhausted(scope, "usd", allowance.usd, usd / BILLIONTHS, (asked or 0) / BILLIONTHS)
         return None
 
-    def _taken(self, raw: sqlite3.Connection, scope: Scope, about: str, at: datetime) -> tuple[int, int]:
-        names = {"run": self._run, "about": about, "day": _day(at)}
-        tokens, usd = raw.execute(f"{_TAKEN} WHERE {_WHERE[scope]}", names).fetchone()
+    def _taken(self, raw: Queries, scope: Scope, about: str, at: datetime) -> tuple[int, int]:
+        values = {Scope.INVESTIGATION: (self._run, about), Scope.RUN: (self._run,), Scope.DAY: (_day(at),)}
+        tokens, usd = raw.execute(f"{_TAKEN} WHERE {_WHERE[scope]}", values[scope]).fetchone()
         return int(tokens), int(usd)
 
 

@@ -41,6 +41,7 @@ def stats(raw: sqlite3.Connection, path: Path) -> StoreStats:
         packed_bytes=int(packed),
         oldest=_moment(oldest),
         newest=_moment(newest),
+        spans_elsewhere=int(raw.execute("SELECT COUNT(*) FROM spans WHERE resource IS NULL").fetchone()[0]),
     )
 
 
@@ -58,7 +59,7 @@ def _sent(raw: sqlite3.Connection) -> int:
         until[node] = until[prev] + size(payload) + 1
     total = 0
     for *texts, resource, extra in raw.execute(
-        "SELECT input, output, system, tool_definitions, resource, extra FROM spans"
+        "SELECT input, output, system, tool_definitions, resource, extra FROM spans WHERE resource IS NOT NULL"
     ):
         total += size(resource) + size(extra)
         for text in texts:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from analyzer.stores.database import Connection
+from analyzer.stores.state import StateDatabase
 from analyzer.types.sent import Thread
 
 
 class SqliteThreads:
-    """The threads of one route, in the same file as the incidents."""
+    """The threads of one route, over the state."""
 
-    def __init__(self, connection: Connection, route: str) -> None:
+    def __init__(self, connection: StateDatabase, route: str) -> None:
         self._connection = connection
         self._route = route
 
@@ -24,7 +24,8 @@ class SqliteThreads:
         """Remember the thread of an incident in place of an earlier one. Raises StoreError."""
         with self._connection.writing() as raw:
             raw.execute(
-                "INSERT OR REPLACE INTO chat_threads (incident, route, channel, channel_id, ts, said)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO chat_threads (incident, route, channel, channel_id, ts, said) VALUES (?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (incident, route) DO UPDATE SET channel = excluded.channel,"
+                " channel_id = excluded.channel_id, ts = excluded.ts, said = excluded.said",
                 (incident_id, self._route, thread.channel, thread.channel_id, thread.ts, thread.said),
             )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Self
 
-from analyzer.errors import StoreError
+from analyzer.errors import NotFoundError, StoreError
 from analyzer.stores import (
     aggregates,
     choices,
@@ -49,8 +47,11 @@ from analyzer.stores.base import (
 )
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
+from analyzer.stores.elsewhere import Elsewhere, among, lies_elsewhere, unset
+from analyzer.stores.freshness import Counts
 from analyzer.stores.payloads import Payloads
 from analyzer.stores.prepared import Masking, Prepared
+from analyzer.stores.state import StateDatabase
 from analyzer.stores.summaries import Asked
 from analyzer.stores.writer import Writer
 from analyzer.types.agents import KnownAgent
@@ -61,23 +62,6 @@ from analyzer.types.trace import Span
 from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
 
 _CHUNK = 500
-_EVER = (datetime(1970, 1, 1, tzinfo=UTC), datetime(2262, 1, 1, tzinfo=UTC))
-FRESH_S = 60
-"""Counts that were brought up to date this long ago are good enough for another question of the same run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """Which stretch of time was counted, and when."""
-
-    span: tuple[int, int] = (0, 0)
-    """Unix nanoseconds."""
-    at_s: float = -math.inf
-    """By the monotonic clock."""
-
-    def hold(self, span: tuple[int, int]) -> bool:
-        """Tell whether the counts of a stretch are still good enough."""
-        return self.span[0] <= span[0] and span[1] <= self.span[1] and time.monotonic() - self.at_s < FRESH_S
 
 
 class SqliteTrajectories:
@@ -91,23 +75,44 @@ class SqliteTrajectories:
         allow: Sequence[str] = (),
         read_only: bool = False,
         or_read: bool = False,
+        state: Callable[[], StateDatabase] | None = None,
         clock: Callable[[], float] = time.time,
+        elsewhere: Elsewhere | None = None,
+        masking: Masking | None = None,
     ) -> None:
         """Open or create the store; `patterns` and `allow` are the masker's. Raises StoreError.
 
         With `read_only` it must be there already, and nothing can be written: no question waits for a writer; with
-        `or_read` so where this user may not write it. `clock` gives the time at which spans arrive, in Unix seconds.
+        `or_read` so where this user may not write it. `state` opens where the analyst's state is, if not in the file.
+        `clock` gives the time at which spans arrive, in Unix seconds; `elsewhere` fetches the texts that are not kept
+        here, `masking` stands in for key, patterns and allowances.
         """
+        self.elsewhere = elsewhere or Elsewhere(unset)
         self.connection = Connection(path, read_only=read_only, or_read=or_read)
-        self.masking = Masking(self.connection.secret("masking"), tuple(patterns), tuple(allow))
+        self.masking = masking or Masking(self.connection.secret("masking"), tuple(patterns), tuple(allow))
         self.masker = self.masking.masker()
+        self._open_state = state
+        self._state: StateDatabase | None = None
         self._codec = Codec()
         self._payloads = Payloads(self._codec)
         self._counts = Counts()
         self._writer = Writer(self.connection, self._codec, self.masker, clock)
 
+    @property
+    def state(self) -> StateDatabase:
+        """Where incidents, the log and all else is that several instances may share. Raises StoreError.
+
+        Opened when it is first asked for: who only looks at trajectories needs no other database.
+        """
+        if self._state is None:
+            self._state = self.connection if self._open_state is None else self._open_state()
+        return self._state
+
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, the state where it is elsewhere, and what fetches texts."""
+        self.elsewhere.close()
+        if self._state is not None:
+            self._state.close()
         self.connection.close()
 
     def __enter__(self) -> Self:
@@ -128,17 +133,38 @@ class SqliteTrajectories:
         self._counts = Counts()
         return self._writer.add_prepared(batch)
 
+    def add_light(self, batch: Iterable[Span]) -> Added:
+        """Count spans whose texts lie in another place, and keep none of them; otherwise as `add`."""
+        self._counts = Counts()
+        return self._writer.add_light(batch)
+
     def trajectory(self, trace_id: str) -> Trajectory:
-        """See `TrajectoryStore.trajectory`."""
-        with self.connection.reading() as raw:
-            owner, summary = summaries.one(raw, trace_id)
-            return Trajectory(summary, spans.whole(raw, self._payloads, owner, trace_id))
+        """See `TrajectoryStore.trajectory`. Raises SourceError too, where the texts lie elsewhere."""
+        return self._read(trace_id, spans.whole, SqliteTrajectories.trajectory)
 
     def outline(self, trace_id: str) -> Trajectory:
-        """See `TrajectoryStore.outline`."""
+        """See `TrajectoryStore.outline`. Raises SourceError too, where the texts lie elsewhere."""
+        return self._read(trace_id, spans.outline, SqliteTrajectories.outline)
+
+    def _read(
+        self,
+        trace_id: str,
+        here: Callable[[sqlite3.Connection, Payloads, int, str], tuple[Span, ...]],
+        there: Callable[[SqliteTrajectories, str], Trajectory],
+    ) -> Trajectory:
+        """Return a trajectory by its rows, or as it lies elsewhere; without texts where they are gone from there."""
         with self.connection.reading() as raw:
             owner, summary = summaries.one(raw, trace_id)
-            return Trajectory(summary, spans.outline(raw, self._payloads, owner, trace_id))
+            if not lies_elsewhere(raw, owner):
+                return Trajectory(summary, here(raw, self._payloads, owner, trace_id))
+            bare = Trajectory(summary, spans.bare(raw, owner, trace_id))
+        with self.elsewhere.fetched([trace_id], self._empty) as store, suppress(NotFoundError):
+            return bare if store is None else Trajectory(summary, there(store, trace_id).spans)
+        return bare
+
+    def _empty(self) -> SqliteTrajectories:
+        """Return an empty store in memory, with the same pseudonyms."""
+        return SqliteTrajectories(":memory:", masking=self.masking)
 
     def summary(self, trace_id: str) -> TrajectorySummary:
         """See `TrajectoryStore.summary`."""
@@ -146,10 +172,15 @@ class SqliteTrajectories:
             return summaries.one(raw, trace_id)[1]
 
     def span(self, trace_id: str, span_id: str) -> Span:
-        """See `TrajectoryStore.span`."""
+        """See `TrajectoryStore.span`. Raises SourceError too, where the texts lie elsewhere."""
         with self.connection.reading() as raw:
             owner, _ = summaries.one(raw, trace_id)
-            return spans.one(raw, self._payloads, owner, trace_id, span_id)
+            found = spans.one(raw, self._payloads, owner, trace_id, span_id)
+            if not lies_elsewhere(raw, owner):
+                return found
+        with self.elsewhere.fetched([trace_id], self._empty) as store, suppress(NotFoundError):
+            return found if store is None else store.span(trace_id, span_id)
+        return found
 
     def resolve_span(self, trace_id: str, prefix: str) -> str:
         """Return the full id of a span of a trajectory; a beginning is enough. Raises NotFoundError."""
@@ -158,12 +189,20 @@ class SqliteTrajectories:
             return spans.resolve(raw, owner, trace_id, prefix)
 
     def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
-        """See `TrajectoryStore.steps`. Of a conversation only the last message is read."""
+        """See `TrajectoryStore.steps`. Of a conversation only the last message is read.
+
+        What lies elsewhere and cannot be read is left out: steps without arguments would look alike.
+        """
         found: dict[str, tuple[Step, ...]] = {}
-        with self.connection.reading() as raw:
-            for start in range(0, len(trace_ids), _CHUNK):
-                found.update(spans.steps(raw, self._payloads, trace_ids[start : start + _CHUNK]))
-        return found
+        for start in range(0, len(trace_ids), _CHUNK):
+            chunk = trace_ids[start : start + _CHUNK]
+            with self.connection.reading() as raw:
+                away = among(raw, chunk)
+                found.update(spans.steps(raw, self._payloads, [one for one in chunk if one not in away]))
+            if away:
+                with self.elsewhere.fetched(away, self._empty) as store:
+                    found.update(store.steps(away) if store is not None else {})
+        return {trace_id: found[trace_id] for trace_id in trace_ids if trace_id in found}
 
     def steered(self, start: datetime, end: datetime, *, limit: int) -> list[str]:
         """See `TrajectoryStore.steered`."""
@@ -297,7 +336,7 @@ class SqliteTrajectories:
 
     def inventory(self) -> list[KnownAgent]:
         """Return every agent that was ever seen, by name; the analyst itself is left out. See `inventory`."""
-        with self._counted(*_EVER) as (raw, marked):
+        with self._counted(*inventory.EVER) as (raw, marked):
             return inventory.agents(raw, marked=marked)
 
     def cohorts(
@@ -336,14 +375,15 @@ class SqliteTrajectories:
 
         The empty text is nowhere. Raises NotFoundError for an id that is not there.
         """
-        hits: list[Hit] = []
         if not text.strip():
-            return hits
+            return []
+        looked_at: set[str] = set()
         with self.connection.reading() as raw:
-            for trace_id in trace_ids or search.candidates(raw, self._codec, text, agent):
-                hits += search.hits_in(self.trajectory(trace_id), text, limit - len(hits))
-                if len(hits) >= limit:
-                    break
+            here = trace_ids or search.candidates(raw, self._codec, text, agent)
+            hits = search.hits(here, self.trajectory, text, limit, looked_at)
+        if not trace_ids and len(hits) < limit:
+            away = search.followed(self.connection, self.elsewhere.holding(text), agent)
+            hits += search.hits(away, self.trajectory, text, limit - len(hits), looked_at)
         return hits
 
     def prune(self, before: datetime) -> Pruned:
@@ -351,7 +391,7 @@ class SqliteTrajectories:
 
         Trajectories that an open incident names are kept. Incidents and reports are never deleted.
         """
-        return retention.prune(self.connection, self._codec, before)
+        return retention.prune(self.connection, self._codec, before, self.state)
 
     def stats(self) -> StoreStats:
         """Return what the store holds and what it takes; see `StoreStats`. Reads every row once."""

@@ -20,6 +20,8 @@ from pathlib import Path
 
 from analyzer.errors import AnalyzerError, StoreBusyError, TurnTakenError
 from analyzer.stores.database import BUSY_TIMEOUT_MS, Connection
+from analyzer.stores.postgres import PostgresState
+from analyzer.stores.state import Queries, StateDatabase
 
 BEAT_S = 5.0
 """Between two renewals."""
@@ -82,7 +84,7 @@ def this_process(what: str) -> Process:
 class Turn:
     """The turn while it is held. Renewed in a thread of its own, however long the run takes."""
 
-    def __init__(self, connection: Connection, token: str, *, beat_s: float) -> None:
+    def __init__(self, connection: StateDatabase, token: str, *, beat_s: float) -> None:
         self._connection = connection
         self._token = token
         self._beat_s = beat_s
@@ -95,7 +97,18 @@ class Turn:
         """Raise StoreBusyError where another run took the turn: this process stood still for too long."""
         if self._lost.is_set():
             why = "this process stood still, and another run took its turn"
-            raise StoreBusyError(f"{why} over {self._connection.path}; what was done so far is kept")
+            raise StoreBusyError(f"{why} over {self._connection.place}; what was done so far is kept")
+
+    def fence(self, raw: Queries) -> None:
+        """Raise StoreBusyError where the turn is another's, asked within the transaction that would write.
+
+        Between a check and a write this process may have stood still for any time; within a transaction nobody else
+        can take the turn.
+        """
+        held = raw.execute("SELECT 1 FROM leases WHERE name = ? AND token = ?", (_NAME, self._token)).fetchone()
+        if held is None:
+            self._lost.set()
+            self.check()
 
     def give_back(self) -> None:
         """End it."""
@@ -124,8 +137,11 @@ def alone(
     beat_s: float = BEAT_S,
     watch_s: float = WATCH_S,
     or_read: bool = False,
+    state: str | None = None,
 ) -> Iterator[Turn | None]:
-    """Hold the store's turn for a block. Raises TurnTakenError where another run has it, StoreError.
+    """Hold the turn over a store for a block, or over the state that several share, where its URL is given.
+
+    Raises TurnTakenError where another run has it, StoreError.
 
     With `or_read` there is no turn, None, where this user may not write the store: nothing can be kept or told twice.
 
@@ -133,8 +149,10 @@ def alone(
     within some seconds, as soon as it renews its turn. One that does not for `watch_s` is dead, and its turn is taken.
     """
     me = me or this_process(what)
-    with closing(Connection(store, or_read=or_read)) as connection:
-        if connection.is_sealed:
+    # A connection of its own: the turn is renewed while the run waits for the other one.
+    opened: Connection | PostgresState = Connection(store, or_read=or_read) if state is None else PostgresState(state)
+    with closing(opened) as connection:
+        if isinstance(connection, Connection) and connection.is_sealed:
             yield None
             return
         turn = Turn(connection, _taken(connection, me, watch_s), beat_s=beat_s)
@@ -144,7 +162,7 @@ def alone(
             turn.give_back()
 
 
-def holder(connection: Connection) -> Holder | None:
+def holder(connection: StateDatabase) -> Holder | None:
     """Return who has the turn, dead or alive. Raises StoreError."""
     query = "SELECT what, host, pid, place, started, since, token, beats FROM leases WHERE name = ?"
     with connection.reading() as raw:
@@ -152,7 +170,7 @@ def holder(connection: Connection) -> Holder | None:
     return None if row is None else Holder(Process(*row[:5]), datetime.fromisoformat(row[5]), *row[6:])
 
 
-def _taken(connection: Connection, me: Process, watch_s: float) -> str:
+def _taken(connection: StateDatabase, me: Process, watch_s: float) -> str:
     """Take the turn and return its token. Raises TurnTakenError."""
     while True:
         held = holder(connection)
@@ -166,17 +184,17 @@ def _taken(connection: Connection, me: Process, watch_s: float) -> str:
                 stale = "DELETE FROM leases WHERE name = ? AND token = ? AND beats = ?"
                 raw.execute(stale, (_NAME, held.token, held.beats))
             query = (
-                "INSERT OR IGNORE INTO leases (name, token, what, host, pid, place, started, since, beats)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0)"
+                "INSERT INTO leases (name, token, what, host, pid, place, started, since, beats)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0) ON CONFLICT DO NOTHING"
             )
             values = (_NAME, token, me.what, me.host, me.pid, me.place, me.started, since)
             if raw.execute(query, values).rowcount:
                 return token
 
 
-def _watched(connection: Connection, held: Holder, watch_s: float) -> None:
+def _watched(connection: StateDatabase, held: Holder, watch_s: float) -> None:
     """Return once a holder is known to be dead, or has given its turn back. Raises TurnTakenError where it lives."""
-    refusal = TurnTakenError(f"another run over {connection.path} is under way: {held}; this one did nothing")
+    refusal = TurnTakenError(f"another run over {connection.place} is under way: {held}; this one did nothing")
     lives = held.process.lives()
     if lives:
         raise refusal

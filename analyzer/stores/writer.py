@@ -15,6 +15,7 @@ from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
 from analyzer.stores.growth import Grown
 from analyzer.stores.intake import Intake, Text
+from analyzer.stores.light import Lightener, Version
 from analyzer.stores.prepared import Prepared, Preparer
 from analyzer.types.choices import task_of
 from analyzer.types.messages import readable
@@ -34,9 +35,11 @@ class _Staged:
     task: str | None
     input: Text | None
     output: Text | None
-    system: Text | None
-    tools: Text | None
-    resource: Text
+    system: Text | Version | None
+    tools: Text | Version | None
+    resource: Text | None
+    """None where the texts of the span are not kept."""
+    input_hash: int | None = None
 
     @property
     def span(self) -> Span:
@@ -72,6 +75,7 @@ class Writer:
         self._intake = Intake(codec, masker.text, connection.secret("texts"))
         self._resources: dict[int, tuple[Mapping[str, Any], Text]] = {}
         self._preparer = Preparer(masker)
+        self._lightener = Lightener(masker.text, connection.secret("texts"))
         self._grown = Grown()
         self._offered: set[str] = set()
         """Hashes of tool definitions whose names are kept."""
@@ -81,6 +85,33 @@ class Writer:
         batch = list(spans)
         with self._connection.lock:
             return self.add_prepared(self._preparer.prepared(batch))
+
+    def add_light(self, spans: Iterable[Span]) -> Added:
+        """Add spans whose texts are kept in another place: their rows refer to none.
+
+        A trajectory whose texts are here stays as it is.
+        """
+        batch = list(spans)
+        with self._connection.lock:
+            made = self._preparer.prepared(batch, light=True)
+            staged = [self._light(one) for one in made]
+            if not staged:
+                return Added(0, 0, 0)
+            try:
+                with self._connection.writing() as raw:
+                    if not self._intake.begin(raw):
+                        self._resources.clear()
+                        self._grown.forget()
+                        self._intake.begin(raw)
+                    return self._write(raw, staged)
+            except BaseException:
+                self._forget()
+                raise
+
+    def _light(self, made: Prepared) -> _Staged:
+        read = self._lightener.read(made.span)
+        task = self._preparer.name(_task(made.span, read.task))
+        return _Staged(made, task, None, None, read.system, read.tools, None, read.input_hash)
 
     def add_prepared(self, batch: Sequence[Prepared]) -> Added:
         """Add spans that were prepared, here or in another process."""
@@ -97,12 +128,15 @@ class Writer:
                         self._intake.begin(raw)
                     return self._write(raw, staged)
             except BaseException:
-                # What was remembered names rows that were rolled back.
-                self._intake.forget()
-                self._resources.clear()
-                self._grown.forget()
-                self._offered.clear()
+                self._forget()
                 raise
+
+    def _forget(self) -> None:
+        """Remember nothing: it would name rows that were rolled back."""
+        self._intake.forget()
+        self._resources.clear()
+        self._grown.forget()
+        self._offered.clear()
 
     def _stage(self, batch: Sequence[Prepared]) -> list[_Staged]:
         intake = self._intake
@@ -113,7 +147,7 @@ class Writer:
             staged.append(
                 _Staged(
                     made=made,
-                    task=self._preparer.name(_task(span, asked)),
+                    task=self._preparer.name(_task(span, asked.task if asked is not None else "")),
                     input=asked,
                     output=intake.stage(span.output),
                     system=intake.stage_version(span.system),
@@ -186,11 +220,10 @@ class Writer:
         """Return the references of a span's texts, and of its resource."""
         place, blocks = self._intake.place, arrival.blocks
         texts = (one.input, one.output, one.system, one.tools, one.resource)
-        return [None if text is None else place(raw, text, blocks) for text in texts]
+        return [place(raw, text, blocks) if isinstance(text, Text) else None for text in texts]
 
     def _row(self, arrival: _Arrival, one: _Staged, texts: Sequence[int | None]) -> list[Any]:
         *references, resource = texts
-        assert resource is not None  # noqa: S101 - a document is never empty
         return [
             arrival.owner,
             *one.made.plain,
@@ -199,9 +232,10 @@ class Writer:
             one.task,
             one.made.choices,
             *references,
-            -resource >> 1,
-            self._intake.append(one.made.extra, arrival.blocks),
+            None if resource is None else -resource >> 1,
+            None if resource is None else self._intake.append(one.made.extra, arrival.blocks),
             0,
+            one.input_hash,
             one.made.digest,
         ]
 
@@ -235,6 +269,9 @@ def _known(raw: sqlite3.Connection, arrivals: Iterable[_Arrival]) -> set[int]:
     for arrival in arrivals:
         if arrival.is_new:
             continue
+        light = [one for one in arrival.staged if one.resource is None]
+        if light and raw.execute(_KEPT_HERE, (arrival.owner,)).fetchone():
+            known.update(map(id, light))
         for start in range(0, len(arrival.staged), _CHUNK):
             chunk = arrival.staged[start : start + _CHUNK]
             marks = ",".join("?" * len(chunk))
@@ -244,6 +281,9 @@ def _known(raw: sqlite3.Connection, arrivals: Iterable[_Arrival]) -> set[int]:
             }
             known.update(id(one) for one in chunk if one.span.span_id in found and one.rank <= found[one.span.span_id])
     return known
+
+
+_KEPT_HERE = "SELECT 1 FROM spans WHERE trajectory = ? AND resource IS NOT NULL LIMIT 1"
 
 
 def _summary(trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> TrajectorySummary | None:
@@ -284,11 +324,11 @@ def _moments(staged: Sequence[_Staged], fresh: Iterable[TrajectorySummary]) -> I
         yield from (summary.start_ns, summary.end_ns)
 
 
-def _task(span: Span, asked: Text | None) -> str | None:
+def _task(span: Span, asked: str) -> str | None:
     """Return the kind of task a span was given: an agent's goal, or what a conversation began with."""
     if span.operation in _WITH_GOAL and span.input:
-        return (asked.task if asked is not None else "") or task_of(readable(span.input)) or None
-    return (asked.task if asked is not None and span.operation is Operation.CHAT else "") or None
+        return asked or task_of(readable(span.input)) or None
+    return (asked if span.operation is Operation.CHAT else "") or None
 
 
 _WITH_GOAL = frozenset({Operation.AGENT, Operation.WORKFLOW})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,8 +17,7 @@ from analyzer.agent.limits import Limits
 from analyzer.agent.model import Model
 from analyzer.agent.recording import ReplayedModel
 from analyzer.config import Settings
-from analyzer.detectors.loops.remembered import Scans
-from analyzer.errors import AnalyzerError, DeliveryError, StoreError
+from analyzer.errors import AnalyzerError, DeliveryError
 from analyzer.ingest.pricing import Pricer
 from analyzer.ingest.toolcosts import ToolCosts
 from analyzer.metrics.base import MetricSource
@@ -44,7 +43,7 @@ from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.registered import SqliteRegistered
-from analyzer.stores.remembered import SqliteRemembered
+from analyzer.stores.state import Queries, StateDatabase
 from analyzer.stores.threads import SqliteThreads
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.audit import Unwritten
@@ -55,6 +54,7 @@ from analyzer.types.spending import Unlimited
 from analyzer.types.terms import Terms
 from analyzer.types.trace import Span, Tokens
 from analyzer.types.watch import Unwatched, Watch
+from analyzer.wiring.collecting import follower
 from analyzer.wiring.detecting import detectors_of
 from analyzer.wiring.enrolling import Enrolling, enrolled
 from analyzer.wiring.metering import open_metrics
@@ -62,17 +62,16 @@ from analyzer.wiring.naming import agents_named
 from analyzer.wiring.opening import (
     Tape,
     open_existing,
-    open_store,
+    open_fenced,
     open_taped,
     reports_folder,
     spending_of,
 )
+from analyzer.wiring.remembering import keep_scans, scans_in
 from analyzer.wiring.routes import Outside, links_to, open_alertmanager, outside
 from analyzer.wiring.sending import Sending
 
 _UNASKED = "no model is asked: the store cannot be written, so that what it is asked and costs could not be kept"
-
-_SCANS = "loop scans"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +92,7 @@ def build(
     tape: Tape | None = None,
     stand_ins: StandIns | None = None,
     or_read: bool = False,
+    fence: Callable[[Queries], None] | None = None,
 ) -> Iterator[App]:
     """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given.
 
@@ -100,38 +100,33 @@ def build(
     what is set. With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing. With
     `or_read` a store that this user may not write does for what keeps nothing in it.
     """
-    # Settings that are wrong are found before a store is made; the scans are asked for once it is open.
-    scans = Scans(lambda: SqliteRemembered(store.connection).read(_SCANS))
+    scans = scans_in(lambda: store.connection)
     there = detectors_of(settings, scans=scans)
     with ExitStack() as stack:
-        store = stack.enter_context(open_store(settings, partial(SqliteTrajectories, or_read=or_read)))
-        memory = SqliteIncidents(store.connection)
+        store = stack.enter_context(open_fenced(settings, fence, or_read=or_read))
+        memory = SqliteIncidents(store.state)
         failures: list[Gap] = []
-        # A recording is played back without a network, and as it was made.
+        store.elsewhere.on_unread = partial(_once, failures)
+        # A recording is played back as it was made, and without a network, also where it was made with one.
         catalogued = Enrolling(settings, None, Terms()) if tape and tape.replay else enrolled(settings)
         settings = catalogued.settings
         model = stack.enter_context(_model(settings, tape, store.masker.text, stand_ins))
         rehearsal = isinstance(model, ReplayedModel)
         recorder, sending = _recorder(settings, store, failures, stack, rehearsal=rehearsal)
-        # A recording is played back without a network, also where it was made with one.
         metrics = None if rehearsal else open_metrics(settings)
         is_traced = not (rehearsal or store.connection.is_sealed)
-        remarks = partial(_remarks, model, settings)
-        if model and not (rehearsal or is_traced):
-            model, remarks = None, partial(tuple, (_UNASKED,))
+        model, remarks = _asked(model, settings, may=rehearsal or is_traced)
         own: Watch = recorder if is_traced else Unwatched()
         heard = own if on_step is None else Told(own, on_step)
         means = catalogued.bound(replace(_means(settings, store, metrics, heard, model), past=memory.incidents))
-        routes = partial(_routes, settings, store.connection, out, stand_ins)
-        if is_traced:
-            means = _accounted(means, settings, store, recorder.trace_id)
+        means = _accounted(means, settings, store, recorder.trace_id) if is_traced else means
         yield App(
             trajectories=store,
             incidents=memory,
             metrics=metrics,
             detectors=there.configured,
             explainer=Explainer(means, settings.case_tokens),
-            deliver=_nobody if rehearsal else _delivery(settings, memory, recorder, routes(), stand_ins),
+            deliver=_nobody if rehearsal else _delivery(settings, store.state, recorder, out, stand_ins),
             document=_document,
             markdown=lambda report: markdown(report_outline(report)),
             incident_markdown=lambda incident, at: markdown(incident_outline(incident, at)),
@@ -146,10 +141,11 @@ def build(
             investigations_max=settings.investigations_max,
             purse=means.purse,
             journal=means.journal,
-            alerts=SqliteAlerts(store.connection),
-            owners=SqliteRegistered(store.connection, store.masker).owners,
-            remember=partial(_remember, scans, SqliteRemembered(store.connection)),
+            alerts=SqliteAlerts(store.state),
+            owners=SqliteRegistered(store.state, store.masker).owners,
+            remember=partial(keep_scans, scans, store.connection),
             measuring=_measured(settings, store.connection),
+            follow=follower(settings, store),
             enrolled=catalogued.enrolment or Unenrolled(),
             terms=catalogued.said,
             rehearsal=rehearsal,
@@ -159,12 +155,11 @@ def build(
         )
 
 
-def _remember(scans: Scans, remembered: SqliteRemembered) -> None:
-    """Keep the scans of a run for the next one, which can do without."""
-    body = scans.body
-    if body is not None:
-        with suppress(StoreError):
-            remembered.keep(_SCANS, body)
+def _asked(model: Model | None, settings: Settings, *, may: bool) -> tuple[Model | None, Callable[[], tuple[str, ...]]]:
+    """Return the model where it may be asked, and what a person should know of that at the end."""
+    if model and not may:
+        return None, partial(tuple, (_UNASKED,))
+    return model, partial(_remarks, model, settings)
 
 
 @contextmanager
@@ -177,9 +172,11 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
     there = detectors_of(settings)
     with ExitStack() as stack:
         store = stack.enter_context(open_existing(settings, RecallingTrajectories))
+        unread: list[Gap] = []
+        store.elsewhere.on_unread = partial(_once, unread)
         metrics = open_metrics(settings)
         watch = Unwatched()
-        memory = SqliteIncidents(store.connection)
+        memory = SqliteIncidents(store.state)
         means = replace(_means(settings, store, metrics, watch, None), past=memory.incidents)
         yield App(
             trajectories=store,
@@ -199,7 +196,7 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
             history=settings.history,
             budget_usd=0.0,
             investigations_max=0,
-            gaps=lambda: there.gaps,
+            gaps=lambda: (*there.gaps, *unread),
             has_tool_rule=_tool_rule(settings),
             journal=_journal(store, "") if logged else Unwritten(),
         )
@@ -275,12 +272,12 @@ def _means(
 def _accounted(means: Means, settings: Settings, store: SqliteTrajectories, run: str) -> Means:
     """Return means whose calls are paid for and written down in the store."""
     journal = _journal(store, run)
-    purse = Unlimited() if means.model is None else spending_of(settings, store.connection, run)
+    purse = Unlimited() if means.model is None else spending_of(settings, store.state, run)
     return replace(means, journal=journal, purse=purse)
 
 
 def _journal(store: SqliteTrajectories, run: str) -> SqliteAudit:
-    return SqliteAudit(store.connection, store.masker, run=run, actor=f"analyzer {version('analyzer')}")
+    return SqliteAudit(store.state, store.masker, run=run, actor=f"analyzer {version('analyzer')}")
 
 
 def _recomputed(metrics: MetricSource | None, evidence: MetricEvidence) -> float | None:
@@ -295,9 +292,9 @@ def _model(
 
 
 def _routes(
-    settings: Settings, memory: Connection, out: TextIO | None, stand_ins: StandIns | None
+    settings: Settings, state: StateDatabase, out: TextIO | None, stand_ins: StandIns | None
 ) -> tuple[Route, ...]:
-    places = outside(settings, partial(SqliteThreads, memory)) if stand_ins is None else stand_ins.places
+    places = outside(settings, partial(SqliteThreads, state)) if stand_ins is None else stand_ins.places
     routes = [one.route() for one in places]
     if out is not None:
         routes.append(Route("stdout", WriterNotifier(out, links=links_to(settings))))
@@ -305,15 +302,15 @@ def _routes(
 
 
 def _delivery(
-    settings: Settings, memory: SqliteIncidents, watch: Recorder, routes: Sequence[Route], stand_ins: StandIns | None
+    settings: Settings, state: StateDatabase, watch: Recorder, out: TextIO | None, stand_ins: StandIns | None
 ) -> Delivery:
     """Return what tells everybody. Raises UsageError where a route is set up wrong."""
     return partial(
         _send,
         settings=settings,
-        memory=memory,
+        memory=SqliteIncidents(state),
         folder=ReportFolder(reports_folder(settings), links_to(settings)),
-        routes=routes,
+        routes=_routes(settings, state, out, stand_ins),
         alertmanager=open_alertmanager(settings) if stand_ins is None else stand_ins.alertmanager,
         watch=watch,
     )
@@ -387,7 +384,16 @@ def _recorder(
     return Recorder(keep, version=version("analyzer"), on_failure=partial(_not_kept, failures)), sending
 
 
+def _once(gaps: list[Gap], gap: Gap) -> None:
+    """Note a gap that is not noted yet."""
+    if gap not in gaps:
+        gaps.append(gap)
+
+
 def _not_kept(failures: list[Gap], error: Exception) -> None:
     """Note once that the own trace could not be kept."""
-    if not failures:
-        failures.append(Gap("the analyst's own trace", str(error), "the run itself is not affected"))
+    if not any(gap.what == _OWN_TRACE for gap in failures):
+        failures.append(Gap(_OWN_TRACE, str(error), "the run itself is not affected"))
+
+
+_OWN_TRACE = "the analyst's own trace"

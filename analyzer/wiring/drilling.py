@@ -60,6 +60,7 @@ class Workshop:
         return replace(
             without_metrics(self.settings),
             store=path,
+            state=None,
             reports=self._reports,
             llm="off",
             pushgateway_url=None,
@@ -105,7 +106,7 @@ class Workshop:
                 yield from (("the model's requests", repr(request)) for request in model.requests)
                 yield "the run's own trace", repr(app.trajectories.trajectory(app.run_trace_id))
                 with open_store(settings) as store:
-                    log = SqliteAudit(store.connection, store.masker)
+                    log = SqliteAudit(store.state, store.masker)
                     yield from (("the audit log", entry.text) for entry in log.entries())
                 for found in sorted(self.folder.rglob("*")):
                     if found.is_file():

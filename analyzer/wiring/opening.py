@@ -13,11 +13,13 @@ from analyzer.agent.recording import RecordingModel, ReplayedModel
 from analyzer.config import Settings
 from analyzer.errors import NotFoundError, UsageError
 from analyzer.stores.audit import SqliteAudit
-from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
+from analyzer.stores.postgres import PostgresState
 from analyzer.stores.spending import SqliteSpending
+from analyzer.stores.state import Queries, StateDatabase
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.spending import Allowance, Scope
+from analyzer.wiring.collecting import elsewhere_of
 
 if TYPE_CHECKING:
     from analyzer.agent.model import Model
@@ -27,7 +29,17 @@ if TYPE_CHECKING:
 def open_store(settings: Settings, form: Callable[..., SqliteTrajectories] = SqliteTrajectories) -> SqliteTrajectories:
     """Open the trajectory store, in the form that is wanted. Raises StoreError."""
     patterns = tuple(settings.mask_patterns.items())
-    return form(settings.store, patterns=patterns, allow=settings.mask_allow)
+    state = None if settings.state is None else partial(PostgresState, settings.state)
+    allow, elsewhere = settings.mask_allow, elsewhere_of(settings)
+    return form(settings.store, patterns=patterns, allow=allow, state=state, elsewhere=elsewhere)
+
+
+def open_fenced(settings: Settings, fence: Callable[[Queries], None] | None, *, or_read: bool) -> SqliteTrajectories:
+    """Open the store so that what is shared is written only while `fence` lets it be. Raises StoreError."""
+    store = open_store(settings, partial(SqliteTrajectories, or_read=or_read))
+    if settings.state is not None and isinstance(store.state, PostgresState):
+        store.state.fence = fence
+    return store
 
 
 def open_reader(settings: Settings) -> SqliteTrajectories:
@@ -52,7 +64,8 @@ def require_store(settings: Settings) -> None:
     path = settings.store
     if path.exists() or not next(folder for folder in path.absolute().parents if folder.exists()).is_dir():
         return
-    here = "`analyzer ingest PATH` makes one, --store or ANALYZER_STORE names another"
+    how = "`analyzer ingest PATH`" if settings.clickhouse_url is None else "`analyzer store follow`"
+    here = f"{how} makes one, --store or ANALYZER_STORE names another"
     raise NotFoundError(f"there is no store {path}: {here}")
 
 
@@ -70,18 +83,22 @@ def require_writable(settings: Settings, why: str) -> None:
 @contextmanager
 def open_memory(settings: Settings) -> Iterator[SqliteIncidents]:
     """Open the analyst's own memory for a block. Raises NotFoundError, StoreError."""
+    if settings.state is not None:
+        with closing(PostgresState(settings.state)) as state:
+            yield SqliteIncidents(state)
+        return
     with open_existing(settings) as store:
-        yield SqliteIncidents(store.connection)
+        yield SqliteIncidents(store.state)
 
 
 @contextmanager
 def open_audit(settings: Settings) -> Iterator[SqliteAudit]:
     """Open the analyst's log for a block, to read it. Raises NotFoundError, StoreError."""
     with open_existing(settings) as store:
-        yield SqliteAudit(store.connection, store.masker)
+        yield SqliteAudit(store.state, store.masker)
 
 
-def spending_of(settings: Settings, connection: Connection, run: str) -> SqliteSpending:
+def spending_of(settings: Settings, connection: StateDatabase, run: str) -> SqliteSpending:
     """Return the purse of a run over a store."""
     allowances = {
         Scope.INVESTIGATION: Allowance(settings.investigation_tokens, settings.investigation_usd),

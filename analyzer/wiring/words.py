@@ -17,8 +17,8 @@ def say(store: SqliteTrajectories, incident: str, word: Word) -> Incident:
 
     Raises NotFoundError, and UsageError where there is nothing to take back.
     """
-    memory = SqliteIncidents(store.connection)
-    with store.connection.writing():
+    memory = SqliteIncidents(store.state)
+    with store.state.writing():
         before = memory.incident(incident)
         if word.said is Said.REOPENED and before.state in ACTIVE:
             raise UsageError(f"{before.id} is {before.state.value}: there is nothing to reopen")
@@ -26,6 +26,6 @@ def say(store: SqliteTrajectories, incident: str, word: Word) -> Incident:
             raise UsageError(f"{before.id} is not muted")
         found = memory.say(before.id, word)
         arguments = {"reason": word.reason, "until": None if word.until is None else time_text(word.until)}
-        log = SqliteAudit(store.connection, store.masker, actor=word.by)
+        log = SqliteAudit(store.state, store.masker, actor=word.by)
         log.write(Act(Action.WORD_SAID, found.id, word.said.value, arguments))
     return found

@@ -199,11 +199,15 @@ def test_the_list_marks_cases_whose_prompt_has_changed(store: Path, tmp_path: Pa
 
 
 def test_the_case_of_another_run_is_never_written_over(store: Path, tmp_path: Path) -> None:
-    """Ids may begin alike: --replace is for the case of this run alone."""
+    """Ids may begin alike: the second case has the whole id in its name, and the first stays as it is."""
     add = ("golden", "add", trace_id(1), "--to", str(tmp_path), "--store", str(store))
     assert analyzer(*add).code == 0
     path = next(tmp_path.glob("*.json"))
     path.write_text(path.read_text("utf-8").replace(trace_id(1), trace_id(1)[:-4] + "beef"), "utf-8")
     before = path.read_bytes()
     again = analyzer(*add, "--replace")
-    assert (again.code, "is the case of another run" in again.stderr, path.read_bytes() == before) == (2, True, True)
+    assert (again.code, path.read_bytes() == before) == (0, True), again.stderr
+    other = next(one for one in tmp_path.glob("*.json") if one != path)
+    assert other.stem == path.stem.removesuffix(trace_id(1)[:12]) + trace_id(1)
+    assert json.loads(other.read_text("utf-8"))["recording"]["trace_id"] == trace_id(1)
+    assert analyzer(*add).code == 2, "it is there already"

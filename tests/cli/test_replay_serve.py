@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -112,15 +113,31 @@ def test_the_first_difference_is_shown(store: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--on-divergence", "live"), "it is not there: take stop or nearest"),
+        (("--budget-usd", "1"), "--budget-usd is for --on-divergence live"),
         (("--guilty-step", "9"), "--guilty-step 9: the recording has steps 1 to 3"),
         (("--check",), "say what to do with the recording: --check, --step N or --serve"),
         (("--", "no-such-program"), "cannot start no-such-program"),
     ],
 )
 def test_what_cannot_be_had_is_refused_in_one_line(store: Path, arguments: tuple[str, ...], said: str) -> None:
-    """A policy that is not there, a step that is none, two modes at once, a command that does not start: exit 2."""
+    """A budget for what is free, a step that is none, two modes at once, a command that does not start: exit 2."""
     ended = replay(store, *arguments)
     assert ended.code == 2
     assert said in ended.stderr
     assert ended.stderr.count("\n") == 1
+
+
+def test_a_command_that_hangs_is_ended_with_all_that_it_started(store: Path, tmp_path: Path) -> None:
+    """After --timeout neither the command nor what it started goes on, and the outcome is no pass."""
+    alive = tmp_path / "alive"
+    child = f"import time, pathlib; time.sleep(3); pathlib.Path({str(alive)!r}).write_text('still here')"
+    code = f"import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', {child!r}]); time.sleep(60)"
+    began = time.monotonic()
+    ended = analyzer(
+        "replay", "latest", "--serve", "--store", str(store), "--timeout", "0.5", "--", sys.executable, "-c", code
+    )
+    assert ended.code == 4
+    assert "the agent was ended after 0.5 s; --timeout gives it longer" in ended.stderr
+    assert time.monotonic() - began < 50
+    time.sleep(3.5)
+    assert not alive.exists()

@@ -67,6 +67,7 @@ def replay(
     *,
     guilty: int | None = None,
     policy: Policy = Policy.STOP,
+    over_mcp: bool = False,
 ) -> Replayed:
     """Run an agent against the stand-in; the canary is the file that its second tool writes."""
     recording = recording_of(trajectory)
@@ -84,6 +85,7 @@ def replay(
                 "ANTHROPIC_API_KEY": "replay",
                 "OPENAI_API_KEY": "replay",
                 "ANALYZER_REPLAY_URL": url,
+                **({"ORDERS_MCP_URL": f"{url}/mcp"} if over_mcp else {}),
             },
             capture_output=True,
             text=True,
@@ -92,7 +94,7 @@ def replay(
         )
     assert not canary.exists()
     failure = failure_of(recording, trajectory.summary.outcome)
-    found = seen(recording, failure, standin.course, code=done.returncode, guilty=guilty)
+    found = seen(recording, failure, standin.course, code=done.returncode, tools=standin.tools_asked, guilty=guilty)
     return Replayed(standin, found, log.read_text().splitlines() if log.exists() else [], done.stderr)
 
 
@@ -109,6 +111,16 @@ def test_the_bug_comes_again_streamed_or_not(kind: Kind, trajectories: dict[str,
     assert calls[0] == calls[1]
     assert [len(turn) for turn in calls[0]] == [2, 2, 1, 1]
     assert calls[0][0] == [("find_order", {"order": "A-17"}), ("find_order", {"order": "B-2"})]
+
+
+@pytest.mark.parametrize("kind", [ANTHROPIC, CHAT], ids=lambda kind: kind.name)
+def test_tools_over_mcp_give_what_was_recorded(kind: Kind, trajectories: dict[str, Trajectory], tmp_path: Path) -> None:
+    """An agent with tools over the Model Context Protocol changes their address alone: the bug comes again."""
+    found = replay(kind, trajectories[kind.name], tmp_path, ["--bug"], over_mcp=True)
+    assert found.seen.judged.outcome is Outcome.REPRODUCED, found.stderr
+    assert [(met.step, met.how) for met in found.standin.course] == [(n, How.SAME) for n in (1, 4, 7, 9)]
+    assert len(found.standin.tools_asked) == 6
+    assert all(one.told is not None for one in found.standin.tools_asked)
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -142,7 +154,7 @@ def test_a_fix_behind_the_guilty_step_is_none(trajectories: dict[str, Trajectory
     assert (found.seen.judged.outcome, found.seen.judged.step) == (Outcome.REPRODUCED, 4)
 
 
-@pytest.mark.parametrize("policy", list(Policy))
+@pytest.mark.parametrize("policy", [Policy.STOP, Policy.NEAREST])
 @pytest.mark.parametrize("kind", [ANTHROPIC, RESPONSES], ids=lambda kind: kind.name)
 def test_another_schema_cannot_be_judged(
     kind: Kind, policy: Policy, trajectories: dict[str, Trajectory], tmp_path: Path

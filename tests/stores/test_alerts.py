@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +10,7 @@ from support.alerts import STARTS, alert
 from analyzer.errors import StoreBusyError
 from analyzer.stores import alerts as module
 from analyzer.stores.alerts import LATE, REOPENED_AFTER, SqliteAlerts, Taken
+from analyzer.stores.state import StateDatabase
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.alerts import HEARD_FOR, AlertAnswer, PrometheusAlert
 
@@ -19,10 +19,9 @@ LATER = NOW + timedelta(hours=4)
 
 
 @pytest.fixture
-def book(tmp_path: Path):
-    """Give a book in a new store."""
-    with SqliteTrajectories(tmp_path / "store.db") as store:
-        yield SqliteAlerts(store.connection)
+def book(state: StateDatabase) -> SqliteAlerts:
+    """Return an empty book, in each kind of database."""
+    return SqliteAlerts(state)
 
 
 def answer(one: PrometheusAlert, *ids: str, said: str = "nothing unusual") -> AlertAnswer:

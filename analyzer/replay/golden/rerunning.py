@@ -57,7 +57,7 @@ def tried_again(case: Case, standin: StandIn, code: int | None) -> Trial:
     """Judge the agent's own code, which ran against a stand-in; `code` is its exit code, None where it is not known."""
     recording, course = standin.recording, standin.course
     at_fault = _at_fault(case)
-    found = seen(recording, _failure(case, recording, at_fault), course, code=code)
+    found = seen(recording, _failure(case, recording, at_fault), course, code=code, tools=standin.tools_asked)
     ended = code == 0 and all(met.how is not How.STOPPED for met in course)
     whole = _run_of(case, standin, ended=ended, doubtful=True)
     certain = _run_of(case, standin, ended=ended, doubtful=False)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from analyzer.ingest.folds import finish_reason
+from analyzer.replay.alike import Decision
 from analyzer.replay.recording import Request
 from analyzer.replay.wires.wire import (
     Asked,
     Served,
     Wire,
     as_json,
+    decided,
     input_of,
     messages_of,
     model_of,
@@ -25,6 +29,7 @@ from analyzer.types.trace import FinishReason
 _ERRORS = {
     400: "invalid_request_error",
     401: "authentication_error",
+    402: "billing_error",
     404: "not_found_error",
     408: "timeout_error",
     413: "request_too_large",
@@ -102,4 +107,38 @@ def _error(status: int, message: str) -> dict[str, Any]:
     return {"type": "error", "error": {"type": _ERRORS.get(status, "api_error"), "message": message}}
 
 
-WIRE = Wire("Anthropic Messages", "/v1/messages", _read, _reply, _stream, _error)
+def _assembled(events: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    message: dict[str, Any] = {}
+    blocks: dict[int, dict[str, Any]] = {}
+    for event in events:
+        kind = event.get("type")
+        if kind == "message_start":
+            message = dict(event["message"])
+        elif kind == "content_block_start":
+            blocks[event["index"]] = dict(event["content_block"])
+        elif kind == "content_block_delta":
+            _added(blocks[event["index"]], event["delta"])
+        elif kind == "message_delta":
+            # The counts of this event are those of the whole reply so far.
+            message |= event["delta"] | {"usage": {**message.get("usage", {}), **(event.get("usage") or {})}}
+        elif kind == "message_stop":
+            return {**message, "content": [_closed(blocks[index]) for index in sorted(blocks)]}
+    return None
+
+
+def _added(block: dict[str, Any], delta: Mapping[str, Any]) -> None:
+    for name in ("text", "partial_json"):
+        if name in delta:
+            block[name] = block.get(name, "") + delta[name]
+
+
+def _closed(block: dict[str, Any]) -> dict[str, Any]:
+    given = block.pop("partial_json", "")
+    return {**block, "input": json.loads(given)} if given else block
+
+
+def _heard(reply: Mapping[str, Any]) -> Decision:
+    return decided([{"role": "assistant", "content": reply["content"]}], finish_reason(reply.get("stop_reason")))
+
+
+WIRE = Wire("Anthropic Messages", "/v1/messages", _read, _reply, _stream, _error, "anthropic", _assembled, _heard)

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from analyzer.ingest.folds import finish_reason
+from analyzer.replay.alike import Decision
 from analyzer.replay.recording import Request
 from analyzer.replay.wires.wire import (
     Asked,
     Served,
     Wire,
+    decided,
     input_json,
     messages_of,
     model_of,
@@ -25,6 +28,7 @@ _SYSTEM = "system"
 ERRORS = {
     400: "invalid_request_error",
     401: "authentication_error",
+    402: "insufficient_quota",
     404: "not_found_error",
     429: "rate_limit_error",
 }
@@ -115,4 +119,46 @@ def error_of(status: int, message: str) -> dict[str, Any]:
     return {"error": {"message": message, "type": kind, "param": None, "code": kind}}
 
 
-WIRE = Wire("OpenAI Chat Completions", "/v1/chat/completions", _read, _reply, _stream, error_of)
+def _assembled(events: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Put the first choice together; the API's own word of the end is the reason why it ended."""
+    text: list[str] = []
+    calls: dict[int, dict[str, Any]] = {}
+    usage: Any = None
+    finish = refusal = None
+    for event in events:
+        usage = event.get("usage") or usage
+        for choice in event.get("choices") or ():
+            if choice.get("index", 0) != 0:
+                continue
+            delta = choice.get("delta") or {}
+            text.append(delta.get("content") or "")
+            refusal = delta.get("refusal") or refusal
+            for piece in delta.get("tool_calls") or ():
+                call = calls.setdefault(piece["index"], {"id": "", "function": {"name": "", "arguments": ""}})
+                call["id"] = piece.get("id") or call["id"]
+                for name, given in (piece.get("function") or {}).items():
+                    call["function"][name] = call["function"].get(name, "") + (given or "")
+            finish = choice.get("finish_reason") or finish
+    message = {"role": "assistant", "content": "".join(text), "refusal": refusal}
+    if calls:
+        message["tool_calls"] = [calls[index] for index in sorted(calls)]
+    return None if finish is None else {"choices": [{"message": message, "finish_reason": finish}], "usage": usage}
+
+
+def _heard(reply: Mapping[str, Any]) -> Decision:
+    choice = reply["choices"][0]
+    refused = FinishReason.REFUSAL if choice["message"].get("refusal") else None
+    return decided([choice["message"]], refused or finish_reason(choice.get("finish_reason")))
+
+
+WIRE = Wire(
+    "OpenAI Chat Completions",
+    "/v1/chat/completions",
+    _read,
+    _reply,
+    _stream,
+    error_of,
+    "openai",
+    _assembled,
+    _heard,
+)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any
 
+from analyzer.ingest.folds import finish_reason
+from analyzer.replay.alike import Decision
 from analyzer.replay.conversation import Message
 from analyzer.replay.recording import Request
 from analyzer.replay.wires.openai_chat import error_of
@@ -14,6 +16,7 @@ from analyzer.replay.wires.wire import (
     MalformedError,
     Served,
     Wire,
+    decided,
     input_json,
     messages_of,
     model_of,
@@ -151,4 +154,19 @@ def _text_events(event: Any, item: Mapping[str, Any], place: Mapping[str, Any]) 
     yield event("response.content_part.done", **spot, part=part)
 
 
-WIRE = Wire("OpenAI Responses", "/v1/responses", _read, _reply, _stream, error_of)
+def _assembled(events: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
+    ends = ("response.completed", "response.incomplete")
+    return next((dict(event["response"]) for event in events if event.get("type") in ends), None)
+
+
+def _heard(reply: Mapping[str, Any]) -> Decision:
+    items = [item for item in reply["output"] if item.get("type") != "reasoning"]
+    cut = (reply.get("incomplete_details") or {}).get("reason")
+    parts = [part for item in items for part in item.get("content") or () if isinstance(part, dict)]
+    if any(part.get("type") == "refusal" for part in parts):
+        return decided(items, FinishReason.REFUSAL)
+    calls = any(item.get("type") == "function_call" for item in items)
+    return decided(items, finish_reason(cut) or (FinishReason.TOOL_CALL if calls else FinishReason.STOP))
+
+
+WIRE = Wire("OpenAI Responses", "/v1/responses", _read, _reply, _stream, error_of, "openai", _assembled, _heard)

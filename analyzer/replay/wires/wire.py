@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from analyzer.replay.alike import Decision
 from analyzer.replay.conversation import Message, ToolCall, ToolDefinition, definitions_in, messages_in, text_in
 from analyzer.replay.recording import Request
-from analyzer.types.trace import Tokens
+from analyzer.types.trace import FinishReason, Tokens
 
 
 class MalformedError(Exception):
@@ -56,6 +56,12 @@ class Wire:
     """The same answer as server-sent events."""
     error: Callable[[int, str], dict[str, Any]]
     """A status and a sentence as the provider's error."""
+    provider: str
+    """Whose API it is, as prices and keys name it."""
+    assembled: Callable[[Iterable[Mapping[str, Any]]], dict[str, Any] | None]
+    """The events of a stream as the reply that they tell of; None where it never ended."""
+    heard: Callable[[Mapping[str, Any]], Decision]
+    """What a provider's whole reply decides."""
 
 
 def sent(event: Mapping[str, Any], *, named: bool) -> bytes:
@@ -121,3 +127,13 @@ def input_of(call: ToolCall) -> Any:
 def input_json(call: ToolCall) -> str:
     """Return the arguments of a call as the text in which OpenAI's APIs send them; what is no JSON goes as it is."""
     return call.arguments if isinstance(call.arguments, str) else as_json(call.arguments)
+
+
+def decided(messages: Sequence[Mapping[str, Any]], finish: FinishReason | None) -> Decision:
+    """Return the messages of a reply, in any provider's form, as one decision."""
+    replies = messages_in(as_json(messages))
+    return Decision(
+        text="\n".join(reply.text for reply in replies if reply.text),
+        tool_calls=tuple(call for reply in replies for call in reply.tool_calls),
+        finish=finish,
+    )

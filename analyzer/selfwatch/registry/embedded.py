@@ -23,7 +23,7 @@ class EmbeddedRegistry:
 
     def __init__(self, store: SqliteTrajectories, clock: Callable[[], datetime] = _now) -> None:
         self._store = store
-        self._entries = SqliteRegistered(store.connection, store.masker)
+        self._entries = SqliteRegistered(store.state, store.masker)
         self._clock = clock
 
     def register(self, registration: Registration) -> None:

@@ -21,6 +21,7 @@ from mcp.server.stdio import stdio_server
 from mcp.server.transport_security import TransportSecuritySettings
 from mcp_types import CallToolRequestParams, CallToolResult, ListToolsResult, TextContent, ToolAnnotations
 from mcp_types import Tool as WireTool
+from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -30,6 +31,7 @@ from analyzer.pipeline import App
 from analyzer.server.auth import Guard
 from analyzer.server.listen import address_of, serve_app
 from analyzer.server.mcp.offers import INSTRUCTIONS, Arguments, Offer, Shown, offers
+from analyzer.server.mcp.recorded import RecordedDesk
 from analyzer.types.audit import Act, Action
 
 PATH = "/mcp"
@@ -117,6 +119,29 @@ def _tool(offer: Offer) -> WireTool:
         description=offer.description,
         input_schema=dict(offer.schema),
         annotations=ToolAnnotations(read_only_hint=True, open_world_hint=False),
+    )
+
+
+def recorded_application(desk: RecordedDesk, version: str) -> Starlette:
+    """Return what answers at `PATH` with recorded tools; only names of this machine are answered."""
+    _quiet()
+
+    async def list_tools(_context: Any, _params: Any) -> ListToolsResult:
+        tools = [
+            WireTool(name=name, description=one.description, input_schema={"type": "object", **one.schema})
+            for name, one in desk.tools.items()
+        ]
+        return ListToolsResult(tools=tools)
+
+    async def call_tool(_context: Any, params: CallToolRequestParams) -> CallToolResult:
+        returned = await run_sync(desk.call, params.name, params.arguments or {})
+        return CallToolResult(content=[TextContent(text=returned.text)], is_error=returned.failed)
+
+    server: Server[dict[str, Any]] = Server(
+        "analyzer-replay", version=version, on_list_tools=list_tools, on_call_tool=call_tool
+    )
+    return server.streamable_http_app(
+        streamable_http_path=PATH, stateless_http=True, json_response=True, max_request_body_size=BODY_BYTES_MAX
     )
 
 

@@ -12,6 +12,6 @@ SHOWN_MAX = 200
 
 def view(reader: Reader, _asked: Asked) -> Page:
     """Return the alerts that came in last, newest first."""
-    found = SqliteAlerts(reader.trajectories.connection).latest(SHOWN_MAX)
+    found = SqliteAlerts(reader.trajectories.state).latest(SHOWN_MAX)
     shown = [(one, web_address(one.alert.url), web_address(one.alert.alertmanager_url)) for one in found]
     return Page("alerts.html", {"found": shown, "most": SHOWN_MAX})

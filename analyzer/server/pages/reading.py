@@ -97,5 +97,5 @@ class Readers:
         if reader is None:
             store = self._opened()
             self._all.append(store)
-            reader = self._own.reader = Reader(store, SqliteIncidents(store.connection))
+            reader = self._own.reader = Reader(store, SqliteIncidents(store.state))
         return reader

@@ -1,0 +1,237 @@
+"""The door of clickhouse-connect: spans that the OpenTelemetry Collector wrote, read and never written.
+
+Every query has its limits with it and is `readonly`; every condition is on the time of a span, by which the table is
+divided, or on ids whose times the Collector's lookup table told before. Nothing here is masked: whoever reads rows
+masks them before anything else sees them.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from analyzer.errors import SourceError
+from analyzer.types.collector import CollectorTables
+
+NS = 1_000_000_000
+BUCKET_S = 300
+"""Rows are counted by five minutes of their time: the least that is read again when one of them grows."""
+_REST_S = 30.0
+"""A server that did not answer is not asked again for this long: each question would wait as long."""
+_CONNECT_S = 10
+_BLOCK_ROWS = 1_000
+"""Rows that come at once: with their texts some megabytes."""
+
+
+class Row(NamedTuple):
+    """One row of `otel_traces`; the exporter writes every value of an attribute as text."""
+
+    trace_id: str
+    span_id: str
+    parent_id: str
+    name: str
+    kind: str
+    """"Client", "Server", ...; older exporters: "SPAN_KIND_CLIENT"."""
+    start_ns: int
+    duration_ns: int
+    """Of a span that ends before it starts this is 2^64 ns less what is missing."""
+    status_code: str
+    status_message: str
+    scope: str
+    scope_version: str
+    attributes: Mapping[str, str]
+    resource: Mapping[str, str]
+    event_times_ns: Sequence[int]
+    event_names: Sequence[str]
+    event_attributes: Sequence[Mapping[str, str]]
+
+
+COLUMNS = (
+    "TraceId", "SpanId", "ParentSpanId", "SpanName", "SpanKind", "toUnixTimestamp64Nano(Timestamp)", "Duration",
+    "StatusCode", "StatusMessage", "ScopeName", "ScopeVersion", "SpanAttributes", "ResourceAttributes",
+    "arrayMap(t -> toUnixTimestamp64Nano(t), Events.Timestamp)", "Events.Name", "Events.Attributes",
+)  # fmt: skip
+"""In the order of `Row`."""
+_WITHIN = "Timestamp >= fromUnixTimestamp64Nano({start:Int64}) AND Timestamp < fromUnixTimestamp64Nano({end:Int64})"
+
+
+class ClickHouse:
+    """The Collector's tables in one database. It connects when it is first asked; threads may share it."""
+
+    def __init__(self, url: str, password: str | None, tables: CollectorTables) -> None:
+        """`url` is `http(s)://user@host:8123/database`, or `chdb:///path` for the engine in this process."""
+        self._url, self._password, self.tables = url, password, tables
+        self._client: Any = None
+        self._lock = threading.RLock()
+        self._failed: tuple[float, str] | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it is and which table is read, without user or password: what was followed is kept under it."""
+        parts = urlsplit(self._url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path} {self.tables.traces_table}"
+
+    def close(self) -> None:
+        """Close the connection, where there is one."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def version(self) -> str:
+        """Return the server's version. Raises SourceError."""
+        return str(next(self._rows("SELECT version()", {}))[0])
+
+    def counts(self, start_ns: int, end_ns: int) -> dict[int, int]:
+        """Return how many spans began in each `BUCKET_S` of [start, end), by its first Unix second.
+
+        Raises SourceError.
+        """
+        query = (
+            f"SELECT intDiv(toUnixTimestamp(Timestamp), {BUCKET_S}) * {BUCKET_S} AS bucket, count()"  # noqa: S608 - own names, checked names
+            f" FROM {self.tables.traces_table} WHERE {_WITHIN}{self._of_services()} GROUP BY bucket"
+        )
+        return {int(bucket): int(count) for bucket, count in self._rows(query, {"start": start_ns, "end": end_ns})}
+
+    def between(self, start_ns: int, end_ns: int) -> Iterator[Row]:
+        """Yield the spans that began in [start, end), those of a trajectory together. Raises SourceError."""
+        query = (
+            f"SELECT {', '.join(COLUMNS)} FROM {self.tables.traces_table}"  # noqa: S608 - own names, checked names
+            f" WHERE {_WITHIN}{self._of_services()} ORDER BY TraceId"
+        )
+        return map(Row._make, self._rows(query, {"start": start_ns, "end": end_ns}))
+
+    def of_trajectories(self, trace_ids: Sequence[str]) -> Iterator[Row]:
+        """Yield all spans of some hundred trajectories at most. Raises SourceError."""
+        query = (
+            f"SELECT toUnixTimestamp(min(Start)), toUnixTimestamp(max(End)), count() FROM {self.tables.lookup_table}"  # noqa: S608 - checked names
+            " WHERE TraceId IN {ids:Array(String)}"
+        )
+        ids = {"ids": list(trace_ids)}
+        first, last, known = next(self._rows(query, ids))
+        if not known:
+            return iter(())
+        # The lookup table may have whole seconds.
+        bounds = {"start": int(first) * NS, "end": (int(last) + 1) * NS}
+        query = (
+            f"SELECT {', '.join(COLUMNS)} FROM {self.tables.traces_table}"  # noqa: S608 - own names, checked names
+            f" WHERE TraceId IN {{ids:Array(String)}} AND {_WITHIN}"
+        )
+        return map(Row._make, self._rows(query, {**ids, **bounds}))
+
+    def holding(self, word: str, start_ns: int, end_ns: int, limit: int) -> list[str]:
+        """Return trajectories with a word in a text of a span that began in [start, end), the latest first.
+
+        Upper and lower case are the same. Raises SourceError.
+        """
+        found = "positionCaseInsensitiveUTF8({}, {{word:String}}) > 0".format
+        holds = (
+            f"{found('StatusMessage')} OR arrayExists(v -> {found('v')}, mapValues(SpanAttributes))"
+            f" OR arrayExists(m -> arrayExists(v -> {found('v')}, mapValues(m)), Events.Attributes)"
+        )
+        query = (
+            f"SELECT TraceId FROM {self.tables.traces_table} WHERE {_WITHIN}{self._of_services()} AND ({holds})"  # noqa: S608 - own names, checked names
+            " GROUP BY TraceId ORDER BY max(Timestamp) DESC, TraceId LIMIT {most:UInt32}"
+        )
+        return [row[0] for row in self._rows(query, {"word": word, "start": start_ns, "end": end_ns, "most": limit})]
+
+    def _of_services(self) -> str:
+        return " AND ServiceName IN {services:Array(String)}" if self.tables.services else ""
+
+    def _rows(self, query: str, parameters: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
+        tables = self.tables
+        if "{services:" in query:
+            parameters = {**parameters, "services": list(tables.services)}
+        settings = {
+            "readonly": 1,
+            "max_execution_time": tables.max_execution_time,
+            "max_result_rows": tables.max_result_rows,
+            "max_bytes_to_read": tables.max_bytes_to_read,
+            "max_block_size": _BLOCK_ROWS,
+        }
+        with self._said():
+            stream = self._connected().query_rows_stream(query, parameters=dict(parameters), settings=settings)
+            with stream as rows:
+                yield from rows
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._client is None:
+                if self._failed is not None and time.monotonic() - self._failed[0] < _REST_S:
+                    raise SourceError(self._failed[1])
+                self._client = self._opened()
+            return self._client
+
+    def _opened(self) -> Any:
+        try:
+            import clickhouse_connect
+        except ImportError:
+            raise SourceError("ClickHouse needs a library: pip install 'analyzer[clickhouse]'") from None
+        # What goes wrong is said by our own errors; the library writes a line of its own besides.
+        logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+        if self._url.startswith("chdb:"):
+            return clickhouse_connect.get_client(dsn=self._url)
+        parts = urlsplit(self._url)
+        return clickhouse_connect.get_client(
+            host=parts.hostname,
+            port=parts.port or (8443 if parts.scheme == "https" else 8123),
+            username=unquote(parts.username) if parts.username else None,
+            password=self._password or "",
+            database=parts.path.strip("/") or None,
+            secure=parts.scheme == "https",
+            connect_timeout=_CONNECT_S,
+            send_receive_timeout=self.tables.max_execution_time + _CONNECT_S,
+            # Threads share the client, and a session takes one query at a time.
+            autogenerate_session_id=False,
+            query_retries=0,
+        )
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """Turn the library's errors into ours: one line, with the next step."""
+        try:
+            yield
+        except SourceError:
+            raise
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in _LIBRARIES and not isinstance(error, OSError):
+                raise
+            text, is_gone = self._worded(error)
+            if is_gone:
+                self._failed = time.monotonic(), text
+                self._client = None
+            raise SourceError(text) from error
+
+    def _worded(self, error: Exception) -> tuple[str, bool]:
+        """Return what to say of an error, and whether the server could not be reached at all."""
+        said = str(error)
+        code = _CODE.search(said)
+        number = int(code.group(1)) if code else None
+        where = self.place.partition(" ")[0]
+        for numbers, words in _WORDS:
+            if number in numbers:
+                return f"ClickHouse at {where} {words.format(table=self.tables.traces_table)}", False
+        if number is None:
+            return f"ClickHouse at {where} did not answer; check ANALYZER_CLICKHOUSE_URL and the server", True
+        name = _NAME.search(said)
+        why = f"error {number}{f' ({name.group(1)})' if name else ''}"
+        return f"ClickHouse at {where} refused the query: {why}; `analyzer doctor` checks the tables", False
+
+
+_LIBRARIES = frozenset({"clickhouse_connect", "chdb", "urllib3"})
+_CODE = re.compile(r"[Cc]ode: (\d+)")
+_NAME = re.compile(r"\(([A-Z_]{4,60})\)")
+_WORDS = (
+    ((158, 159, 160, 241, 307, 396), "stopped the query at a limit; raise it under [clickhouse] in analyzer.toml"),
+    ((60, 81), "has no table {table}; name it under [clickhouse] in analyzer.toml"),
+    ((16, 47), "has a table {table} of another form than the Collector's; see docs/clickhouse.md"),
+    ((192, 193, 194, 516), "refused user or password; check ANALYZER_CLICKHOUSE_URL and ANALYZER_CLICKHOUSE_PASSWORD"),
+    ((164, 452, 497), "does not let this user ask; see the rights in docs/clickhouse.md"),
+)  # fmt: skip
+"""By the numbers of ClickHouse's errors (src/Common/ErrorCodes.cpp). Its texts hold the query, and are not shown."""

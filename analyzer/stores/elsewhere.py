@@ -1,0 +1,125 @@
+"""Texts that lie in another database: the store knows of a trajectory all that is counted, and its texts on demand.
+
+What is fetched goes through a store in memory with the same masker, so that what a reader gets is masked and put
+together by the same code, to the letter, as if it had been taken in here.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from analyzer.errors import SourceError
+from analyzer.types.report import Gap
+from analyzer.types.trace import Span
+
+if TYPE_CHECKING:
+    from analyzer.stores.trajectories import SqliteTrajectories
+
+_SPANS_MAX = 20_000
+"""Spans in memory before all are dropped: with packed texts some 20 MB."""
+_AT_ONCE = 100
+HINT = "`analyzer doctor` checks the connection; what is counted is in the store, and went into this run"
+
+
+class SpanSource(Protocol):
+    """Where the texts lie. Spans come as they are there: unmasked."""
+
+    def spans_of(self, trace_ids: Sequence[str]) -> Iterable[Span]:
+        """Return the spans of some trajectories. Raises SourceError."""
+
+    def holding(self, text: str) -> Iterator[str]:
+        """Yield the trajectories that may hold a text, the latest first. Raises SourceError."""
+
+
+class Elsewhere:
+    """Fetches what lies in another database. Threads take turns."""
+
+    def __init__(self, source: Callable[[], SpanSource]) -> None:
+        """`source` is made when it is first needed: most commands read no text."""
+        self._make = source
+        self._source: SpanSource | None = None
+        self._lock = threading.RLock()
+        self._held: SqliteTrajectories | None = None
+        self._known: set[str] = set()
+        self._spans = 0
+        self.on_unread: Callable[[Gap], None] | None = None
+        """Told of what could not be fetched, which is then left out; None: whoever asks gets the error."""
+
+    def close(self) -> None:
+        """Drop what was fetched."""
+        with self._lock:
+            self._drop()
+
+    @contextmanager
+    def fetched(
+        self, trace_ids: Sequence[str], make: Callable[[], SqliteTrajectories]
+    ) -> Iterator[SqliteTrajectories | None]:
+        """Give a store that holds those of the trajectories that are still there; `make` makes an empty one in memory.
+
+        None where the database did not answer and `on_unread` was told. Raises SourceError.
+        """
+        with self._lock:
+            try:
+                self._fetch(trace_ids, make)
+            except SourceError as error:
+                if self.on_unread is None:
+                    raise
+                self.on_unread(Gap("texts of trajectories", str(error), HINT))
+                yield None
+                return
+            yield self._held
+
+    def holding(self, text: str) -> Iterator[str]:
+        """See `SpanSource.holding`; without a source, none."""
+        if self._make is not unset:
+            yield from self._asked().holding(text)
+
+    def _fetch(self, trace_ids: Sequence[str], make: Callable[[], SqliteTrajectories]) -> None:
+        wanted = [trace_id for trace_id in dict.fromkeys(trace_ids) if trace_id not in self._known]
+        if self._held is None or (wanted and self._spans > _SPANS_MAX):
+            self._drop()
+            self._held, wanted = make(), list(dict.fromkeys(trace_ids))
+        for start in range(0, len(wanted), _AT_ONCE):
+            some = wanted[start : start + _AT_ONCE]
+            spans = list(self._asked().spans_of(some))
+            self._held.add(spans)
+            self._spans += len(spans)
+            self._known.update(some)
+
+    def _asked(self) -> SpanSource:
+        if self._source is None:
+            self._source = self._make()
+        return self._source
+
+    def _drop(self) -> None:
+        if self._held is not None:
+            self._held.close()
+        self._held, self._spans = None, 0
+        self._known.clear()
+
+
+def unset() -> SpanSource:
+    """Say that nobody told where the texts lie. Raises SourceError."""
+    raise SourceError("the texts lie in ClickHouse, and ANALYZER_CLICKHOUSE_URL does not say where; set it")
+
+
+def lies_elsewhere(raw: sqlite3.Connection, owner: int) -> bool:
+    """Tell whether the texts of a trajectory, or of a part of it, are not here."""
+    return bool(
+        raw.execute("SELECT 1 FROM spans WHERE trajectory = ? AND resource IS NULL LIMIT 1", (owner,)).fetchone()
+    )
+
+
+def among(raw: sqlite3.Connection, trace_ids: Sequence[str]) -> list[str]:
+    """Return those of some hundred trajectories whose texts are not here, in their order."""
+    marks = ",".join("?" * len(trace_ids))
+    query = (
+        f"SELECT trace_id FROM trajectories t WHERE trace_id IN ({marks})"  # noqa: S608 - question marks
+        " AND EXISTS (SELECT 1 FROM spans WHERE trajectory = t.id AND resource IS NULL)"
+    )
+    found = {str(row[0]) for row in raw.execute(query, list(trace_ids))}
+    return [trace_id for trace_id in trace_ids if trace_id in found]

@@ -1,0 +1,95 @@
+"""The same fleet gives the same report from SQLite and from ClickHouse, by the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.cli import analyzer
+from support.clickhouse import embedded, write
+from support.simulated import fleet
+
+from analyzer.simulation.fleet import Fleet
+
+
+def _told(document: Any) -> Any:
+    """Return a document without what every run has of its own; pseudonyms have the key of their store."""
+    if isinstance(document, dict):
+        return {key: _told(value) for key, value in document.items() if key not in {"run", "id"}}
+    if isinstance(document, list):
+        return [_told(one) for one in document]
+    # A pseudonym may be cut short at the end of a cell.
+    return re.sub(r"<(\w+):[0-9a-f]+(…|>)", r"<\1", document) if isinstance(document, str) else document
+
+
+def _small() -> Fleet:
+    """Return three agents of the simulated fleet, with their faults."""
+    whole = fleet()
+    agents = whole.agents[:3]
+    faults = tuple(one for one in whole.faults if one.agent in {agent.name for agent in agents})
+    return replace(whole, agents=agents, faults=faults, days=4)
+
+
+@pytest.mark.timeout(400)
+def test_a_run_says_the_same_from_clickhouse(tmp_path: Path):
+    """Incidents, gaps and notes of `run --json` are equal; then `traces` and `doctor` answer from ClickHouse too."""
+    made = _small()
+    requests = list(made.requests())
+    spans = tmp_path / "spans.jsonl"
+    spans.write_text("".join(json.dumps(one) + "\n" for one in requests), "utf-8")
+    with embedded(tmp_path) as client:
+        write(client, *requests)
+    at = made.now.isoformat()
+    kept = {"ANALYZER_STORE": str(tmp_path / "kept.db"), "ANALYZER_LLM": "off"}
+    followed = {
+        "ANALYZER_STORE": str(tmp_path / "index.db"),
+        "ANALYZER_LLM": "off",
+        "ANALYZER_CLICKHOUSE_URL": f"chdb://{tmp_path / 'clickhouse'}",
+    }
+    assert analyzer("ingest", str(spans), env=kept).code == 0
+    from_sqlite = analyzer("run", "--json", "--at", at, env=kept)
+    from_clickhouse = analyzer("run", "--json", "--at", at, env=followed)
+    assert from_clickhouse.code == from_sqlite.code, from_clickhouse.stderr
+    mine, its = json.loads(from_clickhouse.stdout), json.loads(from_sqlite.stdout)
+    assert len(mine["incidents"]) >= 2
+    assert _told(mine) == _told(its)
+    seen = ("trajectories_seen", "spans_seen")
+    assert [mine["run"][name] for name in seen] == [its["run"][name] for name in seen]
+    shown = [analyzer("traces", "show", "worst", env=env) for env in (followed, kept)]
+    assert [one.code for one in shown] == [0, 0], shown[0].stderr
+    assert _told(shown[0].stdout) == _told(shown[1].stdout)
+    own = analyzer("traces", "show", mine["run"]["trace_id"], env=followed)
+    assert "invoke_agent analyzer" in own.stdout
+    doctor = json.loads(analyzer("doctor", "--json", env=followed).stdout)
+    [check] = [one for one in doctor["checks"] if one["name"] == "clickhouse"]
+    assert (check["state"], "spans of the last 24 h; read from" in check["detail"]) == ("ok", True)
+    assert "spans have their texts there; read from" in analyzer("store", "stats", env=followed).stdout
+
+
+def test_a_dead_clickhouse_is_a_gap_of_a_run(tmp_path: Path):
+    """A run whose ClickHouse does not answer says so, exits 3 and does the rest; no password is shown."""
+    env = {
+        "ANALYZER_STORE": str(tmp_path / "s.db"),
+        "ANALYZER_LLM": "off",
+        "ANALYZER_CLICKHOUSE_URL": "http://reader@127.0.0.1:9/otel",
+        "ANALYZER_CLICKHOUSE_PASSWORD": "hunter2hunter2",
+    }
+    done = analyzer("run", "--json", env=env)
+    assert done.code == 3
+    gaps = json.loads(done.stdout)["gaps"]
+    assert [gap["why"] for gap in gaps if gap["what"] == "spans in ClickHouse"] == [
+        "ClickHouse at http://127.0.0.1:9/otel did not answer; check ANALYZER_CLICKHOUSE_URL and the server"
+    ]
+    followed = analyzer("store", "follow", env=env)
+    assert (followed.code, followed.stdout) == (3, "read 0 spans, 0 of them new\n")
+    assert "hunter2" not in done.stdout + done.stderr + followed.stderr + analyzer("doctor", env=env).stdout
+
+
+def test_following_without_a_clickhouse_says_what_to_set(tmp_path: Path):
+    """`store follow` without the setting is a mistake of the command line, and says the setting's name."""
+    done = analyzer("store", "follow", env={"ANALYZER_STORE": str(tmp_path / "s.db")})
+    assert (done.code, "ANALYZER_CLICKHOUSE_URL names it" in done.stderr) == (2, True)

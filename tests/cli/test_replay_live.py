@@ -1,0 +1,228 @@
+"""`analyzer replay --serve --on-divergence live`: agents over a provider on loopback, as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.agents import ANTHROPIC, ROOT, recorded
+from support.cli import Ended, analyzer
+from support.messages_api import MessagesApi, Wire, calls, fails, messages_api, overloaded, says
+
+from analyzer.config import endpoints
+from analyzer.web import names_loopback
+
+KEY = "sk-a-key-that-stands-nowhere"
+MODEL = "claude-sonnet-5-5"
+USER = {"role": "user", "content": "where is A-1?"}
+AGENT = f"""
+import json, os, sys, urllib.request
+def ask(*messages, model="{MODEL}"):
+    body = json.dumps({{"model": model, "max_tokens": 1000, "messages": messages}}).encode()
+    request = urllib.request.Request(os.environ["OPENAI_BASE_URL"] + "/chat/completions", body)
+    request.add_header("Authorization", "Bearer " + os.environ["OPENAI_API_KEY"])
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)["choices"][0]["message"]
+user = {json.dumps(USER)}
+reply = ask(user)
+gave = {{"role": "tool", "tool_call_id": "c1", "content": "on its way"}}
+for _ in range(int(sys.argv[2])):
+    print(ask(user, reply, gave, model=sys.argv[1])["content"])
+"""
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Return a store with one failed run of two calls, the second of which a changed agent asks otherwise."""
+    from support.spans import chat, root, tool
+
+    from analyzer.stores.trajectories import SqliteTrajectories
+    from analyzer.types.trace import FinishReason, Status, Tokens
+
+    asked = {"role": "assistant", "tool_calls": [{"id": "c1", "function": {"name": "lookup", "arguments": "{}"}}]}
+    gave = {"role": "tool", "tool_call_id": "c1", "content": "error: gone"}
+    path = tmp_path / "store.db"
+    given: dict[str, Any] = {"model": MODEL, "tokens": Tokens(100, 10)}
+    first = {"input": json.dumps([USER]), "output": json.dumps([asked]), "finish": FinishReason.TOOL_CALL}
+    last = {"role": "assistant", "content": "It is gone."}
+    spans = (
+        root(1, status=Status.ERROR),
+        chat(1, 2, **given, **first),
+        tool(1, 3, at_s=2, tool="lookup", input="{}", output="error: gone", status=Status.ERROR),
+        chat(1, 4, at_s=4, **given, input=json.dumps([USER, asked, gave]), output=json.dumps([last])),
+    )
+    with SqliteTrajectories(path) as trajectories:
+        trajectories.add(spans)
+    return path
+
+
+def completion(text: str = "It comes.", finish: str = "stop") -> Wire:
+    """Return a reply of Chat Completions."""
+    choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": finish}
+    usage = {"prompt_tokens": 1000, "completion_tokens": 100, "total_tokens": 1100}
+    return Wire(json.dumps({"id": "c", "object": "chat.completion", "choices": [choice], "usage": usage}).encode())
+
+
+def replay(
+    store: Path, api: MessagesApi, *options: str, model: str = MODEL, times: int = 1, yes: bool = True
+) -> tuple[Ended, dict[str, Any]]:
+    """Run the agent; return how it ended and the document."""
+    ended = analyzer(
+        *("replay", "latest", "--serve", "--store", str(store), "--on-divergence", "live", "--json"),
+        *(["--yes"] if yes else []),
+        *(*options, "--", sys.executable, "-c", AGENT, model, str(times)),
+        env={"PYTHONPATH": str(ROOT), "OPENAI_BASE_URL": f"{api.url}/v1", "OPENAI_API_KEY": KEY},
+    )
+    return ended, json.loads(ended.stdout) if ended.stdout else {}
+
+
+def spent(store: Path) -> list[tuple[int | None, int | None]]:
+    """Return what the purse holds: tokens and billionths of USD of each request, None where its worst case stays."""
+    with sqlite3.connect(store) as raw:
+        return raw.execute("SELECT tokens, usd FROM spending ORDER BY id").fetchall()
+
+
+def test_from_the_first_difference_on_the_provider_answers(store: Path) -> None:
+    """Only the request that differs is sent on, with the key of the environment; what came is kept, the key nowhere."""
+    with messages_api([completion()]) as api:
+        ended, document = replay(store, api)
+    assert (ended.code, document["outcome"], document["step"]) == (0, "fixed", 3), ended.stderr
+    assert ended.stderr == "It comes.\n"
+    assert document["differs"]["parts"] == ["the messages"]
+    assert len(api.requests) == 1
+    assert api.headers[0]["authorization"] == f"Bearer {KEY}"
+    (same, live) = document["requests"]
+    assert same == {"step": 1, "how": "same", "answered": 1}
+    usd = live["live"].pop("usd")
+    assert live["live"] == {
+        "status": 200,
+        "sent": True,
+        "said": {"text": "It comes.", "tool_calls": [], "finish": "stop"},
+        "input_tokens": 1000,
+        "output_tokens": 100,
+        "problem": None,
+    }
+    assert spent(store) == [(1100, round(usd * 1e9))]
+    assert usd > 0
+    assert not any(KEY.encode() in path.read_bytes() for path in store.parent.glob("store.db*"))
+    log = analyzer("audit", "show", "--store", str(store), "--json")
+    assert "model.request" in log.stdout
+    assert "model.reply" in log.stdout
+
+
+def test_nothing_is_sent_without_consent(store: Path) -> None:
+    """Without --yes and without a terminal the price is said, the agent is not started and the exit code is 2."""
+    with messages_api([completion()]) as api:
+        ended, _ = replay(store, api, yes=False)
+    assert ended.code == 2
+    assert "at most 500,000 tokens, $1.0000; --yes sends it" in ended.stderr
+    assert "the 2 recorded calls come to $0.0" in ended.stderr
+    assert api.requests == []
+
+
+def test_a_budget_that_is_used_up_ends_the_live_part(store: Path) -> None:
+    """What fits is sent, what does not is an error that the agent sees, and the outcome names the budget."""
+    with messages_api([completion()]) as api:
+        ended, document = replay(store, api, "--budget-usd", "0.03", times=8)
+    assert (ended.code, document["outcome"]) == (1, "diverged")
+    assert "the budget does not allow another request: the run's $0.03 are taken up to" in document["why"]
+    assert "HTTP Error 402" in ended.stderr
+    sent = [one["live"]["sent"] for one in document["requests"][1:]]
+    assert sent[0] is True
+    assert sent[-1] is False
+    assert len(api.requests) == sent.count(True) < 8
+
+
+def test_a_model_without_a_price_is_not_asked(store: Path) -> None:
+    """No budget could hold it: the error says where a price is set."""
+    with messages_api([completion()]) as api:
+        ended, document = replay(store, api, model="a-model-of-our-own")
+    assert (ended.code, document["outcome"]) == (1, "diverged")
+    assert "a-model-of-our-own has no known price: set one under [prices]" in document["why"]
+    assert api.requests == []
+    assert spent(store) == []
+
+
+@pytest.mark.parametrize(
+    ("wire", "why", "is_counted"),
+    [
+        (fails(429, "rate_limit_error"), "the provider answered 429: scripted 429", False),
+        (fails(529, "overloaded_error"), "the provider answered 529: scripted 529", False),
+        (replace(completion(), cut=True), "the provider's answer broke off", True),
+        (Wire(b"", drop=True), "openai could not be reached (RemoteDisconnected)", True),
+        (Wire(b"[]"), "with what is no OpenAI Chat Completions", True),
+        (completion(finish="length"), "the model's last reply was cut at its limit", None),
+        (completion(finish="content_filter"), "the provider's filter stopped the model", None),
+    ],
+    ids=["rate limit", "overloaded", "cut", "dropped", "no reply", "too long", "filtered"],
+)
+def test_a_live_part_that_is_no_whole_run_passes_nothing(
+    store: Path, wire: Wire, why: str, is_counted: bool | None
+) -> None:
+    """A provider that fails, a reply that is cut or filtered: diverged. What may have been billed stays counted."""
+    with messages_api([wire]) as api:
+        ended, document = replay(store, api)
+    assert (ended.code, document["outcome"]) == (1, "diverged")
+    assert why in document["why"]
+    (row,) = spent(store)
+    if is_counted is None:
+        assert row[0] == 1100
+    elif is_counted:
+        assert row[0] > 1000
+    else:
+        assert row == (0, 0)
+
+
+def test_a_key_that_is_not_there_is_said(store: Path) -> None:
+    """Without a key nothing is sent: the agent is told which variable holds one."""
+    with messages_api([completion()]) as api:
+        ended = analyzer(
+            *("replay", "latest", "--serve", "--store", str(store), "--on-divergence", "live", "--yes", "--"),
+            *(sys.executable, "-c", AGENT, MODEL, "1"),
+            env={"PYTHONPATH": str(ROOT), "OPENAI_BASE_URL": f"{api.url}/v1"},
+        )
+    assert ended.code == 1
+    assert "no key to ask openai with: set OPENAI_API_KEY" in ended.stdout
+    assert api.requests == []
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (says("Nothing to be found."), "Nothing to be found."),
+        (replace(says("Nothing to be found."), events_max=4), "broke off"),
+        (replace(says("Nothing to be found."), events_max=4, then=overloaded()), "Overloaded"),
+    ],
+    ids=["whole", "cut", "overloaded in its middle"],
+)
+def test_streams_go_through_to_the_sdk(tmp_path: Path, last: Wire, said: str) -> None:
+    """Anthropic's own SDK reads the provider's stream; one that breaks off is an error to it, and never a pass."""
+    recorded(ANTHROPIC, tmp_path / "a.db", tmp_path)
+    canary = tmp_path / "canary.txt"
+    with messages_api([calls(("find_order", {"order": "A-17"})), last]) as api:
+        ended = analyzer(
+            *("replay", "latest", "--serve", "--store", str(tmp_path / "a.db"), "--on-divergence", "live", "--yes"),
+            *("--json", "--", *ANTHROPIC.command, "--stream", "--with-region", "--notes", str(canary)),
+            env={"PYTHONPATH": str(ROOT), "ANTHROPIC_BASE_URL": api.url, "ANTHROPIC_API_KEY": KEY},
+        )
+    document = json.loads(ended.stdout)
+    assert said in ended.stderr
+    assert api.headers[0]["x-api-key"] == KEY
+    assert document["outcome"] == "cannot judge", "recorded results do not answer another schema"
+    first = document["requests"][0]["live"]
+    assert first["said"]["tool_calls"] == [{"name": "find_order", "arguments": {"order": "A-17"}}]
+    assert (first["input_tokens"], first["output_tokens"]) == (100, 50)
+    assert (document["requests"][-1]["live"]["problem"] is None) is (said == "Nothing to be found.")
+    assert not canary.exists()
+
+
+def test_no_test_can_reach_a_paid_api() -> None:
+    """Whatever a test forgets to set, both providers lie on loopback."""
+    for endpoint in endpoints().values():
+        assert names_loopback(endpoint.base_url.removeprefix("http://").partition(":")[0])
+        assert endpoint.headers == {}

@@ -1,0 +1,108 @@
+"""ClickHouse over HTTP, as in production: followed, asked for texts, and what is said when it refuses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from support.clickhouse import connected, served, write
+from support.collected import request
+from support.spans import EPOCH
+
+from analyzer.config import load
+from analyzer.errors import SourceError, UsageError
+from analyzer.ingest.wire_clickhouse import reader
+from analyzer.stores.clickhouse import ClickHouse
+from analyzer.stores.collected import CollectedSpans
+from analyzer.stores.elsewhere import Elsewhere
+from analyzer.stores.following import follow
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.collector import CollectorTables
+
+AT = EPOCH + timedelta(days=2)
+USER, PASSWORD = "reader", "hunter2hunter2"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Serve a ClickHouse with two runs in it; give its URL with the user."""
+    with served(tmp_path_factory.mktemp("clickhouse"), user=USER, password=PASSWORD, timezone="Asia/Kathmandu") as url:
+        with connected(url, user=USER, password=PASSWORD) as client:
+            write(client, request(1, AT - timedelta(hours=1)), request(2, AT - timedelta(hours=30)))
+        yield url.replace("://", f"://{USER}@")
+
+
+def test_a_store_follows_over_http(server: str, tmp_path: Path):
+    """Spans are counted and texts fetched through the real client, whatever the server's time zone."""
+    source = ClickHouse(server, PASSWORD, CollectorTables())
+    elsewhere = Elsewhere(lambda: CollectedSpans(source, reader(None), timedelta(days=28), lambda: AT))
+    with SqliteTrajectories(tmp_path / "s.db", elsewhere=elsewhere) as store:
+        followed = follow(store, source, reader(None), AT, timedelta(days=28), rows_max=100)
+        assert (followed.rows, followed.spans_new, followed.gaps) == (6, 6, ())
+        assert [hit.trace_id for hit in store.search("REFUND order 2")] == [f"{2:032x}"]
+        assert [one.tool for one in store.trajectory(f"{1:032x}").spans if one.tool] == ["lookup_order"]
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("password", "tables", "said"),
+    [
+        ("wrong", CollectorTables(), "refused user or password; check ANALYZER_CLICKHOUSE_URL and ANALYZER"),
+        (PASSWORD, CollectorTables(traces_table="traces"), "has no table traces; name it under [clickhouse]"),
+        (PASSWORD, CollectorTables(max_result_rows=1), "stopped the query at a limit; raise it under [clickhouse]"),
+    ],
+)
+def test_what_a_server_refuses_is_said_in_one_line(server: str, password: str, tables: CollectorTables, said: str):
+    """Each refusal names the setting; none shows the query or a password."""
+    source = ClickHouse(server, password, tables)
+    with pytest.raises(SourceError) as caught:
+        list(source.between(0, int(AT.timestamp()) * 10**9))
+    source.close()
+    assert said in str(caught.value)
+    assert not any(word in str(caught.value) for word in (PASSWORD, "wrong", "SELECT", "\n"))
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("https://reader:hunter2@host:8443/otel", "set ANALYZER_CLICKHOUSE_PASSWORD"),
+        ("clickhouse://host", "write it as https://user@host:8443/database"),
+        ("http://host/otel?readonly=0", "write it as https://user@host:8443/database"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_refused(url: str, said: str):
+    """A password is not taken in a setting that is shown, nor are settings of the server."""
+    with pytest.raises(UsageError) as caught:
+        load({}, {"ANALYZER_CLICKHOUSE_URL": url})
+    assert said in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('traces_table = "otel; DROP TABLE x"', "clickhouse.traces_table: expected a name such as otel_traces"),
+        ('trace_table = "otel"', "clickhouse.trace_table: there is no such setting; did you mean traces_table?"),
+        ('services = "shop"', "clickhouse.services: expected a list of texts"),
+        ("late = 48", "clickhouse.late: expected a duration such as 48h"),
+        ("rows_per_run = 0", "clickhouse.rows_per_run: expected a whole number of 1 or more"),
+    ],
+)
+def test_a_table_of_settings_is_checked(tmp_path: Path, line: str, said: str):
+    """Every mistake under [clickhouse] names its place."""
+    file = tmp_path / "analyzer.toml"
+    file.write_text(f"[clickhouse]\n{line}\n", "utf-8")
+    with pytest.raises(UsageError) as caught:
+        load({}, {"ANALYZER_CONFIG": str(file)})
+    assert said in str(caught.value)
+
+
+def test_the_tables_are_read_from_the_file(tmp_path: Path):
+    """What is set stands in the settings, the rest has its defaults."""
+    file = tmp_path / "analyzer.toml"
+    file.write_text('[clickhouse]\ntraces_table = "otel.spans"\nlate = "6h"\nservices = ["shop"]\n', "utf-8")
+    settings = load({}, {"ANALYZER_CONFIG": str(file)}).settings
+    wanted = CollectorTables(traces_table="otel.spans", late=timedelta(hours=6), services=("shop",))
+    assert settings.clickhouse == wanted

@@ -1,0 +1,346 @@
+"""Following ClickHouse: what is new is read once, whatever comes late, doubled or not at all; texts stay there."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.clickhouse import embedded, write
+from support.collected import request
+
+from analyzer.errors import NotFoundError, SourceError
+from analyzer.ingest.otlp import spans_from_json
+from analyzer.ingest.wire_clickhouse import reader
+from analyzer.stores.clickhouse import ClickHouse
+from analyzer.stores.collected import CollectedSpans
+from analyzer.stores.counting import count
+from analyzer.stores.elsewhere import Elsewhere
+from analyzer.stores.following import Followed, follow, reached
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.collector import CollectorTables
+from analyzer.types.report import Gap
+
+from support.spans import EPOCH  # isort: skip
+
+AT = EPOCH + timedelta(days=2)
+SECRET = "sk-ant-api03-" + "Zq8Lw2Xv" * 11 + "AA"
+READ = reader(None)
+
+
+class Place:
+    """A ClickHouse with the Collector's tables, and a store that follows it."""
+
+    def __init__(self, client: Any, folder: Path, **limits: Any) -> None:
+        self.client = client
+        self.url = f"chdb://{folder / 'clickhouse'}"
+        self.source = ClickHouse(self.url, None, CollectorTables(**limits))
+        self.store = SqliteTrajectories(
+            folder / "index.db",
+            clock=AT.timestamp,
+            elsewhere=Elsewhere(lambda: CollectedSpans(self.source, READ, timedelta(days=28), lambda: AT)),
+        )
+
+    def write(self, *requests: dict[str, Any]) -> None:
+        """Lay requests into the table, as the exporter does."""
+        write(self.client, *requests)
+
+    def follow(self, at: datetime = AT, *, rows_max: int = 10_000, read: Any = READ) -> Followed:
+        """Follow up to a moment."""
+        return follow(self.store, self.source, read, at, timedelta(days=28), rows_max=rows_max)
+
+    def rows(self) -> list[str]:
+        """Return every row of the index, as one text each."""
+        raw = sqlite3.connect(self.store.connection.path)
+        names = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        found = [repr(row) for name in names for row in raw.execute(f"SELECT * FROM {name}")]  # noqa: S608 - names of the schema
+        raw.close()
+        return found
+
+    def close(self) -> None:
+        """Close both."""
+        self.source.close()
+        self.store.close()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """Give an empty ClickHouse and an empty store."""
+    with embedded(tmp_path) as client:
+        made = Place(client, tmp_path)
+        yield made
+        made.close()
+
+
+def test_what_is_new_is_read_once(place: Place):
+    """A second pass over the same rows reads none; one that comes later is read, in its five minutes."""
+    place.write(request(1, AT - timedelta(hours=1)), request(2, AT - timedelta(hours=5)))
+    first, again = place.follow(), place.follow()
+    place.write(request(3, AT - timedelta(minutes=30)))
+    later = place.follow(AT + timedelta(minutes=15))
+    assert [(one.rows, one.spans_new, one.left, one.gaps) for one in (first, again, later)] == [
+        (6, 6, 0, ()),
+        (0, 0, 0, ()),
+        (3, 3, 0, ()),
+    ]
+    assert [one.trace_id[-1] for one in place.store.summaries()] == ["3", "1", "2"]
+
+
+def test_a_late_span_joins_its_trajectory(place: Place):
+    """A span that arrives hours after its time is found, and its trajectory is as if it had come in time."""
+    begin = AT - timedelta(hours=20)
+    place.write(request(1, begin))
+    place.follow(AT - timedelta(hours=15))
+    late = request(1, begin, extra=2)
+    late["resourceSpans"][0]["scopeSpans"][0]["spans"] = late["resourceSpans"][0]["scopeSpans"][0]["spans"][3:]
+    place.write(late)
+    assert place.follow().spans_new == 2
+    assert place.store.summary(f"{1:032x}").tool_calls == 3
+
+
+def test_a_doubled_row_changes_nothing(place: Place):
+    """An exporter that tries again leaves each row twice; the second one is read and known."""
+    place.write(request(1, AT - timedelta(hours=1)))
+    place.follow()
+    before = place.store.summaries()
+    place.write(request(1, AT - timedelta(hours=1)))
+    followed = place.follow()
+    assert (followed.rows, followed.spans_new) == (6, 0)
+    assert place.store.summaries() == before
+
+
+def test_later_than_late_is_not_read(place: Place):
+    """What arrives longer after its time than `late` is not looked for, once the history was read."""
+    place.follow()
+    place.write(request(1, AT - timedelta(hours=49)), request(2, AT - timedelta(hours=47)))
+    assert [one.trace_id for one in place.store.summaries()] == []
+    assert place.follow().rows == 3
+    assert [one.trace_id for one in place.store.summaries()] == [f"{2:032x}"]
+
+
+def test_a_moment_belongs_to_one_portion(place: Place):
+    """Spans on the edges of five minutes are each read once, and what lies up to an hour ahead is read too."""
+    edge = datetime.fromtimestamp(AT.timestamp() // 300 * 300, AT.tzinfo)
+    place.write(
+        request(1, edge - timedelta(minutes=5)),
+        request(2, edge - timedelta(milliseconds=1)),
+        request(3, edge),
+        request(4, AT + timedelta(minutes=50)),
+        request(5, AT + timedelta(minutes=70)),
+    )
+    followed = place.follow()
+    assert (followed.rows, followed.spans_new, followed.left) == (12, 12, 0)
+
+
+def test_a_first_run_reads_the_latest_first_and_says_how_far(place: Place):
+    """With a bound on rows the history comes in portions, newest first; each pass says what is left."""
+    place.write(*(request(number, AT - timedelta(hours=number)) for number in range(1, 5)))
+    seen = [place.follow(rows_max=6) for _ in range(3)]
+    assert [(one.rows, one.left) for one in seen] == [(6, 6), (6, 0), (0, 0)]
+    [gap] = seen[0].gaps
+    assert gap == Gap(
+        "spans in ClickHouse",
+        "6 of before 2026-11-17 21:05 UTC are not read yet",
+        "the next runs go on; `analyzer store follow` reads them at once",
+    )
+    assert seen[1].gaps == ()
+
+
+def test_whoever_is_killed_in_the_middle_reads_the_portion_again(place: Place):
+    """A pass that dies before a portion is noted leaves it to the next one, and nothing is counted twice."""
+    place.write(request(1, AT - timedelta(hours=1)), request(2, AT - timedelta(hours=5)))
+
+    class KilledError(BaseException):
+        """As a signal would."""
+
+    def read(row: Any) -> Any:
+        if row.trace_id.endswith("2"):
+            raise KilledError
+        return READ(row)
+
+    with suppress(KilledError):
+        place.follow(read=read)
+    assert [one.trace_id[-1] for one in place.store.summaries()] == ["1"]
+    followed = place.follow()
+    assert (followed.rows, followed.spans_new) == (3, 3)
+    assert place.follow().rows == 0
+
+
+def test_rows_that_age_out_leave_the_index_as_it_is(place: Place):
+    """What its TTL deletes from ClickHouse stays counted; its spans are shown without texts; new rows are seen."""
+    place.write(request(1, AT - timedelta(hours=1), extra=3))
+    place.follow()
+    place.client.command("TRUNCATE TABLE otel_traces")
+    place.client.command("TRUNCATE TABLE otel_traces_trace_id_ts")
+    assert place.follow().rows == 0
+    spans = place.store.trajectory(f"{1:032x}").spans
+    assert [(span.tool, span.input) for span in spans if span.tool] == [("lookup_order", None)] * 4
+    place.write(request(2, AT - timedelta(hours=1)))
+    assert place.follow().spans_new == 3
+
+
+def test_no_secret_and_no_text_is_in_the_index(place: Place):
+    """Nothing of a payload is written down here, and what is read of one is masked before it is shown."""
+    place.write(request(1, AT - timedelta(hours=1), said=SECRET))
+    place.follow()
+    trace_id = f"{1:032x}"
+    shown = [
+        repr(place.store.trajectory(trace_id)),
+        repr(place.store.outline(trace_id)),
+        repr(place.store.steps([trace_id])),
+        repr(place.store.span(trace_id, f"{3:016x}")),
+        repr(place.store.search("refund order")),
+    ]
+    assert all(SECRET not in one for one in shown)
+    assert all("refund order 1" in one or "lookup_order" in one for one in shown)
+    assert [row for row in place.rows() if SECRET in row or "be kind" in row] == []
+
+
+def test_texts_are_those_of_a_store_that_took_the_spans_in(place: Place, tmp_path: Path):
+    """Trajectory, outline, span, steps and hits are the same as if the spans had been ingested here."""
+    requests = [request(number, AT - timedelta(hours=number), said=SECRET) for number in range(1, 4)]
+    place.write(*requests)
+    place.follow()
+    with SqliteTrajectories(tmp_path / "kept.db", masking=place.store.masking) as kept:
+        for one in requests:
+            kept.add(spans_from_json(one).spans)
+        ids = [one.trace_id for one in kept.summaries()]
+        assert place.store.summaries() == kept.summaries()
+        assert place.store.steps(ids) == kept.steps(ids)
+        assert place.store.search("refund") == kept.search("refund")
+        for trace_id in ids:
+            assert place.store.outline(trace_id) == kept.outline(trace_id)
+            for mine, its in zip(place.store.trajectory(trace_id).spans, kept.trajectory(trace_id).spans, strict=True):
+                texts = ("input", "output", "system", "tool_definitions", "status_message", "name", "tokens", "tool")
+                assert [getattr(mine, name) for name in texts] == [getattr(its, name) for name in texts]
+
+
+def test_a_trajectory_that_is_kept_here_stays(place: Place):
+    """The analyst's own runs, which an exporter may send to ClickHouse as well, keep their texts here."""
+    place.store.add(spans_from_json(request(1, AT - timedelta(hours=1))).spans)
+    place.write(request(1, AT - timedelta(hours=1), extra=2))
+    assert place.follow().spans_new == 0
+    place.client.command("TRUNCATE TABLE otel_traces")
+    assert "refund order 1" in repr(place.store.trajectory(f"{1:032x}"))
+
+
+def test_calls_that_are_alike_are_counted_without_their_arguments(place: Place, tmp_path: Path):
+    """The analyst's own metrics, loops among them, come to the same as with the texts in the store."""
+    requests = [request(number, AT - timedelta(minutes=9), extra=12 * (number % 2)) for number in range(1, 4)]
+    place.write(*requests)
+    place.follow()
+    with SqliteTrajectories(tmp_path / "kept.db", clock=AT.timestamp) as kept:
+        for one in requests:
+            kept.add(spans_from_json(one).spans)
+        found = []
+        for store in (kept, place.store):
+            assert count(store.connection, AT.timestamp() + 86_400).trajectories == 3
+            with store.connection.reading() as raw:
+                found.append(raw.execute("SELECT name, labels, value FROM measures ORDER BY 1, 2").fetchall())
+    assert found[0] == found[1]
+    assert sum(value for name, _, value in found[0] if "loop" in name) == 2
+
+
+def test_a_row_that_is_no_span_is_left_out_and_said(place: Place):
+    """An id that is none costs the other rows nothing."""
+    place.write(request(1, AT - timedelta(hours=1)))
+    broken = request(2, AT - timedelta(hours=1))
+    broken["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["spanId"] = "xyz"
+    place.write(broken)
+    followed = place.follow()
+    assert followed.spans_new == 5
+    why = "1 could not be read, the first because it SpanId 'xyz' is not 16 hex digits"
+    assert followed.gaps == (Gap("spans in ClickHouse", why, "they are left out; see docs/clickhouse.md"),)
+
+
+@pytest.mark.parametrize("limit", [{"max_result_rows": 2}, {"max_bytes_to_read": 10}])
+def test_a_limit_is_a_gap_and_the_next_run_goes_on(tmp_path: Path, limit: dict[str, int]):
+    """A query over a limit stops; what was read stays, and with a wider limit the rest comes."""
+    with embedded(tmp_path) as client:
+        place = Place(client, tmp_path, **limit)
+        place.write(request(1, AT - timedelta(hours=1)))
+        followed = place.follow()
+        [gap] = followed.gaps
+        assert "stopped the query at a limit; raise it under [clickhouse]" in gap.why
+        assert followed.spans_new == 0
+        place.close()
+        wider = Place(client, tmp_path)
+        assert wider.follow().spans_new == 3
+        wider.close()
+
+
+def test_every_query_is_read_only_and_within_limits(place: Place):
+    """The engine itself refuses to write for what comes through the door, and has the four limits."""
+    names = ["max_bytes_to_read", "max_execution_time", "max_result_rows", "readonly"]
+    query = "SELECT name, value FROM system.settings WHERE name IN {names:Array(String)} ORDER BY name"
+    assert list(place.source._rows(query, {"names": names})) == [
+        ("max_bytes_to_read", "20000000000"),
+        ("max_execution_time", "60"),
+        ("max_result_rows", "1000000"),
+        ("readonly", "1"),
+    ]
+    with pytest.raises(SourceError, match="does not let this user ask"):
+        list(place.source._rows("INSERT INTO otel_traces (TraceId) VALUES ('x')", {}))
+
+
+def test_a_server_that_is_gone_is_said_with_the_next_step(tmp_path: Path):
+    """One line, no query, no password; a store that follows it goes on with what it has."""
+    source = ClickHouse("http://reader@127.0.0.1:9/otel", "hunter2hunter2", CollectorTables())
+    with SqliteTrajectories(tmp_path / "s.db") as store:
+        followed = follow(store, source, READ, AT, timedelta(days=28), rows_max=10)
+    why = "ClickHouse at http://127.0.0.1:9/otel did not answer; check ANALYZER_CLICKHOUSE_URL and the server"
+    hint = "the run goes on with what the store has; the next one reads on"
+    assert followed.gaps == (Gap("spans in ClickHouse", why, hint),)
+
+
+def test_texts_that_cannot_be_read_are_said_or_raised(place: Place):
+    """Whoever listens gets the trajectory without texts and no steps; whoever does not gets the error."""
+    place.write(request(1, AT - timedelta(hours=1)))
+    place.follow()
+    trace_id = f"{1:032x}"
+    with SqliteTrajectories(place.store.connection.path) as unset:
+        with pytest.raises(SourceError, match="ANALYZER_CLICKHOUSE_URL does not say where"):
+            unset.trajectory(trace_id)
+        with pytest.raises(NotFoundError):
+            unset.trajectory("f" * 32)
+        told: list[Gap] = []
+        unset.elsewhere.on_unread = told.append
+        assert len(unset.trajectory(trace_id).spans) == 3
+        assert unset.steps([trace_id]) == {}
+    assert {gap.what for gap in told} == {"texts of trajectories"}
+
+
+def test_only_the_services_that_are_named_are_read(tmp_path: Path):
+    """With `services` the spans of other programs in the same table are not the fleet's."""
+    with embedded(tmp_path) as client:
+        place = Place(client, tmp_path, services=("shop's",))
+        named = request(1, AT - timedelta(hours=1))
+        attributes = [{"key": "service.name", "value": {"stringValue": "shop's"}}]
+        named["resourceSpans"][0]["resource"] = {"attributes": attributes}
+        place.write(named, request(2, AT - timedelta(hours=1)))
+        assert place.follow().rows == 3
+        place.close()
+
+
+def test_the_store_says_how_far_it_followed(place: Place):
+    """From the first five minutes that were looked at to the end of the last ones."""
+    assert reached(place.store, place.source.place) is None
+    place.write(request(1, AT - timedelta(hours=1)))
+    place.follow()
+    found = reached(place.store, place.source.place)
+    assert found is not None
+    assert (found.start, found.end, found.rows) == (AT - timedelta(days=28), AT, 3)
+    assert place.store.stats().spans_elsewhere == 3
+
+
+def test_pruning_takes_what_was_followed(place: Place):
+    """Retention deletes old trajectories of the index, and they do not come back."""
+    place.write(request(1, AT - timedelta(hours=30)), request(2, AT - timedelta(hours=1)))
+    place.follow()
+    assert place.store.prune(AT - timedelta(hours=24)).trajectories == 1
+    assert place.follow().rows == 0
+    assert [one.trace_id[-1] for one in place.store.summaries()] == ["2"]
