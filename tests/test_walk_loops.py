@@ -8,9 +8,11 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from support.spans import EPOCH, chat, root, tool
 
 from analyzer.config import load
+from analyzer.detectors.loops import remembered
 from analyzer.pipeline import App, run
 from analyzer.types.metric import Window
 from analyzer.types.reading import Reading
@@ -65,3 +67,15 @@ def test_only_loops_are_looked_for_before_the_window(tmp_path: Path) -> None:
         report = run(replace(app, detectors=(*app.detectors, OnlyNow())), AT)
     assert [one.kind for one in report.incidents] == [Kind.LOOP]
     assert [gap.what for gap in report.gaps if "cost anomalies" in gap.what] == []
+
+
+def test_the_next_run_finds_the_same_without_scanning_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the run before has looked through is remembered in the store, and its report says the same."""
+    with looping(tmp_path) as app:
+        first = run(app, AT)
+    monkeypatch.setattr(remembered, "scan", lambda _steps: ())
+    settings = replace(load({}, {}).settings, store=tmp_path / "s.db", reports=tmp_path / "r", llm="off")
+    with build(settings, out=None) as app:
+        second = run(app, AT + timedelta(minutes=15))
+    said = [[one.findings for one in report.incidents if one.kind is Kind.LOOP] for report in (first, second)]
+    assert said[0] == said[1] != []

@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from analyzer.detectors.base import Replay
+from analyzer.detectors.base import Detector, Replay
 from analyzer.detectors.loops.classify import is_failing
 from analyzer.detectors.loops.reading import reading_of
+from analyzer.detectors.loops.remembered import Scans
 from analyzer.detectors.loops.scan import Loop, scan
 from analyzer.types.metric import TICK_S, Signal, Window
 from analyzer.types.reading import Gate, Reading
@@ -65,10 +66,12 @@ class LoopDetector:
     settings: LoopSettings = LoopSettings()
     name: str = "loop"
     kind: Kind = Kind.LOOP
+    loops_of: Callable[[Sequence[Step]], Sequence[Loop]] = scan
+    """What finds the loops of a trajectory: `scan`, or what remembers its answers."""
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return one finding per agent and repeating tool, the most wasteful first."""
-        return self.found_by(window, lambda _trace_id, steps: scan(steps))
+        return self.found_by(window, lambda _trace_id, steps: self.loops_of(steps))
 
     def replay(self, whole: Window) -> Replay:  # noqa: ARG002 - it looks at trajectories
         """See `base.Replaying`: each trajectory is scanned once."""
@@ -178,8 +181,13 @@ class _Scanned:
     def _loops_of(self, trace_id: str, steps: Sequence[Step]) -> Sequence[Loop]:
         key = trace_id, len(steps)
         if key not in self._known:
-            self._known[key] = scan(steps)
+            self._known[key] = self._detector.loops_of(steps)
         return self._known[key]
+
+
+def remembering(detectors: Sequence[Detector], scans: Scans) -> tuple[Detector, ...]:
+    """Return the detectors, that of loops with scans which the run before has made."""
+    return tuple(replace(one, loops_of=scans.loops_of) if isinstance(one, LoopDetector) else one for one in detectors)
 
 
 def _first_by_trajectory(looping: Sequence[_Looping]) -> list[int]:

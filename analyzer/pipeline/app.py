@@ -141,6 +141,8 @@ class App:
     """Whose each agent is, as far as somebody said, by the agent's name."""
     follow: Callable[[datetime], tuple[Gap, ...]] = lambda _at: ()
     """Reads what is new in a database that others write, up to a moment; returns what it could not."""
+    remember: Callable[[], None] = lambda: None
+    """Keeps what makes the next run cheaper and could be worked out again. Never raises for a store's sake."""
     measuring: Measuring = field(default_factory=Unmeasured)
     enrolled: Enrolled = field(default_factory=Unenrolled)
     terms: str = ""

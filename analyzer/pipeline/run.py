@@ -201,6 +201,7 @@ def _filed(app: App, report: Report, at: datetime, answers: Sequence[AlertAnswer
     _kept(app, report, at)
     _noted(app, report, at)
     keep_answers(app, answers, at)
+    app.remember()
     return report
 
 

@@ -7,12 +7,12 @@ own colours, wide and narrow; a style sheet chooses.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from analyzer.errors import DrawingError
 from analyzer.render.blocks import Block, Bullets, Code, Figure, Heading, Line, Paragraph, Piece, Quote, Style, Table
-from analyzer.render.charts.base import WIDE
+from analyzer.render.charts.base import WIDE, Chart
 from analyzer.render.charts.drawing import inline
 from analyzer.render.text import visible
 
@@ -51,14 +51,18 @@ _TAGS = {Style.STRONG: "strong", Style.CODE: "code"}
 
 
 _NO_PICTURES: Mapping[str, str] = {}
+Draw = Callable[[Chart], str]
+"""From a chart to a part of a page, as `charts.drawing.inline` does it. Raises DrawingError."""
 
 
-def html(blocks: Sequence[Block], title: str, pictures: Mapping[str, str] = _NO_PICTURES) -> str:
+def html(
+    blocks: Sequence[Block], title: str, pictures: Mapping[str, str] = _NO_PICTURES, *, draw: Draw = inline
+) -> str:
     """Return the blocks as a whole page.
 
     `pictures` are addresses of charts by the names of their files, for a page that cannot hold drawings: a mail.
     """
-    body = "\n".join(_block(block, pictures) for block in blocks)
+    body = "\n".join(_block(block, pictures, draw) for block in blocks)
     policy = f"{_POLICY}; img-src cid:" if pictures else _POLICY
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">\n'
@@ -68,7 +72,7 @@ def html(blocks: Sequence[Block], title: str, pictures: Mapping[str, str] = _NO_
     )
 
 
-def _block(block: Block, pictures: Mapping[str, str]) -> str:
+def _block(block: Block, pictures: Mapping[str, str], draw: Draw) -> str:
     out = "<hr>"
     match block:
         case Heading():
@@ -86,7 +90,7 @@ def _block(block: Block, pictures: Mapping[str, str]) -> str:
         case Code():
             out = f"<pre><code>{_text(block.text)}</code></pre>"
         case Figure():
-            out = _figure(block, pictures)
+            out = _figure(block, pictures, draw)
         case _:
             pass
     return out
@@ -102,14 +106,14 @@ def _table(block: Table) -> str:
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _figure(block: Figure, pictures: Mapping[str, str]) -> str:
+def _figure(block: Figure, pictures: Mapping[str, str], draw: Draw) -> str:
     """Return a chart with its words below it; the words alone where it cannot be drawn."""
     if block.file in pictures:
         alt = escape(visible(block.chart.alt))
         drawn = f'<img src="{escape(pictures[block.file])}" alt="{alt}" width="{WIDE}">'
     else:
         try:
-            drawn = inline(block.chart)
+            drawn = draw(block.chart)
         except DrawingError:
             return f"<p>{_text(block.chart.alt)}</p>"
     caption = "" if block.is_told else f"<figcaption>{_text(block.chart.alt)}</figcaption>"

@@ -67,6 +67,7 @@ from analyzer.wiring.opening import (
     reports_folder,
     spending_of,
 )
+from analyzer.wiring.remembering import keep_scans, scans_in
 from analyzer.wiring.routes import Outside, links_to, open_alertmanager, outside
 from analyzer.wiring.sending import Sending
 
@@ -99,7 +100,8 @@ def build(
     what is set. With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing. With
     `or_read` a store that this user may not write does for what keeps nothing in it.
     """
-    there = detectors_of(settings)
+    scans = scans_in(lambda: store.connection)
+    there = detectors_of(settings, scans=scans)
     with ExitStack() as stack:
         store = stack.enter_context(open_fenced(settings, fence, or_read=or_read))
         memory = SqliteIncidents(store.state)
@@ -113,14 +115,11 @@ def build(
         recorder, sending = own_recorder(settings, store, failures, stack, rehearsal=rehearsal)
         metrics = None if rehearsal else open_metrics(settings)
         is_traced = not (rehearsal or store.connection.is_sealed)
-        remarks = partial(_remarks, model, settings)
-        if model and not (rehearsal or is_traced):
-            model, remarks = None, partial(tuple, (_UNASKED,))
+        model, remarks = _asked(model, settings, may=rehearsal or is_traced)
         own: Watch = recorder if is_traced else Unwatched()
         heard = own if on_step is None else Told(own, on_step)
         means = catalogued.bound(replace(_means(settings, store, metrics, heard, model), past=memory.incidents))
-        if is_traced:
-            means = _accounted(means, settings, store, recorder.trace_id)
+        means = _accounted(means, settings, store, recorder.trace_id) if is_traced else means
         yield App(
             trajectories=store,
             incidents=memory,
@@ -144,6 +143,7 @@ def build(
             journal=means.journal,
             alerts=SqliteAlerts(store.state),
             owners=SqliteRegistered(store.state, store.masker).owners,
+            remember=partial(keep_scans, scans, store.connection),
             measuring=_measured(settings, store.connection),
             follow=follower(settings, store),
             enrolled=catalogued.enrolment or Unenrolled(),
@@ -153,6 +153,13 @@ def build(
             gaps=lambda: (*there.gaps, *failures, *sending.gaps(), *catalogued.gaps),
             has_tool_rule=_tool_rule(settings),
         )
+
+
+def _asked(model: Model | None, settings: Settings, *, may: bool) -> tuple[Model | None, Callable[[], tuple[str, ...]]]:
+    """Return the model where it may be asked, and what a person should know of that at the end."""
+    if model and not may:
+        return None, partial(tuple, (_UNASKED,))
+    return model, partial(_remarks, model, settings)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from analyzer.config import Settings
 from analyzer.detectors import DETECTORS, Detector
 from analyzer.detectors.budget import budgeted
 from analyzer.detectors.configure import configured
+from analyzer.detectors.loop import remembering
+from analyzer.detectors.loops.remembered import Scans
 from analyzer.detectors.silence import resting
 from analyzer.types.report import Gap, Kind
 
@@ -36,10 +38,16 @@ class Detectors:
     """Detectors of other packages that could not be used."""
 
 
-def detectors_of(settings: Settings, points: Iterable[EntryPoint] | None = None) -> Detectors:
-    """Return the detectors of this installation; `points` stand in for the installed ones. Raises UsageError."""
+def detectors_of(
+    settings: Settings, points: Iterable[EntryPoint] | None = None, scans: Scans | None = None
+) -> Detectors:
+    """Return the detectors of this installation; `points` stand in for the installed ones. Raises UsageError.
+
+    With `scans` a trajectory that an earlier run has looked through is not looked through again.
+    """
     found = entry_points(group=GROUP) if points is None else points
-    plain: list[Detector] = list(resting(budgeted(DETECTORS, settings.budgets), settings.calendar))
+    ours = DETECTORS if scans is None else remembering(DETECTORS, scans)
+    plain: list[Detector] = list(resting(budgeted(ours, settings.budgets), settings.calendar))
     gaps, refused = [], []
     for point in sorted(found, key=lambda one: (one.name, one.value)):
         try:

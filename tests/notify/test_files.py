@@ -41,7 +41,7 @@ def test_report_and_each_incident_have_their_file(tmp_path: Path) -> None:
     assert files[0].read_text("utf-8") == markdown(report_outline(report))
     assert files[2].read_text("utf-8") == markdown(incident_outline(report.incidents[0], NOW))
     assert files[3].read_text("utf-8") == html(incident_outline(report.incidents[0], NOW), report.incidents[0].title)
-    assert sorted(folder.iterdir()) == sorted(files)
+    assert sorted(folder.iterdir()) == sorted([*files, folder / ".drawings.json"])
 
 
 def test_incident_keeps_its_file_through_its_life(tmp_path: Path) -> None:
@@ -108,22 +108,67 @@ def test_every_chart_that_a_report_shows_lies_beside_it(tmp_path: Path) -> None:
     assert len(shown) == 2 * len(set(shown))
 
 
-def test_a_chart_that_cannot_be_drawn_loses_no_text(tmp_path: Path) -> None:
-    """Without the library the reports are whole, the words stand for the charts, and the reason is kept for a gap."""
-    code = (
-        "import sys; sys.modules['vl_convert'] = None\n"
-        "from pathlib import Path\n"
-        "from support.incidents import full_report\n"
-        "from analyzer.notify.files import ReportFolder\n"
-        "folder = ReportFolder(Path(sys.argv[1]))\n"
-        "folder.write(full_report())\n"
-        "print(folder.undrawn)"
-    )
+WITHOUT_LIBRARY = (
+    "import sys; sys.modules['vl_convert'] = None\n"
+    "from pathlib import Path\n"
+    "from support.incidents import full_report\n"
+    "from analyzer.notify.files import ReportFolder\n"
+    "folder = ReportFolder(Path(sys.argv[1]))\n"
+    "folder.write(full_report())\n"
+    "print(folder.undrawn)"
+)
+
+
+def written_without_library(folder: Path) -> str:
+    """Write a report in a process that cannot draw; return what it says of charts that are missing."""
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)],
+        [sys.executable, "-c", WITHOUT_LIBRARY, str(folder)],
         capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
-    assert done.stdout == "('vl-convert-python cannot be loaded here',)\n"
+    return done.stdout
+
+
+def test_a_chart_that_has_not_changed_is_not_drawn_again(tmp_path: Path) -> None:
+    """A process that cannot draw writes the same files to the byte, as long as a run before has drawn the same."""
+    files = ReportFolder(tmp_path).write(full_report())
+    before = {file: file.read_bytes() for file in files}
+    for file in files:
+        file.unlink()
+    assert written_without_library(tmp_path) == "()\n"
+    assert {file: file.read_bytes() for file in files} == before
+
+
+def test_a_chart_that_has_changed_is_drawn_anew(tmp_path: Path) -> None:
+    """What was drawn before is taken for the same chart only, and what is shown no more is kept no longer."""
+    report, fresh = full_report(), tmp_path / "fresh"
+    ReportFolder(tmp_path / "kept").write(report)
+    changed = replace(report, incidents=tuple(resolved(one, NOW) for one in report.incidents[:1]))
+    names = [file.name for file in ReportFolder(fresh).write(changed)]
+    ReportFolder(tmp_path / "kept").write(changed)
+    for name in [*names, ".drawings.json"]:
+        assert (tmp_path / "kept" / name).read_bytes() == (fresh / name).read_bytes(), name
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", '{"a": 1}', "\x00", "[" * 100_000])
+def test_kept_drawings_that_cannot_be_read_are_made_again(tmp_path: Path, broken: str) -> None:
+    """Whatever lies there, the report is whole, and the next finds what it needs."""
+    whole = {file.name: file.read_bytes() for file in ReportFolder(tmp_path / "whole").write(full_report())}
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / ".drawings.json").write_text(broken)
+    assert {file.name: file.read_bytes() for file in ReportFolder(folder).write(full_report())} == whole
+    assert (folder / ".drawings.json").read_bytes() == (tmp_path / "whole" / ".drawings.json").read_bytes()
+
+
+def test_kept_drawings_that_cannot_be_written_fail_nothing(tmp_path: Path) -> None:
+    """They only save time."""
+    (tmp_path / ".drawings.json").mkdir()
+    assert len(ReportFolder(tmp_path).write(full_report())) == 9
+
+
+def test_a_chart_that_cannot_be_drawn_loses_no_text(tmp_path: Path) -> None:
+    """Without the library the reports are whole, the words stand for the charts, and the reason is kept for a gap."""
+    assert written_without_library(tmp_path) == "('vl-convert-python cannot be loaded here',)\n"
     assert {file.suffix for file in tmp_path.iterdir()} == {".md", ".html"}
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "<p>Cost per trajectory, hour by hour: support-triage, 2026-11-21 08:10 UTC" in page

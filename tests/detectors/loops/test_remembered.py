@@ -1,0 +1,102 @@
+"""Scans that are remembered: what is found is the same, and nothing is scanned twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import analyzer.detectors.loops.remembered as module
+from analyzer.detectors.loops.remembered import Scans
+from analyzer.detectors.loops.scan import scan
+from analyzer.types.steps import Step
+from analyzer.types.trace import Operation, Status
+
+texts = st.sampled_from(["", "not found", "error: no such order", '{"id": 7}', "page 2 of 9", "é", "\ud800"])
+calls = st.builds(
+    Step,
+    number=st.just(0), span_id=st.just("s"), parent_id=st.none(), agent=st.just("a"), input=texts, output=texts,
+    operation=st.sampled_from([Operation.TOOL, Operation.CHAT]), name=st.sampled_from(["lookup", "search"]),
+    status=st.sampled_from(list(Status)), status_message=st.just(""), error=st.none(),
+    start_ns=st.none(), end_ns=st.none(), tokens=st.integers(0, 9), cost_usd=st.none() | st.floats(0, 1),
+)  # fmt: skip
+trajectories = st.lists(calls, max_size=12).map(
+    lambda made: tuple(replace(one, number=at, span_id=f"s{at}") for at, one in enumerate(made, start=1))
+)
+LOOPING = tuple(
+    Step(at, f"s{at}", None, Operation.TOOL, "lookup", "a", "{}", "none", Status.OK, "", None, None, None, 0, 0.1)
+    for at in range(1, 9)
+)
+
+
+def never() -> bytes | None:
+    """Fail whoever asks."""
+    raise AssertionError
+
+
+@given(st.lists(trajectories, max_size=5))
+def test_what_is_remembered_is_what_a_scan_finds(seen: list[tuple[Step, ...]]) -> None:
+    """For any trajectories the first run and the one after it give what `scan` gives, to the last digit."""
+    expected = [scan(one) for one in seen]
+    first = Scans(lambda: None)
+    assert [first.loops_of(one) for one in seen] == expected
+    later = Scans(lambda: first.body)
+    assert [later.loops_of(one) for one in seen] == expected
+
+
+def test_a_trajectory_is_scanned_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither twice in a run nor in the next one; and a run that learnt nothing has nothing to keep."""
+    first = Scans(lambda: None)
+    assert len(first.loops_of(LOOPING)) == 1
+    body = first.body
+    monkeypatch.setattr(module, "scan", lambda _steps: never())
+    assert first.loops_of(LOOPING) == scan(LOOPING)
+    later = Scans(lambda: body)
+    assert later.loops_of(LOOPING) == scan(LOOPING)
+    assert later.body is None
+
+
+@pytest.mark.parametrize("change", [{"output": "found"}, {"cost_usd": 0.2}, {"tokens": 1}, {"status": Status.ERROR}])
+def test_what_has_changed_is_scanned_anew(change: dict) -> None:
+    """Late spans, pruned texts, a new price: whatever of the steps is another, the answer is that of now."""
+    first = Scans(lambda: None)
+    first.loops_of(LOOPING)
+    changed = (*LOOPING[:6], replace(LOOPING[6], **change), LOOPING[7])
+    later = Scans(lambda: first.body)
+    assert later.loops_of(changed) == scan(changed) != scan(LOOPING)
+    assert later.body != first.body
+
+
+def test_what_is_looked_at_no_more_is_forgotten() -> None:
+    """What is kept is what one run looked at: it does not grow with the runs."""
+    first = Scans(lambda: None)
+    first.loops_of(LOOPING)
+    first.loops_of(LOOPING[:7])
+    later = Scans(lambda: first.body)
+    later.loops_of(LOOPING)
+    assert (len(orjson.loads(first.body or b"")), len(orjson.loads(later.body or b""))) == (2, 1)
+
+
+def test_nothing_is_asked_for_before_a_trajectory_is_looked_at() -> None:
+    """A run without suspects reads and keeps nothing."""
+    assert Scans(never).body is None
+
+
+@pytest.mark.parametrize("broken", [b"", b"[]", b"{", b'{"a": 1}', b'{"a": [1]}', b'{"a": [[1, 2]]}'])
+def test_what_cannot_be_read_is_scanned_anew(broken: bytes) -> None:
+    """What another release kept in another form is no reason to fail."""
+    scans = Scans(lambda: broken)
+    assert scans.loops_of(LOOPING) == scan(LOOPING)
+    assert scans.body is not None
+
+
+def test_other_rules_scan_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other code has found is not taken for what this one finds."""
+    first = Scans(lambda: None)
+    first.loops_of(LOOPING)
+    monkeypatch.setattr(module, "_rules", lambda: b"another release")
+    monkeypatch.setattr(module, "scan", lambda _steps: ())
+    assert Scans(lambda: first.body).loops_of(LOOPING) == ()
