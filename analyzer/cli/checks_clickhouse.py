@@ -25,7 +25,7 @@ def clickhouse(settings: Settings) -> Check:
     start_ns = until_ns - int(timedelta(days=1).total_seconds()) * NS
     try:
         version = source.version()
-        spans = sum(source.counts(start_ns, until_ns).values())
+        spans = sum(count.rows for count in source.counts(start_ns, until_ns).values())
         # Shows that the lookup table is there, and that spans have the columns that are read.
         next(iter(source.of_trajectories(["0" * 32])), None)
         next(iter(source.between(until_ns - 1, until_ns)), None)

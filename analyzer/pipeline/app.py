@@ -139,8 +139,9 @@ class App:
     """Alerts that came in by Alertmanager's webhook."""
     owners: Callable[[], Mapping[str, str]] = dict
     """Whose each agent is, as far as somebody said, by the agent's name."""
-    follow: Callable[[datetime], tuple[Gap, ...]] = lambda _at: ()
-    """Reads what is new in a database that others write, up to a moment; returns what it could not."""
+    follow: Callable[[datetime, datetime | None], tuple[Gap, ...]] = lambda _at, _later: ()
+    """Reads what is new in a database that others write, up to a moment; returns what it could not. Where a later run
+    was kept it reads nothing, and returns what that one has left unread."""
     remember: Callable[[], None] = lambda: None
     """Keeps what makes the next run cheaper and could be worked out again. Never raises for a store's sake."""
     measuring: Measuring = field(default_factory=Unmeasured)

@@ -83,7 +83,7 @@ def _walked(
             then = remembered_before(app.incidents, at)
             app = replace(app, incidents=then, explainer=app.explainer.with_past(then.incidents))
         unread: list[Gap] = []
-        window, itself = phase("collect", lambda: _collected(app, at, unread if keeps else None))
+        window, itself = phase("collect", lambda: _collected(app, at, later, unread))
         found, in_own, blind_spots = phase("detect", lambda: _found(app, window, itself, at))
         exemplars, known = phase("account", lambda: _accounted(app, found, window, in_own, itself))
         incidents = phase("triage", lambda: owned(triaged(app, known, window, blind_spots), app.owners()))
@@ -117,13 +117,13 @@ def _walked(
     return report
 
 
-def _collected(app: App, at: datetime, unread: list[Gap] | None) -> tuple[Window, Window]:
+def _collected(app: App, at: datetime, later: datetime | None, unread: list[Gap]) -> tuple[Window, Window]:
     """Load the fleet's window and that of the analyst's own runs; what is new elsewhere is read first, if anything.
 
-    A run that keeps nothing (None) reads nothing new either.
+    A run that keeps nothing reads nothing new either; before a `later` one, what that has left unread is said.
     """
-    if unread is not None:
-        unread += app.follow(at)
+    if not app.rehearsal:
+        unread += app.follow(at, later)
     return collected(app, at), collected_of_itself(app, at)
 
 

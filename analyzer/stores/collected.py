@@ -26,7 +26,14 @@ class CollectedSpans:
 
     def spans_of(self, trace_ids: Sequence[str]) -> Iterable[Span]:
         """See `SpanSource.spans_of`."""
-        for row in self._source.of_trajectories(trace_ids):
+        return self._read(self._source.of_trajectories(trace_ids))
+
+    def counted_of(self, trace_id: str) -> Iterable[Span]:
+        """See `SpanSource.counted_of`: spans of the services that are followed."""
+        return self._read(self._source.of_trajectories([trace_id], of_services=True))
+
+    def _read(self, rows: Iterable[Row]) -> Iterator[Span]:
+        for row in rows:
             try:
                 yield self._translate(row)
             except ValueError:

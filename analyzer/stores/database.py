@@ -75,6 +75,7 @@ class Connection:
         self.is_sealed = or_read and not read_only and _is_sealed(self.path)
         """Whether it was to be opened to write and could only be to read."""
         read_only = read_only or self.is_sealed
+        self.is_writable = not read_only
         self.lock = threading.RLock()
         self._log = self.path.with_name(self.path.name + "-wal")
         self._log_after_s = 0.0

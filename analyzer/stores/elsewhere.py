@@ -6,19 +6,22 @@ together by the same code, to the letter, as if it had been taken in here.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from analyzer.errors import SourceError
+from analyzer.errors import NotFoundError, SourceError
+from analyzer.stores import summaries
 from analyzer.types.report import Gap
 from analyzer.types.trace import Span
 
 if TYPE_CHECKING:
     from analyzer.stores.trajectories import SqliteTrajectories
 
+_WHOLE_ID = re.compile(r"[0-9a-f]{32}")
 _SPANS_MAX = 20_000
 """Spans in memory before all are dropped: with packed texts some 20 MB."""
 _AT_ONCE = 100
@@ -30,6 +33,9 @@ class SpanSource(Protocol):
 
     def spans_of(self, trace_ids: Sequence[str]) -> Iterable[Span]:
         """Return the spans of some trajectories. Raises SourceError."""
+
+    def counted_of(self, trace_id: str) -> Iterable[Span]:
+        """Return those spans of a trajectory that are counted when they are followed. Raises SourceError."""
 
     def holding(self, text: str) -> Iterator[str]:
         """Yield the trajectories that may hold a text, the latest first. Raises SourceError."""
@@ -73,6 +79,11 @@ class Elsewhere:
                 return
             yield self._held
 
+    def counted_of(self, trace_id: str) -> list[Span]:
+        """See `SpanSource.counted_of`; without a source, none."""
+        with self._lock:
+            return list(self._asked().counted_of(trace_id)) if self._make is not unset else []
+
     def holding(self, text: str) -> Iterator[str]:
         """See `SpanSource.holding`; without a source, none."""
         if self._make is not unset:
@@ -105,6 +116,28 @@ class Elsewhere:
 def unset() -> SpanSource:
     """Say that nobody told where the texts lie. Raises SourceError."""
     raise SourceError("the texts lie in ClickHouse, and ANALYZER_CLICKHOUSE_URL does not say where; set it")
+
+
+def resolved(store: SqliteTrajectories, prefix: str) -> str:
+    """Return the full id for a prefix, as `summaries.resolve`; a whole one that is not here is sought elsewhere.
+
+    What is found is counted here like what is followed, so that every question about it has its answer.
+    Raises NotFoundError, SourceError, StoreError.
+    """
+    wanted = prefix.strip().lower()
+    try:
+        with store.connection.reading() as raw:
+            return summaries.resolve(raw, prefix)
+    except NotFoundError:
+        spans = store.elsewhere.counted_of(wanted) if _WHOLE_ID.fullmatch(wanted) else []
+        if not spans:
+            raise
+    if not store.connection.is_writable:
+        raise NotFoundError(
+            f"{wanted} lies in ClickHouse and is not read yet: `analyzer traces show {wanted}` reads it"
+        )
+    store.add_light(spans)
+    return wanted
 
 
 def lies_elsewhere(raw: sqlite3.Connection, owner: int) -> bool:

@@ -1,9 +1,10 @@
 """Following a database that others write: what is new there is read once, counted here, and its texts left there.
 
-The Collector's table does not say when a row arrived. So the rows of every five minutes of their own time are counted,
-which reads one column; where there are more than were seen, those five minutes are read again. A span that is known
-already changes nothing, and so does one that came twice. How many were seen is noted after they are all in: whoever
-is killed in between reads them again.
+The Collector's table does not say when a row arrived. So the rows of every five minutes of their own time are counted
+and their times summed up, which reads one column; where that is not what it was, those five minutes are read again. A
+span that is known already changes nothing, and so does one that came twice. What was seen is noted after it is all in,
+and forgotten before it is read again: whoever is killed or bounded in between leaves five minutes that nobody has
+read, which are read by a later pass however old they are by then.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from analyzer.errors import SourceError
-from analyzer.stores.clickhouse import BUCKET_S, NS, ClickHouse, Row
+from analyzer.stores.clickhouse import BUCKET_S, NS, ClickHouse, Count, Row
 from analyzer.types.report import Gap
 from analyzer.types.trace import Span
 
@@ -57,12 +58,12 @@ class Reached:
 class _Portion:
     """Neighbouring buckets that are read together."""
 
-    counts: tuple[tuple[int, int], ...]
+    counts: tuple[tuple[int, Count], ...]
     """First second and rows of each."""
 
     @property
     def rows(self) -> int:
-        return sum(rows for _, rows in self.counts)
+        return sum(count.rows for _, count in self.counts)
 
     def slices(self) -> Iterator[tuple[int, int]]:
         """Yield the times to be read, in Unix nanoseconds; one bucket may have more rows than are read at once."""
@@ -85,30 +86,31 @@ def follow(
 ) -> Followed:
     """Read what is new up to a moment, the latest first, and `rows_max` rows at most. Raises StoreError.
 
-    The first pass reads back `history`, later ones what grew in the last `late` and what is left of the history. A row
-    that `translate` refuses with a ValueError is left out, and said. A database that does not answer is a gap.
+    The first pass reads back `history`, later ones what changed in the last `late` and what is left of the history. A
+    row that `translate` refuses with a ValueError is left out, and said. A database that does not answer is a gap.
     `on_portion` hears how many rows were read each time that some are in.
     """
     rows = new = 0
     refused: list[str] = []
-    grown: dict[int, int] = {}
+    due: dict[int, Count] = {}
     try:
-        grown = _grown(store, source, at, history)
-        for portion in _portions(grown):
+        due = _due(store, source, at, history)
+        for portion in _portions(due):
             if rows and rows + portion.rows > rows_max:
                 break
             for start_ns, end_ns in portion.slices():
                 for batch in _batches(_translated(source.between(start_ns, end_ns), translate, refused)):
                     new += store.add_light(batch).spans_new
-            _note(store, source.place, portion.counts)
+            with store.connection.writing() as raw:
+                raw.executemany(_NOTE, _notes(source.place, portion.counts))
             rows += portion.rows
             for bucket, _ in portion.counts:
-                del grown[bucket]
+                del due[bucket]
             on_portion(portion.rows)
     except SourceError as error:
         hint = "the run goes on with what the store has; the next one reads on"
-        return _followed(rows, new, grown, (Gap(WHAT, str(error), hint), *_refusals(refused)))
-    return _followed(rows, new, grown, (*_unread(grown), *_refusals(refused)))
+        return _followed(rows, new, due, (Gap(WHAT, str(error), hint), *_refusals(refused)))
+    return _followed(rows, new, due, (*_left(due), *_refusals(refused)))
 
 
 def reached(store: SqliteTrajectories, place: str) -> Reached | None:
@@ -119,31 +121,62 @@ def reached(store: SqliteTrajectories, place: str) -> Reached | None:
     return None if first is None else Reached(_moment(first), _moment(last + BUCKET_S), int(rows))
 
 
-def _grown(store: SqliteTrajectories, source: ClickHouse, at: datetime, history: timedelta) -> dict[int, int]:
-    """Return the buckets with more rows than were seen, and how many there are. One with fewer is noted: rows age."""
-    end = at + AHEAD
+def unread(store: SqliteTrajectories, place: str, at: datetime, start: datetime) -> tuple[Gap, ...]:
+    """Return a gap where five minutes of [start, at) were not read yet, as far as the store knows: nothing is asked."""
+    with store.connection.reading() as raw:
+        known = _known(raw, place)
+    missing = [bucket for bucket in range(_bucket(start), _bucket(at), BUCKET_S) if bucket not in known]
+    if not missing:
+        return ()
+    why = f"those of before {_moment(max(missing) + BUCKET_S):%Y-%m-%d %H:%M} UTC are not all read yet"
+    return (Gap(WHAT, why, "a run into the past reads nothing; the next run of now does, or `analyzer store follow`"),)
+
+
+def _due(store: SqliteTrajectories, source: ClickHouse, at: datetime, history: timedelta) -> dict[int, Count]:
+    """Return the buckets to be read, and what they come to; they are no longer known from here on.
+
+    Rows age: what is older than spans may be late is not read for having fewer, which is noted.
+    """
+    end = _bucket(at + AHEAD) + BUCKET_S
     with store.connection.reading() as raw:
         known = _known(raw, source.place)
     # What is older than spans may be late is looked at only where it was not read yet.
     first, late, last = _bucket(at - history), _bucket(at - source.tables.late), _bucket(at)
     start = first if any(bucket not in known for bucket in range(first, late, BUCKET_S)) else max(late, first)
-    counts = source.counts(start * NS, int(end.timestamp()) * NS)
-    fewer = {bucket: counts.get(bucket, 0) for bucket, rows in known.items() if counts.get(bucket, 0) < rows}
-    empty = {bucket: 0 for bucket in range(start, last, BUCKET_S) if bucket not in counts and bucket not in known}
-    seen = {**empty, **{bucket: rows for bucket, rows in fewer.items() if bucket >= start}}
-    _note(store, source.place, tuple(seen.items()))
-    return {bucket: rows for bucket, rows in counts.items() if rows > known.get(bucket, 0)}
+    counts = source.counts(start * NS, end * NS)
+    due: dict[int, Count] = {}
+    seen: dict[int, Count] = {bucket: _NONE for bucket in range(start, last, BUCKET_S) if bucket not in counts}
+    seen |= {bucket: _NONE for bucket in known if start <= bucket < end and bucket not in counts}
+    for bucket, count in counts.items():
+        was = known.get(bucket, _NONE)
+        if count.rows > was.rows or (bucket >= late and _differs(count, was)):
+            due[bucket] = count
+        else:
+            seen[bucket] = count
+    with store.connection.writing() as raw:
+        raw.executemany(_NOTE, _notes(source.place, ((one, seen[one]) for one in seen if known.get(one) != seen[one])))
+        raw.executemany(
+            "DELETE FROM followed WHERE place = ? AND bucket = ?", [(source.place, one) for one in due if one in known]
+        )
+    return due
 
 
-def _portions(grown: Mapping[int, int]) -> Iterator[_Portion]:
+_NONE = Count(0, 0)
+
+
+def _differs(count: Count, was: Count) -> bool:
+    return count.rows != was.rows if was.times is None else count != was
+
+
+def _portions(due: Mapping[int, Count]) -> Iterator[_Portion]:
     """Yield the buckets, the latest first, neighbours together up to `_PORTION_ROWS` rows."""
-    together: list[tuple[int, int]] = []
-    for bucket in sorted(grown, reverse=True):
+    together: list[tuple[int, Count]] = []
+    for bucket in sorted(due, reverse=True):
         apart = together and together[0][0] - BUCKET_S != bucket
-        if together and (apart or sum(rows for _, rows in together) + grown[bucket] > _PORTION_ROWS):
+        if together and (apart or sum(count.rows for _, count in together) + due[bucket].rows > _PORTION_ROWS):
             yield _Portion(tuple(together))
             together = []
-        together.insert(0, (bucket, grown[bucket]))
+        together.insert(0, (bucket, due[bucket]))
     if together:
         yield _Portion(tuple(together))
 
@@ -168,28 +201,32 @@ def _batches(spans: Iterable[Span]) -> Iterator[list[Span]]:
         yield batch
 
 
-def _note(store: SqliteTrajectories, place: str, counts: Sequence[tuple[int, int]]) -> None:
-    if counts:
-        with store.connection.writing() as raw:
-            raw.executemany(
-                "INSERT OR REPLACE INTO followed VALUES (?, ?, ?)", [(place, bucket, rows) for bucket, rows in counts]
-            )
+_NOTE = "INSERT OR REPLACE INTO followed (place, bucket, rows, times) VALUES (?, ?, ?, ?)"
 
 
-def _known(raw: sqlite3.Connection, place: str) -> dict[int, int]:
-    return dict(raw.execute("SELECT bucket, rows FROM followed WHERE place = ?", (place,)).fetchall())
+def _notes(place: str, counts: Iterable[tuple[int, Count]]) -> Iterator[tuple[str, int, int, int | None]]:
+    return ((place, bucket, *count) for bucket, count in counts)
 
 
-def _followed(rows: int, new: int, grown: Mapping[int, int], gaps: tuple[Gap, ...]) -> Followed:
-    until = _moment(max(grown) + BUCKET_S) if grown else None
-    return Followed(rows, new, sum(grown.values()), until, gaps)
+def _known(raw: sqlite3.Connection, place: str) -> dict[int, Count]:
+    found = raw.execute("SELECT bucket, rows, times FROM followed WHERE place = ?", (place,))
+    return {bucket: Count(rows, times) for bucket, rows, times in found}
 
 
-def _unread(grown: Mapping[int, int]) -> tuple[Gap, ...]:
-    if not grown:
+def _rows(due: Mapping[int, Count]) -> int:
+    return sum(count.rows for count in due.values())
+
+
+def _followed(rows: int, new: int, due: Mapping[int, Count], gaps: tuple[Gap, ...]) -> Followed:
+    until = _moment(max(due) + BUCKET_S) if due else None
+    return Followed(rows, new, _rows(due), until, gaps)
+
+
+def _left(due: Mapping[int, Count]) -> tuple[Gap, ...]:
+    if not due:
         return ()
-    until = _moment(max(grown) + BUCKET_S)
-    why = f"{sum(grown.values()):,} of before {until:%Y-%m-%d %H:%M} UTC are not read yet"
+    until = _moment(max(due) + BUCKET_S)
+    why = f"{_rows(due):,} of before {until:%Y-%m-%d %H:%M} UTC are not read yet"
     return (Gap(WHAT, why, "the next runs go on; `analyzer store follow` reads them at once"),)
 
 

@@ -369,3 +369,9 @@ def m019_followed(db: Database) -> None:
         " WITHOUT ROWID;\n"
         "ALTER TABLE spans ADD COLUMN input_hash INTEGER",
     )
+
+
+@MIGRATIONS()
+def m020_followed_times(db: Database) -> None:
+    """Add which rows of a database that others write were seen, told by the sum of their times."""
+    _execute(db, "ALTER TABLE followed ADD COLUMN times INTEGER")

@@ -47,7 +47,7 @@ from analyzer.stores.base import (
 )
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
-from analyzer.stores.elsewhere import Elsewhere, among, lies_elsewhere, unset
+from analyzer.stores.elsewhere import Elsewhere, among, lies_elsewhere, resolved, unset
 from analyzer.stores.freshness import Counts
 from analyzer.stores.payloads import Payloads
 from analyzer.stores.prepared import Masking, Prepared
@@ -210,9 +210,8 @@ class SqliteTrajectories:
             return steering.steered(raw, start, end, limit)
 
     def resolve(self, prefix: str) -> str:
-        """See `TrajectoryStore.resolve`."""
-        with self.connection.reading() as raw:
-            return summaries.resolve(raw, prefix)
+        """See `TrajectoryStore.resolve`; a whole id that is not here is sought elsewhere: raises SourceError too."""
+        return resolved(self, prefix)
 
     def holder(self, span_id: str) -> str:
         """Return the trajectory that holds a span; all are looked through. Raises NotFoundError for none or several."""

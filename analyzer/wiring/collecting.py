@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -45,21 +45,36 @@ def followed(
     if source is None:
         raise UsageError("no ClickHouse is set: ANALYZER_CLICKHOUSE_URL names it (docs/clickhouse.md)")
     most = settings.clickhouse.rows_per_run if rows_max is None else rows_max
-    reach = max(settings.history, settings.lookback)
     try:
-        return follow(store, source, _reader(settings), at, reach, rows_max=most, on_portion=on_portion)
+        return follow(store, source, _reader(settings), at, _reach(settings), rows_max=most, on_portion=on_portion)
     finally:
         source.close()
 
 
-def follower(settings: Settings, store: SqliteTrajectories) -> Callable[[datetime], tuple[Gap, ...]]:
-    """Return what a run does before it looks: it reads what is new, where a ClickHouse is set."""
+def follower(settings: Settings, store: SqliteTrajectories) -> Callable[[datetime, datetime | None], tuple[Gap, ...]]:
+    """Return what a run does before it looks: it reads what is new, where a ClickHouse is set.
+
+    A run before a later one that was kept says only what that has left unread.
+    """
     if settings.clickhouse_url is None:
         return _nothing
-    return lambda at: followed(settings, store, at).gaps
+    return partial(_gaps, settings, store)
 
 
-def _nothing(at: datetime) -> tuple[Gap, ...]:  # noqa: ARG001 - the signature of what follows
+def _gaps(settings: Settings, store: SqliteTrajectories, at: datetime, later: datetime | None) -> tuple[Gap, ...]:
+    from analyzer.stores.following import unread
+
+    source = open_clickhouse(settings)
+    if later is None or source is None:
+        return followed(settings, store, at).gaps
+    return unread(store, source.place, at, later - _reach(settings))
+
+
+def _reach(settings: Settings) -> timedelta:
+    return max(settings.history, settings.lookback)
+
+
+def _nothing(at: datetime, later: datetime | None) -> tuple[Gap, ...]:  # noqa: ARG001 - the signature of what follows
     return ()
 
 

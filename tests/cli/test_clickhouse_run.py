@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.cli import analyzer
 from support.clickhouse import embedded, write
+from support.collected import request
 from support.simulated import fleet
+from support.spans import EPOCH
 
 from analyzer.simulation.fleet import Fleet
+
+AT = EPOCH + timedelta(days=2)
 
 
 def _told(document: Any) -> Any:
@@ -68,6 +73,56 @@ def test_a_run_says_the_same_from_clickhouse(tmp_path: Path):
     [check] = [one for one in doctor["checks"] if one["name"] == "clickhouse"]
     assert (check["state"], "spans of the last 24 h; read from" in check["detail"]) == ("ok", True)
     assert "spans have their texts there; read from" in analyzer("store", "stats", env=followed).stdout
+
+
+def test_runs_at_one_moment_read_on_until_the_history_is_in(tmp_path: Path):
+    """Each run bounded by rows reads the next part, newest first, and says how far it is; the last one says nothing.
+
+    A run into the past reads nothing, and says that something is left to be read.
+    """
+    with embedded(tmp_path) as client:
+        write(client, *(request(number, AT - timedelta(hours=20 * number)) for number in range(1, 5)))
+    (tmp_path / "analyzer.toml").write_text("[clickhouse]\nrows_per_run = 4\n", "utf-8")
+    env = {
+        "ANALYZER_STORE": str(tmp_path / "index.db"),
+        "ANALYZER_LLM": "off",
+        "ANALYZER_CONFIG": str(tmp_path / "analyzer.toml"),
+        "ANALYZER_CLICKHOUSE_URL": f"chdb://{tmp_path / 'clickhouse'}",
+    }
+
+    def unread(at: datetime) -> list[str]:
+        gaps = json.loads(analyzer("run", "--json", "--at", at.isoformat(), env=env).stdout)["gaps"]
+        return [gap["why"] for gap in gaps if gap["what"] == "spans in ClickHouse"]
+
+    began = [f"{AT - timedelta(hours=20 * number) + timedelta(minutes=5):%Y-%m-%d %H:%M}" for number in range(1, 5)]
+    assert unread(AT) == [f"9 of before {began[1]} UTC are not read yet"]
+    assert unread(AT - timedelta(minutes=30)) == [f"those of before {began[1]} UTC are not all read yet"]
+    assert [unread(AT) for _ in range(4)] == [
+        [f"6 of before {began[2]} UTC are not read yet"],
+        [f"3 of before {began[3]} UTC are not read yet"],
+        [],
+        [],
+    ]
+    assert unread(AT - timedelta(minutes=30)) == []
+    assert len(json.loads(analyzer("traces", "list", "--json", env=env).stdout)["traces"]) == 4
+
+
+def test_a_full_id_is_shown_and_asked_about_before_it_was_followed(tmp_path: Path):
+    """`traces show` and `ask` find by its whole id what no run has read yet."""
+    with embedded(tmp_path) as client:
+        write(client, *(request(number, AT - timedelta(hours=1)) for number in (1, 2)))
+    env = {
+        "ANALYZER_STORE": str(tmp_path / "index.db"),
+        "ANALYZER_LLM": "off",
+        "ANALYZER_CLICKHOUSE_URL": f"chdb://{tmp_path / 'clickhouse'}",
+    }
+    assert analyzer("store", "follow", "--at", (AT - timedelta(days=9)).isoformat(), env=env).code == 0
+    shown = analyzer("traces", "show", f"{1:032x}", env=env)
+    assert (shown.code, "lookup_order" in shown.stdout) == (0, True), shown.stderr
+    asked = analyzer("ask", f"{2:032x}", "what did it do?", env=env)
+    assert (asked.code, "no trajectory" in asked.stderr) == (0, False), asked.stderr
+    missing = analyzer("traces", "show", "f" * 32, env=env)
+    assert (missing.code, "no trajectory begins with ffff" in missing.stderr) == (2, True), missing.stderr
 
 
 def test_a_dead_clickhouse_is_a_gap_of_a_run(tmp_path: Path):

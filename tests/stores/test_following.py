@@ -150,6 +150,24 @@ def test_a_first_run_reads_the_latest_first_and_says_how_far(place: Place):
     assert seen[1].gaps == ()
 
 
+def test_what_grew_and_was_not_read_is_read_however_old_it_is_by_then(place: Place):
+    """Rows that came to a known five minutes, and had to wait for later passes, wait there longer than `late`."""
+    place.write(request(1, AT - timedelta(hours=46)))
+    place.follow()
+    place.write(request(2, AT - timedelta(hours=46)), request(3, AT - timedelta(hours=1)))
+    bounded, next_day = place.follow(rows_max=3), place.follow(AT + timedelta(days=1), rows_max=6)
+    assert (bounded.rows, bounded.left) == (3, 6)
+    assert (next_day.spans_new, next_day.left, next_day.gaps) == (3, 0, ())
+    assert {one.trace_id[-1] for one in place.store.summaries()} == {"1", "2", "3"}
+
+
+def test_a_pass_into_the_past_leaves_what_is_known_after_it(place: Place):
+    """A pass up to an earlier moment reads nothing of what came after it, and does not make the next one read again."""
+    place.write(request(1, AT - timedelta(hours=1)), request(2, AT - timedelta(hours=9)))
+    place.follow()
+    assert [place.follow(at).rows for at in (AT - timedelta(hours=5), AT)] == [0, 0]
+
+
 def test_whoever_is_killed_in_the_middle_reads_the_portion_again(place: Place):
     """A pass that dies before a portion is noted leaves it to the next one, and nothing is counted twice."""
     place.write(request(1, AT - timedelta(hours=1)), request(2, AT - timedelta(hours=5)))
@@ -181,6 +199,75 @@ def test_rows_that_age_out_leave_the_index_as_it_is(place: Place):
     assert [(span.tool, span.input) for span in spans if span.tool] == [("lookup_order", None)] * 4
     place.write(request(2, AT - timedelta(hours=1)))
     assert place.follow().spans_new == 3
+
+
+def test_as_many_rows_that_came_as_aged_out_are_seen(place: Place):
+    """Five minutes with as many rows as before, but others, are read again; those that aged out stay counted."""
+    place.write(request(1, AT - timedelta(hours=1)))
+    place.follow()
+    place.client.command("TRUNCATE TABLE otel_traces")
+    place.write(request(2, AT - timedelta(hours=1) + timedelta(seconds=20)))
+    assert [place.follow().spans_new for _ in range(2)] == [3, 0]
+    assert {one.trace_id[-1] for one in place.store.summaries()} == {"1", "2"}
+
+
+def test_five_minutes_with_fewer_rows_are_read_while_late_ones_may_come(place: Place):
+    """More may have aged out than came late; what is older than that is not read for having aged."""
+    place.write(request(1, AT - timedelta(hours=1), extra=3), request(2, AT - timedelta(hours=90), extra=3))
+    place.follow()
+    place.client.command("TRUNCATE TABLE otel_traces")
+    place.write(request(3, AT - timedelta(hours=1)), request(4, AT - timedelta(hours=90)))
+    # Further back than was read: all of the history is looked at.
+    followed = follow(place.store, place.source, READ, AT, timedelta(days=29), rows_max=100)
+    assert (followed.rows, followed.spans_new) == (3, 3)
+
+
+def test_a_store_of_before_the_times_were_noted_reads_nothing_again(place: Place):
+    """Where only the count is known, an equal count is what it was; from then on the times are known too."""
+    place.write(request(1, AT - timedelta(hours=1)))
+    place.follow()
+    with place.store.connection.writing() as raw:
+        raw.execute("UPDATE followed SET times = NULL")
+    assert place.follow().rows == 0
+    place.client.command("TRUNCATE TABLE otel_traces")
+    place.write(request(2, AT - timedelta(hours=1) + timedelta(seconds=20)))
+    assert place.follow().rows == 3
+
+
+def test_a_full_id_that_was_not_followed_yet_is_found(place: Place):
+    """Whoever names a whole trajectory gets it, counted like any; a beginning of one is not looked for."""
+    place.write(request(10, AT - timedelta(days=60), said=SECRET))
+    trace_id = f"{10:032x}"
+    with pytest.raises(NotFoundError):
+        place.store.resolve(trace_id[:31])
+    with pytest.raises(NotFoundError):
+        place.store.resolve("f" * 32)
+    assert place.store.resolve(trace_id.upper()) == trace_id
+    assert (place.store.summary(trace_id).agent, place.store.summary(trace_id).spans) == ("shop", 3)
+    assert "refund order 10" in repr(place.store.trajectory(trace_id))
+    assert [row for row in place.rows() if SECRET in row or "be kind" in row] == []
+
+
+def test_a_full_id_is_not_written_by_who_may_only_read(place: Place):
+    """A store that is only read says by which command the trajectory comes into it."""
+    place.write(request(1, AT - timedelta(hours=1)))
+    elsewhere = Elsewhere(lambda: CollectedSpans(place.source, READ, timedelta(days=28), lambda: AT))
+    with (
+        SqliteTrajectories(place.store.connection.path, read_only=True, elsewhere=elsewhere) as reading,
+        pytest.raises(NotFoundError, match=f"`analyzer traces show {1:032x}` reads it"),
+    ):
+        reading.resolve(f"{1:032x}")
+    assert place.store.summaries() == []
+
+
+def test_a_full_id_of_other_services_is_none_of_the_fleet(tmp_path: Path):
+    """With `services`, a trajectory of other programs in the same table is not taken into the index by its id."""
+    with embedded(tmp_path) as client:
+        place = Place(client, tmp_path, services=("shop's",))
+        place.write(request(2, AT - timedelta(hours=1)))
+        with pytest.raises(NotFoundError):
+            place.store.resolve(f"{2:032x}")
+        place.close()
 
 
 def test_no_secret_and_no_text_is_in_the_index(place: Place):
