@@ -107,8 +107,8 @@ def follow(
             on_portion(portion.rows)
     except SourceError as error:
         hint = "the run goes on with what the store has; the next one reads on"
-        return _followed(rows, new, grown, (Gap(WHAT, str(error), hint), *_refusals(refused)))
-    return _followed(rows, new, grown, (*_unread(grown), *_refusals(refused)))
+        return _followed(rows, new, grown, (Gap(WHAT, str(error), hint), *_refusals(store, refused)))
+    return _followed(rows, new, grown, (*_unread(grown), *_refusals(store, refused)))
 
 
 def reached(store: SqliteTrajectories, place: str) -> Reached | None:
@@ -130,7 +130,8 @@ def _grown(store: SqliteTrajectories, source: ClickHouse, at: datetime, history:
     counts = source.counts(start * NS, int(end.timestamp()) * NS)
     fewer = {bucket: counts.get(bucket, 0) for bucket, rows in known.items() if counts.get(bucket, 0) < rows}
     empty = {bucket: 0 for bucket in range(start, last, BUCKET_S) if bucket not in counts and bucket not in known}
-    seen = {**empty, **{bucket: rows for bucket, rows in fewer.items() if bucket >= start}}
+    # What is not counted whole has not aged out: it lies before the start, or after a clock that went back.
+    seen = {**empty, **{bucket: rows for bucket, rows in fewer.items() if start <= bucket <= _bucket(end) - BUCKET_S}}
     _note(store, source.place, tuple(seen.items()))
     return {bucket: rows for bucket, rows in counts.items() if rows > known.get(bucket, 0)}
 
@@ -193,10 +194,10 @@ def _unread(grown: Mapping[int, int]) -> tuple[Gap, ...]:
     return (Gap(WHAT, why, "the next runs go on; `analyzer store follow` reads them at once"),)
 
 
-def _refusals(refused: Sequence[str]) -> tuple[Gap, ...]:
+def _refusals(store: SqliteTrajectories, refused: Sequence[str]) -> tuple[Gap, ...]:
     if not refused:
         return ()
-    why = f"{len(refused):,} could not be read, the first because it {refused[0]}"
+    why = f"{len(refused):,} could not be read, the first because it {store.masker.text(refused[0])}"
     return (Gap(WHAT, why, "they are left out; see docs/clickhouse.md"),)
 
 
