@@ -77,6 +77,8 @@ class _Sent:
     most: Amount
     reservation: int
     start_ns: int
+    key: Mapping[str, str]
+    """The headers that hold it."""
     settled: list[int] = field(default_factory=list)
 
 
@@ -99,7 +101,7 @@ class Live:
             why = f"no key to ask {forward.wire.provider} with: set {endpoint.key_hint}"
             return self._refused(forward, why, status=401)
         try:
-            sent = self._paid_for(forward, body)
+            sent = self._paid_for(forward, body, key)
         except AnalyzerError as error:
             return self._refused(forward, f"what is spent cannot be written down: {error}")
         if isinstance(sent, str):
@@ -109,7 +111,7 @@ class Live:
         out["accept-encoding"] = "identity"
         return self._sent(sent, endpoint.base_url + forward.wire.path, body, out)
 
-    def _paid_for(self, forward: Forward, body: bytes) -> _Sent | str:
+    def _paid_for(self, forward: Forward, body: bytes, key: Mapping[str, str]) -> _Sent | str:
         """Reserve the worst case of a request and log it; return why it may not be sent. Raises StoreError."""
         most = self._most(forward, body)
         if most.usd is None:
@@ -119,7 +121,7 @@ class Live:
         if isinstance(reserved, Exhausted):
             return f"the budget does not allow another request: {reserved}"
         self._log_request(forward, body)
-        return _Sent(forward, most, reserved, time.time_ns())
+        return _Sent(forward, most, reserved, time.time_ns(), key)
 
     def _sent(self, sent: _Sent, url: str, body: bytes, headers: Mapping[str, str]) -> Answer | Relayed:
         wire = sent.forward.wire
@@ -140,7 +142,7 @@ class Live:
         status = int(response.status or 0)
         with response:
             content, cut = _all_of(response)
-        found = heard(sent.forward.wire, status, content, streamed=False, cut=cut)
+        found = heard(sent.forward.wire, status, _without(content, sent.key), streamed=False, cut=cut)
         self._ended(sent, found, status=status)
         if cut:
             return Answer(502, as_json(sent.forward.wire.error(502, f"analyzer replay: {BROKE_OFF}")).encode())
@@ -158,7 +160,7 @@ class Live:
                     yield piece
             except (OSError, http.client.HTTPException):
                 pass
-            found = heard(wire, 200, bytes(kept), streamed=True)
+            found = heard(wire, 200, _without(bytes(kept), sent.key), streamed=True)
             if found.problem == BROKE_OFF:
                 error = {"type": "error", **wire.error(502, f"analyzer replay: {BROKE_OFF}")}
                 yield f"\n\nevent: error\ndata: {as_json(error)}\n\n".encode()
@@ -175,7 +177,8 @@ class Live:
         """Return what a request may use at most: all of its input new to the cache, its reply as long as it may be."""
         request = forward.asked.request
         limits = [request.parameters.get(name) for name in _LIMITS]
-        output = next((one for one in limits if isinstance(one, int) and one > 0), REPLY_TOKENS_MAX)
+        # Which of two a provider goes by is its own affair.
+        output = max((one for one in limits if isinstance(one, int) and one > 0), default=REPLY_TOKENS_MAX)
         times = request.parameters.get("n")
         output *= times if isinstance(times, int) and times > 1 else 1
         size = int(estimate_tokens(body.decode("utf-8", "replace")) * ESTIMATE_MARGIN)
@@ -253,6 +256,13 @@ def _own_key(headers: Mapping[str, str]) -> dict[str, str]:
     found = {name: headers[name] for name in ("x-api-key", "authorization") if headers.get(name)}
     worthless = {REPLAY_KEY, f"Bearer {REPLAY_KEY}"}
     return {name: value for name, value in found.items() if value not in worthless}
+
+
+def _without(content: bytes, key: Mapping[str, str]) -> bytes:
+    """Return an answer as it may be written down: some gateways repeat the key that they refuse."""
+    for value in key.values():
+        content = content.replace(value.removeprefix("Bearer ").encode(), b"[key]")
+    return content
 
 
 def _all_of(response: http.client.HTTPResponse | urllib.error.HTTPError) -> tuple[bytes, bool]:

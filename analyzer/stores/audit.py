@@ -248,7 +248,22 @@ class SqliteAudit:
             "tokens": act.tokens,
             "cost_usd": act.cost_usd,
         }
-        return document, texts
+        return _sound(document), texts
+
+
+def _sound(value: Any) -> Any:
+    """Return a value with U+FFFD for what no database holds as a text: NUL, and halves of characters.
+
+    PostgreSQL refuses them escaped in JSON too, and models and tools may say anything.
+    """
+    if isinstance(value, str):
+        whole = value.replace("\0", "\ufffd")
+        return whole if whole.isascii() else whole.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {_sound(name): _sound(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sound(inner) for inner in value]
+    return value
 
 
 def _as_given(masked: Any, given: Any, names: Collection[str]) -> Any:

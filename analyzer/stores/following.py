@@ -109,8 +109,8 @@ def follow(
             on_portion(portion.rows)
     except SourceError as error:
         hint = "the run goes on with what the store has; the next one reads on"
-        return _followed(rows, new, due, (Gap(WHAT, str(error), hint), *_refusals(refused)))
-    return _followed(rows, new, due, (*_left(due), *_refusals(refused)))
+        return _followed(rows, new, due, (Gap(WHAT, str(error), hint), *_refusals(store, refused)))
+    return _followed(rows, new, due, (*_left(due), *_refusals(store, refused)))
 
 
 def reached(store: SqliteTrajectories, place: str) -> Reached | None:
@@ -230,10 +230,10 @@ def _left(due: Mapping[int, Count]) -> tuple[Gap, ...]:
     return (Gap(WHAT, why, "the next runs go on; `analyzer store follow` reads them at once"),)
 
 
-def _refusals(refused: Sequence[str]) -> tuple[Gap, ...]:
+def _refusals(store: SqliteTrajectories, refused: Sequence[str]) -> tuple[Gap, ...]:
     if not refused:
         return ()
-    why = f"{len(refused):,} could not be read, the first because it {refused[0]}"
+    why = f"{len(refused):,} could not be read, the first because it {store.masker.text(refused[0])}"
     return (Gap(WHAT, why, "they are left out; see docs/clickhouse.md"),)
 
 

@@ -220,6 +220,9 @@ def _place(url: str) -> str:
     except psycopg.ProgrammingError:
         # What is wrong with it would be told with all of it.
         raise UsageError("ANALYZER_STATE: write it as postgresql://HOST:5432/DATABASE") from None
+    if any("@" in str(found.get(part, "")) for part in ("host", "port", "dbname")):
+        # A password that is not escaped ends early, and its rest would be told as a place.
+        raise UsageError("ANALYZER_STATE: write @ as %40 and / as %2F in user and password")
     port = f":{found['port']}" if found.get("port") else ""
     return f"postgresql://{found.get('host', 'localhost')}{port}/{found.get('dbname', found.get('user', ''))}"
 

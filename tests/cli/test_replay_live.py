@@ -71,13 +71,19 @@ def completion(text: str = "It comes.", finish: str = "stop") -> Wire:
 
 
 def replay(
-    store: Path, api: MessagesApi, *options: str, model: str = MODEL, times: int = 1, yes: bool = True
+    store: Path,
+    api: MessagesApi,
+    *options: str,
+    model: str = MODEL,
+    times: int = 1,
+    yes: bool = True,
+    agent: str = AGENT,
 ) -> tuple[Ended, dict[str, Any]]:
     """Run the agent; return how it ended and the document."""
     ended = analyzer(
         *("replay", "latest", "--serve", "--store", str(store), "--on-divergence", "live", "--json"),
         *(["--yes"] if yes else []),
-        *(*options, "--", sys.executable, "-c", AGENT, model, str(times)),
+        *(*options, "--", sys.executable, "-c", agent, model, str(times)),
         env={"PYTHONPATH": str(ROOT), "OPENAI_BASE_URL": f"{api.url}/v1", "OPENAI_API_KEY": KEY},
     )
     return ended, json.loads(ended.stdout) if ended.stdout else {}
@@ -246,6 +252,26 @@ def test_a_live_part_that_is_no_whole_run_passes_nothing(
         assert row[0] > 1000
     else:
         assert row == (0, 0)
+
+
+def test_a_provider_that_repeats_the_key_gives_it_to_nobody_else(store: Path) -> None:
+    """A gateway may say which key it refuses: the agent sees that, the terminal, the document and the log do not."""
+    body = json.dumps({"error": {"message": f"no such key: {KEY}"}}).encode()
+    with messages_api([Wire(body, 401)]) as api:
+        ended, document = replay(store, api)
+    assert "the provider answered 401: no such key: [key]" in document["why"]
+    assert KEY not in ended.stdout + ended.stderr
+    assert not any(KEY.encode() in path.read_bytes() for path in store.parent.glob("store.db*"))
+    assert KEY not in analyzer("audit", "show", "--store", str(store), "--json").stdout
+
+
+def test_the_largest_of_several_limits_is_what_a_reply_may_cost(store: Path) -> None:
+    """A gateway may take either of the two names that Chat Completions has for one limit."""
+    agent = AGENT.replace('"max_tokens": 1000,', '"max_tokens": 1, "max_completion_tokens": 30000,')
+    with messages_api([completion()]) as api:
+        ended, document = replay(store, api, "--budget-usd", "0.03", agent=agent)
+    assert "the budget does not allow another request" in document["why"], ended.stderr
+    assert api.requests == []
 
 
 def test_a_key_that_is_not_there_is_said(store: Path) -> None:

@@ -90,6 +90,24 @@ def test_what_is_new_is_read_once(place: Place):
     assert [one.trace_id[-1] for one in place.store.summaries()] == ["3", "1", "2"]
 
 
+def test_a_clock_that_went_back_makes_nothing_be_read_again(place: Place):
+    """What lies after the moment of a pass was not counted in it, and has not aged out either."""
+    place.write(request(1, AT - timedelta(hours=1)), request(2, AT - timedelta(hours=5)))
+    assert place.follow().rows == 6
+    back = place.follow(AT - timedelta(hours=4))
+    assert (back.rows, place.follow().rows) == (0, 0)
+
+
+def test_a_secret_in_an_id_is_masked_where_its_row_is_left_out(place: Place):
+    """The line that says why a row is left out goes into reports."""
+    spans = request(1, AT - timedelta(hours=1))
+    spans["resourceSpans"][0]["scopeSpans"][0]["spans"][1]["spanId"] = SECRET
+    place.write(spans)
+    (gap,) = place.follow().gaps
+    assert "is not 16 hex digits" in gap.why
+    assert SECRET[:20] not in gap.why
+
+
 def test_a_late_span_joins_its_trajectory(place: Place):
     """A span that arrives hours after its time is found, and its trajectory is as if it had come in time."""
     begin = AT - timedelta(hours=20)

@@ -155,6 +155,19 @@ def test_the_log_only_grows_and_verifies(state: StateDatabase) -> None:
     assert log.text(next(log.entries()).document["returned"]) == "page 1"
 
 
+@pytest.mark.parametrize("odd", ["a\0b", "a\ud800b", "a\udc00\ud800b", "\U0001f600 \\u0000 50% ?"])
+def test_no_text_is_kept_out_of_the_log(state: StateDatabase, odd: str) -> None:
+    """What no database holds as it is, a NUL or half a character, is a mark in its place; the log verifies."""
+    log = log_of(state)
+    log.write(Act(Action.TOOL_CALL, odd, odd, {odd: [odd]}, given={"messages": odd}, returned=odd))
+    (entry,) = log.entries()
+    seen = odd if "\U0001f600" in odd else re.sub("[\0\ud800\udc00]", "\ufffd", odd)
+    assert (entry.document["about"], entry.document["name"]) == (seen, seen)
+    assert entry.document["arguments"] == {seen: [seen]}
+    assert [one.number for one in log.entries(about=seen)] == [1]
+    assert log.verify().faults == ()
+
+
 def test_an_incident_that_somebody_edited_is_found_out(state: StateDatabase) -> None:
     """What a run filed is held against the log: an edited incident and an edited report are named."""
     from analyzer.types.audit import canonical, digest
@@ -317,6 +330,14 @@ def test_what_cannot_be_reached_is_said_without_a_password(
     assert told.endswith("`analyzer doctor` checks it (ANALYZER_STATE)")
     assert "s3cret" not in told
     assert "\n" not in told
+
+
+@pytest.mark.parametrize("url", ["postgresql://u:ge@heim@127.0.0.1:1/x", "postgresql://u:1/geheim@127.0.0.1:1/x"])
+def test_a_password_that_is_not_escaped_is_not_repeated(url: str) -> None:
+    """An @ or a slash of a password that is written as it is would make the rest of it a host or a database."""
+    with pytest.raises(UsageError, match="%40") as raised:
+        PostgresState(url)
+    assert "heim" not in str(raised.value)
 
 
 def test_a_url_that_is_none_is_not_repeated() -> None:
