@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -20,6 +21,9 @@ TIMEOUT_S = 900.0
 """Longer than agents take whose model answers at once; a build that hangs ends."""
 _END_S = 5.0
 """How long a command has to end by itself once it is told to."""
+_LEFT_S = 1.0
+"""How long what a command left behind has: the run is over, and nobody waits for what it does."""
+_LOOK_S = 0.02
 
 
 def timeout_option(command: Command) -> Command:
@@ -45,7 +49,8 @@ def run_agent(
     """Run the agent with its base URLs changed, and `more` in its environment; return its exit code.
 
     What it prints goes to standard error: standard output is ours. After `timeout_s` it is ended with all that it
-    started, and so it is on ctrl-c; the exit code is TIMED_OUT then. Raises UsageError where it does not start.
+    started, and so it is on ctrl-c; the exit code is TIMED_OUT then. What it leaves behind when it ends by itself is
+    ended, too: it would go on asking at an address where nobody listens. Raises UsageError where it does not start.
     """
     environment = environment_with(
         {
@@ -71,6 +76,8 @@ def run_agent(
     finally:
         if process.returncode is None:
             _end(process)
+        else:
+            _end_left(process.pid)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -81,3 +88,19 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.wait(_END_S)
         except (ProcessLookupError, subprocess.TimeoutExpired):
             continue
+
+
+def _end_left(group: int) -> None:
+    """End what is left of the process group of a command that is gone; mostly there is nothing."""
+    if not hasattr(os, "killpg"):
+        return
+    try:
+        os.killpg(group, signal.SIGTERM)
+        until = time.monotonic() + _LEFT_S
+        while time.monotonic() < until:
+            time.sleep(_LOOK_S)
+            os.killpg(group, 0)
+        os.killpg(group, signal.SIGKILL)
+    except OSError:
+        # There is none any more, or (macOS) only what nobody has waited for yet.
+        return

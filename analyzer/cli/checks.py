@@ -20,35 +20,54 @@ if TYPE_CHECKING:
 
 def tried(settings: Settings) -> tuple[list[Check], list[dict[str, Any]]]:
     """Try everything; return what came of it, and how Prometheus and the traces agree, a row for each measure."""
+    shut: list[str] = []
     checks = [
-        _guarded(name, check, settings)
-        for name, check in (
-            ("store", _store),
-            ("clickhouse", checks_clickhouse.clickhouse),
-            ("state", checks_state.state),
-            ("schedule", checks_state.schedule),
-            ("turn", checks_state.turn),
-            ("prices", _prices),
-            ("agents", _agents),
-            ("prometheus", _prometheus),
-            ("model", _model),
-            ("budget", checks_state.budget),
-            ("audit", checks_state.audit),
-            ("prompts", _prompts),
-            ("reports", _reports),
-            ("otlp", _otlp),
-            ("catalogue", _catalogue),
+        _guarded(name, check, settings, within, shut)
+        for name, check, within in (
+            ("store", _store, ()),
+            ("clickhouse", checks_clickhouse.clickhouse, ()),
+            ("state", checks_state.state, ()),
+            ("schedule", checks_state.schedule, _BOTH),
+            ("turn", checks_state.turn, _BOTH),
+            ("prices", _prices, _STORE),
+            ("agents", _agents, _STORE),
+            ("prometheus", _prometheus, ()),
+            ("model", _model, ()),
+            ("budget", checks_state.budget, _BOTH),
+            ("audit", checks_state.audit, _BOTH),
+            ("prompts", _prompts, ()),
+            ("reports", _reports, ()),
+            ("otlp", _otlp, ()),
+            ("catalogue", _catalogue, ()),
         )
     ]
-    table, check = _metering(settings)
+    table, check = _metering(settings, shut)
     return [*checks, check, *_routes(settings)], table
 
 
-def _guarded(name: str, check: Callable[[Settings], Check], settings: Settings) -> Check:
+_STORE, _BOTH = ("store",), ("store", "state")
+"""In what a check looks: it is not tried where that cannot be opened."""
+
+
+def _guarded(
+    name: str, check: Callable[[Settings], Check], settings: Settings, within: Sequence[str], shut: list[str]
+) -> Check:
+    """Try one thing; where it cannot be opened its name is added to `shut`, and what lies in it is not tried.
+
+    One cause is told once, and a database that is down is waited for once.
+    """
+    if (where := next((one for one in shut if one in within), None)) is not None:
+        return _unchecked(name, where)
     try:
         return check(settings)
     except AnalyzerError as error:
+        if name in _BOTH:
+            shut.append(name)
         return Check(name, "failed", str(error))
+
+
+def _unchecked(name: str, where: str) -> Check:
+    return Check(name, "off", f"not checked: the {where} cannot be opened")
 
 
 def _store(settings: Settings) -> Check:
@@ -196,7 +215,7 @@ def _answers(opened: Mapping[str, Prometheus]) -> list[tuple[str, bool]]:
     return found
 
 
-def _metering(settings: Settings) -> tuple[list[dict[str, Any]], Check]:
+def _metering(settings: Settings, shut: Sequence[str]) -> tuple[list[dict[str, Any]], Check]:
     """Hold metrics and traces of every agent side by side, and say what they come to.
 
     That they disagree is no failure of a connection: a fleet may well be sampled. What a row means is in
@@ -208,6 +227,8 @@ def _metering(settings: Settings) -> tuple[list[dict[str, Any]], Check]:
 
     if not settings.has_metrics or not settings.store.exists():
         return [], Check("metering", "off", "no Prometheus or no store: there are no two sides")
+    if shut:
+        return [], _unchecked("metering", shut[0])
     try:
         with build_reader(settings) as app:
             rows = two_sides(app, datetime.now(UTC))

@@ -23,7 +23,7 @@ from analyzer.pipeline.backtest import backtest
 from analyzer.pipeline.run import run
 from analyzer.pipeline.shadow import Copy, Source, copies, history, profile, sources, spans_of, write
 from analyzer.selfwatch.drill.canaries import Canaries, canaries
-from analyzer.selfwatch.drill.cast import LeftOut, Planted, Profile, draw
+from analyzer.selfwatch.drill.cast import LeftOut, Missed, Planted, Profile, draw
 from analyzer.selfwatch.drill.faults import FAULTS, UNDRILLED, Spans, Struck, struck
 from analyzer.selfwatch.drill.judge import Verdict, judge
 from analyzer.selfwatch.drill.outcome import Drill, Shadowed
@@ -139,8 +139,10 @@ def drill(
         on_phase("looking at the shadow without faults")
         stage = replace(stage, known=_control(stage))
         _played(stage, planted, found, on_phase)
-        missed = {one.planted.kind: frozenset(one.unseen) for one in found.verdicts if not one.is_found}
-        again, _ = draw(missed, tuple(profiles.values()), rng, at, ONSETS_WITHIN, first_round=found.rounds, owed=missed)
+        lost = [one for one in found.verdicts if not one.is_found]
+        missed = {one.planted.kind: Missed(one.planted, frozenset(one.unseen)) for one in lost}
+        agents = tuple(profiles.values())
+        again, _ = draw(missed, agents, rng, at, ONSETS_WITHIN, first_round=found.rounds, missed=missed)
         _played(stage, again, found, on_phase)
     return _outcome(stage, found, left_out, left)
 
@@ -257,7 +259,9 @@ class _Scene:
 
     def _struck(self, planted: Planted, copy: Copy, spans: Spans) -> Spans:
         known = self._stage.profiles[copy.agent]
-        drawn = random.Random(f"{self._stage.seed} {copy.trace_id} {copy.days}").random()  # noqa: S311 - no secret
+        # A second try strikes other runs: the same ones would be missed by the same chance.
+        chance = f"{self._stage.seed}{' again' if planted.again else ''} {copy.trace_id} {copy.days}"
+        drawn = random.Random(chance).random()  # noqa: S311 - no secret
         about = Struck(planted.tool, known.largest_tokens, known.largest_usd)
         hit = struck(planted.fault, spans, about, drawn=drawn, first=copy.agent not in self._first)
         if hit == spans:

@@ -104,7 +104,7 @@ def seen(
         divergence=None if difference is None or step is None else Divergence(step, _reason(difference)),
         changed=_changed(course, tools),
         faulty=None if difference is None or step is None else _faulty(recording, failure, course, step, places),
-        problem=problem or ("" if course else "no request came: the agent asks at another base URL than this replay's"),
+        problem=problem or ("" if course else _silent(tools)),
         live=any(met.how is How.LIVE for met in course),
     )
     # What a step did shows in the request after it, so that a run which parts there has not gone past the fault.
@@ -181,6 +181,14 @@ def _problem(course: Sequence[Met], tools: Sequence[ToolAsked], code: int | None
     if code is None:
         return "how it ended is not known: give the agent's command after --"
     return f"the agent ended with exit code {code}" if code else ""
+
+
+def _silent(tools: Sequence[ToolAsked]) -> str:
+    """Return why a run that asked no model shows nothing."""
+    if not tools:
+        return "no request came: the agent asks at another base URL than this replay's"
+    names = ", ".join(dict.fromkeys(one.tool for one in tools))
+    return f"it asked for recorded tools ({names}), but no model: its model's base URL is not this replay's"
 
 
 def _live_problem(live: Sequence[Met]) -> str:

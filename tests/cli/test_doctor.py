@@ -71,6 +71,30 @@ def test_it_says_who_runs_and_when_the_last_run_was(tmp_path: Path) -> None:
     assert details["schedule"].startswith(f"last run as of {datetime.now(UTC):%Y-%m-%d}")
 
 
+@pytest.mark.parametrize(
+    ("where", "unchecked"),
+    [
+        ("store", ["schedule", "turn", "prices", "agents", "budget", "audit"]),
+        ("state", ["schedule", "turn", "budget", "audit"]),
+    ],
+)
+def test_what_cannot_be_opened_is_told_once(tmp_path: Path, where: str, unchecked: list[str]) -> None:
+    """A folder in place of the store, a database that is down: one failure; what lies in it is not checked."""
+    store = tmp_path / "s.db"
+    if where == "store":
+        store.mkdir()
+    else:
+        SqliteTrajectories(store).close()
+    away = {"ANALYZER_STATE": "postgresql://analyst:s3cret@127.0.0.1:9/state"} if where == "state" else {}
+    ended = analyzer("doctor", "--json", "--store", str(store), env={"ANTHROPIC_API_KEY": "key", **away})
+    told = json.loads(ended.stdout)
+    assert (ended.code, [one["name"] for one in told["checks"] if one["state"] == "failed"]) == (3, [where])
+    said = f"not checked: the {where} cannot be opened"
+    assert [one["name"] for one in told["checks"] if one["detail"] == said] == unchecked
+    assert [one["name"] for one in told["missing"]][:1] == [where]
+    assert not {one["name"] for one in told["missing"]} & set(unchecked)
+
+
 @pytest.mark.parametrize(("apart_h", "state"), [(24, "off"), (1, "ok")])
 def test_it_says_when_alerts_end_before_the_next_run(tmp_path: Path, apart_h: int, state: str) -> None:
     """With a daily cron an alert of three hours ends long before the next run: the setting is named, with a value."""

@@ -141,3 +141,35 @@ def test_a_command_that_hangs_is_ended_with_all_that_it_started(store: Path, tmp
     assert time.monotonic() - began < 50
     time.sleep(3.5)
     assert not alive.exists()
+
+
+def test_an_agent_that_asks_for_tools_alone_is_told_that_its_model_was_not_asked_here(store: Path) -> None:
+    """Its tools came from the recording, so it knows the address: it is the model's base URL that is another one."""
+    code = (
+        "from analyzer.replay import RecordedFailureError, recorded_tools\n"
+        "try:\n    recorded_tools()('lookup_order', {})\nexcept RecordedFailureError:\n    pass"
+    )
+    ended = analyzer(
+        "replay", "latest", "--serve", "--store", str(store), "--", sys.executable, "-c", code,
+        env={"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    said = "it asked for recorded tools (lookup_order), but no model: its model's base URL is not this replay's"
+    assert (ended.code, ended.stdout.splitlines()[0]) == (4, f"cannot reproduce: {said}")
+
+
+@pytest.mark.parametrize("handler", ["SIG_DFL", "SIG_IGN"])
+def test_what_a_command_leaves_behind_is_ended_with_it(store: Path, tmp_path: Path, handler: str) -> None:
+    """A command that ends by itself keeps its exit code; a child that it leaves is ended, even one that will not."""
+    alive = tmp_path / "alive"
+    child = (
+        f"import pathlib, signal, time; signal.signal(signal.SIGTERM, signal.{{handler}})\n"
+        f"print('there', flush=True); time.sleep(4); pathlib.Path({str(alive)!r}).write_text('still here')"
+    ).replace("{handler}", handler)
+    code = (
+        f"import subprocess, sys; left = subprocess.Popen([sys.executable, '-c', {child!r}], stdout=subprocess.PIPE)\n"
+        f"left.stdout.readline(); sys.exit(7)"
+    )
+    ended = analyzer("replay", "latest", "--serve", "--json", "--store", str(store), "--", sys.executable, "-c", code)
+    assert json.loads(ended.stdout)["agent_exit_code"] == 7
+    time.sleep(4.5)
+    assert not alive.exists()

@@ -86,11 +86,23 @@ class Planted:
     round: int
     witnesses: tuple[str, ...]
     """The detectors that must see it, each by itself."""
+    again: bool = False
+    """Whether it was missed before, and this is the second try."""
 
     @property
     def fault(self) -> DrillFault:
         """What it does."""
         return FAULTS[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Missed:
+    """A first try that was not found."""
+
+    planted: Planted
+    """With the onset from which on it could be seen."""
+    by: frozenset[str]
+    """The detectors that must be able to see the second try; none where it was no detector that was blind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,13 +278,13 @@ def draw(
     onset_within: timedelta,
     *,
     first_round: int = 0,
-    owed: Mapping[Kind, frozenset[str]] = MappingProxyType({}),
+    missed: Mapping[Kind, Missed] = MappingProxyType({}),
 ) -> tuple[tuple[Planted, ...], tuple[LeftOut, ...]]:
     """Draw an agent and an onset for each kind of fault.
 
-    `owed` are detectors that must be able to see it, by kind: those that a second try is for. In a round each agent
-    has at most one fault; the agents with the fewest come first, so that few rounds do. What would need more than
-    ROUNDS_MAX rounds is left out.
+    `missed` are first tries, by kind: the second goes to another agent where one can show it to the detectors that were
+    blind, else it begins later. In a round each agent has at most one fault; the agents with the fewest come first, so
+    that few rounds do. What would need more than ROUNDS_MAX rounds is left out.
     """
     planted: list[Planted] = []
     left_out: list[LeftOut] = []
@@ -282,23 +294,39 @@ def draw(
         able[kind] = [
             agent
             for agent in agents
-            if shortfall(kind, agent) is None and owed.get(kind, frozenset()) <= set(witnesses(kind, agent))
+            if shortfall(kind, agent) is None and (kind not in missed or missed[kind].by <= set(witnesses(kind, agent)))
         ]
         if not able[kind]:
             left_out.append(_left_out(kind, agents))
     # Those that few agents can show choose first: else the others take their agents.
     order = sorted((kind for kind in able if able[kind]), key=lambda kind: (len(able[kind]), rng.random()))
     for kind in order:
-        agent = min(able[kind], key=lambda one: (load[one.agent], rng.random()))
+        first = missed[kind].planted if kind in missed else None
+        others = [one for one in able[kind] if first is None or one.agent != first.agent]
+        free = [one for one in others if load[one.agent] < ROUNDS_MAX]
+        agent = min(free or able[kind], key=lambda one: (load[one.agent], rng.random()))
         number = load[agent.agent]
         if number >= ROUNDS_MAX:
             left_out.append(LeftOut(kind, f"{ROUNDS_MAX} rounds are the most, and all were taken", is_volume=False))
             continue
         load[agent.agent] += 1
-        onset = begins + onset_within * rng.random()
+        onset = _onset(begins, onset_within, rng.random(), None if free else first)
         tool, seen_by = tool_for(kind, agent), witnesses(kind, agent)
-        planted.append(Planted(kind, agent.agent, tool, onset, first_round + number, seen_by))
+        again = first is not None
+        planted.append(Planted(kind, agent.agent, tool, onset, first_round + number, seen_by, again=again))
     return tuple(sorted(planted, key=lambda one: (one.round, one.agent))), tuple(left_out)
+
+
+def _onset(begins: datetime, within: timedelta, drawn: float, before: Planted | None) -> datetime:
+    """Return a moment within a stretch, by a number in [0, 1); after the onset of a try `before` of the same agent.
+
+    An agent that runs seldom shows a fault by the same run wherever in hours it begins: only what begins after that run
+    is another place. The stretch may end an hour later for it, so that the fault still has the volume that it needs.
+    """
+    if before is None:
+        return begins + within * drawn
+    until = max(begins + within, before.onset + within / 3)
+    return until - (until - before.onset) * drawn
 
 
 def _left_out(kind: Kind, agents: Sequence[Profile]) -> LeftOut:

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.selfwatch.drill.cast import ROUNDS_MAX, Profile, draw, needed, shortfall, tool_for, witnesses
+from analyzer.selfwatch.drill.cast import (
+    ROUNDS_MAX,
+    Missed,
+    Planted,
+    Profile,
+    draw,
+    needed,
+    shortfall,
+    tool_for,
+    witnesses,
+)
 from analyzer.selfwatch.drill.faults import FAULTS
 from analyzer.types.report import Kind
 
@@ -83,10 +93,29 @@ def test_a_detector_must_see_what_its_volume_lets_it_see(kind, spread, seen_by) 
 def test_a_second_try_goes_to_an_agent_that_the_blind_detector_could_see_it_in() -> None:
     """What a detector missed is drawn once more where that detector must see it, or the second try would be none."""
     wild = [replace(BUSY, agent=f"wild-{n}", spread={**BUSY.spread, Kind.COST: 3.0}) for n in range(5)]
+    missed = {Kind.TOKENS: Missed(planted_in("wild-1", AT, Kind.TOKENS), frozenset({"cost"}))}
     for seed in range(20):
         rng = random.Random(seed)  # noqa: S311 - no secret
-        planted, _ = draw([Kind.TOKENS], [*wild, BUSY], rng, AT, timedelta(0), owed={Kind.TOKENS: frozenset({"cost"})})
+        planted, _ = draw([Kind.TOKENS], [*wild, BUSY], rng, AT, timedelta(0), missed=missed)
         assert [one.agent for one in planted] == ["busy"]
+
+
+@given(seed=st.integers(0, 1000), others=st.integers(0, 3), minutes=st.integers(0, 400))
+def test_a_second_try_is_never_in_the_place_of_the_first(seed, others, minutes) -> None:
+    """It strikes another agent where one can show it, else it begins after the first run that showed it."""
+    shown = AT + timedelta(minutes=minutes)
+    missed = {Kind.ERRORS: Missed(planted_in("busy", shown, Kind.ERRORS), frozenset({"errors"}))}
+    cast = [BUSY, *(replace(BUSY, agent=f"a{number}") for number in range(others))]
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    [again], _ = draw([Kind.ERRORS], cast, rng, AT, timedelta(hours=3), missed=missed)
+    assert again.again
+    assert (again.agent != "busy") if others else (again.onset > shown)
+    assert again.onset <= max(AT + timedelta(hours=3), shown + timedelta(hours=1))
+
+
+def planted_in(agent: str, onset: datetime, kind: Kind) -> Planted:
+    """Return a fault of a first try."""
+    return Planted(kind, agent, None, onset, 0, witnesses(kind, BUSY))
 
 
 def test_retries_are_of_the_model_where_no_tool_is_called_in_most_runs() -> None:
