@@ -108,6 +108,23 @@ def test_a_secret_in_an_id_is_masked_where_its_row_is_left_out(place: Place):
     assert SECRET[:20] not in gap.why
 
 
+def test_what_is_left_out_of_a_mixed_trajectory_is_said(place: Place):
+    """A span that came with its text keeps the rest of its trajectory out: how many spans that is stands in a gap.
+
+    Spans that are known in both ways are no loss, and are not counted.
+    """
+    begin = AT - timedelta(hours=1)
+    mixed, whole = request(1, begin, extra=2), request(2, begin)
+    place.store.add([spans_from_json(mixed).spans[2], *spans_from_json(whole).spans])
+    place.write(mixed, mixed, whole, request(3, begin))
+    followed = place.follow()
+    assert (followed.rows, followed.spans_new) == (16, 3)
+    why = "4 of 1 trajectory are left out: a part of it came in another way"
+    hint = "send a fleet one way: to ClickHouse, or to `analyzer serve` and `analyzer ingest`"
+    assert followed.gaps == (Gap("spans in ClickHouse", why, hint),)
+    assert place.follow().gaps == ()
+
+
 def test_a_late_span_joins_its_trajectory(place: Place):
     """A span that arrives hours after its time is found, and its trajectory is as if it had come in time."""
     begin = AT - timedelta(hours=20)
@@ -398,7 +415,7 @@ def test_a_server_that_is_gone_is_said_with_the_next_step(tmp_path: Path):
     with SqliteTrajectories(tmp_path / "s.db") as store:
         followed = follow(store, source, READ, AT, timedelta(days=28), rows_max=10)
     why = "ClickHouse at http://127.0.0.1:9/otel did not answer; check ANALYZER_CLICKHOUSE_URL and the server"
-    hint = "the run goes on with what the store has; the next one reads on"
+    hint = "what was read before stays; the next run reads on, and so does `analyzer store follow`"
     assert followed.gaps == (Gap("spans in ClickHouse", why, hint),)
 
 
