@@ -122,7 +122,7 @@ def _failing(
 def _failed_steps(
     store: TrajectoryStore, finding: Finding, agent: str, start: datetime, end: datetime
 ) -> dict[str, tuple[Step, ...]]:
-    """Return the steps of trajectories that failed in a range, most errors first; of a tool's, that have an error.
+    """Return the steps of the trajectories with the most errors that failed in a range; of a tool's, that have one.
 
     Where an error was overcome, as some always were, a trajectory did not fail: those that did are read, if any did.
     """

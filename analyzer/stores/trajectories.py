@@ -202,7 +202,7 @@ class SqliteTrajectories:
             if away:
                 with self.elsewhere.fetched(away, self._empty) as store:
                     found.update(store.steps(away) if store is not None else {})
-        return {trace_id: found[trace_id] for trace_id in trace_ids if trace_id in found}
+        return dict(sorted(found.items()))
 
     def steered(self, start: datetime, end: datetime, *, limit: int) -> list[str]:
         """See `TrajectoryStore.steered`."""
