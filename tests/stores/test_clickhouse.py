@@ -50,7 +50,8 @@ def test_a_store_follows_over_http(server: str, tmp_path: Path):
     ("password", "tables", "said"),
     [
         ("wrong", CollectorTables(), "refused user or password; check ANALYZER_CLICKHOUSE_URL and ANALYZER"),
-        (PASSWORD, CollectorTables(traces_table="traces"), "has no table traces; name it under [clickhouse]"),
+        (PASSWORD, CollectorTables(traces_table="traces"), "has no table traces; set traces_table under [clickhouse]"),
+        (PASSWORD, CollectorTables(traces_table="nowhere.x"), "has no database nowhere; set traces_table under"),
         (PASSWORD, CollectorTables(max_result_rows=1), "stopped the query at a limit; raise it under [clickhouse]"),
     ],
 )
@@ -62,6 +63,48 @@ def test_what_a_server_refuses_is_said_in_one_line(server: str, password: str, t
     source.close()
     assert said in str(caught.value)
     assert not any(word in str(caught.value) for word in (PASSWORD, "wrong", "SELECT", "\n"))
+
+
+def test_the_table_that_is_missing_is_named(server: str):
+    """Of two tables the one that the server does not have is named, with its own setting."""
+    source = ClickHouse(server, PASSWORD, CollectorTables(lookup_table="nope"))
+    with pytest.raises(SourceError) as caught:
+        list(source.of_trajectories([f"{1:032x}"]))
+    source.close()
+    said = f"{server.replace(f'{USER}@', '')} has no table nope; set lookup_table under [clickhouse]"
+    assert str(caught.value) == f"ClickHouse at {said} in analyzer.toml, or the database in ANALYZER_CLICKHOUSE_URL"
+
+
+def test_a_database_that_is_missing_is_named(server: str):
+    """The database of the URL is no matter of a table: a table's setting would not mend it."""
+    source = ClickHouse(f"{server}/otel", PASSWORD, CollectorTables())
+    with pytest.raises(SourceError) as caught:
+        source.counts(0, int(AT.timestamp()) * 10**9)
+    source.close()
+    where = server.replace(f"{USER}@", "")
+    said = f"ClickHouse at {where}/otel has no database otel; check ANALYZER_CLICKHOUSE_URL"
+    assert str(caught.value) == said
+
+
+@pytest.mark.parametrize(
+    ("url", "table"),
+    [
+        ("http://analyzer@HOST", "otel_traces"),
+        ("http://analyzer@host/default", "otel_traces"),
+        ("http://other@host:8123/", "otel_traces"),
+        ("http://host/otel", "default.otel_traces"),
+    ],
+)
+def test_one_place_in_several_spellings_is_one(url: str, table: str):
+    """What was followed under one spelling is not read again under another one."""
+    place = ClickHouse(url, None, CollectorTables(traces_table=table)).place
+    assert place == "http://host:8123 default.otel_traces"
+
+
+def test_places_that_differ_are_two():
+    """Another database, another port and another engine in this process hold other spans."""
+    urls = ("http://host", "http://host/otel", "http://host:8124", "https://host", "chdb:///a", "chdb:///A")
+    assert len({ClickHouse(url, None, CollectorTables()).place for url in urls}) == len(urls)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +130,7 @@ def test_a_url_that_cannot_be_used_is_refused(url: str, said: str):
         ('trace_table = "otel"', "clickhouse.trace_table: there is no such setting; did you mean traces_table?"),
         ('services = "shop"', "clickhouse.services: expected a list of texts"),
         ("late = 48", "clickhouse.late: expected a duration such as 48h"),
+        ('late = "x"', "analyzer.toml: clickhouse.late: "),
         ("rows_per_run = 0", "clickhouse.rows_per_run: expected a whole number of 1 or more"),
     ],
 )

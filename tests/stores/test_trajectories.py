@@ -232,6 +232,13 @@ def test_steps_are_those_of_the_trajectory(store: SqliteTrajectories) -> None:
     assert [step.input for step in quick[trace_id(1)]] == ["hello", '{"order": "A-1"}', "no such order"]
 
 
+def test_steps_come_in_the_order_of_the_ids(store: SqliteTrajectories) -> None:
+    """What an incident quotes of several goes by their order: it is not that in which somebody asked."""
+    for number in (2, 1, 3):
+        store.add(run_of_three(number))
+    assert list(store.steps([trace_id(3), trace_id(1), trace_id(2)])) == [trace_id(n) for n in (1, 2, 3)]
+
+
 def test_series_count_finished_trajectories_per_tick(store: SqliteTrajectories) -> None:
     """Cost and errors stand in the tick in which a trajectory ended; those still running are left out."""
     store.add([root(1, at_s=10), chat(1, 2, cost_usd=0.5), root(2, at_s=1000), chat(2, 2, cost_usd=1.5)])
