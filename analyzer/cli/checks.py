@@ -71,6 +71,7 @@ def _unchecked(name: str, where: str) -> Check:
 
 
 def _store(settings: Settings) -> Check:
+    from analyzer.wiring.collecting import filled_by
     from analyzer.wiring.opening import open_existing
 
     if not settings.store.exists():
@@ -87,8 +88,8 @@ def _store(settings: Settings) -> Check:
         )
         return Check("store", "failed", what, hint, "export ANALYZER_STORE=...")
     if not trajectories:
-        hint = "`analyzer ingest PATH` puts trajectories in"
-        return Check("store", "ok", f"{settings.store}: empty", hint, "analyzer ingest ...")
+        hint = f"{filled_by(settings)} puts trajectories in"
+        return Check("store", "ok", f"{settings.store}: empty", hint, _filling(hint))
     end_ns = latest[0].end_ns if latest else None
     newest = "unknown" if end_ns is None else f"{datetime.fromtimestamp(end_ns / 1e9, UTC):%Y-%m-%d %H:%M} UTC"
     return Check("store", "ok", f"{settings.store}: {trajectories:,} trajectories, {spans:,} spans, latest {newest}")
@@ -96,6 +97,8 @@ def _store(settings: Settings) -> Check:
 
 def _no_store(settings: Settings) -> Check:
     """Say whether a store can be made; whoever only looks must not make one."""
+    from analyzer.wiring.collecting import filled_by
+
     path = settings.store.absolute()
     folder = next(folder for folder in path.parents if folder.exists())
     if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
@@ -103,8 +106,13 @@ def _no_store(settings: Settings) -> Check:
         hint = "set ANALYZER_STORE to a writable file"
         what = f"{settings.store}: cannot be made, {folder} {what}"
         return Check("store", "failed", what, hint, "export ANALYZER_STORE=...")
-    hint = "`analyzer ingest PATH` makes it"
-    return Check("store", "off", f"{settings.store}: not there yet", hint, "analyzer ingest ...")
+    hint = f"{filled_by(settings)} makes it"
+    return Check("store", "off", f"{settings.store}: not there yet", hint, _filling(hint))
+
+
+def _filling(hint: str) -> str:
+    """Return the command of a hint; dots stand for what only the operator knows."""
+    return hint.split("`")[1].replace("PATH", "...")
 
 
 def _prices(settings: Settings) -> Check:

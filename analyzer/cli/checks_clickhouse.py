@@ -32,7 +32,18 @@ def clickhouse(settings: Settings) -> Check:
     finally:
         source.close()
     how_far = _reached(settings, source.place)
-    return Check("clickhouse", "ok", f"version {version}; {spans:,} spans of the last 24 h; {how_far}")
+    detail = f"version {version}; {spans:,} spans of the last 24 h; {how_far}"
+    return Check("clickhouse", "ok", detail, _unseen(settings.clickhouse.services) if not spans else "")
+
+
+def _unseen(services: tuple[str, ...]) -> str:
+    """Return what to look at where no span is of the last day: a misspelt service is no quiet fleet."""
+    if not services:
+        return "nothing was written in the last 24 h: check the Collector's exporter, and `traces_table`"
+    return (
+        f"none of these services has a span of the last 24 h: {', '.join(services)};"
+        " `services` under [clickhouse] names each ServiceName as the table has it"
+    )
 
 
 def _reached(settings: Settings, place: str) -> str:

@@ -91,6 +91,7 @@ def mending(check: Check) -> str:
 def settings_shown(loaded: Loaded) -> list[tuple[str, str | None]]:
     """Return name and value of every setting, as it could be written; secrets are only said to be set."""
     from analyzer.config import duration_text
+    from analyzer.types.collector import CollectorTables
 
     shown: list[tuple[str, str | None]] = []
     for spec in fields(loaded.settings):
@@ -99,6 +100,8 @@ def settings_shown(loaded: Loaded) -> list[tuple[str, str | None]]:
             shown.append((spec.name, HIDDEN))
         elif isinstance(value, Mapping | tuple):
             shown.append((spec.name, f"{len(value)} entries"))
+        elif isinstance(value, CollectorTables):
+            shown.append((spec.name, f"{value.entries} entries"))
         elif isinstance(value, timedelta):
             shown.append((spec.name, duration_text(value)))
         else:

@@ -50,6 +50,8 @@ class Reach:
     at: datetime
     lookback: timedelta
     history: timedelta
+    filled_by: str = "`analyzer ingest PATH`"
+    """The command that brings trajectories in, as a person is told it."""
 
 
 def history_start(reach: Reach) -> datetime:
@@ -72,14 +74,18 @@ def window_of(store: TrajectoryStore, loaded: Loaded, reach: Reach) -> Window:
     """Return the window of a run from what was known at its moment, and load its single trajectories."""
     start = reach.at - reach.lookback
     series = chosen(loaded.stored, loaded.metered)
-    gaps = [*loaded.gaps, *_unseen(store, series, start)]
+    gaps = [*loaded.gaps, *_unseen(store, series, start, reach.filled_by)]
     gaps += unpriced_gaps(store.unpriced(start, reach.at), series, start)
     gaps += price_change_gaps(series, start)
     summaries = store.summaries(
         start=start, end=reach.at, order="repeats", repeats_min=REPEATS_MIN, limit=SUSPECTS_MAX + 1
     )
-    suspects, missed = _suspects(store, summaries)
-    if missed:
+    suspects, unread = _suspects(store, summaries)
+    if unread:
+        why = f"the texts of {unread} of {len(summaries)} trajectories that repeat a call could not be read"
+        hint = "they are not looked at; where their texts lie does not answer, or has them no longer"
+        gaps.append(Gap("loops", why, hint))
+    if missed := len(summaries) - len(suspects) - unread:
         why = f"{missed} of {len(summaries)} trajectories that repeat a call did not fit into one run"
         gaps.append(Gap("loops", why, "run more often or with a shorter --lookback"))
     return Window(
@@ -99,7 +105,7 @@ def window_of(store: TrajectoryStore, loaded: Loaded, reach: Reach) -> Window:
     )
 
 
-def _unseen(store: TrajectoryStore, series: Sequence[Series], start: datetime) -> list[Gap]:
+def _unseen(store: TrajectoryStore, series: Sequence[Series], start: datetime, filled_by: str) -> list[Gap]:
     """Return a Gap where nothing at all ended in the window: a dead exporter must not look like a quiet day."""
     start_s = start.timestamp()
     for one in series:
@@ -108,7 +114,7 @@ def _unseen(store: TrajectoryStore, series: Sequence[Series], start: datetime) -
             return []
     latest = store.summaries(limit=1)
     if not latest or latest[0].end_ns is None:
-        return [Gap("the fleet", "no trajectory has ever been stored", "`analyzer ingest PATH` puts some in")]
+        return [Gap("the fleet", "no trajectory has ever been stored", f"{filled_by} puts some in")]
     ended = _moment(latest[0].end_ns)
     why = f"nothing ended since {start:%Y-%m-%d %H:%M} UTC; the latest trajectory ended at {ended:%Y-%m-%d %H:%M} UTC"
     hint = (
@@ -256,13 +262,15 @@ def _largest(store: TrajectoryStore, end: datetime, agent: str | None = None) ->
 def _suspects(
     store: TrajectoryStore, summaries: Sequence[TrajectorySummary]
 ) -> tuple[dict[str, tuple[Step, ...]], int]:
-    """Load steps, the most repetitive first, until memory is spent; return them and how many were left out."""
+    """Load steps, the most repetitive first, until memory is spent; return them and how many could not be read."""
     loaded: dict[str, tuple[Step, ...]] = {}
-    characters = 0
+    characters = tried = 0
     for start in range(0, min(len(summaries), SUSPECTS_MAX), _CHUNK):
-        chunk = store.steps([summary.trace_id for summary in summaries[start : start + _CHUNK]])
+        wanted = [summary.trace_id for summary in summaries[start : start + _CHUNK]]
+        chunk = store.steps(wanted)
+        tried += len(wanted)
         loaded.update(chunk)
         characters += sum(len(step.input) + len(step.output) for steps in chunk.values() for step in steps)
         if characters > CHARACTERS_MAX:
             break
-    return loaded, len(summaries) - len(loaded)
+    return loaded, tried - len(loaded)

@@ -129,6 +129,8 @@ class App:
     history: timedelta
     budget_usd: float
     investigations_max: int
+    filled_by: str = "`analyzer ingest PATH`"
+    """The command that brings trajectories in, as a person is told it."""
     floors: Mapping[str, Floor] = field(default_factory=dict)
     """What a loss must come to before its ratio counts, by agent."""
     agents_named: Sequence[Named] = ()

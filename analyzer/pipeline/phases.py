@@ -37,7 +37,7 @@ EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 def reach_of(app: App, at: datetime) -> Reach:
     """Return how far a run at a moment looks."""
-    return Reach(at, app.lookback, app.history)
+    return Reach(at, app.lookback, app.history, app.filled_by)
 
 
 def collected(app: App, at: datetime) -> Window:

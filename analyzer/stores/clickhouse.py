@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from analyzer.errors import SourceError
 from analyzer.types.collector import CollectorTables
@@ -82,9 +82,22 @@ class ClickHouse:
 
     @property
     def place(self) -> str:
-        """Where it is and which table is read, without user or password: what was followed is kept under it."""
+        """Where it is and which table is read, without user or password: what was followed is kept under it.
+
+        However it is spelt: what was followed under `http://host` is not read again under `http://host:8123/default`.
+        """
         parts = urlsplit(self._url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path} {self.tables.traces_table}"
+        table = self.tables.traces_table
+        table = table if "." in table else f"{self._database or _DATABASE}.{table}"
+        if parts.scheme == "chdb":
+            return f"{parts.scheme}://{parts.path} {table}"
+        return f"{parts.scheme}://{parts.hostname}:{_port(parts)} {table}"
+
+    @property
+    def _database(self) -> str | None:
+        """The database that the URL names."""
+        parts = urlsplit(self._url)
+        return None if parts.scheme == "chdb" else parts.path.strip("/") or None
 
     def close(self) -> None:
         """Close the connection, where there is one."""
@@ -166,7 +179,7 @@ class ClickHouse:
             "max_bytes_to_read": tables.max_bytes_to_read,
             "max_block_size": _BLOCK_ROWS,
         }
-        with self._said():
+        with self._said(query):
             stream = self._connected().query_rows_stream(query, parameters=dict(parameters), settings=settings)
             with stream as rows:
                 yield from rows
@@ -184,17 +197,18 @@ class ClickHouse:
             import clickhouse_connect
         except ImportError:
             raise SourceError("ClickHouse needs a library: pip install 'analyzer[clickhouse]'") from None
-        # What goes wrong is said by our own errors; the library writes a line of its own besides.
-        logging.getLogger("clickhouse_connect").setLevel(logging.CRITICAL)
+        # What goes wrong is said by our own errors; the libraries write lines of their own besides.
+        for library in ("clickhouse_connect", "urllib3"):
+            logging.getLogger(library).setLevel(logging.CRITICAL)
         if self._url.startswith("chdb:"):
             return clickhouse_connect.get_client(dsn=self._url)
         parts = urlsplit(self._url)
         return clickhouse_connect.get_client(
             host=parts.hostname,
-            port=parts.port or (8443 if parts.scheme == "https" else 8123),
+            port=_port(parts),
             username=unquote(parts.username) if parts.username else None,
             password=self._password or "",
-            database=parts.path.strip("/") or None,
+            database=self._database,
             secure=parts.scheme == "https",
             connect_timeout=_CONNECT_S,
             send_receive_timeout=self.tables.max_execution_time + _CONNECT_S,
@@ -204,7 +218,7 @@ class ClickHouse:
         )
 
     @contextmanager
-    def _said(self) -> Iterator[None]:
+    def _said(self, query: str) -> Iterator[None]:
         """Turn the library's errors into ours: one line, with the next step."""
         try:
             yield
@@ -213,34 +227,62 @@ class ClickHouse:
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in _LIBRARIES and not isinstance(error, OSError):
                 raise
-            text, is_gone = self._worded(error)
+            text, is_gone = self._worded(error, query)
             if is_gone:
                 self._failed = time.monotonic(), text
                 self._client = None
             raise SourceError(text) from error
 
-    def _worded(self, error: Exception) -> tuple[str, bool]:
+    def _worded(self, error: Exception, query: str) -> tuple[str, bool]:
         """Return what to say of an error, and whether the server could not be reached at all."""
         said = str(error)
         code = _CODE.search(said)
         number = int(code.group(1)) if code else None
-        where = self.place.partition(" ")[0]
+        parts = urlsplit(self._url)
+        where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+        table, setting = self._asked_table(query)
+        if number in _ABSENT:
+            return f"ClickHouse at {where} has no {self._absent(said, table, setting)}", False
         for numbers, words in _WORDS:
             if number in numbers:
-                return f"ClickHouse at {where} {words.format(table=self.tables.traces_table)}", False
+                return f"ClickHouse at {where} {words.format(table=table)}", False
         if number is None:
             return f"ClickHouse at {where} did not answer; check ANALYZER_CLICKHOUSE_URL and the server", True
         name = _NAME.search(said)
         why = f"error {number}{f' ({name.group(1)})' if name else ''}"
         return f"ClickHouse at {where} refused the query: {why}; `analyzer doctor` checks the tables", False
 
+    def _asked_table(self, query: str) -> tuple[str, str]:
+        """Return the table that a query reads, and the setting that names it."""
+        lookup = self.tables.lookup_table
+        is_lookup = f" FROM {lookup} " in query
+        return (lookup, "lookup_table") if is_lookup else (self.tables.traces_table, "traces_table")
 
+    def _absent(self, said: str, table: str, setting: str) -> str:
+        """Say what is not there, by the names in the settings: those that a server writes are not shown."""
+        own, missing = self._database, _DATABASE_NAME.search(said)
+        if missing and missing[1] == own:
+            return f"database {own}; check ANALYZER_CLICKHOUSE_URL"
+        of = table.partition(".")[0] if "." in table else None
+        what = f"database {of}" if of and missing and missing[1] == of else f"table {table}"
+        instead = "" if of else ", or the database in ANALYZER_CLICKHOUSE_URL"
+        return f"{what}; set {setting} under [clickhouse] in analyzer.toml{instead}"
+
+
+def _port(parts: SplitResult) -> int:
+    return parts.port or (8443 if parts.scheme == "https" else 8123)
+
+
+_DATABASE = "default"
+"""What a server takes where none is named, unless its user has another one."""
 _LIBRARIES = frozenset({"clickhouse_connect", "chdb", "urllib3"})
 _CODE = re.compile(r"[Cc]ode: (\d+)")
+_ABSENT = (60, 81)
+"""UNKNOWN_TABLE, UNKNOWN_DATABASE."""
+_DATABASE_NAME = re.compile(r"Database [`'\"]?(\w+)[`'\"]? (?:does not exist|doesn't exist)")
 _NAME = re.compile(r"\(([A-Z_]{4,60})\)")
 _WORDS = (
     ((158, 159, 160, 241, 307, 396), "stopped the query at a limit; raise it under [clickhouse] in analyzer.toml"),
-    ((60, 81), "has no table {table}; name it under [clickhouse] in analyzer.toml"),
     ((16, 47), "has a table {table} of another form than the Collector's; see docs/clickhouse.md"),
     ((192, 193, 194, 516), "refused user or password; check ANALYZER_CLICKHOUSE_URL and ANALYZER_CLICKHOUSE_PASSWORD"),
     ((164, 452, 497), "does not let this user ask; see the rights in docs/clickhouse.md"),

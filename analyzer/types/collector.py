@@ -30,6 +30,11 @@ class CollectorTables:
     max_result_rows: int = 1_000_000
     max_bytes_to_read: int = 20_000_000_000
 
+    @property
+    def entries(self) -> int:
+        """How many settings are other than their defaults."""
+        return sum(getattr(self, spec.name) != spec.default for spec in fields(self))
+
 
 _KNOWN = {spec.name for spec in fields(CollectorTables)}
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)?")
@@ -53,11 +58,18 @@ def read_tables(table: Mapping[str, Any], place: str, *, duration: Callable[[str
                 raise UsageError(f"{place}.{name}: expected a list of texts")
             found[name] = tuple(value)
         elif name == "late":
-            if not isinstance(value, str):
-                raise UsageError(f"{place}.{name}: expected a duration such as 48h")
-            found[name] = duration(value)
+            found[name] = _duration(value, f"{place}.{name}", duration)
         else:
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise UsageError(f"{place}.{name}: expected a whole number of 1 or more")
             found[name] = value
     return CollectorTables(**found)
+
+
+def _duration(value: Any, place: str, duration: Callable[[str], timedelta]) -> timedelta:
+    if not isinstance(value, str):
+        raise UsageError(f"{place}: expected a duration such as 48h")
+    try:
+        return duration(value)
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None

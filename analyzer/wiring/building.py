@@ -54,7 +54,7 @@ from analyzer.types.spending import Unlimited
 from analyzer.types.terms import Terms
 from analyzer.types.trace import Span, Tokens
 from analyzer.types.watch import Unwatched, Watch
-from analyzer.wiring.collecting import follower
+from analyzer.wiring.collecting import filled_by, follower
 from analyzer.wiring.detecting import detectors_of
 from analyzer.wiring.enrolling import Enrolling, enrolled
 from analyzer.wiring.metering import open_metrics
@@ -137,6 +137,7 @@ def build(
             agents_named=agents_named(settings),
             lookback=settings.lookback,
             history=settings.history,
+            filled_by=filled_by(settings),
             budget_usd=settings.budget_usd,
             investigations_max=settings.investigations_max,
             purse=means.purse,

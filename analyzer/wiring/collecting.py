@@ -25,6 +25,11 @@ def open_clickhouse(settings: Settings) -> ClickHouse | None:
     return None if url is None else ClickHouse(url, settings.clickhouse_password, settings.clickhouse)
 
 
+def filled_by(settings: Settings) -> str:
+    """Return the command that brings trajectories in, as a person is told it."""
+    return "`analyzer ingest PATH`" if settings.clickhouse_url is None else "`analyzer store follow`"
+
+
 def elsewhere_of(settings: Settings) -> Elsewhere | None:
     """Return what fetches the texts of trajectories from where the settings say; None where they say nothing."""
     return None if settings.clickhouse_url is None else Elsewhere(partial(_source, settings))

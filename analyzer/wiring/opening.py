@@ -19,7 +19,7 @@ from analyzer.stores.spending import SqliteSpending
 from analyzer.stores.state import Queries, StateDatabase
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.spending import Allowance, Scope
-from analyzer.wiring.collecting import elsewhere_of
+from analyzer.wiring.collecting import elsewhere_of, filled_by
 
 if TYPE_CHECKING:
     from analyzer.agent.model import Model
@@ -64,8 +64,7 @@ def require_store(settings: Settings) -> None:
     path = settings.store
     if path.exists() or not next(folder for folder in path.absolute().parents if folder.exists()).is_dir():
         return
-    how = "`analyzer ingest PATH`" if settings.clickhouse_url is None else "`analyzer store follow`"
-    here = f"{how} makes one, --store or ANALYZER_STORE names another"
+    here = f"{filled_by(settings)} makes one, --store or ANALYZER_STORE names another"
     raise NotFoundError(f"there is no store {path}: {here}")
 
 

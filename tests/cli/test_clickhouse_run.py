@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +139,40 @@ def test_a_dead_clickhouse_is_a_gap_of_a_run(tmp_path: Path):
     assert [gap["why"] for gap in gaps if gap["what"] == "spans in ClickHouse"] == [
         "ClickHouse at http://127.0.0.1:9/otel did not answer; check ANALYZER_CLICKHOUSE_URL and the server"
     ]
+    assert [gap["hint"] for gap in json.loads(done.stdout)["gaps"] if gap["what"] == "the fleet"] == [
+        "`analyzer store follow` puts some in"
+    ]
+    assert "urllib3" not in done.stderr
+    assert "Retrying" not in done.stderr
     followed = analyzer("store", "follow", env=env)
     assert (followed.code, followed.stdout) == (3, "read 0 spans, 0 of them new\n")
     assert "hunter2" not in done.stdout + done.stderr + followed.stderr + analyzer("doctor", env=env).stdout
+
+
+def test_doctor_names_the_way_in_that_is_set(tmp_path: Path):
+    """With ClickHouse a store is made by following; services without spans are said; tables stand as counts."""
+    with embedded(tmp_path) as client:
+        write(client, request(1, datetime.now(UTC) - timedelta(hours=1)))
+    file = tmp_path / "analyzer.toml"
+    file.write_text('[clickhouse]\nservices = ["nosuch"]\n', "utf-8")
+    env = {
+        "ANALYZER_STORE": str(tmp_path / "index.db"),
+        "ANALYZER_CONFIG": str(file),
+        "ANALYZER_CLICKHOUSE_URL": f"chdb://{tmp_path / 'clickhouse'}",
+    }
+    found = json.loads(analyzer("doctor", "--json", env=env).stdout)
+    by_name = {one["name"]: one for one in found["checks"]}
+    assert by_name["store"]["hint"] == "`analyzer store follow` makes it"
+    assert {one["name"]: one["command"] for one in found["missing"]}["store"] == "analyzer store follow"
+    assert by_name["clickhouse"]["hint"] == (
+        "none of these services has a span of the last 24 h: nosuch; `services` under [clickhouse] names each"
+        " ServiceName as the table has it"
+    )
+    assert {one["name"]: one["value"] for one in found["settings"]}["clickhouse"] == "1 entries"
+    file.write_text("", "utf-8")
+    found = json.loads(analyzer("doctor", "--json", env=env).stdout)
+    assert {one["name"]: one["hint"] for one in found["checks"]}["clickhouse"] == ""
+    assert {one["name"]: one["value"] for one in found["settings"]}["clickhouse"] == "0 entries"
 
 
 def test_following_without_a_clickhouse_says_what_to_set(tmp_path: Path):

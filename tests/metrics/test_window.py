@@ -14,6 +14,7 @@ from analyzer.metrics.series import chosen
 from analyzer.metrics.window import Reach, before, collect, learning_agents
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.metric import Signal
+from analyzer.types.report import Gap
 
 AT = EPOCH + timedelta(days=3)
 REACH = Reach(AT, timedelta(days=1), timedelta(days=28))
@@ -55,6 +56,30 @@ def test_only_trajectories_of_the_window_that_repeat_something_are_suspects(stor
     assert set(window.suspects) == {trace_id(1)}
     assert window.summaries[trace_id(1)].tool_calls == 4
     assert window.gaps == ()
+
+
+def test_texts_that_could_not_be_read_are_not_said_to_be_too_many(store: SqliteTrajectories) -> None:
+    """A place of texts that does not answer is no matter of size: another --lookback would change nothing."""
+    in_window = 2.5 * 86_400
+    store.add_light(looping(1, in_window))
+    store.add(looping(2, in_window))
+    store.elsewhere.on_unread = lambda _gap: None
+    window = collect(store, None, {}, REACH)
+    assert set(window.suspects) == {trace_id(2)}
+    assert window.gaps == (
+        Gap(
+            "loops",
+            "the texts of 1 of 2 trajectories that repeat a call could not be read",
+            "they are not looked at; where their texts lie does not answer, or has them no longer",
+        ),
+    )
+
+
+def test_a_store_that_was_never_filled_names_the_way_that_is_set(store: SqliteTrajectories) -> None:
+    """A fleet that is followed in another database is not told to read files in."""
+    wanted = ["`analyzer ingest PATH`", "`analyzer store follow`"]
+    reaches = [REACH, replace(REACH, filled_by=wanted[1])]
+    assert [collect(store, None, {}, one).gaps[0].hint for one in reaches] == [f"{one} puts some in" for one in wanted]
 
 
 def test_the_history_of_an_agent_is_what_repeats_before_the_window(store: SqliteTrajectories) -> None:
