@@ -238,7 +238,7 @@ class TrajectoryStore(Protocol):
     ) -> list[TrajectorySummary]: ...
 
     def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
-        """Return the steps of several trajectories by trace id, in the order of the ids, however they were asked for."""
+        """Return the steps of several trajectories by trace id, in the order of the ids and not of the question."""
 
     def steered(self, start: datetime, end: datetime, *, limit: int) -> list[str]:
         """Return trajectories of the range in which a tool returned an order to the model, the latest first."""
