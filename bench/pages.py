@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from _timing import took
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -53,16 +53,6 @@ def spans(shape: str, trace: str, count: int) -> Iterator[Span]:
         )
 
 
-def took(work: Callable[[], object]) -> float:
-    """Return the least processor time of some rounds, in seconds."""
-    best = float("inf")
-    for _ in range(ROUNDS):
-        begun = time.process_time()
-        work()
-        best = min(best, time.process_time() - begun)
-    return best
-
-
 def main() -> None:
     """Print a line a shape."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -80,8 +70,8 @@ def main() -> None:
             for number, shape in enumerate(SHAPES, start=1):
                 address = f"/trajectories/{number:032x}"
                 size = len(client.get(address).content)
-                page = took(lambda address=address: client.get(address))
-                read = took(lambda number=number: store.outline(f"{number:032x}"))
+                page = took(lambda address=address: client.get(address), ROUNDS)
+                read = took(lambda number=number: store.outline(f"{number:032x}"), ROUNDS)
                 beside = f"page {page:.2f} s, read {read:.2f} s, {page / read:.1f} times it"
                 print(f"{shape:<10} {count:,} spans: {beside}, {size:,} bytes")
             site.close()

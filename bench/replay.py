@@ -26,7 +26,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -39,6 +39,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "fixtures" / "agents"))
 
+from _timing import took
 from support.agents import KINDS, ROOT, Kind, recorded
 from support.golden import seen, shop_spans
 
@@ -306,22 +307,12 @@ def golden(count: int, folder: Path) -> None:
             with standing_in(standin):
                 pass
 
-    plain = took(lambda: [json.loads(path.read_text("utf-8")) for path in paths])
-    judged, stood = took(judge), took(stand)
+    plain = took(lambda: [json.loads(path.read_text("utf-8")) for path in paths], ROUNDS)
+    judged, stood = took(judge, ROUNDS), took(stand, ROUNDS)
     print(f"\n{count} golden cases of {size / count / 1000:.1f} kB")
     print(f"plain JSON loading: {count / plain:,.0f} cases/s")
     print(f"read, proven and judged: {count / judged:,.0f} cases/s, {judged / plain:.1f} times the loading")
     print(f"a stand-in for a case, started and ended: {1000 * stood / len(found):.1f} ms")
-
-
-def took(work: Callable[[], object]) -> float:
-    """Return the least processor time of some rounds, in seconds."""
-    best = float("inf")
-    for _ in range(ROUNDS):
-        began = time.process_time()
-        work()
-        best = min(best, time.process_time() - began)
-    return best
 
 
 def main() -> int:

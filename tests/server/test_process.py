@@ -20,6 +20,7 @@ import pytest
 from support.cli import analyzer
 from support.otlp_requests import request, span, to_proto
 from support.receiver import PROTO, ask, serving
+from support.threads import at_once
 
 HEADERS = {"Content-Type": PROTO}
 
@@ -147,11 +148,7 @@ def test_a_bomb_does_not_exhaust_memory(tmp_path: Path) -> None:
         def send() -> None:
             told.append(ask(server.url, "POST", "/v1/traces", bomb, {**HEADERS, "Content-Encoding": "gzip"}).status)
 
-        threads = [threading.Thread(target=send) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
+        at_once(send, 4)
         assert set(told) <= {413, 503}
         assert 413 in told
         assert server.peak_mib() - before < 350

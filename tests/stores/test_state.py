@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from support import postgres
 from support.cli import analyzer
 from support.incidents import NOW, incident
+from support.threads import at_once
 
 from analyzer.errors import NotFoundError, StoreBusyError, StoreError, TurnTakenError, UsageError
 from analyzer.masking import Masker
@@ -250,11 +250,7 @@ def test_instances_that_write_at_once_take_turns(database: str) -> None:
         except BaseException as error:  # noqa: BLE001 - whatever it was, it is shown
             failures.append(error)
 
-    threads = [threading.Thread(target=append) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once(append, 4)
     assert failures == []
     with closing(PostgresState(database)) as opened:
         verified = log_of(opened).verify()

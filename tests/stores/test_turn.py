@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from support.cli import analyzer
+from support.threads import at_once
 
 from analyzer.errors import StoreBusyError, TurnTakenError
 from analyzer.stores.database import Connection
@@ -201,10 +202,6 @@ def test_of_many_that_come_at_once_one_has_the_turn(store: Path) -> None:
         except TurnTakenError as error:
             refused.append(error)
 
-    threads = [threading.Thread(target=attempt) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
+    at_once(attempt, 8)
     assert set(most) == {1}
     assert len(most) + len(refused) == 8
