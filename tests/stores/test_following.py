@@ -465,6 +465,21 @@ def test_texts_that_cannot_be_searched_are_said_or_raised(tmp_path: Path):
     assert [gap.what for gap in told] == ["texts of trajectories"]
 
 
+def test_a_search_keeps_to_the_agent_and_to_the_fleet(place: Place):
+    """Texts elsewhere are found for the agent that is named; without one the analyst's own runs are left out."""
+    shop, own = request(1, AT - timedelta(hours=1)), request(2, AT - timedelta(hours=1))
+    for attribute in own["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]:
+        if attribute["key"] == "gen_ai.agent.name":
+            attribute["value"]["stringValue"] = "analyzer"
+    place.write(shop, own, request(3, AT - timedelta(days=40)))
+    place.follow()
+    found = {name: {hit.trace_id[-1] for hit in place.store.search("refund order", agent=name)} for name in _AGENTS}
+    assert found == {None: {"1"}, "shop": {"1"}, "analyzer": {"2"}, "nobody": set()}
+
+
+_AGENTS = (None, "shop", "analyzer", "nobody")
+
+
 def test_only_the_services_that_are_named_are_read(tmp_path: Path):
     """With `services` the spans of other programs in the same table are not the fleet's."""
     with embedded(tmp_path) as client:
