@@ -480,6 +480,14 @@ def test_a_search_keeps_to_the_agent_and_to_the_fleet(place: Place):
 _AGENTS = (None, "shop", "analyzer", "nobody")
 
 
+def test_a_text_is_found_however_it_is_spelt_in_the_table(place: Place):
+    """Quotation marks stand there as JSON has them; what is asked for is what people read."""
+    place.write(request(1, AT - timedelta(hours=1), said='wrote \\"hiya\\" twice'))
+    place.follow()
+    assert {hit.trace_id[-1] for hit in place.store.search('wrote "HIYA" twice')} == {"1"}
+    assert place.store.search('wrote "hiya" thrice') == []
+
+
 def test_only_the_services_that_are_named_are_read(tmp_path: Path):
     """With `services` the spans of other programs in the same table are not the fleet's."""
     with embedded(tmp_path) as client:
