@@ -88,8 +88,8 @@ def _store(settings: Settings) -> Check:
         )
         return Check("store", "failed", what, hint, "export ANALYZER_STORE=...")
     if not trajectories:
-        hint = f"{filled_by(settings)} puts trajectories in"
-        return Check("store", "ok", f"{settings.store}: empty", hint, _filling(hint))
+        way = filled_by(settings)
+        return Check("store", "ok", f"{settings.store}: empty", f"{way} puts trajectories in", _typed(way))
     end_ns = latest[0].end_ns if latest else None
     newest = "unknown" if end_ns is None else f"{datetime.fromtimestamp(end_ns / 1e9, UTC):%Y-%m-%d %H:%M} UTC"
     return Check("store", "ok", f"{settings.store}: {trajectories:,} trajectories, {spans:,} spans, latest {newest}")
@@ -106,13 +106,13 @@ def _no_store(settings: Settings) -> Check:
         hint = "set ANALYZER_STORE to a writable file"
         what = f"{settings.store}: cannot be made, {folder} {what}"
         return Check("store", "failed", what, hint, "export ANALYZER_STORE=...")
-    hint = f"{filled_by(settings)} makes it"
-    return Check("store", "off", f"{settings.store}: not there yet", hint, _filling(hint))
+    way = filled_by(settings)
+    return Check("store", "off", f"{settings.store}: not there yet", f"{way} makes it", _typed(way))
 
 
-def _filling(hint: str) -> str:
-    """Return the command of a hint; dots stand for what only the operator knows."""
-    return hint.split("`")[1].replace("PATH", "...")
+def _typed(way: str) -> str:
+    """Return a command as it is typed; dots stand for what only the operator knows."""
+    return way.strip("`").replace("PATH", "...")
 
 
 def _prices(settings: Settings) -> Check:

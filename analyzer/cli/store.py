@@ -87,10 +87,12 @@ def follow(at: str | None, store: str | None, as_json: bool) -> int:
     Exit codes: 0 all was read; 3 something could not be.
     """
     from analyzer.cycles import rarely_sought
-    from analyzer.wiring.collecting import followed
+    from analyzer.wiring.collecting import followed, required_clickhouse
     from analyzer.wiring.opening import open_store
 
     settings = settings_from(store=store).settings
+    # Before a store is made: a setting that is missing leaves none behind.
+    required_clickhouse(settings)
     with open_store(settings) as trajectories, rarely_sought(), Counting("read", "spans") as counting:
         done = followed(settings, trajectories, moment(at), rows_max=_ALL, on_portion=counting.add)
     if as_json:

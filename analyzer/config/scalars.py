@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from analyzer.errors import UsageError
 from analyzer.types.address import web_address
@@ -136,8 +137,17 @@ def parse_clickhouse_url(text: str) -> str:
     """Return where a ClickHouse is: `https://user@host:8443/database`, or `chdb:///path`. Raises UsageError."""
     if text.startswith("chdb:///"):
         return text
-    if not re.fullmatch(r"https?://[^\s/]+(/\w*)?", text):
+    if not re.fullmatch(r"https?://[^\s/]+(/\w*)?", text) or not _has_host(text):
         raise UsageError("write it as https://user@host:8443/database; one in this process as chdb:///path")
     if ":" in text.partition("://")[2].rpartition("@")[0]:
         raise UsageError("no password in the URL, which is shown: set ANALYZER_CLICKHOUSE_PASSWORD")
     return text.rstrip("/")
+
+
+def _has_host(url: str) -> bool:
+    """Tell whether a URL names a host, and no port that cannot be one."""
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

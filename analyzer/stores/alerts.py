@@ -136,15 +136,15 @@ def _kept(raw: Queries, alert: PrometheusAlert, at: datetime) -> bool:
     if is_again:
         raw.execute(
             "UPDATE alerts SET ends_at = NULL, received_at = ?, answered_at = NULL, incidents = '[]', said = '',"
-            " settled = 0"
-            " WHERE fingerprint = ? AND starts_at = ?",
+            " settled = 0 WHERE fingerprint = ? AND starts_at = ?",
             (_text(at), *named),
         )
+    # What is settled has an end, and keeps it.
     over = ends if known[0] is None or is_again else known[0]
     raw.execute(
-        "UPDATE alerts SET heard_at = ?, summary = ?, url = ?, alertmanager_url = ?, ends_at = ?,"
-        " settled = settled * ? WHERE fingerprint = ? AND starts_at = ?",
-        (_text(at), alert.summary, alert.url, alert.alertmanager_url, over, int(over == known[0]), *named),
+        "UPDATE alerts SET heard_at = ?, summary = ?, url = ?, alertmanager_url = ?, ends_at = ?"
+        " WHERE fingerprint = ? AND starts_at = ?",
+        (_text(at), alert.summary, alert.url, alert.alertmanager_url, over, *named),
     )
     return not is_again
 

@@ -282,7 +282,8 @@ _ABSENT = (60, 81)
 _DATABASE_NAME = re.compile(r"Database [`'\"]?(\w+)[`'\"]? (?:does not exist|doesn't exist)")
 _NAME = re.compile(r"\(([A-Z_]{4,60})\)")
 _WORDS = (
-    ((158, 159, 160, 241, 307, 396), "stopped the query at a limit; raise it under [clickhouse] in analyzer.toml"),
+    ((241,), "had not the memory for the query; try again later, or give its user more (max_memory_usage)"),
+    ((158, 159, 160, 307, 396), "stopped the query at a limit; raise it under [clickhouse] in analyzer.toml"),
     ((16, 47), "has a table {table} of another form than the Collector's; see docs/clickhouse.md"),
     ((192, 193, 194, 516), "refused user or password; check ANALYZER_CLICKHOUSE_URL and ANALYZER_CLICKHOUSE_PASSWORD"),
     ((164, 452, 497), "does not let this user ask; see the rights in docs/clickhouse.md"),

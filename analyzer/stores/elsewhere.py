@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -50,7 +50,7 @@ class Elsewhere:
         self._source: SpanSource | None = None
         self._lock = threading.RLock()
         self._held: SqliteTrajectories | None = None
-        self._known: set[str] = set()
+        self._known: dict[str, int] = {}
         self._spans = 0
         self.on_unread: Callable[[Gap], None] | None = None
         """Told of what could not be fetched, which is then left out; None: whoever asks gets the error."""
@@ -62,19 +62,18 @@ class Elsewhere:
 
     @contextmanager
     def fetched(
-        self, trace_ids: Sequence[str], make: Callable[[], SqliteTrajectories]
+        self, sizes: Mapping[str, int], make: Callable[[], SqliteTrajectories]
     ) -> Iterator[SqliteTrajectories | None]:
         """Give a store that holds those of the trajectories that are still there; `make` makes an empty one in memory.
 
+        `sizes` says by trace id how many spans are counted here: what has grown since it was fetched is fetched anew.
         None where the database did not answer and `on_unread` was told. Raises SourceError.
         """
         with self._lock:
             try:
-                self._fetch(trace_ids, make)
+                self._fetch(sizes, make)
             except SourceError as error:
-                if self.on_unread is None:
-                    raise
-                self.on_unread(Gap("texts of trajectories", str(error), HINT))
+                self._leave_out(error)
                 yield None
                 return
             yield self._held
@@ -85,21 +84,31 @@ class Elsewhere:
             return list(self._asked().counted_of(trace_id)) if self._make is not unset else []
 
     def holding(self, text: str) -> Iterator[str]:
-        """See `SpanSource.holding`; without a source, none."""
-        if self._make is not unset:
+        """See `SpanSource.holding`; without a source, none, and none that could not be asked for."""
+        if self._make is unset:
+            return
+        try:
             yield from self._asked().holding(text)
+        except SourceError as error:
+            self._leave_out(error)
 
-    def _fetch(self, trace_ids: Sequence[str], make: Callable[[], SqliteTrajectories]) -> None:
-        wanted = [trace_id for trace_id in dict.fromkeys(trace_ids) if trace_id not in self._known]
+    def _leave_out(self, error: SourceError) -> None:
+        """Tell of what could not be read. Raises the error where nobody listens."""
+        if self.on_unread is None:
+            raise error
+        self.on_unread(Gap("texts of trajectories", str(error), HINT))
+
+    def _fetch(self, sizes: Mapping[str, int], make: Callable[[], SqliteTrajectories]) -> None:
+        wanted = [trace_id for trace_id, size in sizes.items() if self._known.get(trace_id) != size]
         if self._held is None or (wanted and self._spans > _SPANS_MAX):
             self._drop()
-            self._held, wanted = make(), list(dict.fromkeys(trace_ids))
+            self._held, wanted = make(), list(sizes)
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
             spans = list(self._asked().spans_of(some))
             self._held.add(spans)
             self._spans += len(spans)
-            self._known.update(some)
+            self._known.update((trace_id, sizes[trace_id]) for trace_id in some)
 
     def _asked(self) -> SpanSource:
         if self._source is None:
@@ -147,12 +156,11 @@ def lies_elsewhere(raw: sqlite3.Connection, owner: int) -> bool:
     )
 
 
-def among(raw: sqlite3.Connection, trace_ids: Sequence[str]) -> list[str]:
-    """Return those of some hundred trajectories whose texts are not here, in their order."""
+def among(raw: sqlite3.Connection, trace_ids: Sequence[str]) -> dict[str, int]:
+    """Return those of some hundred trajectories whose texts are not here, each with its number of spans."""
     marks = ",".join("?" * len(trace_ids))
     query = (
-        f"SELECT trace_id FROM trajectories t WHERE trace_id IN ({marks})"  # noqa: S608 - question marks
+        f"SELECT trace_id, spans FROM trajectories t WHERE trace_id IN ({marks})"  # noqa: S608 - question marks
         " AND EXISTS (SELECT 1 FROM spans WHERE trajectory = t.id AND resource IS NULL)"
     )
-    found = {str(row[0]) for row in raw.execute(query, list(trace_ids))}
-    return [trace_id for trace_id in trace_ids if trace_id in found]
+    return dict(raw.execute(query, list(trace_ids)).fetchall())

@@ -41,8 +41,6 @@ class Followed:
     spans_new: int
     left: int
     """Rows that wait for the next pass."""
-    left_until: datetime | None
-    """The end of what waits; None where nothing does."""
     gaps: tuple[Gap, ...] = ()
 
 
@@ -70,7 +68,7 @@ class _Portion:
         """Yield the times to be read, in Unix nanoseconds; one bucket may have more rows than are read at once."""
         first, last = self.counts[0][0] * NS, (self.counts[-1][0] + BUCKET_S) * NS
         pieces = min(-(-self.rows // _PORTION_ROWS), BUCKET_S) if len(self.counts) == 1 else 1
-        step = -(-(last - first) // max(pieces, 1))
+        step = -(-(last - first) // pieces)
         for start in range(first, last, step):
             yield start, min(start + step, last)
 
@@ -117,7 +115,7 @@ def follow(
         behind: tuple[Gap, ...] = (Gap(WHAT, str(error), hint),)
     else:
         behind = _left(due)
-    return _followed(rows, new, due, (*behind, *_refusals(store, refused), *_mixed(left_out)))
+    return Followed(rows, new, _rows(due), (*behind, *_refusals(store, refused), *_mixed(left_out)))
 
 
 def reached(store: SqliteTrajectories, place: str) -> Reached | None:
@@ -222,11 +220,6 @@ def _known(raw: sqlite3.Connection, place: str) -> dict[int, Count]:
 
 def _rows(due: Mapping[int, Count]) -> int:
     return sum(count.rows for count in due.values())
-
-
-def _followed(rows: int, new: int, due: Mapping[int, Count], gaps: tuple[Gap, ...]) -> Followed:
-    until = _moment(max(due) + BUCKET_S) if due else None
-    return Followed(rows, new, _rows(due), until, gaps)
 
 
 def _left(due: Mapping[int, Count]) -> tuple[Gap, ...]:

@@ -158,7 +158,7 @@ class SqliteTrajectories:
             if not lies_elsewhere(raw, owner):
                 return Trajectory(summary, here(raw, self._payloads, owner, trace_id))
             bare = Trajectory(summary, spans.bare(raw, owner, trace_id))
-        with self.elsewhere.fetched([trace_id], self._empty) as store, suppress(NotFoundError):
+        with self.elsewhere.fetched({trace_id: summary.spans}, self._empty) as store, suppress(NotFoundError):
             return bare if store is None else Trajectory(summary, there(store, trace_id).spans)
         return bare
 
@@ -174,11 +174,11 @@ class SqliteTrajectories:
     def span(self, trace_id: str, span_id: str) -> Span:
         """See `TrajectoryStore.span`. Raises SourceError too, where the texts lie elsewhere."""
         with self.connection.reading() as raw:
-            owner, _ = summaries.one(raw, trace_id)
+            owner, summary = summaries.one(raw, trace_id)
             found = spans.one(raw, self._payloads, owner, trace_id, span_id)
             if not lies_elsewhere(raw, owner):
                 return found
-        with self.elsewhere.fetched([trace_id], self._empty) as store, suppress(NotFoundError):
+        with self.elsewhere.fetched({trace_id: summary.spans}, self._empty) as store, suppress(NotFoundError):
             return found if store is None else store.span(trace_id, span_id)
         return found
 
@@ -201,7 +201,7 @@ class SqliteTrajectories:
                 found.update(spans.steps(raw, self._payloads, [one for one in chunk if one not in away]))
             if away:
                 with self.elsewhere.fetched(away, self._empty) as store:
-                    found.update(store.steps(away) if store is not None else {})
+                    found.update(store.steps(list(away)) if store is not None else {})
         return dict(sorted(found.items()))
 
     def steered(self, start: datetime, end: datetime, *, limit: int) -> list[str]:

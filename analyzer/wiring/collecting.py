@@ -25,6 +25,14 @@ def open_clickhouse(settings: Settings) -> ClickHouse | None:
     return None if url is None else ClickHouse(url, settings.clickhouse_password, settings.clickhouse)
 
 
+def required_clickhouse(settings: Settings) -> ClickHouse:
+    """Return the ClickHouse that is set, not connected yet. Raises UsageError where none is."""
+    source = open_clickhouse(settings)
+    if source is None:
+        raise UsageError("no ClickHouse is set: ANALYZER_CLICKHOUSE_URL names it (docs/clickhouse.md)")
+    return source
+
+
 def filled_by(settings: Settings) -> str:
     """Return the command that brings trajectories in, as a person is told it."""
     return "`analyzer ingest PATH`" if settings.clickhouse_url is None else "`analyzer store follow`"
@@ -46,9 +54,7 @@ def followed(
     """Read what is new in ClickHouse up to a moment. Raises UsageError where none is set, StoreError."""
     from analyzer.stores.following import follow
 
-    source = open_clickhouse(settings)
-    if source is None:
-        raise UsageError("no ClickHouse is set: ANALYZER_CLICKHOUSE_URL names it (docs/clickhouse.md)")
+    source = required_clickhouse(settings)
     most = settings.clickhouse.rows_per_run if rows_max is None else rows_max
     try:
         return follow(store, source, _reader(settings), at, _reach(settings), rows_max=most, on_portion=on_portion)
@@ -86,10 +92,8 @@ def _nothing(at: datetime, later: datetime | None) -> tuple[Gap, ...]:  # noqa: 
 def _source(settings: Settings) -> SpanSource:
     from analyzer.stores.collected import CollectedSpans
 
-    source = open_clickhouse(settings)
-    if source is None:
-        raise UsageError("no ClickHouse is set: ANALYZER_CLICKHOUSE_URL names it (docs/clickhouse.md)")
-    return CollectedSpans(source, _reader(settings), settings.history, lambda: datetime.now(UTC))
+    reading, history = _reader(settings), settings.history
+    return CollectedSpans(required_clickhouse(settings), reading, history, lambda: datetime.now(UTC))
 
 
 def _reader(settings: Settings) -> Callable[[Row], Span]:

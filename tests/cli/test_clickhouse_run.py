@@ -176,6 +176,7 @@ def test_doctor_names_the_way_in_that_is_set(tmp_path: Path):
 
 
 def test_following_without_a_clickhouse_says_what_to_set(tmp_path: Path):
-    """`store follow` without the setting is a mistake of the command line, and says the setting's name."""
+    """`store follow` without the setting is a mistake that says the setting's name, and makes no store."""
     done = analyzer("store", "follow", env={"ANALYZER_STORE": str(tmp_path / "s.db")})
     assert (done.code, "ANALYZER_CLICKHOUSE_URL names it" in done.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []

@@ -65,6 +65,18 @@ def test_what_a_server_refuses_is_said_in_one_line(server: str, password: str, t
     assert not any(word in str(caught.value) for word in (PASSWORD, "wrong", "SELECT", "\n"))
 
 
+def test_want_of_memory_is_no_limit_of_ours():
+    """What a server gives a query in memory stands in no setting of the analyst's: its own is named."""
+    from clickhouse_connect.driver.exceptions import DatabaseError
+
+    source = ClickHouse("http://host", None, CollectorTables())
+    refusal = "Code: 241. DB::Exception: Query memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)"
+    with pytest.raises(SourceError) as caught, source._said("SELECT"):
+        raise DatabaseError(refusal)
+    said = "had not the memory for the query; try again later, or give its user more (max_memory_usage)"
+    assert str(caught.value) == f"ClickHouse at http://host {said}"
+
+
 def test_the_table_that_is_missing_is_named(server: str):
     """Of two tables the one that the server does not have is named, with its own setting."""
     source = ClickHouse(server, PASSWORD, CollectorTables(lookup_table="nope"))
@@ -113,6 +125,10 @@ def test_places_that_differ_are_two():
         ("https://reader:hunter2@host:8443/otel", "set ANALYZER_CLICKHOUSE_PASSWORD"),
         ("clickhouse://host", "write it as https://user@host:8443/database"),
         ("http://host/otel?readonly=0", "write it as https://user@host:8443/database"),
+        ("http://host:99999/otel", "write it as https://user@host:8443/database"),
+        ("http://host:port", "write it as https://user@host:8443/database"),
+        ("http://[::1/otel", "write it as https://user@host:8443/database"),
+        ("http://user@/otel", "write it as https://user@host:8443/database"),
     ],
 )
 def test_a_url_that_cannot_be_used_is_refused(url: str, said: str):

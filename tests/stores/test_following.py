@@ -436,6 +436,58 @@ def test_texts_that_cannot_be_read_are_said_or_raised(place: Place):
     assert {gap.what for gap in told} == {"texts of trajectories"}
 
 
+def test_what_grew_since_its_texts_were_fetched_is_fetched_anew(place: Place):
+    """A process that stays, as the pages do, shows a trajectory that is still under way as it is by then."""
+    begin, trace_id = AT - timedelta(hours=1), f"{1:032x}"
+    place.write(request(1, begin))
+    place.follow()
+    assert len(place.store.trajectory(trace_id).spans) == len(place.store.steps([trace_id])[trace_id]) + 1 == 3
+    grown = request(1, begin, extra=2)
+    grown["resourceSpans"][0]["scopeSpans"][0]["spans"] = grown["resourceSpans"][0]["scopeSpans"][0]["spans"][3:]
+    place.write(grown)
+    assert place.follow().spans_new == 2
+    assert place.store.span(trace_id, f"{5:016x}").input == '{"order": 1, "note": "nothing"}'
+    assert len(place.store.steps([trace_id])[trace_id]) == 4
+    assert [span.input is not None for span in place.store.trajectory(trace_id).spans if span.tool] == [True] * 3
+
+
+def test_texts_that_cannot_be_searched_are_said_or_raised(tmp_path: Path):
+    """A search gives what stands here and says what it could not look through; nobody there to be told: an error."""
+    source = ClickHouse("http://reader@127.0.0.1:9/otel", None, CollectorTables())
+    elsewhere = Elsewhere(lambda: CollectedSpans(source, READ, timedelta(days=28), lambda: AT))
+    with SqliteTrajectories(tmp_path / "s.db", elsewhere=elsewhere) as store:
+        store.add(spans_from_json(request(1, AT)).spans)
+        with pytest.raises(SourceError, match="did not answer"):
+            store.search("refund order")
+        told: list[Gap] = []
+        elsewhere.on_unread = told.append
+        assert [hit.trace_id for hit in store.search("refund order")] == [f"{1:032x}"]
+    assert [gap.what for gap in told] == ["texts of trajectories"]
+
+
+def test_a_search_keeps_to_the_agent_and_to_the_fleet(place: Place):
+    """Texts elsewhere are found for the agent that is named; without one the analyst's own runs are left out."""
+    shop, own = request(1, AT - timedelta(hours=1)), request(2, AT - timedelta(hours=1))
+    for attribute in own["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"]:
+        if attribute["key"] == "gen_ai.agent.name":
+            attribute["value"]["stringValue"] = "analyzer"
+    place.write(shop, own, request(3, AT - timedelta(days=40)))
+    place.follow()
+    found = {name: {hit.trace_id[-1] for hit in place.store.search("refund order", agent=name)} for name in _AGENTS}
+    assert found == {None: {"1"}, "shop": {"1"}, "analyzer": {"2"}, "nobody": set()}
+
+
+_AGENTS = (None, "shop", "analyzer", "nobody")
+
+
+def test_a_text_is_found_however_it_is_spelt_in_the_table(place: Place):
+    """Quotation marks stand there as JSON has them; what is asked for is what people read."""
+    place.write(request(1, AT - timedelta(hours=1), said='wrote \\"hiya\\" twice'))
+    place.follow()
+    assert {hit.trace_id[-1] for hit in place.store.search('wrote "HIYA" twice')} == {"1"}
+    assert place.store.search('wrote "hiya" thrice') == []
+
+
 def test_only_the_services_that_are_named_are_read(tmp_path: Path):
     """With `services` the spans of other programs in the same table are not the fleet's."""
     with embedded(tmp_path) as client:
