@@ -108,8 +108,12 @@ def _edit(path: Path) -> dict[str, Any]:
 
     try:
         found = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read as JSON ({type(error).__name__})") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no JSON: it is not UTF-8") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON: {error}") from error
     if not isinstance(found, dict):
         raise UsageError(f"{path} is no JSON object")
     return found

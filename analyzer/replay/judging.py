@@ -104,7 +104,7 @@ def seen(
         divergence=None if difference is None or step is None else Divergence(step, _reason(difference)),
         changed=_changed(course, tools),
         faulty=None if difference is None or step is None else _faulty(recording, failure, course, step, places),
-        problem=problem or ("" if course else _silent(tools)),
+        problem=problem or ("" if course else _silent(tools, code)),
         live=any(met.how is How.LIVE for met in course),
     )
     # What a step did shows in the request after it, so that a run which parts there has not gone past the fault.
@@ -183,8 +183,10 @@ def _problem(course: Sequence[Met], tools: Sequence[ToolAsked], code: int | None
     return f"the agent ended with exit code {code}" if code else ""
 
 
-def _silent(tools: Sequence[ToolAsked]) -> str:
+def _silent(tools: Sequence[ToolAsked], code: int | None) -> str:
     """Return why a run that asked no model shows nothing."""
+    if not tools and code:
+        return f"no request came before the agent ended with exit code {code}"
     if not tools:
         return "no request came: the agent asks at another base URL than this replay's"
     names = ", ".join(dict.fromkeys(one.tool for one in tools))

@@ -179,6 +179,24 @@ def test_one_thing_is_changed(store: Path, tmp_path: Path) -> None:
     assert (ended.code, sent) == (2, [])
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b'{"system": ', "is no JSON: Expecting value: line 1 column 12 (char 11)"),
+        (b'{"system": "\xff"}', "is no JSON: it is not UTF-8"),
+        (b"[]", "is no JSON object"),
+    ],
+)
+def test_an_edit_that_cannot_be_read_says_why(store: Path, tmp_path: Path, content: bytes | None, said: str) -> None:
+    """A file that is not there is not called bad JSON, and of bad JSON the place is said; nothing is sent."""
+    edit = tmp_path / "edit.json"
+    if content is not None:
+        edit.write_bytes(content)
+    ended, sent = step(store, [calls(SAME)], "--yes", "--edit", str(edit))
+    assert (ended.code, ended.stderr, sent) == (2, f"analyzer: {edit} {said}\n", [])
+
+
 def test_calls_without_a_reply_are_named_and_not_counted(store: Path) -> None:
     """An error and a cut reply are no decisions; a refusal is one, and another than the recorded one."""
     cut = Wire(calls(SAME).body, cut=True)

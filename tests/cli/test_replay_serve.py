@@ -157,6 +157,19 @@ def test_an_agent_that_asks_for_tools_alone_is_told_that_its_model_was_not_asked
     assert (ended.code, ended.stdout.splitlines()[0]) == (4, f"cannot reproduce: {said}")
 
 
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import a_module_that_is_not_there", "no request came before the agent ended with exit code 1"),
+        ("pass", "no request came: the agent asks at another base URL than this replay's"),
+    ],
+)
+def test_an_agent_that_asks_nothing_is_told_why(store: Path, code: str, said: str) -> None:
+    """One that failed on its way did not ask elsewhere: its exit code is said, and what it printed stands above."""
+    ended = analyzer("replay", "latest", "--serve", "--store", str(store), "--", sys.executable, "-c", code)
+    assert (ended.code, ended.stdout.splitlines()[0]) == (4, f"cannot reproduce: {said}")
+
+
 @pytest.mark.parametrize("handler", ["SIG_DFL", "SIG_IGN"])
 def test_what_a_command_leaves_behind_is_ended_with_it(store: Path, tmp_path: Path, handler: str) -> None:
     """A command that ends by itself keeps its exit code; a child that it leaves is ended, even one that will not."""

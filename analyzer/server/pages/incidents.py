@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from analyzer.render.blocks import Block, Heading
 from analyzer.render.links import kind_link, link, links_of
@@ -38,7 +38,8 @@ def listed(reader: Reader, asked: Asked) -> Page:
         and (not kind or one.kind.value == kind)
         and (not agent or agent in one.concerned)
     ]
-    now = reader.now()
+    # Of the clock, unlike the range of a page: on a store that has grown old "02:00 UTC" would be read as today's.
+    now = datetime.now(UTC)
     values = {
         "found": [(one, clock(one.onset, now), *figures(one)) for one in found[:SHOWN_MAX]],
         "more": len(found) - SHOWN_MAX,
@@ -58,7 +59,7 @@ def listed(reader: Reader, asked: Asked) -> Page:
 def one(reader: Reader, asked: Asked) -> Page:
     """Return one incident: everything of its report, and what can be said of it. Raises NotFoundError."""
     incident = reader.memory.incident(asked.path["incident"])
-    now = reader.now()
+    now = datetime.now(UTC)
     observed, times, excess = figures(incident)
     values = {
         "incident": incident,
