@@ -173,3 +173,11 @@ def test_what_a_command_leaves_behind_is_ended_with_it(store: Path, tmp_path: Pa
     assert json.loads(ended.stdout)["agent_exit_code"] == 7
     time.sleep(4.5)
     assert not alive.exists()
+
+
+@pytest.mark.parametrize("what", [("latest", "--check"), ("latest", "--step", "1"), ("inc-0123456789",)], ids=" ".join)
+def test_a_budget_is_not_passed_over_in_silence(store: Path, what: tuple[str, ...]) -> None:
+    """Whoever limits what a replay costs must not be charged beyond that: only the live one takes the flag."""
+    ended = analyzer("replay", *what, "--budget-usd", "0.01", "--yes", "--store", str(store))
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("analyzer: --budget-usd is for --on-divergence live")
