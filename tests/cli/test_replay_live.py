@@ -177,6 +177,19 @@ def test_a_live_run_over_responses_is_judged_paid_and_traced(store: Path, stream
     assert call.cost_usd == pytest.approx(live["usd"])
 
 
+@pytest.mark.parametrize("base", ["/v1", "/v1/", "/v1beta/openai", ""])
+def test_the_base_url_of_openai_is_taken_as_its_sdk_takes_it(store: Path, base: str) -> None:
+    """It holds the version of the API, or whatever a gateway has in that place: nothing is put between."""
+    with messages_api([completion()]) as api:
+        ended = analyzer(
+            *("replay", "latest", "--serve", "--store", str(store), "--on-divergence", "live", "--yes"),
+            *("--", sys.executable, "-c", AGENT, MODEL, "1"),
+            env={"PYTHONPATH": str(ROOT), "OPENAI_BASE_URL": f"{api.url}{base}", "OPENAI_API_KEY": KEY},
+        )
+    assert ended.code == 0, ended.stdout
+    assert api.paths == [f"{base.rstrip('/')}/chat/completions"]
+
+
 def test_a_live_call_that_failed_is_a_failed_step_of_the_trace(store: Path) -> None:
     """The analyst's own trajectory says what went wrong, and counts no tokens that nobody told."""
     with messages_api([fails(429, "rate_limit_error")]) as api:
@@ -229,13 +242,27 @@ def test_a_model_without_a_price_is_not_asked(store: Path) -> None:
     [
         (fails(429, "rate_limit_error"), "the provider answered 429: scripted 429", False),
         (fails(529, "overloaded_error"), "the provider answered 529: scripted 529", False),
+        (fails(502), "the provider answered 502: scripted 502", True),
+        (fails(504), "the provider answered 504: scripted 504", True),
         (replace(completion(), cut=True), "the provider's answer broke off", True),
         (Wire(b"", drop=True), "openai could not be reached (RemoteDisconnected)", True),
         (Wire(b"[]"), "with what is no OpenAI Chat Completions", True),
+        (Wire(b'{"error": {"message": "none is free"}}'), "the provider failed: none is free", True),
         (completion(finish="length"), "the model's last reply was cut at its limit", None),
         (completion(finish="content_filter"), "the provider's filter stopped the model", None),
     ],
-    ids=["rate limit", "overloaded", "cut", "dropped", "no reply", "too long", "filtered"],
+    ids=[
+        "rate limit",
+        "overloaded",
+        "bad gateway",
+        "late gateway",
+        "cut",
+        "dropped",
+        "no reply",
+        "an error of 200",
+        "too long",
+        "filtered",
+    ],
 )
 def test_a_live_part_that_is_no_whole_run_passes_nothing(
     store: Path, wire: Wire, why: str, is_counted: bool | None
