@@ -16,9 +16,10 @@ from analyzer.replay.conversation import Message, ToolCall, ToolDefinition
 from analyzer.replay.judging import failure_of, seen
 from analyzer.replay.outcomes import Outcome
 from analyzer.replay.recording import Call, Execution, Recording, Request
-from analyzer.replay.standin import How, Lived, Met, ToolAsked
+from analyzer.replay.standin import How, Lived, Met, Policy, StandIn, ToolAsked
 from analyzer.replay.wires import WIRES
-from analyzer.replay.wires.replies import heard
+from analyzer.replay.wires.openai_responses import WIRE as RESPONSES
+from analyzer.replay.wires.replies import Heard, heard
 from analyzer.replay.wires.wire import Asked, Served, Wire, as_json
 from analyzer.types import trace
 from analyzer.types.trace import FinishReason, Operation, Span, Status, Tokens
@@ -50,6 +51,30 @@ def test_no_bytes_break_it(wire: Wire, body: bytes, streamed: bool) -> None:
     """What is no reply is a problem, and never a decision that counts."""
     assert heard(wire, 200, body, streamed=streamed).problem
     assert heard(wire, 500, body, streamed=streamed).decision is None
+
+
+@pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
+def test_a_response_that_failed_is_no_reply(streamed: bool) -> None:
+    """The Responses API may fail with a whole document and status 200: its reason is told, and nothing was decided."""
+    failed = {"status": "failed", "error": {"code": "server_error", "message": "It broke."}, "output": []}
+    event = {"type": "response.failed", "response": failed}
+    body = f"event: response.failed\ndata: {json.dumps(event)}\n\n" if streamed else json.dumps(failed)
+    found = heard(RESPONSES, 200, body.encode(), streamed=streamed)
+    assert (found.decision, found.problem) == (None, "the provider failed: It broke.")
+
+
+def test_what_a_request_costs_that_is_sent_again_is_added_up() -> None:
+    """An SDK tries again: both attempts were paid for, and the last answer is the one that counts."""
+    standin = StandIn(LOOPING, policy=Policy.LIVE)
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Something else."}]}).encode()
+    decision = Decision("It comes.", (), FinishReason.STOP)
+    for again, found, status, usd in ((False, Heard(problem="gone"), 502, 0.5), (True, Heard(decision), 200, 0.25)):
+        forward = standin.answer("/v1/chat/completions", body, again=again).forward
+        assert forward is not None
+        standin.lived(forward, found, status=status, usd=usd)
+    (met,) = standin.course
+    assert met.live is not None
+    assert (met.live.decision, met.live.status, met.live.usd) == (decision, 200, 0.75)
 
 
 GOAL = Message("user", "Where is A-17?")
@@ -121,3 +146,13 @@ def test_a_call_that_was_not_recorded_parts_the_run() -> None:
     assert found.judged.why.endswith("what lookup would have given was not recorded")
     assert found.difference is not None
     assert found.difference.diff[-1] == "+lookup " + json.dumps({"order": "B-2"})
+
+
+def test_a_strange_call_before_any_request_hides_no_later_one() -> None:
+    """What is asked for before the model is asked parts nothing; the next strange call does."""
+    course = (*SAME, Met(3, How.SAME, 3, None, "error: lost"))
+    early, strange = (ToolAsked(after, "lookup", {"order": f"B-{after}"}, None) for after in (0, 1))
+    found = seen(LOOPING, FAILED, course, code=0, tools=(early, strange))
+    assert (found.judged.outcome, found.judged.step) == (Outcome.DIVERGED, 3)
+    assert found.difference is not None
+    assert found.difference.diff[-1] == "+lookup " + json.dumps({"order": "B-1"})
