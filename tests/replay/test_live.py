@@ -53,6 +53,51 @@ def test_no_bytes_break_it(wire: Wire, body: bytes, streamed: bool) -> None:
     assert heard(wire, 500, body, streamed=streamed).decision is None
 
 
+@pytest.mark.parametrize("finish", [FinishReason.REFUSAL, FinishReason.LENGTH, FinishReason.CONTENT_FILTER])
+@pytest.mark.parametrize("wire", WIRES, ids=lambda wire: wire.name)
+def test_a_reply_that_is_cut_filtered_or_a_refusal_is_read_as_one(wire: Wire, finish: FinishReason) -> None:
+    """Each API has its own way to say so; a run that ends with such a reply has not done its work."""
+    found = heard(wire, 200, json.dumps(UNFINISHED[wire.name, finish]).encode(), streamed=False)
+    assert found.decision is not None, found.problem
+    assert found.decision.finish is finish
+    live = _live("found", decision=found.decision)
+    judged = seen(LOOPING, FAILED, (*SAME, live), code=0, guilty=2).judged
+    assert judged.outcome is Outcome.DIVERGED
+    assert judged.why.endswith(WHY[finish])
+
+
+def _anthropic(reason: str) -> dict[str, Any]:
+    return {"type": "message", "role": "assistant", "content": [{"type": "text", "text": "No"}], "stop_reason": reason}
+
+
+def _chat(reason: str, **message: str) -> dict[str, Any]:
+    return {"choices": [{"message": {"role": "assistant", "content": "No", **message}, "finish_reason": reason}]}
+
+
+def _response(reason: str | None, kind: str = "output_text") -> dict[str, Any]:
+    part = {"type": kind, "refusal" if kind == "refusal" else "text": "No"}
+    cut = None if reason is None else {"reason": reason}
+    return {"output": [{"type": "message", "role": "assistant", "content": [part]}], "incomplete_details": cut}
+
+
+WHY = {
+    FinishReason.REFUSAL: "the model refused",
+    FinishReason.LENGTH: "the model's last reply was cut at its limit",
+    FinishReason.CONTENT_FILTER: "the provider's filter stopped the model",
+}
+UNFINISHED = {
+    ("Anthropic Messages", FinishReason.REFUSAL): _anthropic("refusal"),
+    ("Anthropic Messages", FinishReason.LENGTH): _anthropic("max_tokens"),
+    ("Anthropic Messages", FinishReason.CONTENT_FILTER): _anthropic("content_filter"),
+    ("OpenAI Chat Completions", FinishReason.REFUSAL): _chat("stop", refusal="No"),
+    ("OpenAI Chat Completions", FinishReason.LENGTH): _chat("length"),
+    ("OpenAI Chat Completions", FinishReason.CONTENT_FILTER): _chat("content_filter"),
+    ("OpenAI Responses", FinishReason.REFUSAL): _response(None, "refusal"),
+    ("OpenAI Responses", FinishReason.LENGTH): _response("max_output_tokens"),
+    ("OpenAI Responses", FinishReason.CONTENT_FILTER): _response("content_filter"),
+}
+
+
 @pytest.mark.parametrize("streamed", [False, True], ids=["whole", "streamed"])
 def test_a_response_that_failed_is_no_reply(streamed: bool) -> None:
     """The Responses API may fail with a whole document and status 200: its reason is told, and nothing was decided."""
