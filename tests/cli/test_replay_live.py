@@ -324,7 +324,7 @@ def test_a_replay_does_not_ask_itself(store: Path) -> None:
 
 def test_a_replay_is_an_investigation_of_its_own_size(store: Path) -> None:
     """--budget-usd allows one request more than an investigation of the analyst may cost."""
-    agent = AGENT.replace('"max_tokens": 1000,', '"max_tokens": 40000,')
+    agent = AGENT.replace('"max_tokens": 1000,', '"max_tokens": 120000,')
     with messages_api([completion()]) as api:
         ended, document = replay(store, api, "--budget-usd", "2", agent=agent)
     assert (ended.code, document["outcome"]) == (0, "fixed"), document["why"]

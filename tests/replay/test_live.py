@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.replay.alike import Decision
-from analyzer.replay.comparing import MESSAGES, SYSTEM, Difference
+from analyzer.replay.comparing import MESSAGES, SYSTEM, TOOLS, Difference
 from analyzer.replay.conversation import Message, ToolCall, ToolDefinition
 from analyzer.replay.judging import failure_of, seen
 from analyzer.replay.outcomes import Outcome
@@ -172,6 +172,15 @@ def test_what_a_run_that_went_live_comes_to(course: tuple[Met, ...], outcome: Ou
     found = seen(LOOPING, FAILED, course, code=0, guilty=2)
     assert found.judged.outcome is outcome, found.judged.why
     assert why in found.judged.why
+
+
+@pytest.mark.parametrize(("stale", "outcome"), [(SYSTEM, Outcome.FIXED), (TOOLS, Outcome.CANNOT_JUDGE)])
+def test_a_live_run_on_recorded_results_is_judged_unless_its_tools_changed(stale: str, outcome: Outcome) -> None:
+    """The live model was told of another prompt; results of another definition answer it no better than any model."""
+    asked = replace(_live("", "lookup", step=1), difference=Difference((stale,), (), (stale,)))
+    found = replace(_live("found", step=1), difference=asked.difference)
+    served = ToolAsked(1, "lookup", {"order": "A-17"}, {"step": 2, "failed": False, "result": "found"})
+    assert seen(LOOPING, FAILED, (asked, found), code=0, tools=(served,), guilty=2).judged.outcome is outcome
 
 
 def test_a_live_run_past_the_fault_is_no_repetition() -> None:
