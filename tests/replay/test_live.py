@@ -108,6 +108,22 @@ def test_a_response_that_failed_is_no_reply(streamed: bool) -> None:
     assert (found.decision, found.problem) == (None, "the provider failed: It broke.")
 
 
+def test_what_a_provider_says_is_masked_before_it_is_kept() -> None:
+    """Its text, the arguments of its calls and its errors: what is shown and logged holds none of them as they were."""
+    standin = StandIn(LOOPING, policy=Policy.LIVE, mask=lambda text: text.replace("secret", "<masked>"))
+    body = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Something else."}]}).encode()
+    forward = standin.answer("/v1/chat/completions", body).forward
+    assert forward is not None
+    decision = Decision("a secret", (ToolCall("x", "find", {"key": ["secret"]}),), FinishReason.TOOL_CALL)
+    standin.lived(forward, Heard(decision, problem="no secret"), status=200, usd=0.1)
+    live = standin.course[0].live
+    assert live is not None
+    assert live.decision == Decision(
+        "a <masked>", (ToolCall("x", "find", {"key": ["<masked>"]}),), FinishReason.TOOL_CALL
+    )
+    assert live.problem == "no <masked>"
+
+
 def test_what_a_request_costs_that_is_sent_again_is_added_up() -> None:
     """An SDK tries again: both attempts were paid for, and the last answer is the one that counts."""
     standin = StandIn(LOOPING, policy=Policy.LIVE)
