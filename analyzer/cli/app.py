@@ -106,8 +106,8 @@ def run(arguments: Sequence[str]) -> int:
         if is_unread(sys.stdout) or is_unread(sys.stderr):
             # The reader of our output (`| head`) went away; there is nobody left to tell.
             return 0
-        line, code = _line_and_code(BrokenPipeError("a connection was closed by its other side"))
-        logs.error(line, prefix="analyzer: ", exit_code=code)
+        code = FAILED
+        logs.error("a connection was closed by its other side; try again", prefix="analyzer: ", exit_code=code)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - the outermost fence: a bug, too, is one line
         if "--debug" in arguments:
             click.echo(logs.message_masked(traceback.format_exc()), err=True, nl=False)

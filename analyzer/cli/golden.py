@@ -35,8 +35,6 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _OF_TOOL = ("must_call", "must_not_call", "arguments_match")
 """Repeatable flags whose value is a tool, and arguments behind a colon; each is named as its check is."""
 BECAUSE = "asked for"
-SHORT_ID_CHARS = 12
-"""Of a run's id in the name of its case (`case.name_of`)."""
 
 
 @click.group("golden", no_args_is_help=True)
@@ -288,23 +286,22 @@ def _checked(folder: Path) -> list[Case]:
 
 def _named(case: Case, folder: Path) -> Case:
     """Return a case under its whole id where its short name is that of another run, whose id begins alike."""
+    from analyzer.replay.golden.case import name_of
+
     taken = _run_in(folder / f"{case.name}.json")
-    whole = case.bad.trace_id
-    if taken in {None, whole}:
-        return case
-    return replace(case, name=f"{case.name.removesuffix(whole[:SHORT_ID_CHARS])}{whole}")
+    return case if taken in {None, case.bad.trace_id} else replace(case, name=name_of(case.bad, whole=True))
 
 
 def _written(case: Case, folder: Path, *, over: bool) -> Path:
-    """Write a case to its file and return where. Raises UsageError where it is there already, or another run's."""
+    """Write a case to its file and return where. Raises UsageError where it is there already, or no case is."""
     from analyzer.errors import UsageError
     from analyzer.replay.golden.case import case_document
 
     path = folder / f"{case.name}.json"
+    if path.exists() and _run_in(path) is None:
+        raise UsageError(f"{path} is no golden case, and is not written over: move it, or take another folder")
     if path.exists() and not over:
         raise UsageError(f"{path} is there already; --replace writes it anew")
-    if path.exists() and _run_in(path) != case.bad.trace_id:
-        raise UsageError(f"{path} is the case of another run, whose id begins alike: it is not written over")
     _write(path, json.dumps(case_document(case), ensure_ascii=False, indent=2) + "\n")
     return path
 

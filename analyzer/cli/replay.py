@@ -58,6 +58,8 @@ def command(
     diverged; 2 no such trajectory or step, nothing to put to a proof, or not agreed to; 3 some calls gave no reply, or
     cannot judge; 4 failed, or cannot reproduce.
     """
+    if budget_usd is not None and not (serving and on_divergence == "live"):
+        raise click.UsageError("--budget-usd is for --on-divergence live; set ANALYZER_BUDGET_USD for anything else")
     if trace.startswith("inc-"):
         if check or serving or agent_command or step is not None or model is not None or edit is not None:
             raise click.UsageError("an incident takes --factor, --times and --yes alone")

@@ -90,8 +90,6 @@ def serve(trace: str, store: str | None, serving: Serving, *, as_json: bool) -> 
 
     settings = settings_from(store=store, budget_usd=serving.budget_usd).settings
     is_live = serving.on_divergence == "live"
-    if serving.budget_usd is not None and not is_live:
-        raise UsageError("--budget-usd is for --on-divergence live: nothing else costs anything")
     with _opened(settings, is_live=is_live) as (trajectories, sending):
         trajectory = trajectories.trajectory(trajectories.resolve(trace))
         recording = recording_of(trajectory)
@@ -161,7 +159,7 @@ def _live(standin: StandIn, sending: Sending, settings: Settings, *, yes: bool) 
 
 def _run(serving: Serving, url: str, *, is_live: bool) -> int | None:
     """Run the agent, or wait for one; return its exit code, None where it is not known."""
-    if is_live and any(one.base_url == url for one in endpoints().values()):
+    if is_live and any(one.base_url in {url, f"{url}/v1"} for one in endpoints().values()):
         raise UsageError(f"{url} is this replay's own address: unset ANTHROPIC_BASE_URL or OPENAI_BASE_URL")
     if serving.command:
         return run_agent(serving.command, url, timeout_s=serving.timeout_s)

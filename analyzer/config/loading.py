@@ -70,11 +70,17 @@ class Endpoint:
     """Where a provider is asked, and with what."""
 
     base_url: str
-    """Without a slash at its end, and without the version of the API."""
+    """As the SDK takes it, without a slash at its end."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What carries the key; empty where the environment has none."""
     key_hint: str = ""
     """Which variable holds the key."""
+    version: str = ""
+    """The beginning of a path that the base URL holds already, or has something else in the place of."""
+
+    def address(self, path: str) -> str:
+        """Return where a path of the API is asked."""
+        return self.base_url + path.removeprefix(self.version)
 
 
 def endpoints(environ: Mapping[str, str] | None = None) -> dict[str, Endpoint]:
@@ -90,9 +96,10 @@ def endpoints(environ: Mapping[str, str] | None = None) -> dict[str, Endpoint]:
             "ANTHROPIC_API_KEY",
         ),
         "openai": Endpoint(
-            (environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1").rstrip("/").removesuffix("/v1"),
+            (environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1").rstrip("/"),
             {"authorization": f"Bearer {openai}"} if openai else {},
             "OPENAI_API_KEY",
+            version="/v1",
         ),
     }
 

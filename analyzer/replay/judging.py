@@ -120,8 +120,8 @@ def _parted(
     A call of a tool that was not recorded parts it, too, where it comes before such a request.
     """
     at = _first_other(course)
-    strange = next((one for one in tools if one.told is None), None)
-    if strange is not None and 0 < strange.after <= at:
+    strange = next((one for one in tools if one.told is None and 0 < one.after <= at), None)
+    if strange is not None:
         before = course[strange.after - 1].answered
         return _shown_at(recording, before or 0), Difference((TOOL_CALLS,), tuple(_asked_otherwise(recording, strange)))
     last = max((call.number for call in recording.calls), default=None)

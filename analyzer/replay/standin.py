@@ -68,7 +68,8 @@ class Lived:
     tokens: Tokens | None
     """None where the answer does not count them."""
     usd: float | None
-    """What it is counted with: its worst case where its tokens are not known; 0 where it failed, and is not billed."""
+    """What it is counted with, all attempts of an SDK together: the worst case where tokens are not known; 0 where it
+    failed, and is not billed."""
     problem: str = ""
     """Why there is no whole reply, masked."""
     refused: bool = False
@@ -161,14 +162,20 @@ class StandIn:
             return tuple(self._tools_asked)
 
     def lived(self, forward: Forward, heard: Heard, *, status: int, usd: float | None, refused: bool = False) -> None:
-        """Note what the provider answered to a request that was sent on; its texts are masked here."""
+        """Note what the provider answered to a request that was sent on; its texts are masked here.
+
+        Of one that an SDK sent again the last answer stands, with what all of them cost.
+        """
         decision = heard.decision
         if decision is not None:
             calls = tuple(replace(call, arguments=self._masked(call.arguments)) for call in decision.tool_calls)
             decision = replace(decision, text=self._mask(decision.text), tool_calls=calls)
-        found = Lived(status, decision, heard.tokens, usd, self._mask(heard.problem), refused)
         with self._lock:
-            self._met[forward.number] = replace(self._met[forward.number], live=found)
+            met = self._met[forward.number]
+            costs = [usd] if met.live is None else [met.live.usd, usd]
+            total = None if None in costs else sum(one for one in costs if one is not None)
+            found = Lived(status, decision, heard.tokens, total, self._mask(heard.problem), refused)
+            self._met[forward.number] = replace(met, live=found)
 
     @property
     def tools(self) -> tuple[ToolDefinition, ...]:

@@ -34,6 +34,8 @@ REPLY_TOKENS_MAX = 32_000
 """How long a reply is taken to be at most where the request sets no limit."""
 SILENCE_S = 600.0
 """How long a provider may be silent: the official SDKs wait as long."""
+_MAYBE_BILLED = (200, 502, 504)
+"""An answer that came, and a gateway that lost the one behind it."""
 REFUSED_STATUS = 402
 """Payment Required: no SDK tries that again."""
 _PIECE_BYTES = 1 << 16
@@ -50,7 +52,7 @@ Price = Callable[[str, str, Tokens, datetime], float | None]
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """A streamed answer on its way back."""
+    """A provider's answer on its way back, whole or streamed."""
 
     status: int
     headers: Mapping[str, str]
@@ -109,7 +111,7 @@ class Live:
         out = {name: value for name, value in headers.items() if name.startswith(_SENT_ON)} | dict(key)
         # Bytes that are packed could not be read on their way.
         out["accept-encoding"] = "identity"
-        return self._sent(sent, endpoint.base_url + forward.wire.path, body, out)
+        return self._sent(sent, endpoint.address(forward.wire.path), body, out)
 
     def _paid_for(self, forward: Forward, body: bytes, key: Mapping[str, str]) -> _Sent | str:
         """Reserve the worst case of a request and log it; return why it may not be sent. Raises StoreError."""
@@ -197,7 +199,7 @@ class Live:
             return
         sent.settled.append(sent.reservation)
         used = sent.most
-        if status not in (200, 502):
+        if status not in _MAYBE_BILLED:
             used = NOTHING
         elif found.tokens is not None and not found.problem:
             used = Amount(found.tokens.total, self._cost(sent.forward, found.tokens))
@@ -277,5 +279,5 @@ def _all_of(response: http.client.HTTPResponse | urllib.error.HTTPError) -> tupl
     return content, told.isdigit() and int(told) > len(content)
 
 
-def _document(decision: Any) -> dict[str, Any]:
+def _document(decision: Decision) -> dict[str, Any]:
     return json.loads(json.dumps(asdict(decision), default=str))  # type: ignore[no-any-return]

@@ -9,7 +9,6 @@ from datetime import datetime
 from importlib.metadata import version
 
 from analyzer.config import Settings
-from analyzer.errors import UsageError
 from analyzer.ingest.pricing import Pricer
 from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.spending import SqliteSpending
@@ -17,7 +16,7 @@ from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.trace import Tokens
 from analyzer.types.watch import Watch
 from analyzer.wiring.building import own_recorder
-from analyzer.wiring.opening import open_existing, spending_of
+from analyzer.wiring.opening import open_existing, require_writable, spending_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +40,10 @@ def open_sending(settings: Settings) -> Iterator[Sending]:
 
     Raises NotFoundError where there is no store yet, StoreError, and UsageError where it may only be read.
     """
+    require_writable(settings, "what a live replay spends is written down before it is sent")
     whole = replace(settings, investigation_usd=settings.budget_usd, investigation_tokens=settings.budget_tokens)
     with ExitStack() as stack:
         store = stack.enter_context(open_existing(settings))
-        if store.connection.is_sealed:
-            raise UsageError(f"{settings.store} may only be read: what is spent could not be written down")
         actor = f"analyzer {version('analyzer')}"
         recorder, _ = own_recorder(settings, store, [], stack, rehearsal=False)
         purse = spending_of(whole, store.state, recorder.trace_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import json
@@ -11,13 +12,15 @@ import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from types import ModuleType, SimpleNamespace
+from typing import Any, cast
 
+import click
 import pytest
 from support.cli import analyzer
 from support.incidents import NOW, incident, report
 
-from analyzer.cli.app import COMMANDS, is_unread
+from analyzer.cli.app import COMMANDS, is_unread, run
 from analyzer.cli.run import exit_code
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
@@ -435,6 +438,21 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, command: str) -> No
     finally:
         os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_connection_that_breaks_is_said_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It is no reader that went away; --debug is not advised, for where it was is gone by then."""
+
+    @click.command()
+    def breaks() -> None:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setitem(cast(dict[str, str], COMMANDS), "breaks", "Break.")
+    monkeypatch.setitem(sys.modules, "analyzer.cli.breaks", cast(ModuleType, SimpleNamespace(command=breaks)))
+    assert run(["breaks"]) == 4
+    assert capfd.readouterr().err == "analyzer: a connection was closed by its other side; try again\n"
 
 
 def test_a_pipe_that_is_read_is_not_taken_for_one_that_broke() -> None:

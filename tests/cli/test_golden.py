@@ -211,3 +211,16 @@ def test_the_case_of_another_run_is_never_written_over(store: Path, tmp_path: Pa
     assert other.stem == path.stem.removesuffix(trace_id(1)[:12]) + trace_id(1)
     assert json.loads(other.read_text("utf-8"))["recording"]["trace_id"] == trace_id(1)
     assert analyzer(*add).code == 2, "it is there already"
+
+
+@pytest.mark.parametrize("options", [(), ("--replace",)], ids=["new", "again"])
+def test_what_is_no_case_is_never_written_over(store: Path, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """A file of something else under the name of a case stays, and is called what it is."""
+    add = ("golden", "add", trace_id(1), "--to", str(tmp_path), "--store", str(store))
+    assert analyzer(*add).code == 0
+    path = next(tmp_path.glob("*.json"))
+    path.write_text('{"my": "notes"}', "utf-8")
+    ended = analyzer(*add, *options)
+    assert (ended.code, path.read_text("utf-8")) == (2, '{"my": "notes"}')
+    said = "is no golden case, and is not written over: move it, or take another folder"
+    assert ended.stderr == f"analyzer: {path} {said}\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import sqlite3
 import sys
 from dataclasses import replace
@@ -177,6 +178,19 @@ def test_a_live_run_over_responses_is_judged_paid_and_traced(store: Path, stream
     assert call.cost_usd == pytest.approx(live["usd"])
 
 
+@pytest.mark.parametrize("base", ["/v1", "/v1/", "/v1beta/openai", ""])
+def test_the_base_url_of_openai_is_taken_as_its_sdk_takes_it(store: Path, base: str) -> None:
+    """It holds the version of the API, or whatever a gateway has in that place: nothing is put between."""
+    with messages_api([completion()]) as api:
+        ended = analyzer(
+            *("replay", "latest", "--serve", "--store", str(store), "--on-divergence", "live", "--yes"),
+            *("--", sys.executable, "-c", AGENT, MODEL, "1"),
+            env={"PYTHONPATH": str(ROOT), "OPENAI_BASE_URL": f"{api.url}{base}", "OPENAI_API_KEY": KEY},
+        )
+    assert ended.code == 0, ended.stdout
+    assert api.paths == [f"{base.rstrip('/')}/chat/completions"]
+
+
 def test_a_live_call_that_failed_is_a_failed_step_of_the_trace(store: Path) -> None:
     """The analyst's own trajectory says what went wrong, and counts no tokens that nobody told."""
     with messages_api([fails(429, "rate_limit_error")]) as api:
@@ -229,13 +243,27 @@ def test_a_model_without_a_price_is_not_asked(store: Path) -> None:
     [
         (fails(429, "rate_limit_error"), "the provider answered 429: scripted 429", False),
         (fails(529, "overloaded_error"), "the provider answered 529: scripted 529", False),
+        (fails(502), "the provider answered 502: scripted 502", True),
+        (fails(504), "the provider answered 504: scripted 504", True),
         (replace(completion(), cut=True), "the provider's answer broke off", True),
         (Wire(b"", drop=True), "openai could not be reached (RemoteDisconnected)", True),
         (Wire(b"[]"), "with what is no OpenAI Chat Completions", True),
+        (Wire(b'{"error": {"message": "none is free"}}'), "the provider failed: none is free", True),
         (completion(finish="length"), "the model's last reply was cut at its limit", None),
         (completion(finish="content_filter"), "the provider's filter stopped the model", None),
     ],
-    ids=["rate limit", "overloaded", "cut", "dropped", "no reply", "too long", "filtered"],
+    ids=[
+        "rate limit",
+        "overloaded",
+        "bad gateway",
+        "late gateway",
+        "cut",
+        "dropped",
+        "no reply",
+        "an error of 200",
+        "too long",
+        "filtered",
+    ],
 )
 def test_a_live_part_that_is_no_whole_run_passes_nothing(
     store: Path, wire: Wire, why: str, is_counted: bool | None
@@ -265,9 +293,47 @@ def test_a_provider_that_repeats_the_key_gives_it_to_nobody_else(store: Path) ->
     assert KEY not in analyzer("audit", "show", "--store", str(store), "--json").stdout
 
 
-def test_the_largest_of_several_limits_is_what_a_reply_may_cost(store: Path) -> None:
-    """A gateway may take either of the two names that Chat Completions has for one limit."""
-    agent = AGENT.replace('"max_tokens": 1000,', '"max_tokens": 1, "max_completion_tokens": 30000,')
+def test_an_agent_that_brings_its_own_key_pays_with_it(store: Path) -> None:
+    """Its own key goes out in the place of the environment's and is kept nowhere; no other header of its goes out."""
+    agent = AGENT.replace('os.environ["OPENAI_API_KEY"]', repr("sk-of-the-agent")).replace(
+        "    with urllib", '    request.add_header("X-Of-Ours", "a secret")\n    with urllib'
+    )
+    with messages_api([completion()]) as api:
+        ended, document = replay(store, api, agent=agent)
+    assert (ended.code, document["outcome"]) == (0, "fixed")
+    (headers,) = api.headers
+    assert headers["authorization"] == "Bearer sk-of-the-agent"
+    assert headers["accept-encoding"] == "identity"
+    assert "x-of-ours" not in headers
+    assert not any(b"sk-of-the-agent" in path.read_bytes() for path in store.parent.glob("store.db*"))
+
+
+def test_a_replay_does_not_ask_itself(store: Path) -> None:
+    """A base URL that is left over from an earlier replay would send each request round: it is named."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    ended = analyzer(
+        *("replay", "latest", "--serve", "--store", str(store), "--on-divergence", "live", "--yes"),
+        *("--port", str(port), "--", sys.executable, "-c", AGENT, MODEL, "1"),
+        env={"OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1", "OPENAI_API_KEY": KEY},
+    )
+    url = f"http://127.0.0.1:{port}"
+    said = f"analyzer: {url} is this replay's own address: unset ANTHROPIC_BASE_URL or OPENAI_BASE_URL\n"
+    assert (ended.code, ended.stdout, ended.stderr) == (2, "", said)
+
+
+def test_a_replay_is_an_investigation_of_its_own_size(store: Path) -> None:
+    """--budget-usd allows one request more than an investigation of the analyst may cost."""
+    agent = AGENT.replace('"max_tokens": 1000,', '"max_tokens": 120000,')
+    with messages_api([completion()]) as api:
+        ended, document = replay(store, api, "--budget-usd", "2", agent=agent)
+    assert (ended.code, document["outcome"]) == (0, "fixed"), document["why"]
+
+
+@pytest.mark.parametrize("asked", ['"max_tokens": 1, "max_completion_tokens": 30000,', '"max_tokens": 1000, "n": 30,'])
+def test_the_largest_of_several_limits_is_what_a_reply_may_cost(store: Path, asked: str) -> None:
+    """A gateway may take either of the two names that Chat Completions has for one limit; n replies cost n times."""
+    agent = AGENT.replace('"max_tokens": 1000,', asked)
     with messages_api([completion()]) as api:
         ended, document = replay(store, api, "--budget-usd", "0.03", agent=agent)
     assert "the budget does not allow another request" in document["why"], ended.stderr

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -184,5 +186,34 @@ def test_what_a_command_leaves_behind_is_ended_with_it(store: Path, tmp_path: Pa
     )
     ended = analyzer("replay", "latest", "--serve", "--json", "--store", str(store), "--", sys.executable, "-c", code)
     assert json.loads(ended.stdout)["agent_exit_code"] == 7
+    time.sleep(4.5)
+    assert not alive.exists()
+
+
+@pytest.mark.parametrize("what", [("latest", "--check"), ("latest", "--step", "1"), ("inc-0123456789",)], ids=" ".join)
+def test_a_budget_is_not_passed_over_in_silence(store: Path, what: tuple[str, ...]) -> None:
+    """Whoever limits what a replay costs must not be charged beyond that: only the live one takes the flag."""
+    ended = analyzer("replay", *what, "--budget-usd", "0.01", "--yes", "--store", str(store))
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("analyzer: --budget-usd is for --on-divergence live")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "SIGTERM"])
+def test_who_stops_the_replay_stops_the_agent(store: Path, tmp_path: Path, number: signal.Signals) -> None:
+    """The agent runs in a session of its own, where no ctrl-c reaches it: it is ended all the same."""
+    begun, alive = tmp_path / "begun", tmp_path / "alive"
+    code = (
+        "import pathlib, sys, time; pathlib.Path(sys.argv[1]).touch(); time.sleep(4); pathlib.Path(sys.argv[2]).touch()"
+    )
+    command = [sys.executable, "-m", "analyzer", "replay", "latest", "--serve", "--store", str(store)]
+    with subprocess.Popen(
+        [*command, "--", sys.executable, "-c", code, begun, alive], stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not begun.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(number)
+        said = process.communicate(timeout=50)[1]
+    assert said.lstrip().startswith("analyzer: stopped")
     time.sleep(4.5)
     assert not alive.exists()

@@ -114,6 +114,16 @@ def test_mcp_does_not_start_where_no_call_could_be_logged(sealed: Path, extra: t
     )
 
 
+def test_a_live_replay_does_not_start_where_nothing_could_be_written_down(sealed: Path) -> None:
+    """What it spends would be in no account: the line says what to do, and no command is started."""
+    told = analyzer("replay", "latest", "--serve", "--on-divergence", "live", "--yes", store=sealed)
+    assert (told.code, told.stdout) == (2, "")
+    assert told.stderr == (
+        f"analyzer: the store {sealed} cannot be written, and what a live replay spends is written down before it is"
+        " sent: make the file and its folder writable for this user, or set ANALYZER_STORE to a copy\n"
+    )
+
+
 def test_a_store_of_an_earlier_release_says_what_brings_it_up_to_date(sealed: Path) -> None:
     """It is not read as if it were of this one, and cannot be changed here."""
     sealed.parent.chmod(0o755)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.spans import chat, history
 
-from analyzer.render.sent import Alone, sent_lines, sent_of, words_apart
+from analyzer.render.sent import WORDS_MAX, Alone, sent_lines, sent_of, words_apart
 from analyzer.types.trajectory import steps_of
 
 GOAL = "Customer 17 asks about an order. Be short."
@@ -42,6 +42,21 @@ def test_hostile_words_stay_in_their_line() -> None:
     said = lines(GOAL, f"{GOAL} \x1b[2J\u202e evil")
     assert len(said) == 3
     assert all(line.isprintable() for line in said)
+
+
+def test_the_longest_stretches_are_quoted_in_their_order_and_all_are_counted() -> None:
+    """Four stretches came in: the shortest is left out, and stands in the count; the line stays short."""
+    more = "a1 one b2 two two2 c3 three three2 three3 d4 four four2 four3 four4"
+    said = lines("a1 b2 c3 d4", more)
+    assert said[2] == "  B  10 words alone: two two2 … three three2 three3 … four four2 four3 four4"
+    assert len(lines("", "word " * 500)[2]) < 200
+
+
+def test_what_is_longer_than_is_compared_is_said() -> None:
+    """The first words are compared, and it is said that these are not all."""
+    whole = "same " * WORDS_MAX
+    assert lines(whole, f"{whole} more") == []
+    assert lines(f"more {whole}", whole)[0] == "Other words were sent to step 1 (of the first 20,000):"
 
 
 @given(*[st.lists(st.sampled_from("abcd"), max_size=12).map(" ".join)] * 2)

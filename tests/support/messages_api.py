@@ -151,6 +151,8 @@ class MessagesApi:
     """The bodies of the requests, parsed."""
     headers: list[dict[str, str]] = field(default_factory=list)
     """Their headers, names in lower case."""
+    paths: list[str] = field(default_factory=list)
+    """Where they were sent."""
 
 
 @contextmanager
@@ -168,6 +170,7 @@ def messages_api(replies: Sequence[Scripted]) -> Iterator[MessagesApi]:
             body = json.loads(self.rfile.read(int(self.headers.get("Content-Length") or 0)) or b"{}")
             with lock:
                 api.requests.append(body)
+                api.paths.append(self.path)
                 api.headers.append({name.lower(): value for name, value in self.headers.items()})
                 line = script.pop(0) if len(script) > 1 else script[0]
             wire = line if isinstance(line, Wire) else line(body)

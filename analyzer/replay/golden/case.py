@@ -23,6 +23,7 @@ from analyzer.types.trace import Outcome
 SCHEMA = "analyzer.golden/1"
 Mask = Callable[[str], str]
 _NAME_CHARS_MAX = 60
+_ID_CHARS = 12
 _NESTING_MAX = 100
 """Of what a case holds: no tool is described deeper, hostile input may be, and Python's JSON gives up near 300."""
 
@@ -203,14 +204,14 @@ def read_cases(folder: Path) -> list[Case]:
     return cases
 
 
-def name_of(run: Observed) -> str:
-    """Return the name of a case about a run, fit for a file: its agent and the beginning of its id.
+def name_of(run: Observed, *, whole: bool = False) -> str:
+    """Return the name of a case about a run, fit for a file: its agent and the beginning of its id, or all of it.
 
     An agent whose name has letters beyond ASCII is told from the next one by a hash of it.
     """
     words = re.sub(r"[^a-z0-9]+", "-", run.agent.lower()).strip("-")[:_NAME_CHARS_MAX] or "agent"
     told = "" if run.agent.isascii() else f"-{digest(run.agent)[:6]}"
-    return f"{words}{told}-{run.trace_id[:12]}"
+    return f"{words}{told}-{run.trace_id if whole else run.trace_id[:_ID_CHARS]}"
 
 
 def _run_document(run: Observed) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _text_events(event: Any, item: Mapping[str, Any], place: Mapping[str, Any]) 
 
 
 def _assembled(events: Iterable[Mapping[str, Any]]) -> dict[str, Any] | None:
-    ends = ("response.completed", "response.incomplete")
+    ends = ("response.completed", "response.incomplete", "response.failed")
     return next((dict(event["response"]) for event in events if event.get("type") in ends), None)
 
 

@@ -43,6 +43,8 @@ def heard(wire: Wire, status: int, body: bytes, *, streamed: bool, cut: bool = F
             reply = None if cut else json.loads(body)
         if reply is None:
             return Heard(problem=BROKE_OFF)
+        if reply.get("error"):
+            return Heard(problem=f"the provider failed: {_error_in(reply)}")
         return Heard(wire.heard(reply), tokens_of(reply.get("usage")))
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
         return Heard(problem=f"the provider answered {status} with what is no {wire.name}")
