@@ -111,6 +111,17 @@ def test_what_carries_the_rise_is_named_worst_first(store: SqliteTrajectories) -
     assert source.asked[-1][2] == over.recovered
 
 
+def test_each_finding_has_the_trajectories_of_its_own_time(store: SqliteTrajectories) -> None:
+    """A rise that is over and one that began since are two, and so are what two detectors say of the same costs."""
+    source = Naming({"agent_cost_usd_total": named(5, 7)})
+    over = rise(recovered=ONSET + timedelta(seconds=130), score=20.0)
+    again = rise(onset=ONSET + timedelta(seconds=140))
+    dearer = replace(again, detector="price", baseline=8.0, score=9.0)
+    for findings in ([over, again, dearer], [dearer, again, over]):
+        found = exemplars_of(store, source, findings, window(COST))
+        assert [found.of(one) for one in (over, again, dearer)] == [(trace_id(5),), (trace_id(7),), ()]
+
+
 def test_failures_and_slow_calls(store: SqliteTrajectories) -> None:
     """A trajectory that went well carries no errors; how long a call took only its bucket knows."""
     errors, slow = rise(Kind.ERRORS, baseline=0.1), rise(Kind.TOOL_LATENCY, tool="sql")
