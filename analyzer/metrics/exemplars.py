@@ -141,12 +141,12 @@ _SIZES: Mapping[Kind, Callable[[TrajectorySummary, Exemplar], float]] = {
     Kind.TOOL_LATENCY: lambda _, exemplar: exemplar.value,
     Kind.ERRORS: lambda summary, _: float(summary.outcome is Outcome.ERROR),
 }
-"""What of a trajectory a kind is about. What a counter was raised by may be many trajectories' at once."""
+"""What of a trajectory a kind is about, for each signal of `series.RECIPES`. What a counter was raised by may be many
+trajectories' at once."""
 
 
 def _size(finding: Finding, summary: TrajectorySummary, exemplar: Exemplar) -> float:
-    size = _SIZES.get(finding.kind)
-    return exemplar.value if size is None else size(summary, exemplar)
+    return _SIZES[finding.kind](summary, exemplar)
 
 
 def _carries(finding: Finding, summary: TrajectorySummary, exemplar: Exemplar, end: datetime) -> bool:

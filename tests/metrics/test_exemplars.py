@@ -14,6 +14,7 @@ from support.spans import EPOCH, chat, root, tool, trace_id
 from analyzer.errors import MetricsError, MetricsQueryError
 from analyzer.metrics.base import Exemplar, Points
 from analyzer.metrics.exemplars import NAMED_MAX, QUERIES_MAX, exemplars_of
+from analyzer.metrics.series import RECIPES
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.metric import Series, Signal, Window
 from analyzer.types.report import Finding, Gap, Kind, Subject
@@ -195,6 +196,15 @@ def test_a_run_asks_for_the_surest_and_looks_up_the_largest(store: SqliteTraject
     [gap] = exemplars_of(store, Naming({"agent_cost": many}), [rise()], window(COST)).gaps
     assert gap.why.startswith(f"{NAMED_MAX} of {NAMED_MAX} trajectories")
     assert trace_id(299 - NAMED_MAX + 1) in gap.why
+
+
+@pytest.mark.parametrize("signal", RECIPES)
+def test_every_signal_that_prometheus_gives_has_its_trajectories(store: SqliteTrajectories, signal: Signal) -> None:
+    """What carries it is known of each: a run that broke, was dear, long and slow carries them all."""
+    store.add([root(20, at_s=3900, status=Status.ERROR), chat(20, 2, at_s=3900, cost_usd=3.0)])
+    one = rise(Kind(signal.value), baseline=0.5)
+    source = Naming({"amount": named(20, value=9.0)})
+    assert exemplars_of(store, source, [one], window(metered(signal, "amount"))).of(one) == (trace_id(20),)
 
 
 def test_steps_are_counted_by_the_store(store: SqliteTrajectories) -> None:
