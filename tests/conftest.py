@@ -15,9 +15,7 @@ _FENCED_OFF = ("ANALYZER_", "ANTHROPIC_", "OPENAI_", "OTEL_", "AWS_")
 @pytest.fixture(autouse=True)
 def fenced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every test starts without credentials, with base URLs that lead nowhere and with a home of its own."""
-    for name in [
-        name for name in os.environ if name.startswith(("ANALYZER_", "ANTHROPIC_", "OPENAI_", "OTEL_", "AWS_"))
-    ]:
+    for name in [name for name in os.environ if name.startswith(_FENCED_OFF)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("ANTHROPIC_BASE_URL", DEAD)
     monkeypatch.setenv("OPENAI_BASE_URL", f"{DEAD}/v1")
