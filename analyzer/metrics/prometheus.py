@@ -147,12 +147,16 @@ class Prometheus:
         return version if answer.ok and isinstance(version, str) else ""
 
     def _get(self, path: str, timeout_s: float, params: Mapping[str, str] | None = None) -> requests.Response:
-        """Ask what the client has no call for, with the headers and the login of its own calls."""
+        """Ask what the client has no call for, with the headers, the login and the certificates of its own calls.
+
+        Where `verify` is not said with the request, the environment goes before the session's (REQUESTS_CA_BUNDLE).
+        """
         return self._session.get(
             f"{self._client.url}/api/v1/{path}",
             params=params,
             headers=self._client.headers,
             auth=self._access.login,
+            verify=self._session.verify,
             timeout=timeout_s,
         )
 
