@@ -133,6 +133,14 @@ def test_a_schedule_of_working_days():
     assert DETECTOR.detect(all_of(begun(np.where(weekday < 5, runs.count, 0.0)))) == ()
 
 
+def test_a_run_about_midnight_is_no_run_of_a_day_off():
+    """Friday's last run came on Saturday at 0:30 once: Saturdays are off all the same, that one and those after it."""
+    runs, ticks = np.zeros(28 * DAY), np.arange(28 * DAY)
+    runs[(ticks % (6 * HOUR) == 5 * HOUR) & (ticks // DAY % 7 < 5)] = 1.0
+    runs[[11 * DAY + 23 * HOUR, 12 * DAY + HOUR // 2]] = 0.0, 1.0
+    assert DETECTOR.detect(all_of(begun(runs))) == ()
+
+
 RESTS = {"weekends": (5, 6), "sundays": (6,), "never": ()}
 
 
