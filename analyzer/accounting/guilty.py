@@ -90,7 +90,7 @@ def _dearest(
         ids = tuple(one.trace_id for one in worst)
     evidence = []
     for trace_id, steps in store.steps(list(ids[:DEAREST])).items():
-        # What has no price is told apart by its tokens. What came back is quoted: an input on file is a choice made.
+        # What has no price is told apart by its tokens. Outputs alone are quoted: an input in evidence is a choice's.
         dear = sorted(steps, key=lambda step: (0.0 if by_tokens else step.cost_usd or 0.0, step.tokens), reverse=True)
         said = next(((step, line) for step in dear if (line := _first_line(step.output))), None)
         if said is not None:

@@ -32,7 +32,8 @@ _NAMES = re.compile(
 )
 """Sums and counts of histograms, outside of quotes."""
 
-Key = tuple[Kind, Subject]
+Key = tuple[str, Subject, datetime]
+"""Of a finding: its detector, what it is about, its onset. A rise that is over and one that began since are two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,16 @@ class Exemplified:
     """What metrics named in one run."""
 
     trace_ids: Mapping[Key, tuple[str, ...]] = field(default_factory=dict)
-    """By kind and subject of a finding: trajectories in the store that carry it, worst first."""
+    """By finding: trajectories in the store that carry it, worst first."""
     gaps: tuple[Gap, ...] = ()
 
     def of(self, finding: Finding) -> tuple[str, ...]:
         """Return the trajectories named for a finding."""
-        return self.trace_ids.get((finding.kind, finding.subject), ())
+        return self.trace_ids.get(_key(finding), ())
+
+
+def _key(finding: Finding) -> Key:
+    return finding.detector, finding.subject, finding.onset
 
 
 UNASKED = Exemplified()
@@ -80,7 +85,7 @@ def exemplars_of(
         known = _known(store, largest)
         named |= largest.keys()
         missed |= dict.fromkeys(trace_id for trace_id in largest if trace_id not in known)
-        found[finding.kind, finding.subject] = tuple(
+        found[_key(finding)] = tuple(
             sorted(
                 (one for one, summary in known.items() if _carries(finding, summary, largest[one], window.end)),
                 key=lambda one: (-_size(finding, known[one], largest[one]), one),
@@ -136,12 +141,12 @@ _SIZES: Mapping[Kind, Callable[[TrajectorySummary, Exemplar], float]] = {
     Kind.TOOL_LATENCY: lambda _, exemplar: exemplar.value,
     Kind.ERRORS: lambda summary, _: float(summary.outcome is Outcome.ERROR),
 }
-"""What of a trajectory a kind is about. What a counter was raised by may be many trajectories' at once."""
+"""What of a trajectory a kind is about, for each signal of `series.RECIPES`. What a counter was raised by may be many
+trajectories' at once."""
 
 
 def _size(finding: Finding, summary: TrajectorySummary, exemplar: Exemplar) -> float:
-    size = _SIZES.get(finding.kind)
-    return exemplar.value if size is None else size(summary, exemplar)
+    return _SIZES[finding.kind](summary, exemplar)
 
 
 def _carries(finding: Finding, summary: TrajectorySummary, exemplar: Exemplar, end: datetime) -> bool:

@@ -82,7 +82,6 @@ class Prometheus:
         # A redirect would carry the headers, a tenant or a key among them, to another host.
         session.max_redirects = 0
         session.hooks["response"].append(_check_whole)
-        self._session = session
         # The client's own retries are switched off: this house tries again in one place.
         self._client = PrometheusConnect(
             url=url,
@@ -121,14 +120,8 @@ class Prometheus:
         return _exemplars(self._call(self._asked_exemplars, promql, params=span), self.url)
 
     def _asked_exemplars(self, promql: str, *, params: Mapping[str, str], timeout: float) -> Any:
-        """Ask as the client asks for the rest: it has no call for exemplars."""
-        answer = self._session.get(
-            f"{self._client.url}/api/v1/query_exemplars",
-            params={"query": promql, **params},
-            headers=self._client.headers,
-            auth=self._client.auth,
-            timeout=timeout,
-        )
+        """Ask for exemplars, for which the client has no call. Raises as its calls do."""
+        answer = self._get("query_exemplars", timeout, {"query": promql, **params})
         if answer.status_code in _WITHOUT_EXEMPLARS:
             return []
         if answer.status_code != requests.codes.ok:
@@ -147,16 +140,25 @@ class Prometheus:
     def _own_version(self) -> str:
         """Return the version by the server's status, which not every server has; "" where it does not say."""
         try:
-            answer = self._session.get(
-                f"{self._client.url}/api/v1/status/buildinfo",
-                headers=self._client.headers,
-                auth=self._access.login,
-                timeout=self._timeout_s,
-            )
+            answer = self._get("status/buildinfo", self._timeout_s)
             version = answer.json()["data"]["version"]
         except (requests.RequestException, _PartError, KeyError, TypeError, ValueError):
             return ""
         return version if answer.ok and isinstance(version, str) else ""
+
+    def _get(self, path: str, timeout_s: float, params: Mapping[str, str] | None = None) -> requests.Response:
+        """Ask what the client has no call for, with the headers, the login and the certificates of its own calls.
+
+        Where `verify` is not said with the request, the environment goes before the session's (REQUESTS_CA_BUNDLE).
+        """
+        return self._session.get(
+            f"{self._client.url}/api/v1/{path}",
+            params=params,
+            headers=self._client.headers,
+            auth=self._access.login,
+            verify=self._session.verify,
+            timeout=timeout_s,
+        )
 
     def _call(self, method: Callable[..., Any], promql: str, **arguments: Any) -> Any:
         def once() -> Any:

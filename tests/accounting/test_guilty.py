@@ -169,3 +169,22 @@ def test_an_error_that_became_more_common_is_evidence_though_it_is_old(tmp_path:
 def test_missed_goals_are_those_that_failed_or_broke(store: SqliteTrajectories) -> None:
     """A goal is missed where an evaluation says so, and where the run broke."""
     assert at_fault(store, finding(Kind.SUCCESS), "shop", END)[0] == (trace_id(9), trace_id(10))
+
+
+@pytest.mark.parametrize(("unit", "said"), [("USD", "dear"), ("tokens", "long")])
+def test_the_dearest_step_of_a_budget_is_that_of_its_own_unit(tmp_path: Path, unit: str, said: str) -> None:
+    """A long reply of a cheap model and a short one of a dear model: each budget quotes what used it up."""
+    with SqliteTrajectories(tmp_path / "store.db") as store:
+        long = {"cost_usd": 0.01, "tokens": Tokens(9000, 900), "output": "long\nand longer"}
+        store.add([root(1), chat(1, 2, cost_usd=0.5, output="\n dear "), chat(1, 3, at_s=2, **long)])
+        _, evidence = at_fault(store, replace(finding(Kind.BUDGET), unit=unit), "shop", END)
+    assert [one.quote for one in evidence] == [said]
+
+
+def test_the_budget_of_a_day_is_used_up_from_its_midnight_on(tmp_path: Path) -> None:
+    """What ran before the budget was gone has used it up as well; what ran the day before has not."""
+    with SqliteTrajectories(tmp_path / "store.db") as store:
+        for number, at_s in ((1, -600), (2, 600), (3, 11 * 3600)):
+            store.add([root(number, at_s=at_s), chat(number, 2, at_s=at_s, cost_usd=9.0 / number)])
+        gone = replace(finding(Kind.BUDGET), unit="USD", onset=EPOCH + 10 * HOUR)
+        assert at_fault(store, gone, "shop", EPOCH + 12 * HOUR)[0] == (trace_id(2), trace_id(3))

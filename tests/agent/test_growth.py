@@ -89,3 +89,16 @@ def test_what_is_quoted_stands_in_what_was_sent_and_in_no_healthy_run(words: lis
     assert one is not None
     assert one.quote.quote in wording(one)
     assert one.quote.quote not in GOAL.format(3, 4)
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["他回答客户说:「订单已经发货了。」", "هل تم شحن الطلب الذي سأل عنه العميل؟ "],
+    ids=["a quote that ends a sentence", "arabic"],
+)
+def test_a_sentence_is_quoted_to_its_end(sentence: str) -> None:
+    """A closing quote belongs to the sentence that it ends, and Arabic has a question mark of its own."""
+    costly = [sent(name, f"{GOAL.format(17, at)} {sentence * 4}") for at, name in enumerate((WORST, SECOND))]
+    one = found(costly, [sent(HEALTHY, GOAL.format(4711, 3))])
+    assert one is not None
+    assert (one.quote.quote, one.noun, one.times) == (sentence.strip(), "sentence", 4)

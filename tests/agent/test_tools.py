@@ -184,10 +184,21 @@ def test_every_account_adds_up(dear: Desk, by: str):
         assert sum(row["part of the change"] for row in rows[1:]) == pytest.approx(rows[0]["part of the change"])
 
 
+@pytest.mark.parametrize(("by", "over"), [("user", True), ("version", False)])
+def test_a_share_over_the_whole_says_against_what_it_stands(dear: Desk, by: str, over: bool):
+    """The steps of one user rose by more than all did together: 663 % reads as a slip where nothing is said of it."""
+    rows = dear.cells("account", measure="steps", by=by, agent="", since=ONSET.isoformat())
+    assert (max(row["share of the change"] or 0 for row in rows) > 1.01) == over
+    assert ("A share over 100 % stands against" in dear.box.tables[max(dear.box.tables)].table.note) == over
+
+
 def test_tools_account_for_steps_and_not_for_tokens(dear: Desk):
     """By tool the calls per run are split; tools have no tokens, and that is said."""
     rows = dear.cells("account", measure="steps", by="tool", agent="", since="")
     assert sum(row["part of the change"] for row in rows[1:]) == pytest.approx(rows[0]["part of the change"])
+    refused = {by: dear.refused("account", measure="retries", by=by, agent="", since="") for by in ("tool", "model")}
+    assert "of a tool there is cost, steps, latency, errors" in refused["tool"]
+    assert "of a model there is cost, tokens, steps, latency, errors" in refused["model"]
     assert "of a tool there is" in dear.refused("account", measure="tokens", by="tool", agent="", since="")
 
 

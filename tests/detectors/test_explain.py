@@ -56,6 +56,8 @@ def test_too_few_units():
     units = sum(rare.count[3 * DAY : 16 * DAY])
     want = (Gate.UNITS, f"50 units needed in the baseline (14 days without the last), {units:.0f} there")
     assert gate_of(CostDetector(), rare, end=18 * DAY) == want
+    unpriced = replace(rare, count=[2 * units for units in rare.count])
+    assert gate_of(CostDetector(), unpriced, end=18 * DAY) == want, "what has no cost tells nothing of what is usual"
     once = arrivals(lambda ticks: (ticks < HOUR) * 50.0)
     assert gate_of(SilenceDetector(), once, end=12 * DAY) == (
         Gate.UNITS,

@@ -191,6 +191,8 @@ def test_runs_that_hang_have_a_reading_of_their_own() -> None:
     calm = DETECTOR.explain(window([steps()], running=running[4:]), "a")[-1]
     assert calm.gate is Gate.EFFECT
     assert calm.why == "every running trajectory has ended a step in the last 120 s"
+    timeless = DETECTOR.explain(window([steps()], running=running, usual=replace(USUAL, gap_p99_s=0.0)), "a")
+    assert {one.kernel for one in timeless} == {"p99"}, "of runs without a known pause nothing can be said"
     lost = replace(USUAL, lost_share=0.5)
     hidden = DETECTOR.explain(window([steps()], running=running, usual=lost), "a")[-1]
     assert (hidden.gate, hidden.score) == (Gate.MASK, None)

@@ -133,6 +133,22 @@ def test_a_schedule_of_working_days():
     assert DETECTOR.detect(all_of(begun(np.where(weekday < 5, runs.count, 0.0)))) == ()
 
 
+def test_a_run_about_midnight_is_no_run_of_a_day_off():
+    """Friday's last run came on Saturday at 0:30 once: Saturdays are off all the same, that one and those after it."""
+    runs, ticks = np.zeros(28 * DAY), np.arange(28 * DAY)
+    runs[(ticks % (6 * HOUR) == 5 * HOUR) & (ticks // DAY % 7 < 5)] = 1.0
+    runs[[11 * DAY + 23 * HOUR, 12 * DAY + HOUR // 2]] = 0.0, 1.0
+    assert DETECTOR.detect(all_of(begun(runs))) == ()
+
+
+def test_a_working_day_off_is_not_learnt():
+    """A schedule that rests on Fridays is reported on the third of them as well: an empty working day is a silence."""
+    ticks = np.arange(19 * DAY)
+    runs = np.where((ticks % (6 * HOUR) == 0) & (ticks // DAY % 7 != 4), 1.0, 0.0)
+    found = DETECTOR.detect(all_of(begun(runs), end=18 * DAY + 23 * HOUR))
+    assert [one.recovered is None for one in found] == [False, False, True]
+
+
 RESTS = {"weekends": (5, 6), "sundays": (6,), "never": ()}
 
 

@@ -14,6 +14,7 @@ from support.spans import EPOCH, chat, root, tool, trace_id
 from analyzer.errors import MetricsError, MetricsQueryError
 from analyzer.metrics.base import Exemplar, Points
 from analyzer.metrics.exemplars import NAMED_MAX, QUERIES_MAX, exemplars_of
+from analyzer.metrics.series import RECIPES
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.metric import Series, Signal, Window
 from analyzer.types.report import Finding, Gap, Kind, Subject
@@ -111,6 +112,17 @@ def test_what_carries_the_rise_is_named_worst_first(store: SqliteTrajectories) -
     assert source.asked[-1][2] == over.recovered
 
 
+def test_each_finding_has_the_trajectories_of_its_own_time(store: SqliteTrajectories) -> None:
+    """A rise that is over and one that began since are two, and so are what two detectors say of the same costs."""
+    source = Naming({"agent_cost_usd_total": named(5, 7)})
+    over = rise(recovered=ONSET + timedelta(seconds=130), score=20.0)
+    again = rise(onset=ONSET + timedelta(seconds=140))
+    dearer = replace(again, detector="price", baseline=8.0, score=9.0)
+    for findings in ([over, again, dearer], [dearer, again, over]):
+        found = exemplars_of(store, source, findings, window(COST))
+        assert [found.of(one) for one in (over, again, dearer)] == [(trace_id(5),), (trace_id(7),), ()]
+
+
 def test_failures_and_slow_calls(store: SqliteTrajectories) -> None:
     """A trajectory that went well carries no errors; how long a call took only its bucket knows."""
     errors, slow = rise(Kind.ERRORS, baseline=0.1), rise(Kind.TOOL_LATENCY, tool="sql")
@@ -184,6 +196,15 @@ def test_a_run_asks_for_the_surest_and_looks_up_the_largest(store: SqliteTraject
     [gap] = exemplars_of(store, Naming({"agent_cost": many}), [rise()], window(COST)).gaps
     assert gap.why.startswith(f"{NAMED_MAX} of {NAMED_MAX} trajectories")
     assert trace_id(299 - NAMED_MAX + 1) in gap.why
+
+
+@pytest.mark.parametrize("signal", RECIPES)
+def test_every_signal_that_prometheus_gives_has_its_trajectories(store: SqliteTrajectories, signal: Signal) -> None:
+    """What carries it is known of each: a run that broke, was dear, long and slow carries them all."""
+    store.add([root(20, at_s=3900, status=Status.ERROR), chat(20, 2, at_s=3900, cost_usd=3.0)])
+    one = rise(Kind(signal.value), baseline=0.5)
+    source = Naming({"amount": named(20, value=9.0)})
+    assert exemplars_of(store, source, [one], window(metered(signal, "amount"))).of(one) == (trace_id(20),)
 
 
 def test_steps_are_counted_by_the_store(store: SqliteTrajectories) -> None:

@@ -278,6 +278,28 @@ def test_tls_with_an_own_authority_and_a_certificate_of_the_client(tmp_path: Pat
     assert len(server.asked) == 1
 
 
+def test_the_file_of_the_settings_goes_before_that_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For every question alike: requests by itself would trust what REQUESTS_CA_BUNDLE names, and not the setting."""
+    need("openssl", "openssl")
+    (cert, key), (other, _) = signed(tmp_path, "server"), signed(tmp_path, "other")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(other))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(cert, key)
+
+    def answer(asked: Asked) -> Answer:
+        path = urlsplit(asked.path).path.removeprefix("/api/v1/")
+        said = {"status/buildinfo": BUILD, "query_exemplars": {"status": "success", "data": None}}
+        return Answer(json.dumps(said[path]).encode() if path in said else vector())
+
+    with loopback(answer, context) as server:
+        client = Prometheus(server.url, access=Access(ca_file=str(cert)), sleep=no_wait)
+        assert client.query("up", NOW)
+        assert client.exemplars("up", NOW, NOW) == []
+        assert client.version() == "3.7.2"
+
+
 def test_no_redirect_is_followed_and_no_password_is_said() -> None:
     """It would carry the tenant's headers to another host; an address may hold a login, and messages do not."""
     with loopback(lambda _asked: Answer(vector())) as other:

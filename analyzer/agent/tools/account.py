@@ -48,8 +48,9 @@ def account(desk: Desk, arguments: Arguments) -> Table:
     periods = compared(since, since, desk.end, desk.start)
     with desk.reading() as store:
         if by in {"model", "tool"}:
-            if measure not in _OF_CALLS or (by == "tool" and measure == "tokens"):
-                raise ToolError(f"of a {by} there is {', '.join(name for name in _OF_CALLS if name != 'tokens')}")
+            known = [name for name in _OF_CALLS if (by, name) != ("tool", "tokens")]
+            if measure not in known:
+                raise ToolError(f"of a {by} there is {', '.join(known)}")
             amount, unit = _OF_CALLS[measure]
             split = by_calls(store, agent, periods, amount, by)
         else:

@@ -7,22 +7,23 @@ late spans, texts that were pruned and prices that were changed need no rule of 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple
 from functools import lru_cache
 from hashlib import blake2b
-from inspect import getfile
 from pathlib import Path
 
 import orjson
 
 from analyzer.detectors.loops.scan import Loop, scan
-from analyzer.types import messages, noise, steps, trace
+from analyzer.types import messages, noise, quick, steps, trace
+from analyzer.types.program import program_of
 from analyzer.types.steps import Step
 
 _KEY_BYTES = 16
 """A thousand million scans share a key by chance once in 10^20 times."""
+BESIDE = (messages, noise, quick, steps, trace)
+"""What the rules use that stands elsewhere."""
 
 
 class Scans:
@@ -62,8 +63,8 @@ def _read(body: bytes | None) -> Mapping[str, Sequence[Loop]]:
 
 
 def _loop(row: Sequence[object]) -> Loop:
-    made = Loop(*row)  # type: ignore[arg-type] # as `body` wrote it; another number of fields raises TypeError
-    return Loop(*(tuple(part) if isinstance(part, list) else part for part in astuple(made)))  # type: ignore[arg-type]
+    # As `body` wrote it, where tuples became lists; another number of fields raises TypeError.
+    return Loop(*(tuple(part) if isinstance(part, list) else part for part in row))  # type: ignore[arg-type]
 
 
 def _key(trajectory: Sequence[Step]) -> str | None:
@@ -79,14 +80,5 @@ def _key(trajectory: Sequence[Step]) -> str | None:
 
 @lru_cache(maxsize=1)
 def _rules() -> bytes | None:
-    """Return what tells these rules from others: their code, and not a version that somebody must remember to raise."""
-    digest = blake2b(sys.version.encode())
-    try:
-        for file in sorted(Path(__file__).parent.glob("*.py")):
-            digest.update(file.read_bytes())
-        for module in (messages, noise, steps, trace):
-            digest.update(Path(getfile(module)).read_bytes())
-    except (OSError, TypeError):
-        # A program without its sources.
-        return None
-    return digest.digest()
+    """Return what tells these rules from others; None for a program without its sources."""
+    return program_of([*sorted(Path(__file__).parent.glob("*.py")), *(Path(str(one.__file__)) for one in BESIDE)])

@@ -7,7 +7,6 @@ the hour and not by the run, and that of an incident which is over changes no mo
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from hashlib import sha256
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from analyzer.render.charts import drawing
 from analyzer.render.charts.base import NARROW, PAGE, PAPER, WIDE, Chart, Look
+from analyzer.types.program import program_of
 
 _NONE: Mapping[str, str] = {}
 _FORMS: Mapping[str, tuple[Callable[[Chart], str], tuple[Look, ...]]] = {
@@ -46,7 +46,10 @@ class Drawings:
 
     def _of(self, form: str, chart: Chart) -> str:
         make, looks = _FORMS[form]
-        made_from = [_program(), form, chart.alt, *(chart.spec(look) for look in looks)]
+        program = _program()
+        if program is None:
+            return make(chart)
+        made_from = [program, form, chart.alt, *(chart.spec(look) for look in looks)]
         key = sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()
         if key not in self.used:
             self.used[key] = self._known[key] if key in self._known else make(chart)
@@ -54,11 +57,11 @@ class Drawings:
 
 
 @lru_cache(maxsize=1)
-def _program() -> str:
-    """Return what tells this program from one that draws the same specification in another way."""
+def _program() -> str | None:
+    """Return what tells this program from one that draws the same specification otherwise; None where nothing does."""
     try:
         library = version("vl-convert-python")
     except PackageNotFoundError:
         library = ""
-    # The code itself and not a version that somebody has to remember to raise.
-    return f"{sha256(Path(drawing.__file__).read_bytes()).hexdigest()} {library} {sys.version}"
+    code = program_of([Path(drawing.__file__)])
+    return None if code is None else f"{code.hex()} {library}"

@@ -115,7 +115,7 @@ def _loop(spans: Spans, struck: Struck) -> Spans:
         return spans
     call = calls[0]
     roomy, copies = again(spans, (*_asked(spans, call), call), LOOP_TURNS)
-    return (*roomy, *(span for one in copies for span in one))
+    return (*roomy, *(span for copy in copies for span in copy))
 
 
 def _steps(spans: Spans, _struck: Struck) -> Spans:
@@ -126,7 +126,7 @@ def _steps(spans: Spans, _struck: Struck) -> Spans:
         call = next(span for span in longer if span.span_id == made.span_id)
         turn = (*_asked(longer, call), call)
         roomy, copies = again(longer, turn, PAGES)
-        paged = (_paged(span, page) for page, spans in enumerate(copies, 2) for span in spans)
+        paged = (_paged(span, page) for page, copy in enumerate(copies, 2) for span in copy)
         longer = (*roomy, *paged)
     return longer
 

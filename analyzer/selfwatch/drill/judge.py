@@ -69,7 +69,7 @@ def judge(
         if best is not None:
             taken.add(best.id)
         held = best.findings if best is not None else ()
-        seen = {found.detector for found in held if found.subject.agent in (one.agent, None)}
+        seen = {found.detector for found in held if best is not None and _tells(found, best, one)}
         seen |= {found.detector for found in findings if _sees(found, one, is_alone)}
         verdicts.append(Verdict(one, best, tuple(name for name in one.witnesses if name not in seen)))
     rest = [one for one in incidents if one.id not in taken and one.fingerprint not in known]
@@ -83,11 +83,14 @@ def _concerns(incident: Incident, planted: Planted, is_alone: bool) -> bool:
 
 def _finds(incident: Incident, planted: Planted, is_alone: bool) -> bool:
     return _concerns(incident, planted, is_alone) and any(
-        found.kind is planted.kind
-        and found.subject.agent in (planted.agent, None)
-        and (_dated(found, planted) or abs(incident.onset - planted.onset) <= ONSET_TOLERANCE)
-        for found in incident.findings
+        found.kind is planted.kind and _tells(found, incident, planted) for found in incident.findings
     )
+
+
+def _tells(found: Finding, incident: Incident, planted: Planted) -> bool:
+    """Say whether a finding of an incident about a fault's agent is about it: by its own date, or the incident's."""
+    is_dated = _dated(found, planted) or abs(incident.onset - planted.onset) <= ONSET_TOLERANCE
+    return found.subject.agent in (planted.agent, None) and is_dated
 
 
 def _sees(found: Finding, planted: Planted, is_alone: bool) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import orjson
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import analyzer.detectors.loops.remembered as module
-from analyzer.detectors.loops.remembered import Scans
+from analyzer.detectors.loops.remembered import BESIDE, Scans
 from analyzer.detectors.loops.scan import scan
 from analyzer.types.steps import Step
 from analyzer.types.trace import Operation, Status
@@ -100,3 +103,31 @@ def test_other_rules_scan_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_rules", lambda: b"another release")
     monkeypatch.setattr(module, "scan", lambda _steps: ())
     assert Scans(lambda: first.body).loops_of(LOOPING) == ()
+
+
+def test_the_rules_are_known_by_all_their_code() -> None:
+    """A module of the house that a scan comes to use is part of what tells rules apart, or old scans would stand."""
+    seen: set[str] = set()
+    ahead = [scan.__module__]
+    while ahead:
+        name = ahead.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        file = Path(str(sys.modules[name].__file__))
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("analyzer"):
+                named = {f"{node.module}.{one.name}" for one in node.names} | {str(node.module)}
+                ahead += [one for one in named if hasattr(sys.modules.get(one), "__file__")]
+    beside = {name for name in seen if not name.startswith("analyzer.detectors.loops")}
+    packages = {"analyzer.types", "analyzer"}
+    assert beside - packages == {one.__name__ for one in BESIDE}
+    assert len(beside) > 3
+
+
+def test_without_its_sources_a_program_scans_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can tell then whether the rules are those of the run before: nothing is taken from it, or kept."""
+    monkeypatch.setattr(module, "_rules", lambda: None)
+    scans = Scans(never)
+    assert scans.loops_of(LOOPING) == scan(LOOPING)
+    assert scans.body is None

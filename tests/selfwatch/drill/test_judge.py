@@ -88,6 +88,16 @@ def test_what_a_detector_says_of_another_agent_or_time_is_no_sight_of_the_fault(
     assert judge([told], [planted(Kind.COST)], (), findings).verdicts[0].unseen == ("cost",)
 
 
+def test_what_an_incident_holds_from_before_the_fault_is_no_sight_of_it() -> None:
+    """An incident that was open already takes the fault in: what began it is dated otherwise, and has not seen this."""
+    before = timedelta(hours=-9)
+    old = replace(filed(Kind.COST, late=before), findings=(*found_by("cost", late=before), *found_by("price")))
+    verdict = judge([old], [planted(Kind.COST)], ()).verdicts[0]
+    assert (verdict.incident, verdict.unseen) == (old, ("cost",))
+    same = replace(old, onset=ONSET)
+    assert judge([same], [planted(Kind.COST)], ()).verdicts[0].unseen == ()
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
