@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -198,6 +199,15 @@ def test_a_budget_is_not_passed_over_in_silence(store: Path, what: tuple[str, ..
     assert ended.stderr.startswith("analyzer: --budget-usd is for --on-divergence live")
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Heed ctrl-c, as what is started does then: a shell that puts the tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "SIGTERM"])
 def test_who_stops_the_replay_stops_the_agent(store: Path, tmp_path: Path, number: signal.Signals) -> None:
     """The agent runs in a session of its own, where no ctrl-c reaches it: it is ended all the same."""
