@@ -25,7 +25,7 @@ _WHOLE_ID = re.compile(r"[0-9a-f]{32}")
 _SPANS_MAX = 20_000
 """Spans in memory before all are dropped: with packed texts some 20 MB."""
 _AT_ONCE = 100
-HINT = "`analyzer doctor` checks the connection; what is counted is in the store, and went into this run"
+HINT = "`analyzer doctor` checks the connection; what is counted is in the store"
 
 
 class SpanSource(Protocol):
@@ -52,8 +52,15 @@ class Elsewhere:
         self._held: SqliteTrajectories | None = None
         self._known: dict[str, int] = {}
         self._spans = 0
-        self.on_unread: Callable[[Gap], None] | None = None
-        """Told of what could not be fetched, which is then left out; None: whoever asks gets the error."""
+        self._unread: list[Gap] | None = None
+
+    def heard(self) -> list[Gap]:
+        """Return a list that is told of what could not be fetched from now on, each once; it is then left out.
+
+        Where nobody listens, whoever asks gets the error.
+        """
+        self._unread = []
+        return self._unread
 
     def close(self) -> None:
         """Drop what was fetched."""
@@ -67,7 +74,7 @@ class Elsewhere:
         """Give a store that holds those of the trajectories that are still there; `make` makes an empty one in memory.
 
         `sizes` says by trace id how many spans are counted here: what has grown since it was fetched is fetched anew.
-        None where the database did not answer and `on_unread` was told. Raises SourceError.
+        None where the database did not answer and somebody listens (`heard`). Raises SourceError.
         """
         with self._lock:
             try:
@@ -94,9 +101,11 @@ class Elsewhere:
 
     def _leave_out(self, error: SourceError) -> None:
         """Tell of what could not be read. Raises the error where nobody listens."""
-        if self.on_unread is None:
+        if self._unread is None:
             raise error
-        self.on_unread(Gap("texts of trajectories", str(error), HINT))
+        gap = Gap("texts of trajectories", str(error), HINT)
+        if gap not in self._unread:
+            self._unread.append(gap)
 
     def _fetch(self, sizes: Mapping[str, int], make: Callable[[], SqliteTrajectories]) -> None:
         wanted = [trace_id for trace_id, size in sizes.items() if self._known.get(trace_id) != size]

@@ -429,8 +429,7 @@ def test_texts_that_cannot_be_read_are_said_or_raised(place: Place):
             unset.trajectory(trace_id)
         with pytest.raises(NotFoundError):
             unset.trajectory("f" * 32)
-        told: list[Gap] = []
-        unset.elsewhere.on_unread = told.append
+        told = unset.elsewhere.heard()
         assert len(unset.trajectory(trace_id).spans) == 3
         assert unset.steps([trace_id]) == {}
     assert {gap.what for gap in told} == {"texts of trajectories"}
@@ -459,8 +458,7 @@ def test_texts_that_cannot_be_searched_are_said_or_raised(tmp_path: Path):
         store.add(spans_from_json(request(1, AT)).spans)
         with pytest.raises(SourceError, match="did not answer"):
             store.search("refund order")
-        told: list[Gap] = []
-        elsewhere.on_unread = told.append
+        told = elsewhere.heard()
         assert [hit.trace_id for hit in store.search("refund order")] == [f"{1:032x}"]
     assert [gap.what for gap in told] == ["texts of trajectories"]
 
