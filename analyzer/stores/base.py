@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -30,8 +30,6 @@ class Added:
     """Sent before, in the same or an older form: nothing changed, or the newer form was kept."""
     trajectories: int
     """How many trajectories were touched."""
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    """Spans that are neither new nor known, by trajectory: their texts lie in another place than its other spans'."""
 
 
 @dataclass(frozen=True, slots=True)

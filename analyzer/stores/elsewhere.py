@@ -7,7 +7,6 @@ together by the same code, to the letter, as if it had been taken in here.
 from __future__ import annotations
 
 import re
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -51,6 +50,7 @@ class Elsewhere:
         self._lock = threading.RLock()
         self._held: SqliteTrajectories | None = None
         self._known: dict[str, int] = {}
+        """By trace id the form of what was fetched."""
         self._spans = 0
         self._unread: list[Gap] | None = None
 
@@ -69,16 +69,17 @@ class Elsewhere:
 
     @contextmanager
     def fetched(
-        self, sizes: Mapping[str, int], make: Callable[[], SqliteTrajectories]
+        self, wanted: Mapping[str, Mapping[str, int]], make: Callable[[], SqliteTrajectories]
     ) -> Iterator[SqliteTrajectories | None]:
         """Give a store that holds those of the trajectories that are still there; `make` makes an empty one in memory.
 
-        `sizes` says by trace id how many spans are counted here: what has grown since it was fetched is fetched anew.
+        `wanted` are the spans without texts by trajectory, each with a number of its form: a trajectory of which a span
+        came, or came in a newer form, since it was fetched is fetched anew.
         None where the database did not answer and somebody listens (`heard`). Raises SourceError.
         """
         with self._lock:
             try:
-                self._fetch(sizes, make)
+                self._fetch({trace_id: hash(frozenset(away.items())) for trace_id, away in wanted.items()}, make)
             except SourceError as error:
                 self._leave_out(error)
                 yield None
@@ -107,17 +108,17 @@ class Elsewhere:
         if gap not in self._unread:
             self._unread.append(gap)
 
-    def _fetch(self, sizes: Mapping[str, int], make: Callable[[], SqliteTrajectories]) -> None:
-        wanted = [trace_id for trace_id, size in sizes.items() if self._known.get(trace_id) != size]
+    def _fetch(self, forms: Mapping[str, int], make: Callable[[], SqliteTrajectories]) -> None:
+        wanted = [trace_id for trace_id, form in forms.items() if self._known.get(trace_id) != form]
         if self._held is None or (wanted and self._spans > _SPANS_MAX):
             self._drop()
-            self._held, wanted = make(), list(sizes)
+            self._held, wanted = make(), list(forms)
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
             spans = list(self._asked().spans_of(some))
             self._held.add(spans)
             self._spans += len(spans)
-            self._known.update((trace_id, sizes[trace_id]) for trace_id in some)
+            self._known.update((trace_id, forms[trace_id]) for trace_id in some)
 
     def _asked(self) -> SpanSource:
         if self._source is None:
@@ -156,20 +157,3 @@ def resolved(store: SqliteTrajectories, prefix: str) -> str:
         )
     store.add_light(spans)
     return wanted
-
-
-def lies_elsewhere(raw: sqlite3.Connection, owner: int) -> bool:
-    """Tell whether the texts of a trajectory, or of a part of it, are not here."""
-    return bool(
-        raw.execute("SELECT 1 FROM spans WHERE trajectory = ? AND resource IS NULL LIMIT 1", (owner,)).fetchone()
-    )
-
-
-def among(raw: sqlite3.Connection, trace_ids: Sequence[str]) -> dict[str, int]:
-    """Return those of some hundred trajectories whose texts are not here, each with its number of spans."""
-    marks = ",".join("?" * len(trace_ids))
-    query = (
-        f"SELECT trace_id, spans FROM trajectories t WHERE trace_id IN ({marks})"  # noqa: S608 - question marks
-        " AND EXISTS (SELECT 1 FROM spans WHERE trajectory = t.id AND resource IS NULL)"
-    )
-    return dict(raw.execute(query, list(trace_ids)).fetchall())

@@ -10,7 +10,6 @@ read, which are read by a later pass however old they are by then.
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -86,13 +85,11 @@ def follow(
     """Read what is new up to a moment, the latest first, and `rows_max` rows at most. Raises StoreError.
 
     The first pass reads back `history`, later ones what changed in the last `late` and what is left of the history. A
-    row that `translate` refuses with a ValueError is left out, and said, and so is one whose trajectory has texts here.
-    A database that does not answer is a gap.
+    row that `translate` refuses with a ValueError is left out, and said. A database that does not answer is a gap.
     `on_portion` hears how many rows were read each time that some are in.
     """
     rows = new = 0
     refused: list[str] = []
-    left_out: Counter[str] = Counter()
     due: dict[int, Count] = {}
     try:
         due = _due(store, source, at, history)
@@ -101,9 +98,7 @@ def follow(
                 break
             for start_ns, end_ns in portion.slices():
                 for batch in _batches(_translated(source.between(start_ns, end_ns), translate, refused)):
-                    added = store.add_light(batch)
-                    new += added.spans_new
-                    left_out.update(added.left_out)
+                    new += store.add_light(batch).spans_new
             with store.connection.writing() as raw:
                 raw.executemany(_NOTE, _notes(source.place, portion.counts))
             rows += portion.rows
@@ -115,7 +110,7 @@ def follow(
         behind: tuple[Gap, ...] = (Gap(WHAT, str(error), hint),)
     else:
         behind = _left(due)
-    return Followed(rows, new, _rows(due), (*behind, *_refusals(store, refused), *_mixed(left_out)))
+    return Followed(rows, new, _rows(due), (*behind, *_refusals(store, refused)))
 
 
 def reached(store: SqliteTrajectories, place: str) -> Reached | None:
@@ -235,16 +230,6 @@ def _refusals(store: SqliteTrajectories, refused: Sequence[str]) -> tuple[Gap, .
         return ()
     why = f"{len(refused):,} could not be read, the first because it {store.masker.text(refused[0])}"
     return (Gap(WHAT, why, "they are left out; see docs/clickhouse.md"),)
-
-
-def _mixed(left_out: Mapping[str, int]) -> tuple[Gap, ...]:
-    """Return a gap where trajectories came in part with their texts: the rest of them is counted nowhere."""
-    if not left_out:
-        return ()
-    spans, trajectories = sum(left_out.values()), len(left_out)
-    of = "1 trajectory" if trajectories == 1 else f"{trajectories:,} trajectories"
-    why = f"{spans:,} of {of} are left out: a part of {'it' if trajectories == 1 else 'each'} came in another way"
-    return (Gap(WHAT, why, "send a fleet one way: to ClickHouse, or to `analyzer serve` and `analyzer ingest`"),)
 
 
 def _bucket(at: datetime) -> int:
