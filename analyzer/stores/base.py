@@ -212,6 +212,9 @@ class TrajectoryStore(Protocol):
     def summary(self, trace_id: str) -> TrajectorySummary:
         """Return what a trajectory comes to, without its spans. Raises NotFoundError."""
 
+    def summaries_of(self, trace_ids: Sequence[str]) -> dict[str, TrajectorySummary]:
+        """Return the summaries of several trajectories by trace id, in one question, as far as they are there."""
+
     def span(self, trace_id: str, span_id: str) -> Span:
         """Return one span with everything that is known of it. Raises NotFoundError.
 

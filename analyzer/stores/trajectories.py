@@ -154,6 +154,11 @@ class SqliteTrajectories:
         with self.connection.reading() as raw:
             return summaries.one(raw, trace_id)[1]
 
+    def summaries_of(self, trace_ids: Sequence[str]) -> dict[str, TrajectorySummary]:
+        """See `TrajectoryStore.summaries_of`."""
+        with self.connection.reading() as raw:
+            return summaries.of_ids(raw, trace_ids)
+
     def span(self, trace_id: str, span_id: str) -> Span:
         """See `TrajectoryStore.span`. Raises SourceError too, where the texts lie elsewhere."""
         return joined.span(self, trace_id, span_id)

@@ -78,7 +78,7 @@ def _gaps(settings: Settings, store: SqliteTrajectories, at: datetime, later: da
     source = open_clickhouse(settings)
     if later is None or source is None:
         return followed(settings, store, at).gaps
-    return unread(store, source.place, at, later - _reach(settings))
+    return unread(store, source, at, later - _reach(settings))
 
 
 def _reach(settings: Settings) -> timedelta:

@@ -20,7 +20,7 @@ from analyzer.stores.clickhouse import ClickHouse
 from analyzer.stores.collected import CollectedSpans
 from analyzer.stores.counting import count
 from analyzer.stores.elsewhere import Elsewhere
-from analyzer.stores.following import Followed, follow, reached
+from analyzer.stores.following import Followed, follow, reached, unread
 from analyzer.stores.rows import TEXTS
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.collector import CollectorTables
@@ -564,12 +564,60 @@ def test_only_the_services_that_are_named_are_read(tmp_path: Path):
         place.close()
 
 
+def of_service(name: str, number: int, begin: datetime) -> dict[str, Any]:
+    """Return a run of a service."""
+    made = request(number, begin)
+    made["resourceSpans"][0]["resource"] = {"attributes": [{"key": "service.name", "value": {"stringValue": name}}]}
+    return made
+
+
+def test_services_that_are_named_later_are_read_from_the_beginning(tmp_path: Path):
+    """Their history comes in portions, as in a first pass; of those known before nothing is read again, nor counted."""
+    with embedded(tmp_path) as client:
+        before = Place(client, tmp_path, services=("a", "b"))
+        before.write(
+            *(
+                of_service(name, 10 * at + one, AT - timedelta(days=at))
+                for one, name in enumerate("abc")
+                for at in (1, 5, 9)
+            )
+        )
+        assert before.follow().rows == 18
+        before.close()
+        after = Place(client, tmp_path, services=("c", "a", "b"))
+        after.write(of_service("b", 99, AT - timedelta(hours=1)))
+        assert unread(after.store, after.source, AT, AT - timedelta(days=28)) != ()
+        seen = [after.follow(rows_max=9) for _ in range(3)]
+        assert [(one.rows, one.spans_new, one.left) for one in seen] == [(9, 9, 3), (3, 3, 0), (0, 0, 0)]
+        assert [gap.why for one in seen for gap in one.gaps] == ["3 of before 2026-11-09 00:05 UTC are not read yet"]
+        assert unread(after.store, after.source, AT, AT - timedelta(days=28)) == ()
+        found = reached(after.store, after.source)
+        assert found is not None
+        assert (found.start, found.rows) == (AT - timedelta(days=28), 30)
+        after.close()
+        fewer = Place(client, tmp_path, services=("b", "a"))
+        assert fewer.follow().rows == 0
+        fewer.close()
+
+
+def test_all_services_after_some_are_read_from_the_beginning(tmp_path: Path):
+    """Without `services` all of the table is followed: what the history has besides is read, what is known stays."""
+    with embedded(tmp_path) as client:
+        some = Place(client, tmp_path, services=("a",))
+        some.write(*(of_service(name, number, AT - timedelta(days=9)) for number, name in enumerate(("a", "it's"), 1)))
+        assert some.follow().spans_new == 3
+        some.close()
+        every = Place(client, tmp_path)
+        assert [(one.spans_new, one.left) for one in (every.follow(), every.follow())] == [(3, 0), (0, 0)]
+        every.close()
+
+
 def test_the_store_says_how_far_it_followed(place: Place):
     """From the first five minutes that were looked at to the end of the last ones."""
-    assert reached(place.store, place.source.place) is None
+    assert reached(place.store, place.source) is None
     place.write(request(1, AT - timedelta(hours=1)))
     place.follow()
-    found = reached(place.store, place.source.place)
+    found = reached(place.store, place.source)
     assert found is not None
     assert (found.start, found.end, found.rows) == (AT - timedelta(days=28), AT, 3)
     assert place.store.stats().spans_elsewhere == 3
