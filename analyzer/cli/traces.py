@@ -139,7 +139,7 @@ def list_(agent: str | None, errors: bool, order: Any, limit: int, store: str | 
     elif agent is not None or errors:
         click.echo(f"no trajectories{f' of {agent}' if agent else ''}{' with errors' if errors else ''}")
     else:
-        click.echo("no trajectories; `analyzer ingest PATH` puts some in")
+        click.echo(f"no trajectories; {trajectories.elsewhere.filled_by} puts some in")
     return 0
 
 
@@ -224,12 +224,12 @@ def diff(a: str, b: str, store: str | None, as_json: bool) -> int:
             one, other = (sent_of(span) for span in texts)
             return one, other
 
-        shown = None if as_json else diff_view(first, second, columns(), sent)
-    if shown is None:
-        print_json(diff_document(first, second))
-    else:
+        shown = diff_document(first, second, sent) if as_json else diff_view(first, second, columns(), sent)
+    if isinstance(shown, str):
         click.echo(shown, nl=False)
-    return 0
+    else:
+        print_json(shown)
+    return DONE
 
 
 @command.command("search")

@@ -20,6 +20,8 @@ from analyzer.types.trace import Span
 if TYPE_CHECKING:
     from analyzer.stores.trajectories import SqliteTrajectories
 
+INGESTED, FOLLOWED = "`analyzer ingest PATH`", "`analyzer store follow`"
+"""The two ways in, as a person is told them."""
 _WHOLE_ID = re.compile(r"[0-9a-f]{32}")
 _SPANS_MAX = 20_000
 """Spans in memory before all are dropped: with packed texts some 20 MB."""
@@ -61,6 +63,11 @@ class Elsewhere:
         """
         self._unread = []
         return self._unread
+
+    @property
+    def filled_by(self) -> str:
+        """The command that brings trajectories in, as a person is told it."""
+        return INGESTED if self._make is unset else FOLLOWED
 
     def close(self) -> None:
         """Drop what was fetched."""
@@ -146,7 +153,7 @@ def resolved(store: SqliteTrajectories, prefix: str) -> str:
     wanted = prefix.strip().lower()
     try:
         with store.connection.reading() as raw:
-            return summaries.resolve(raw, prefix)
+            return summaries.resolve(raw, prefix, store.elsewhere.filled_by)
     except NotFoundError:
         spans = store.elsewhere.counted_of(wanted) if _WHOLE_ID.fullmatch(wanted) else []
         if not spans:

@@ -151,12 +151,15 @@ def _meant(asked: Asked) -> tuple[str, list[Any]]:
     return f"WHERE {' AND '.join(conditions)} ORDER BY {_ORDERS[asked.order]}, trace_id LIMIT ?", values
 
 
-def resolve(raw: sqlite3.Connection, prefix: str) -> str:
-    """Return the full id for a prefix, `latest` or `worst`. Raises NotFoundError."""
+def resolve(raw: sqlite3.Connection, prefix: str, filled_by: str) -> str:
+    """Return the full id for a prefix, `latest` or `worst`. Raises NotFoundError.
+
+    `filled_by` is the command that brings trajectories in.
+    """
     if prefix in {"latest", "worst"}:
         found = listed(raw, Asked(order="recent" if prefix == "latest" else "cost", limit=1))
         if not found:
-            raise NotFoundError("the store holds no trajectories yet; `analyzer ingest PATH` puts some in")
+            raise NotFoundError(f"the store holds no trajectories yet; {filled_by} puts some in")
         return found[0].trace_id
     wanted = prefix.strip().lower()
     if not wanted or not set(wanted) <= _HEX:

@@ -194,6 +194,7 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
             floors=settings.floors,
             lookback=settings.lookback,
             history=settings.history,
+            filled_by=filled_by(settings),
             budget_usd=0.0,
             investigations_max=0,
             gaps=lambda: (*there.gaps, *unread),

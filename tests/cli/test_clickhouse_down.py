@@ -139,3 +139,24 @@ def test_other_agents_are_told_the_gap(index: Path):
     assert asked.document is not None
     assert [gap["why"] for gap in asked.document["gaps"]] == [WHY]
     assert GAP not in desk.call("list_trajectories", {}).text
+
+
+def test_an_empty_store_names_the_way_in_that_is_set(tmp_path: Path):
+    """Where nothing is there yet, each command names `store follow` with ClickHouse, and `ingest` without."""
+    SqliteTrajectories(tmp_path / "index.db").close()
+    followed = env(tmp_path / "index.db")
+    ingested = {name: value for name, value in followed.items() if name != "ANALYZER_CLICKHOUSE_URL"}
+    asked = ("traces list", "traces show latest", "registry list", "registry show x", "drill")
+    for arguments in asked:
+        for given, way in ((followed, "`analyzer store follow`"), (ingested, "`analyzer ingest PATH`")):
+            done = analyzer(*arguments.split(), env=given)
+            assert way in done.stdout + done.stderr, (arguments, done)
+    with SqliteTrajectories(tmp_path / "index.db") as store:
+        sources = Sources(
+            opened=lambda: open_reader(settings(tmp_path / "index.db")),
+            say=lambda _id, _word: None,  # type: ignore[arg-type, return-value]
+            mask=str,
+        )
+        with running(store.add, site=Site(sources, token=None, loopback=True)) as served:
+            page = ask(served.where.url, "GET", "/", headers={"Accept": HTML})
+    assert b"<code>analyzer store follow</code>" in page.body
