@@ -48,6 +48,7 @@ class Buildah:
         self._env["CONTAINERS_STORAGE_CONF"] = str(storage / "storage.conf")
 
     def __call__(self, *arguments: str, timeout_s: float = 1800) -> str:
+        """Return what a call prints on its standard output."""
         done = subprocess.run(
             ["buildah", *arguments], env=self._env, capture_output=True, text=True, timeout=timeout_s, check=False
         )
@@ -120,13 +121,15 @@ def _serving(buildah: Buildah, container: str) -> Iterator[tuple[subprocess.Pope
 
 
 def _end(server: subprocess.Popen[bytes]) -> None:
-    """Send SIGTERM to the analyst itself, as a runtime does: buildah stands between and does not hand it on."""
+    """Send SIGTERM to the analyst itself, as a runtime does: buildah's own processes stand above it."""
     waiting = [server.pid]
     while waiting:
         process = waiting.pop()
-        children = Path(f"/proc/{process}/task/{process}/children").read_text("ascii").split()
+        # A thread has children of its own, and buildah begins them from any.
+        threads = Path(f"/proc/{process}/task").iterdir()
+        children = [child for one in threads for child in (one / "children").read_text("ascii").split()]
         waiting += [int(child) for child in children]
-        if b"analyzer" in Path(f"/proc/{process}/cmdline").read_bytes().split(b"\0")[1]:
+        if not children:
             os.kill(process, signal.SIGTERM)
 
 
@@ -134,7 +137,7 @@ def _answers(url: str) -> bool:
     until = time.monotonic() + WAIT_S
     while time.monotonic() < until:
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - loopback
                 return bool(answer.status == 200)
         except OSError:
             time.sleep(0.2)
