@@ -85,7 +85,7 @@ def test_reports_are_those_of_runs_that_remember_nothing(tmp_path: Path) -> None
     with_memory = documents(tmp_path / "a", remembering=True)
     assert with_memory == documents(tmp_path / "b", remembering=False)
     incidents = [one for document in with_memory for one in document["incidents"]]
-    assert {"cost", "tool-errors"} <= {found["detector"] for one in incidents for found in one["findings"]}
+    assert {"errors", "price", "tool-errors"} <= {found["detector"] for one in incidents for found in one["findings"]}
     assert [bool(document["incidents"]) for document in with_memory] == [False, False, True, True, True]
 
 
