@@ -26,7 +26,7 @@ _PSEUDONYM = re.compile(r"<(\w+):[0-9a-f]+(…|>)")
 
 @contextmanager
 def collected(folder: Path, fleet: Fleet, settings: Settings) -> Iterator[Settings]:
-    """Give the settings with a ClickHouse that holds the fleet while the block lasts; the engine works in the folder."""
+    """Give the settings with a ClickHouse that holds the fleet while the block lasts, its files in the folder."""
     with served(folder) as url:
         with connected(url) as client:
             for request in fleet.requests():
