@@ -61,7 +61,7 @@ def _lines(count, broken=()):
 
 @pytest.fixture
 def file(tmp_path):
-    """A file of 2,500 spans with two broken lines; every tenth is a call of a tool, and ten of those return an order."""
+    """A file of 2,500 spans, every tenth a call of a tool, ten of which return an order; and two broken lines."""
     path = tmp_path / "spans.jsonl"
     path.write_text("".join(_lines(2502, broken=(7, 2000))))
     return str(path)
@@ -72,7 +72,7 @@ def _ahead(path, masking=MASKING, prices=None):
 
 
 def test_what_is_read_ahead_is_what_is_read(file):
-    """Spans, their masked and priced rows, what was noted of them, and remarks come in the same order as in one process.
+    """Spans, their masked and priced rows, what is noted of them, and remarks come as and in the order of one process.
 
     Attributes and events are sent once, in their masked form.
     """
