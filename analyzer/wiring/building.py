@@ -67,7 +67,7 @@ from analyzer.wiring.opening import (
     reports_folder,
     spending_of,
 )
-from analyzer.wiring.remembering import keep_scans, scans_in
+from analyzer.wiring.remembering import keep, remembered_in
 from analyzer.wiring.routes import Outside, links_to, open_alertmanager, outside
 from analyzer.wiring.sending import Sending
 
@@ -100,8 +100,8 @@ def build(
     what is set. With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing. With
     `or_read` a store that this user may not write does for what keeps nothing in it.
     """
-    scans = scans_in(lambda: store.connection)
-    there = detectors_of(settings, scans=scans)
+    remembered = remembered_in(lambda: store.connection)
+    there = detectors_of(settings, remembered=remembered)
     with ExitStack() as stack:
         store = stack.enter_context(open_fenced(settings, fence, or_read=or_read))
         memory = SqliteIncidents(store.state)
@@ -144,7 +144,7 @@ def build(
             journal=means.journal,
             alerts=SqliteAlerts(store.state),
             owners=SqliteRegistered(store.state, store.masker).owners,
-            remember=partial(keep_scans, scans, store.connection),
+            remember=partial(keep, remembered, store.connection),
             measuring=_measured(settings, store.connection),
             follow=follower(settings, store),
             enrolled=catalogued.enrolment or Unenrolled(),

@@ -34,7 +34,8 @@ from analyzer.detectors.kernels.arrivals import (
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid
 from analyzer.detectors.kernels.holidays import Holidays
 from analyzer.detectors.kernels.learning import Learning, learning_ticks, waiting
-from analyzer.detectors.kernels.walk import RECOVERY_NATS, Block, Cusum, Masks
+from analyzer.detectors.kernels.model import Block, Cusum, Masks
+from analyzer.detectors.kernels.walk import RECOVERY_NATS
 from analyzer.types.holidays import Calendar
 
 REST_NATS_MIN = 3.0
