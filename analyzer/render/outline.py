@@ -24,23 +24,13 @@ from analyzer.render.blocks import (
 from analyzer.render.charts.account import ACCOUNT
 from analyzer.render.charts.chosen import charts_of, file_of
 from analyzer.render.evidence import evidence_outline
-from analyzer.render.numbers import (
-    LIMITED,
-    count,
-    factor_value,
-    figure,
-    moment,
-    money,
-    number,
-    percent,
-    ratio,
-    span_of,
-)
+from analyzer.render.numbers import LIMITED, count, factor_value, figure, moment, money, number, ratio, span_of
 from analyzer.render.owners import owners_line
 from analyzer.render.proof import proof_text
 from analyzer.render.said import said_outline
 from analyzer.render.text import one_line
 from analyzer.types.diagnosis import Diagnosis, Ending
+from analyzer.types.percents import percent
 from analyzer.types.report import (
     AGAINST_SHARE,
     CALLS,

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from analyzer.render.numbers import count, figure, moment, money, number, percent, period, ratio
+from analyzer.render.numbers import count, figure, moment, money, number, period, ratio
 from analyzer.render.text import one_line
 from analyzer.triage.dated import since
 from analyzer.triage.told import Told
 from analyzer.types.choices import TABLES, TOOL
+from analyzer.types.percents import percent
 from analyzer.types.report import CALLS, Finding, Kind, Subject
 
 _NAME_COLUMNS_MAX = 60

@@ -42,6 +42,20 @@ def test_a_cost_incident_has_its_course_and_its_account() -> None:
     assert words(cost_incident()) == [course, parts]
 
 
+@pytest.mark.parametrize(("highest", "top"), [(1.0, 1.0), (0.95, 1.0), (0.4, 0.46)])
+def test_a_chart_of_shares_ends_at_all_of_them(highest: float, top: float) -> None:
+    """No axis goes to 120 %: above all there is nothing; below there is room for the figure of the highest point."""
+    values = (0.1,) * 57 + (highest,)
+    failing = curve(kind="errors", unit="trajectories", values=values, usual=(), low=(), high=())
+    (chart,) = charts_of(incident(kind=Kind.ERRORS, curve=failing))
+    ends = {
+        round(layer["encoding"]["y"]["scale"]["domain"][1], 6)
+        for layer in chart.spec(PAGE)["layer"]
+        if layer["encoding"].get("y", {}).get("scale")
+    }
+    assert ends == {top}
+
+
 def test_a_loop_has_its_steps() -> None:
     """Which call came again, how often, and how many steps failed."""
     (said,) = words(loop_incident())
