@@ -25,8 +25,8 @@ from analyzer.detectors.kernels.grid import (
     windowed,
 )
 from analyzer.detectors.kernels.learning import Learning, learning_ticks, limit, predictive
+from analyzer.detectors.kernels.model import Block, Cusum, Masks
 from analyzer.detectors.kernels.proportion import Proportion, discount, overdispersion
-from analyzer.detectors.kernels.walk import Block, Cusum, Masks
 
 WINDOWS_H: tuple[tuple[int, int, float], ...] = ((1, 40, 1.0), (4, 30, 0.76), (24, 20, 0.31))
 """For each window of kernel D: its length in hours, the fewest units it must hold, and how much of the variance of an
