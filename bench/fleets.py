@@ -71,7 +71,7 @@ def main() -> None:
                 print(_line(f"{row.seed} {row.store}", [row], f"{row.seconds:.0f}"), flush=True)
                 for line in _wrong(row):
                     print(f"  {line}", flush=True)
-            for line in _differing(fleet):
+            for line in differing(fleet):
                 print(f"  {line}", flush=True)
     for store in dict.fromkeys(row.store for row in rows):
         own = [row for row in rows if row.store == store]
@@ -147,7 +147,7 @@ def _judged(settings: Settings, fleet: Fleet, given: argparse.Namespace) -> dict
     return judge(settings, fleet.now - timedelta(hours=given.judged), fleet.now, timedelta(hours=given.every))
 
 
-def _differing(rows: Sequence[Row]) -> list[str]:
+def differing(rows: Sequence[Row]) -> list[str]:
     """Return what the second store says otherwise than the first, as lines of a diff; or that they say the same."""
     if len(rows) < 2:
         return []
