@@ -261,6 +261,14 @@ def chosen(shifted: Shifted, tool: str) -> Finding:
             "support-triage: 20 % of trajectories have to try again (5 % expected) since 2026-11-23 08:10 UTC",
         ),
         (
+            finding(Kind.RETRIES, value=0.2, baseline=0.05, excess_usd=0.00001),
+            "support-triage: 20 % of trajectories have to try again (5 % expected) since 2026-11-23 08:10 UTC",
+        ),
+        (
+            finding(Kind.TOOL_COST, tool="search", excess_usd=0.004, onset=NOW - HOUR),
+            "support-triage: cost of search 2.3x since 2026-11-23 17:00 UTC, $0.004 too much",
+        ),
+        (
             finding(Kind.TRUNCATION, value=0.1, baseline=0.001),
             "support-triage: 10 % of trajectories are cut short (0.1 % expected) since 2026-11-23 08:10 UTC",
         ),

@@ -87,7 +87,7 @@ class ToolChoiceDetector:
         task = table.tasks[seen.strata[0]] if len(seen.strata) == 1 else None
         choice = Shifted(
             what=table.what,
-            usual=None if one.usual is None else table.values[one.usual],
+            usual=None if shift.usual is None else table.values[shift.usual],
             picked=None if one.picked is None else table.values[one.picked],
             task=task,
             worse=is_worse(table, one.picked, cut, self.settings),

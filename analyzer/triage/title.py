@@ -17,6 +17,10 @@ _HOUR_S, _DAY_S = 3600, 86_400
 _RATE_AFTER_S = 6 * _HOUR_S
 """From here on money is said per day; before, a rate would be more guess than figure."""
 
+_CENT_USD = 0.01
+_OF_MONEY = frozenset({Kind.COST, Kind.TOOL_COST, Kind.BUDGET})
+"""Their money is always said, however little; beside retries or durations less than a cent is no news."""
+
 _SHARES = {
     Kind.ERRORS: "of trajectories fail",
     Kind.TRUNCATION: "of trajectories are cut short",
@@ -157,6 +161,8 @@ def _loss(lead: Finding, excess_usd: float | None, until: datetime) -> str:
     if excess_usd is None or excess_usd <= 0:
         return ""
     elapsed_s = (until - lead.onset).total_seconds()
-    if lead.recovered is not None or elapsed_s < _RATE_AFTER_S:
-        return f"{money(excess_usd)} too much"
-    return f"{money(excess_usd / elapsed_s * _DAY_S)} a day too much"
+    at_once = lead.recovered is not None or elapsed_s < _RATE_AFTER_S
+    amount = excess_usd if at_once else excess_usd / elapsed_s * _DAY_S
+    if amount < _CENT_USD and lead.kind not in _OF_MONEY:
+        return ""
+    return f"{money(amount)} {'too much' if at_once else 'a day too much'}"

@@ -106,7 +106,7 @@ def build(
         store = stack.enter_context(open_fenced(settings, fence, or_read=or_read))
         memory = SqliteIncidents(store.state)
         failures: list[Gap] = []
-        store.elsewhere.on_unread = partial(_once, failures)
+        unread = store.elsewhere.heard()
         # A recording is played back as it was made, and without a network, also where it was made with one.
         catalogued = Enrolling(settings, None, Terms()) if tape and tape.replay else enrolled(settings)
         settings = catalogued.settings
@@ -151,7 +151,7 @@ def build(
             terms=catalogued.said,
             rehearsal=rehearsal,
             remarks=remarks,
-            gaps=lambda: (*there.gaps, *failures, *sending.gaps(), *catalogued.gaps),
+            gaps=lambda: (*there.gaps, *unread, *failures, *sending.gaps(), *catalogued.gaps),
             has_tool_rule=_tool_rule(settings),
         )
 
@@ -173,8 +173,7 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
     there = detectors_of(settings)
     with ExitStack() as stack:
         store = stack.enter_context(open_existing(settings, RecallingTrajectories))
-        unread: list[Gap] = []
-        store.elsewhere.on_unread = partial(_once, unread)
+        unread = store.elsewhere.heard()
         metrics = open_metrics(settings)
         watch = Unwatched()
         memory = SqliteIncidents(store.state)
@@ -195,6 +194,7 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
             floors=settings.floors,
             lookback=settings.lookback,
             history=settings.history,
+            filled_by=filled_by(settings),
             budget_usd=0.0,
             investigations_max=0,
             gaps=lambda: (*there.gaps, *unread),
@@ -383,12 +383,6 @@ def own_recorder(
         store.add(batch)
 
     return Recorder(keep, version=version("analyzer"), on_failure=partial(_not_kept, failures)), sending
-
-
-def _once(gaps: list[Gap], gap: Gap) -> None:
-    """Note a gap that is not noted yet."""
-    if gap not in gaps:
-        gaps.append(gap)
 
 
 def _not_kept(failures: list[Gap], error: Exception) -> None:

@@ -63,7 +63,7 @@ def test_texts_that_could_not_be_read_are_not_said_to_be_too_many(store: SqliteT
     in_window = 2.5 * 86_400
     store.add_light(looping(1, in_window))
     store.add(looping(2, in_window))
-    store.elsewhere.on_unread = lambda _gap: None
+    store.elsewhere.heard()
     window = collect(store, None, {}, REACH)
     assert set(window.suspects) == {trace_id(2)}
     assert window.gaps == (
