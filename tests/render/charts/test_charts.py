@@ -236,6 +236,22 @@ def test_the_same_incident_is_drawn_the_same_way_and_its_picture_has_a_ground() 
         assert int(narrow[1]) == NARROW
 
 
+def test_a_file_of_its_own_is_the_picture_of_the_page_on_paper() -> None:
+    """The same marks at the same places, in colours that need no style sheet, a margin away from the edge."""
+    for chart in (*charts_of(cost_incident()), *charts_of(loop_incident())):
+        alone = ET.fromstring(svg(chart))  # noqa: S314 - our own drawing
+        wide = ET.fromstring(f"<a>{inline(chart)}</a>")[0]  # noqa: S314 - our own drawing
+        assert "var(" not in svg(chart)
+        ground, *drawn = list(alone.iter())[1:]
+        assert [(one.tag.rpartition("}")[2], one.get("d"), one.get("x"), one.text) for one in drawn] == [
+            (one.tag, one.get("d"), one.get("x"), one.text) for one in list(wide.iter())[1:]
+        ]
+        width, height = map(float, wide.get("viewBox", "").split()[2:])
+        assert alone.get("viewBox") == f"-12 -12 {width + 24:g} {height + 24:g}"
+        assert (ground.get("width"), ground.get("height")) == (alone.get("width"), alone.get("height"))
+        assert (ground.get("x"), ground.get("y"), ground.get("fill")) == ("-12", "-12", "#ffffff")
+
+
 @pytest.mark.parametrize("attack", [*ATTACKS, '"><script>alert(1)</script>', "{datum.t}", "\ud800", "a" * 5000])
 def test_text_from_spans_is_inert_in_every_drawing(attack: str) -> None:
     """Whatever an agent, a tool, a version or a factor is called, a drawing has the elements of an innocent one."""
