@@ -375,6 +375,21 @@ def test_loop_of_another_time_or_agent_is_another_incident() -> None:
     assert len(run([cost, loop(1, agent="billing-bot")])) == 2
 
 
+def test_a_rise_that_is_felt_hours_after_its_loop_belongs_to_it() -> None:
+    """A loop in some runs makes the mean stand out later: one incident, where the dearest loop and that is the money.
+
+    A rise of before the loop is another one, and so is one whose dearest only happen to loop, or to cost as much.
+    """
+    earlier = loop(1, 2, 3, onset=ONSET - 5 * HOUR, excess_usd=6.0)
+    risen = Examined(finding(excess_usd=10.0), trace_ids=(trace(2), trace(3), trace(9)))
+    (one,) = run([risen, earlier])
+    assert [found.kind for found in one.findings] == [Kind.LOOP, Kind.COST]
+    assert one.onset == earlier.onset
+    assert len(run([replace(risen, trace_ids=(trace(8), trace(9))), earlier])) == 2
+    assert len(run([risen, replace(earlier, excess_usd=4.0)])) == 2
+    assert len(run([risen, replace(earlier, onset=ONSET + 5 * HOUR)])) == 2
+
+
 def test_loop_from_the_edge_of_the_window_may_be_older() -> None:
     """A loop that is there from the first hour of the window began with a cost that is older than the window."""
     cost = Examined(finding(onset=NOW - timedelta(days=3)), trace_ids=(trace(1),))
