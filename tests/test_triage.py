@@ -181,6 +181,10 @@ def chosen(shifted: Shifted, tool: str) -> Finding:
             "billing: lookup_order repeated up to 25x in 2 of 90 trajectories since 2026-11-23 08:10 UTC, $3.20 wasted",
         ),
         (
+            loop(1, 2, agent="claims", tool=None),
+            "claims: repeats itself up to 25x in 2 of 90 trajectories since 2026-11-23 08:10 UTC",
+        ),
+        (
             finding(Kind.ERRORS, "sql-analyst", value=0.34, baseline=0.02, onset=ONSET - timedelta(days=1)),
             "sql-analyst: 34 % of trajectories fail (2 % expected) since 2026-11-22 08:10 UTC",
         ),
