@@ -188,11 +188,14 @@ def _extent(incident: Incident) -> str:
 
 
 def figures(incident: Incident) -> str:
-    """Return what was observed and what it is held against. A loop has no expected number of repeats, only a limit."""
+    """Return what was observed and what it is held against: for a loop a limit, for an order in data nothing."""
     observed = figure(incident.observed, incident.kind, incident.unit)
     expected = figure(incident.expected, incident.kind, incident.unit)
     if incident.kind in LIMITED:
         return f"repeated up to {observed}, the limit is {expected}"
+    if incident.kind is Kind.INJECTION:
+        # How many hold an order is said as what is hit; of those acted upon none is expected, which tells nothing.
+        return f"acted upon in {observed}, as far as the calls show"
     times = f" ({ratio(incident.ratio)})" if incident.ratio is not None else ""
     return f"observed {observed}, expected {expected}{times}"
 

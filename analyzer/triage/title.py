@@ -86,7 +86,8 @@ def _what(lead: Finding, subject: Subject) -> str:
 
 
 def _loop(lead: Finding, tool: str) -> str:
-    return f"{tool or 'the same step'} repeated up to {figure(lead.value, lead.kind)}{_hit(lead)}"
+    # Over no single tool it may be replies, several calls in turn, or agents that send each other back and forth.
+    return f"{f'{tool} repeated' if tool else 'repeats itself'} up to {figure(lead.value, lead.kind)}{_hit(lead)}"
 
 
 def _tool_errors(lead: Finding, tool: str) -> str:
