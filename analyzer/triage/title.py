@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from analyzer.render.numbers import count, figure, moment, money, number, percent, period, ratio
+from analyzer.render.numbers import count, figure, moment, money, number, period, ratio
 from analyzer.render.text import one_line
 from analyzer.triage.dated import since
 from analyzer.triage.told import Told
 from analyzer.types.choices import TABLES, TOOL
+from analyzer.types.percents import percent
 from analyzer.types.report import CALLS, Finding, Kind, Subject
 
 _NAME_COLUMNS_MAX = 60
@@ -85,7 +86,8 @@ def _what(lead: Finding, subject: Subject) -> str:
 
 
 def _loop(lead: Finding, tool: str) -> str:
-    return f"{tool or 'the same step'} repeated up to {figure(lead.value, lead.kind)}{_hit(lead)}"
+    # Over no single tool it may be replies, several calls in turn, or agents that send each other back and forth.
+    return f"{f'{tool} repeated' if tool else 'repeats itself'} up to {figure(lead.value, lead.kind)}{_hit(lead)}"
 
 
 def _tool_errors(lead: Finding, tool: str) -> str:

@@ -142,7 +142,7 @@ def test_a_price_that_was_set_is_no_rise_and_said(store: SqliteTrajectories) -> 
         store.add(spans)
     [gap] = collect(store, None, {}, REACH).gaps
     assert gap.what == "cost"
-    assert "shop (50% of its calls before, 0% now)" in gap.why
+    assert "shop (50 % of its calls before, 0 % now)" in gap.why
 
 
 def test_trajectories_of_unknown_cost_were_seen_all_the_same(store: SqliteTrajectories) -> None:
