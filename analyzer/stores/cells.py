@@ -6,6 +6,7 @@ night takes no room.
 
 from __future__ import annotations
 
+import math
 import sys
 from array import array
 from collections.abc import Mapping
@@ -102,16 +103,22 @@ def _bytes(part: array[int] | array[float]) -> bytes:
 
 @dataclass(slots=True)
 class Tally:
-    """One signal of one subject while its units are counted, by tick."""
+    """One signal of one subject while its units are counted, by tick.
+
+    Amounts are added up at the end, exactly: their sum is the same to its last digit in whichever order they came,
+    which is another one in every store.
+    """
 
     count: dict[int, float] = field(default_factory=dict)
-    total: dict[int, float] = field(default_factory=dict)
+    amounts: dict[int, list[float]] = field(default_factory=dict)
+    """Those that are not 0."""
     bins: dict[tuple[int, int], int] = field(default_factory=dict)
 
     def event(self, tick: int, happened: float, units: float = 1.0) -> None:
         """Count units, `happened` of which had the event."""
         self.count[tick] = self.count.get(tick, 0.0) + units
-        self.total[tick] = self.total.get(tick, 0.0) + happened
+        if happened:
+            self.amounts.setdefault(tick, []).append(happened)
 
     def amount(self, tick: int, value: float) -> None:
         """Count a unit with a value; one of 0 is counted, but has no logarithm and so no bin."""
@@ -124,7 +131,7 @@ class Tally:
         """Return the counts as cells, in order."""
         cells = Cells()
         for tick in sorted(self.count):
-            cells.add(tick, self.count[tick], self.total[tick])
+            cells.add(tick, self.count[tick], math.fsum(self.amounts.get(tick, ())))
         for (tick, bin_), units in sorted(self.bins.items()):
             cells.add_bin(tick, bin_, units)
         return cells

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -189,6 +190,24 @@ def test_any_order_gives_the_same_counts(
     assert store.series(EPOCH, END) == whole.series(EPOCH, END)
     assert store.choices(EPOCH, END) == whole.choices(EPOCH, END)
     assert store.changes("shop", EPOCH, END) == whole.changes("shop", EPOCH, END)
+
+
+def test_parts_add_up_to_the_last_digit_in_any_order(tmp_path: Path) -> None:
+    """Failed shares of a tick are the same number in two stores that were filled in opposite orders."""
+    runs = [
+        [root(calls), *(tool(calls, 2 + call, status=Status.ERROR if call < 2 else Status.OK) for call in range(calls))]
+        for calls in range(3, 6)
+    ]
+    forwards, backwards = (SqliteTrajectories(tmp_path / name) for name in ("forwards.db", "backwards.db"))
+    for run in runs:
+        forwards.add(run)
+    for run in reversed(runs):
+        backwards.add(run)
+    shares = [
+        named(one.series(EPOCH, END), Signal.TOOL_ERRORS, "lookup_order").total[0] for one in (forwards, backwards)
+    ]
+    assert shares[0] == shares[1]
+    assert shares[0] == math.fsum(2 / calls for calls in range(3, 6))
 
 
 def test_amounts_have_a_distribution_and_events_have_none(store: SqliteTrajectories) -> None:
