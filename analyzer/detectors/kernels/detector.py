@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from analyzer.detectors.base import Replay
 from analyzer.detectors.kernels.amount_baseline import AmountSettings
@@ -26,6 +26,8 @@ class SeriesDetector(ABC):
 
     signal: Signal
     """The signal of the series it judges."""
+    by_agent: ClassVar[bool] = True
+    """See `base.is_by_agent`."""
 
     @property
     def name(self) -> str:
