@@ -203,9 +203,16 @@ def unheard(unlike: int, parts: int) -> None:
 
 
 def stand_by(
-    settings: Settings, done: list[Helped], host: str, said: Callable[[int, int], None] = unheard
+    settings: Settings,
+    done: list[Helped],
+    host: str,
+    said: Callable[[int, int], None] = unheard,
+    gone: threading.Event | None = None,
 ) -> threading.Thread:
-    """Begin to help in a thread of its own, as an instance on another machine; returns once it is counted on."""
+    """Begin to help in a thread of its own, as an instance on another machine; returns once it is counted on.
+
+    `gone` is set once the one it helps is not there any more.
+    """
     ready = threading.Event()
 
     def work() -> None:
@@ -216,7 +223,7 @@ def stand_by(
                 ready.set()
                 while (found := rounds.current()) is None:
                     threading.Event().wait(0.02)
-                done.append(helped(app, rounds, found, goes_on=lambda: True, on_unlike=said))
+                done.append(helped(app, rounds, found, goes_on=lambda: not (gone and gone.is_set()), on_unlike=said))
 
     thread = threading.Thread(target=work)
     thread.start()
@@ -336,17 +343,17 @@ def test_a_run_that_broke_off_is_gone_on_with(server: str, fleet: Path, tmp_path
             raise OSError("killed")
 
     done: list[Helped] = []
-    thread = stand_by(other, done, "helper")
+    gone = threading.Event()
+    thread = stand_by(other, done, "helper", gone=gone)
     with pytest.raises(OSError, match="killed"), holding(first, Dying) as app:
         run(app, NOW)
+    # It helps nobody any more: it is the one that takes over.
+    gone.set()
+    thread.join(30)
     looked_at: list[int] = []
 
     class Counting(PostgresRounds):
         """A holder of which is known what it does itself."""
-
-        def has_others(self) -> bool:
-            """One that helped is still there."""
-            return True
 
         def claim(self, digests: Collection[str]) -> str | None:
             """Count what is left to do."""
@@ -355,7 +362,6 @@ def test_a_run_that_broke_off_is_gone_on_with(server: str, fleet: Path, tmp_path
 
     with holding(other, Counting) as app:
         report = run(app, NOW)
-    thread.join(30)
     assert done[0].parts == 3
     assert looked_at == []
     assert report.notes["instances"] == "3 of 3 parts of the detection were done by others: helper (3)"

@@ -72,7 +72,7 @@ class Rounds(Protocol):
         """Say that a run at a moment has begun."""
 
     def has_others(self) -> bool:
-        """Tell whether anybody stands by to help."""
+        """Tell whether anybody stands by to help, or has left something found in a round that broke off."""
 
     def divide(self, digests: Sequence[str]) -> None:
         """Lay out the parts; those that were handed in already, in a round that broke off, stay so."""
@@ -142,8 +142,11 @@ class PostgresRounds:
     def has_others(self) -> bool:
         """See `Rounds.has_others`."""
         with self._state.reading() as raw:
-            query = "SELECT 1 FROM helpers WHERE name <> ? AND seen > clock_timestamp() - ? * INTERVAL '1 second'"
-            return raw.execute(f"{query} LIMIT 1", (self._name, SEEN_S)).fetchone() is not None
+            query = (
+                "SELECT 1 WHERE EXISTS (SELECT 1 FROM parts WHERE found IS NOT NULL) OR EXISTS (SELECT 1 FROM helpers"
+                " WHERE name <> ? AND seen > clock_timestamp() - ? * INTERVAL '1 second')"
+            )
+            return raw.execute(query, (self._name, SEEN_S)).fetchone() is not None
 
     def divide(self, digests: Sequence[str]) -> None:
         """See `Rounds.divide`."""

@@ -112,6 +112,10 @@ def test_only_who_was_seen_lately_is_counted_on(opened: Opened) -> None:
     with other.attended():
         assert holder.has_others()
     assert not holder.has_others()
+    holder.divide(["p"])
+    assert not holder.has_others()
+    other.hand_in("p", "[]")
+    assert holder.has_others(), "what it found before it went is not found again"
 
 
 def test_who_lost_its_turn_pools_nothing_more(database: str, tmp_path: Path) -> None:
