@@ -19,7 +19,7 @@ from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.postgres import PostgresState
 from analyzer.stores.rounds import PostgresRounds
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.stores.turn import Process, alone, this_process
+from analyzer.stores.turn import WATCH_S, Process, alone, this_process
 
 pytestmark = pytest.mark.server
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -100,8 +100,10 @@ def has_report(url: str) -> bool:
 
 def test_a_run_that_is_killed_is_taken_over(url: str, tmp_path: Path) -> None:
     """The one that stood by does the run as of the same moment, and says nothing of the other."""
+    began = time.monotonic()
     with running(url, tmp_path / "a.db") as other:
         ended = stood_by(url, tmp_path / "b.db", "2026-11-20T12:00:00Z", other)
+    assert time.monotonic() - began < WATCH_S, "a process of this machine that is gone is not watched"
     assert has_report(url)
     assert "another run" not in ended.stderr
     with closing(PostgresState(url)) as state:
