@@ -49,6 +49,8 @@ SPANS_PER_RUN = 7.5
 SHORTER = 0.2
 """Of what the usage says, texts have this share: some 4 kB a span, 7 kB an inference."""
 BATCH = 10_000
+COPIED = "00000"
+"""The trace ids of copies begin with this, and with the number of the copy."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,12 @@ def main() -> None:
 
 def _fill(client: Any, folder: Path, spans: int) -> None:
     """Write what is not there yet: each part once, so that a long filling can be done in pieces."""
-    agents = _agents(spans / DAYS)
-    base = Fleet(agents, (), (), 1.0, SEED, NOW - timedelta(days=1), texts="full")
-    last = replace(with_faults(Fleet(agents, (), (), 1.0, SEED + 1, NOW)), texts="full")
-    with _once(folder, "base") as due:
+    base, last = fleets(spans)
+    with once(folder, "base") as due:
         if due:
             _written(client, base, base.start, base.now)
     for day in range(1, DAYS - 1):
-        with _once(folder, f"day-{day}") as due:
+        with once(folder, f"day-{day}") as due:
             if due:
                 client.command(
                     f"INSERT INTO {TRACES} (Timestamp, TraceId, {_names(client)}) SELECT Timestamp - "  # noqa: S608
@@ -96,7 +96,7 @@ def _fill(client: Any, folder: Path, spans: int) -> None:
                     f"WHERE Timestamp >= toDateTime64({base.start.timestamp():.0f}, 9) "
                     f"AND Timestamp < toDateTime64({base.now.timestamp():.0f}, 9)"
                 )
-    with _once(folder, "last") as due:
+    with once(folder, "last") as due:
         if due:
             _written(client, last, last.start, NOW - HOUR)
 
@@ -108,11 +108,18 @@ def _names(client: Any) -> str:
 
 
 @contextmanager
-def _once(folder: Path, what: str) -> Iterator[bool]:
+def once(folder: Path, what: str) -> Iterator[bool]:
     """Say whether a part is still to be done, and note when it was."""
     done = folder / f"{what}.done"
     yield not done.exists()
     done.touch()
+
+
+def fleets(spans: int) -> tuple[Fleet, Fleet]:
+    """Return the fleet of the day that is copied and that of the last day, for so many spans in all."""
+    agents = _agents(spans / DAYS)
+    base = Fleet(agents, (), (), 1.0, SEED, NOW - timedelta(days=1), texts="full")
+    return base, replace(with_faults(Fleet(agents, (), (), 1.0, SEED + 1, NOW)), texts="full")
 
 
 def _agents(spans_a_day: float) -> tuple[Agent, ...]:
@@ -132,7 +139,7 @@ def _written(client: Any, fleet: Fleet, start: datetime, end: datetime) -> None:
     held: list[Mapping[str, Any]] = []
     count = 0
     for request in fleet.requests():
-        kept = _of(request, start.timestamp() * 1e9, end.timestamp() * 1e9)
+        kept = began_in(request, start.timestamp() * 1e9, end.timestamp() * 1e9)
         held.append(kept)
         count += _count(kept)
         if count >= BATCH:
@@ -141,18 +148,18 @@ def _written(client: Any, fleet: Fleet, start: datetime, end: datetime) -> None:
     write(client, *held)
 
 
-def _of(request: Mapping[str, Any], start_ns: float, end_ns: float) -> Mapping[str, Any]:
-    """Return a request with only the spans of a stretch of time."""
+def began_in(request: Mapping[str, Any], start_ns: float, end_ns: float) -> Mapping[str, Any]:
+    """Return a request with only the spans of a stretch of time, without those whose trace id a copy would be given."""
+
+    def stays(span: Mapping[str, Any]) -> bool:
+        return start_ns <= int(span["startTimeUnixNano"]) < end_ns and not span["traceId"].startswith(COPIED)
+
     return {
         "resourceSpans": [
             {
                 **group,
                 "scopeSpans": [
-                    {
-                        **one,
-                        "spans": [span for span in one["spans"] if start_ns <= int(span["startTimeUnixNano"]) < end_ns],
-                    }
-                    for one in group["scopeSpans"]
+                    {**one, "spans": [span for span in one["spans"] if stays(span)]} for one in group["scopeSpans"]
                 ],
             }
             for group in request["resourceSpans"]
@@ -174,25 +181,23 @@ def _environment(url: str, folder: Path) -> dict[str, str]:
 
 def _measure(url: str, client: Any, folder: Path, environment: Mapping[str, str]) -> None:
     first = "before"
-    with _once(folder, "followed") as due:
+    with once(folder, "followed") as due:
         if due:
             until = (NOW - HOUR).isoformat()
             cpu_s, mib, _ = command("store", "follow", "--json", "--at", until, **environment)
             first = f"{cpu_s:.0f} CPU s, {mib:.0f} MiB"
             # As cron would have: the history was looked at before, and what is new was not.
             command("run", "--json", "--at", until, **environment)
-    with _once(folder, "news") as due:
+    with once(folder, "news") as due:
         if due:
-            agents = _agents(int(folder.name.split("-")[1]) / DAYS)
-            fleet = replace(with_faults(Fleet(agents, (), (), 1.0, SEED + 1, NOW)), texts="full")
-            _written(client, fleet, NOW - HOUR, NOW)
+            _written(client, fleets(int(folder.name.split("-")[1]))[1], NOW - HOUR, NOW)
     rows, packed, unpacked = _stored(client)
     at = _read(url, client)
     began = time.perf_counter()
     cpu_s, mib, report = command("run", "--json", "--at", NOW.isoformat(), **environment)
     wall_s, after = time.perf_counter() - began, _read(url, client)
     index = (folder / "index.db").stat().st_size
-    by_id_ms = _by_id(environment)
+    by_id_ms = by_id_ms_of(environment)
     week = ("--from", (NOW - timedelta(days=7)).isoformat(), "--to", NOW.isoformat(), "--every", "1h")
     week_cpu_s, week_mib, done = command("backtest", *week, "--json", **environment)
     figures = {
@@ -236,7 +241,7 @@ def _stored(client: Any) -> tuple[int, int, int]:
     ).result_rows[0]
 
 
-def _by_id(environment: Mapping[str, str]) -> float:
+def by_id_ms_of(environment: Mapping[str, str]) -> float:
     """Return the milliseconds that one trajectory by id takes, the middle of twenty."""
     settings = load(environ={**os.environ, **environment}).settings
     with build(settings, out=None) as app:

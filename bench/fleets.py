@@ -2,36 +2,43 @@
 
     python bench/fleets.py --seeds 20 --agents 12 --faults 10
     python bench/fleets.py --seeds 10 --faults 0 --days 21 --judged 432
+    python bench/fleets.py --first 400 --seeds 4 --store both
 
 Every fleet holds each kind of look-alike and, as far as there are enough faults, each kind of fault. It goes in as OTLP
 through ingest and store and is judged every few hours over the last three days; the incidents are compared with what
 was planted. Seeds end on different days, so that weekends fall into each part of the history. A backtest does the
 judging, which a test holds to what scheduled runs file (`tests/test_backtest.py`); `--runs` makes the real runs, in ten
-times the time. Prints one line a seed, with its processor time, what went wrong in it, and the totals, as Markdown.
+times the time. With `--store clickhouse` the fleet lies in the Collector's tables, is followed and judged from there;
+with `both` it is judged from either, and every line in which incidents and findings differ is printed. Prints one line
+a seed, with our processor time, what went wrong in it, and the totals, as Markdown.
 """
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import json
 import shutil
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from analyzer.config import load
+from _collected import collected, follow, told
+
+from analyzer.config import Settings, load
 from analyzer.ingest.otlp import spans_from_json
 from analyzer.ingest.pricing import Pricer
 from analyzer.pipeline import backtest, run
 from analyzer.simulation.evaluate import Score, evaluate
 from analyzer.simulation.fleet import Fleet
 from analyzer.simulation.scenario import DEFAULT_NOW, random_fleet
-from analyzer.types.document import incident_document
+from analyzer.types.document import finding_document, incident_document
 from analyzer.wiring.building import build, build_reader
 
 FALSE_PER_H = 60
@@ -44,9 +51,12 @@ class Row:
     """How one fleet came out."""
 
     seed: int
+    store: str
     score: Score
     titles: dict[str, str]
     seconds: float
+    told: tuple[str, ...]
+    """All incidents with their findings, and what the detectors found in each run, line by line."""
 
 
 def main() -> None:
@@ -55,19 +65,28 @@ def main() -> None:
     print(HEAD + "\n" + "|---" * HEAD.count(" | ") + "|---|")
     rows: list[Row] = []
     with ProcessPoolExecutor(given.workers) as pool:
-        for row in pool.map(partial(_row, given=given), range(given.first, given.first + given.seeds)):
-            rows.append(row)
-            print(_line(str(row.seed), [row], f"{row.seconds:.0f}"), flush=True)
-            for line in _wrong(row):
+        for fleet in pool.map(partial(_rows, given=given), range(given.first, given.first + given.seeds)):
+            rows += fleet
+            for row in fleet:
+                print(_line(f"{row.seed} {row.store}", [row], f"{row.seconds:.0f}"), flush=True)
+                for line in _wrong(row):
+                    print(f"  {line}", flush=True)
+            for line in differing(fleet):
                 print(f"  {line}", flush=True)
-    print(_line("all", rows, ""))
+    for store in dict.fromkeys(row.store for row in rows):
+        own = [row for row in rows if row.store == store]
+        print(_line(f"all {store}", own, f"{sum(row.seconds for row in own):.0f}"))
+    print()
+    for store in dict.fromkeys(row.store for row in rows):
+        print(_false([row for row in rows if row.store == store], given))
+
+
+def _false(rows: Sequence[Row], given: argparse.Namespace) -> str:
     hours = given.judged * len(rows)
     false = sum(len(row.score.false) for row in rows)
-    agent_days = false / (hours / 24 * given.agents)
-    print(
-        f"\nfalse incidents: {false / hours * FALSE_PER_H:.2f} in {FALSE_PER_H} h over {given.agents} agents, ", end=""
-    )
-    print(f"{7 * agent_days:.3f} an agent-week")
+    weekly = 7 * false / (hours / 24 * given.agents)
+    per = f"{false / hours * FALSE_PER_H:.2f} in {FALSE_PER_H} h over {given.agents} agents"
+    return f"false incidents, {rows[0].store}: {per}, {weekly:.3f} an agent-week"
 
 
 def _arguments() -> argparse.Namespace:
@@ -84,28 +103,57 @@ def _arguments() -> argparse.Namespace:
     arguments.add_argument("--judged", type=float, default=72.0, help="hours before now over which it runs")
     arguments.add_argument("--every", type=float, default=3.0, help="hours between runs")
     arguments.add_argument("--runs", action="store_true", help="real runs in place of a backtest")
+    arguments.add_argument("--store", choices=("sqlite", "clickhouse", "both"), default="sqlite")
     arguments.add_argument("--workers", type=int, default=1)
     arguments.add_argument("--keep", type=Path, help="folder of filled stores, used again where they are there")
     return arguments.parse_args()
 
 
-def _row(seed: int, *, given: argparse.Namespace) -> Row:
-    began = time.process_time()
+def _rows(seed: int, *, given: argparse.Namespace) -> list[Row]:
     now = DEFAULT_NOW + timedelta(days=seed % 7)
     fleet = random_fleet(
         seed, given.agents, given.days, given.faults, runs_per_hour=tuple(given.rate), decoys=given.decoys, now=now
     )
-    with tempfile.TemporaryDirectory() as folder:
-        store = Path(folder) / "s.db"
-        kept = f"{seed}-{given.agents}-{given.faults}-{given.decoys}-{given.days:g}.db"
-        fill(store, fleet, given.keep / kept if given.keep else None)
-        judge = scheduled if given.runs else backtested
-        document = judge(store, fleet.now - timedelta(hours=given.judged), fleet.now, timedelta(hours=given.every))
+    stores = ("sqlite", "clickhouse") if given.store == "both" else (given.store,)
+    return [_row(seed, fleet, store, given) for store in stores]
+
+
+def _row(seed: int, fleet: Fleet, store: str, given: argparse.Namespace) -> Row:
+    began = time.process_time()
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "s.db"
+        if store == "sqlite":
+            kept = f"{seed}-{given.agents}-{given.faults}-{given.decoys}-{given.days:g}.db"
+            fill(path, fleet, given.keep / kept if given.keep else None)
+            document = _judged(settings_of(path), fleet, given)
+        else:
+            # What is read there is priced when it is read.
+            with collected(Path(scratch), fleet, replace(settings_of(path), prices=_prices(fleet))) as settings:
+                if not given.runs:
+                    follow(settings, fleet.now)
+                document = _judged(settings, fleet, given)
     if given.keep:
-        (given.keep / f"{seed}.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
+        beside = "" if store == "sqlite" else f"-{store}"
+        (given.keep / f"{seed}{beside}.json").write_text(json.dumps(document, indent=1), encoding="utf-8")
     titles = {one["id"]: f"{one['title']} (opened {one['opened_at'][5:16]})" for one in document["incidents"]}
     score = evaluate(document, fleet.truths)
-    return Row(seed, score, titles, time.process_time() - began)
+    parts = told([document["incidents"], document.get("found", [])])
+    lines = tuple(json.dumps(parts, indent=1, ensure_ascii=False).splitlines())
+    return Row(seed, store, score, titles, time.process_time() - began, lines)
+
+
+def _judged(settings: Settings, fleet: Fleet, given: argparse.Namespace) -> dict:
+    judge = scheduled if given.runs else backtested
+    return judge(settings, fleet.now - timedelta(hours=given.judged), fleet.now, timedelta(hours=given.every))
+
+
+def differing(rows: Sequence[Row]) -> list[str]:
+    """Return what the second store says otherwise than the first, as lines of a diff; or that they say the same."""
+    if len(rows) < 2:
+        return []
+    one, other = (row.told for row in rows)
+    differing = list(difflib.unified_diff(one, other, rows[0].store, rows[1].store, n=2, lineterm=""))
+    return differing or [f"the same from both, {len(one):,} lines"]
 
 
 def _line(name: str, rows: list[Row], seconds: str) -> str:
@@ -167,26 +215,34 @@ def _prices(fleet: Fleet) -> dict[str, list[dict[str, object]]]:
     return overrides
 
 
-def settings_of(store: Path):
+def settings_of(store: Path) -> Settings:
     """Return settings with this store and no model."""
     return replace(load({}, {}).settings, store=store, reports=store.parent / "r", llm="off")
 
 
-def backtested(store: Path, start: datetime, end: datetime, every: timedelta) -> dict:
-    """Return what runs would have filed as one backtest document."""
-    with build_reader(settings_of(store)) as app:
-        done = backtest(app, start, end, every)
-    return {"schema": "analyzer.backtest/1", "incidents": [incident_document(one) for one in done.incidents]}
+def backtested(settings: Settings, start: datetime, end: datetime, every: timedelta) -> dict:
+    """Return what runs would have filed as one backtest document, and what the detectors found in each of them."""
+    found: list[list[dict]] = []
+    with build_reader(settings) as app:
+        done = backtest(
+            app,
+            start,
+            end,
+            every,
+            on_findings=lambda findings: found.append([finding_document(one) for one in findings]),
+        )
+        incidents = [incident_document(one) for one in done.incidents]
+    return {"schema": "analyzer.backtest/1", "incidents": incidents, "found": found}
 
 
-def scheduled(store: Path, start: datetime, end: datetime, every: timedelta) -> dict:
+def scheduled(settings: Settings, start: datetime, end: datetime, every: timedelta) -> dict:
     """Run on the schedule and return all incidents as one report document, each in its last form."""
     incidents: dict[str, dict] = {}
     document: dict = {}
     at = start
     while at <= end:
         # Each run has a trace of its own, as one from cron has.
-        with build(settings_of(store), out=None) as app:
+        with build(settings, out=None) as app:
             document = json.loads(app.document(run(app, at)))
         incidents.update({one["id"]: one for one in document["incidents"]})
         at += every

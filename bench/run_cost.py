@@ -163,24 +163,27 @@ def fill(path: Path, agents: Sequence[Agent], stored: int, per_day: int) -> None
             step = raw.execute("SELECT MAX(id) FROM trajectories").fetchone()[0]
         for day in range(1, days):
             with connection.writing() as raw:
-                _copy_rows(raw, day, step)
+                copy_rows(raw, day, step, day * DAY_NS)
                 _copy_counts(raw, int(first), day)
 
 
-def _copy_rows(raw, day: int, step: int) -> None:
-    """Write the trajectories and spans of the first day again, `day` days later."""
-    for table, key in (("trajectories", "id"), ("spans", "trajectory"), ("uses", "trajectory")):
+def copy_rows(raw, copy: int, step: int, by_ns: int) -> None:
+    """Write the trajectories and spans of the first day again, as a copy of this number, so much later or earlier.
+
+    `step` is the highest row id of the first day. What is counted of them is the caller's to see to.
+    """
+    for table, key in (("trajectories", "id"), *((name, "trajectory") for name in ("spans", "uses", "steered"))):
         names = [row[1] for row in raw.execute(f"PRAGMA table_info({table})")]
-        values = [_moved(table, name, key, day, step) for name in names]
+        values = [_moved(table, name, key, copy, step, by_ns) for name in names]
         raw.execute(f"INSERT INTO {table} SELECT {', '.join(values)} FROM {table} WHERE {key} <= {step}")  # noqa: S608 - own names
 
 
-def _moved(table: str, name: str, key: str, day: int, step: int) -> str:
+def _moved(table: str, name: str, key: str, copy: int, step: int, by_ns: int) -> str:
     if name == key:
-        return f"{name} + {day * step}"
+        return f"{name} + {copy * step}"
     if f"{table}.{name}" in TIMED:
-        return f"{name} + {day * DAY_NS}"
-    return f"printf('%06x', {day}) || substr(trace_id, 7)" if name == "trace_id" else name
+        return f"{name} + {by_ns}"
+    return f"printf('%06x', {copy}) || substr(trace_id, 7)" if name == "trace_id" else name
 
 
 def _copy_counts(raw, first: int, day: int) -> None:

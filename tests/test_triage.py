@@ -181,6 +181,10 @@ def chosen(shifted: Shifted, tool: str) -> Finding:
             "billing: lookup_order repeated up to 25x in 2 of 90 trajectories since 2026-11-23 08:10 UTC, $3.20 wasted",
         ),
         (
+            loop(1, 2, agent="claims", tool=None),
+            "claims: repeats itself up to 25x in 2 of 90 trajectories since 2026-11-23 08:10 UTC",
+        ),
+        (
             finding(Kind.ERRORS, "sql-analyst", value=0.34, baseline=0.02, onset=ONSET - timedelta(days=1)),
             "sql-analyst: 34 % of trajectories fail (2 % expected) since 2026-11-22 08:10 UTC",
         ),
@@ -259,6 +263,14 @@ def chosen(shifted: Shifted, tool: str) -> Finding:
         (
             finding(Kind.RETRIES, value=0.2, baseline=0.05),
             "support-triage: 20 % of trajectories have to try again (5 % expected) since 2026-11-23 08:10 UTC",
+        ),
+        (
+            finding(Kind.RETRIES, value=0.2, baseline=0.05, excess_usd=0.00001),
+            "support-triage: 20 % of trajectories have to try again (5 % expected) since 2026-11-23 08:10 UTC",
+        ),
+        (
+            finding(Kind.TOOL_COST, tool="search", excess_usd=0.004, onset=NOW - HOUR),
+            "support-triage: cost of search 2.3x since 2026-11-23 17:00 UTC, $0.004 too much",
         ),
         (
             finding(Kind.TRUNCATION, value=0.1, baseline=0.001),
@@ -365,6 +377,21 @@ def test_loop_of_another_time_or_agent_is_another_incident() -> None:
     cost = Examined(finding(), trace_ids=(trace(1),))
     assert len(run([cost, loop(1, onset=ONSET + 5 * HOUR)])) == 2
     assert len(run([cost, loop(1, agent="billing-bot")])) == 2
+
+
+def test_a_rise_that_is_felt_hours_after_its_loop_belongs_to_it() -> None:
+    """A loop in some runs makes the mean stand out later: one incident, where the dearest loop and that is the money.
+
+    A rise of before the loop is another one, and so is one whose dearest only happen to loop, or to cost as much.
+    """
+    earlier = loop(1, 2, 3, onset=ONSET - 5 * HOUR, excess_usd=6.0)
+    risen = Examined(finding(excess_usd=10.0), trace_ids=(trace(2), trace(3), trace(9)))
+    (one,) = run([risen, earlier])
+    assert [found.kind for found in one.findings] == [Kind.LOOP, Kind.COST]
+    assert one.onset == earlier.onset
+    assert len(run([replace(risen, trace_ids=(trace(8), trace(9))), earlier])) == 2
+    assert len(run([risen, replace(earlier, excess_usd=4.0)])) == 2
+    assert len(run([risen, replace(earlier, onset=ONSET + 5 * HOUR)])) == 2
 
 
 def test_loop_from_the_edge_of_the_window_may_be_older() -> None:

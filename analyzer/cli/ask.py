@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from analyzer.cli.common import (
+    DONE,
+    GAPS,
     at_option,
     columns,
     json_option,
@@ -17,6 +19,7 @@ from analyzer.cli.common import (
     print_json,
     record_option,
     replay_option,
+    say_gaps,
     say_remarks,
     settings_from,
     store_option,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from analyzer.pipeline import App
     from analyzer.pipeline.ask import Questions
     from analyzer.types.explained import Answer
+    from analyzer.types.report import Gap
 
 FLEET = "fleet"
 _NAMES = re.compile(r"latest|worst|fleet|inc-\S*|[0-9a-fA-F]+")
@@ -44,6 +48,12 @@ class _Asked:
 
     questions: Questions
     heading: str
+    known: tuple[Gap, ...]
+    """Gaps of before the first question: they say nothing of the answers."""
+
+    def unseen(self, app: App) -> list[Gap]:
+        """Return what could not be seen for the answers so far."""
+        return [gap for gap in app.gaps() if gap not in self.known]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +155,9 @@ def command(
         finally:
             asking.wipe()
         say_remarks(app.remarks())
-    return 0
+        unseen = asked.unseen(app)
+        say_gaps(unseen)
+    return GAPS if unseen else DONE
 
 
 def _named(trace: str | None, question: str | None) -> tuple[str, str | None]:
@@ -170,6 +182,7 @@ def _about(app: App, about: str, given: _Range, question: str) -> _Asked:
     from analyzer.errors import NotFoundError
     from analyzer.pipeline import about_fleet, about_named
 
+    before = app.gaps()
     if about == FLEET:
         start, end = given.over(question)
         if given.agent is not None and given.agent not in (known := app.trajectories.agents(start, end)):
@@ -177,11 +190,11 @@ def _about(app: App, about: str, given: _Range, question: str) -> _Asked:
             raise NotFoundError(f"no agent called '{given.agent}' had a run in this range{there}")
         who = f"Agent {given.agent}" if given.agent is not None else "The fleet"
         fixed = bool(question) or given.has_range
-        return _Asked(about_fleet(app, start, end, now=given.now, agent=given.agent, fixed=fixed), who)
+        return _Asked(about_fleet(app, start, end, now=given.now, agent=given.agent, fixed=fixed), who, before)
     questions = about_named(app, about)
     if questions.incident_id is not None:
-        return _Asked(questions, f"Incident {questions.incident_id}")
-    return _Asked(questions, f"Trajectory {questions.trace_id}")
+        return _Asked(questions, f"Incident {questions.incident_id}", before)
+    return _Asked(questions, f"Trajectory {questions.trace_id}", before)
 
 
 def _session(asked: _Asked, app: App, asking: Asking, *, as_json: bool) -> None:
@@ -225,7 +238,12 @@ def _answer(question: str, asked: _Asked, asking: Asking) -> None:
 
 def _document(answer: Answer, asked: _Asked, question: str, app: App) -> dict[str, Any]:
     from analyzer.render.documents import answer_document, llm_document
+    from analyzer.types.document import gap_document
 
     about = asked.questions
     document = answer_document(answer, question, trace_id=about.trace_id, incident_id=about.incident_id)
-    return {**document, "run": {"trace_id": app.run_trace_id, "llm": llm_document(answer.use, app.purse.left())}}
+    return {
+        **document,
+        "gaps": [gap_document(gap) for gap in asked.unseen(app)],
+        "run": {"trace_id": app.run_trace_id, "llm": llm_document(answer.use, app.purse.left())},
+    }

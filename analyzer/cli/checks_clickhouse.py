@@ -10,6 +10,7 @@ from analyzer.render.numbers import moment
 
 if TYPE_CHECKING:
     from analyzer.config import Settings
+    from analyzer.stores.clickhouse import ClickHouse
 
 
 def clickhouse(settings: Settings) -> Check:
@@ -31,7 +32,7 @@ def clickhouse(settings: Settings) -> Check:
         next(iter(source.between(until_ns - 1, until_ns)), None)
     finally:
         source.close()
-    how_far = _reached(settings, source.place)
+    how_far = _reached(settings, source)
     detail = f"version {version}; {spans:,} spans of the last 24 h; {how_far}"
     return Check("clickhouse", "ok", detail, _unseen(settings.clickhouse.services) if not spans else "")
 
@@ -46,12 +47,12 @@ def _unseen(services: tuple[str, ...]) -> str:
     )
 
 
-def _reached(settings: Settings, place: str) -> str:
+def _reached(settings: Settings, source: ClickHouse) -> str:
     from analyzer.stores.following import reached
     from analyzer.wiring.opening import open_existing
 
     if not settings.store.exists():
         return "nothing read yet"
     with open_existing(settings) as store:
-        found = reached(store, place)
+        found = reached(store, source)
     return "nothing read yet" if found is None else f"read from {moment(found.start)} to {moment(found.end)}"

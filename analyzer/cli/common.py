@@ -93,7 +93,7 @@ def _said(*texts: str) -> frozenset[str]:
 def say_gaps(gaps: Iterable[Gap]) -> None:
     """Say on standard error what could not be seen, a line each."""
     for gap in gaps:
-        logs.warning(f"could not see {gap.what}: {gap.why} ({gap.hint})", gap=gap.what)
+        logs.warning(gap.line, gap=gap.what)
 
 
 def say_remarks(remarks: Iterable[str]) -> None:

@@ -108,6 +108,6 @@ def _now(app: App, at: str | None) -> datetime:
     now = datetime.now(UTC)
     last = next(iter(app.trajectories.summaries(end=now, limit=1)), None)
     if last is None or last.end_ns is None:
-        raise UsageError("the store holds no trajectory that could be copied; `analyzer ingest PATH` reads some")
+        raise UsageError(f"the store holds no trajectory that could be copied; {app.filled_by} reads some")
     ended = datetime.fromtimestamp(last.end_ns / 1e9, UTC)
     return now if now - ended < IDLE else ended + timedelta(seconds=1)

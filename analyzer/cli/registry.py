@@ -44,7 +44,7 @@ def list_(store: str | None, as_json: bool) -> int:
         rows = [(one, budget_of(settings.budgets, one.agent)) for one in found]
         click.echo(terminal((agent_table(rows, moment(None)),), columns()), nl=False)
     else:
-        click.echo("no agent was seen or registered yet (`analyzer ingest PATH` brings traces)")
+        click.echo(f"no agent was seen or registered yet ({opened.elsewhere.filled_by} brings traces)")
     return 0
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from analyzer.cli.common import columns, json_option, print_json, settings_from, store_option
 from analyzer.cli.replay_proof import factor_option, replay_incident
-from analyzer.cli.replay_serve import Serving, serve, serve_options
-from analyzer.cli.replay_step import replay_step, step_options
+from analyzer.cli.replay_serve import OF_SERVE, Serving, serve, serve_options
+from analyzer.cli.replay_step import OF_STEP, replay_step, step_options
 
 
 @click.command("replay")
@@ -60,16 +62,19 @@ def command(
     """
     if budget_usd is not None and not (serving and on_divergence == "live"):
         raise click.UsageError("--budget-usd is for --on-divergence live; set ANALYZER_BUDGET_USD for anything else")
+    of_step, of_serve = _given(OF_STEP), _given(OF_SERVE)
     if trace.startswith("inc-"):
-        if check or serving or agent_command or step is not None or model is not None or edit is not None:
+        if check or serving or agent_command or step is not None or of_serve or {*of_step} - {"--times"}:
             raise click.UsageError("an incident takes --factor, --times and --yes alone")
         return replay_incident(trace, factor=factor, times=times, yes=yes, store=store, as_json=as_json)
     if factor is not None:
         raise click.UsageError("--factor goes with an incident")
     if [check, step is not None, serving].count(True) != 1:
         raise click.UsageError("say what to do with the recording: --check, --step N or --serve")
-    if agent_command and not serving:
-        raise click.UsageError("a COMMAND is for --serve")
+    strange = [] if serving else [f"{one} is for --serve" for one in of_serve + ["a COMMAND"] * bool(agent_command)]
+    strange += [f"{one} is for --step N" for one in of_step if step is None]
+    if strange:
+        raise click.UsageError(strange[0])
     if check:
         _check(trace, store, as_json=as_json)
         return 0
@@ -77,6 +82,13 @@ def command(
         return replay_step(trace, step, times=times, model=model, edit=edit, yes=yes, store=store, as_json=as_json)
     how = Serving(port, on_divergence, guilty_step, agent_command, timeout_s, budget_usd, yes)
     return serve(trace, store, how, as_json=as_json)
+
+
+def _given(options: Mapping[str, str]) -> list[str]:
+    """Return which of some options stand on the command line: what would be ignored is refused."""
+    context = click.get_current_context()
+    said = ParameterSource.COMMANDLINE
+    return [option for name, option in options.items() if context.get_parameter_source(name) is said]
 
 
 def _check(trace: str, store: str | None, *, as_json: bool) -> None:

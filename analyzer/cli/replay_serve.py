@@ -77,6 +77,15 @@ _OPTIONS = (
 )
 
 
+OF_SERVE = {
+    "port": "--port",
+    "on_divergence": "--on-divergence",
+    "timeout_s": "--timeout",
+    "guilty_step": "--guilty-step",
+}
+"""Options that mean nothing in another mode, by their parameters; of --budget-usd its own line says what to set."""
+
+
 def serve(trace: str, store: str | None, serving: Serving, *, as_json: bool) -> int:
     """Stand in for the provider of a recorded run until its command ends; return the exit code of the outcome.
 

@@ -48,6 +48,10 @@ _OPTIONS = (
 )
 
 
+OF_STEP = {"times": "--times", "model": "--model", "edit": "--edit"}
+"""Options that mean nothing in another mode, by their parameters; --times also goes with an incident."""
+
+
 def replay_step(
     trace: str,
     step: int,

@@ -64,7 +64,7 @@ def _reached(settings: Settings, trajectories: SqliteTrajectories) -> Reached | 
     from analyzer.wiring.collecting import open_clickhouse
 
     source = open_clickhouse(settings)
-    return None if source is None else reached(trajectories, source.place)
+    return None if source is None else reached(trajectories, source)
 
 
 def _followed(reached: Reached, spans: int) -> str:

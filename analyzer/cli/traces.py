@@ -9,11 +9,14 @@ import click
 
 from analyzer.cli.common import (
     ALL_TIME,
+    DONE,
+    GAPS,
     at_option,
     columns,
     json_option,
     moment,
     print_json,
+    say_gaps,
     settings_from,
     store_option,
 )
@@ -21,6 +24,7 @@ from analyzer.cli.common import (
 if TYPE_CHECKING:
     from analyzer.stores.base import TrajectoryStore
     from analyzer.stores.trajectories import SqliteTrajectories
+    from analyzer.types.report import Gap
     from analyzer.types.steps import Step
 
 AGENTS_NAMED = 8
@@ -73,17 +77,30 @@ def _located(trajectories: SqliteTrajectories, given: str) -> tuple[str, str | N
         return trajectories.holder(trace.lower()), trace.lower()
 
 
-def _show_span(trajectories: SqliteTrajectories, trace_id: str, span_id: str, *, as_json: bool) -> None:
-    """Show one span with all of its texts. Raises NotFoundError."""
+def _span_shown(
+    trajectories: SqliteTrajectories, trace_id: str, span_id: str, *, as_json: bool
+) -> str | dict[str, Any]:
+    """Return one span with all of its texts, as text or as a document. Raises NotFoundError."""
     from analyzer.render.documents import span_document
     from analyzer.render.span import span_view
 
     span = trajectories.span(trace_id, span_id)
     step = trajectories.trajectory(trace_id).step_numbers.get(span_id)
     if as_json:
-        print_json({"schema": "analyzer.span/1", "trace_id": trace_id, **span_document(span, step)})
+        return {"schema": "analyzer.span/1", "trace_id": trace_id, **span_document(span, step)}
+    return span_view(span, step, columns())
+
+
+def _ended(shown: str | dict[str, Any], unread: list[Gap]) -> int:
+    """Print what is shown, and say what of it could not be read; return the exit code."""
+    from analyzer.types.document import gap_document
+
+    if isinstance(shown, str):
+        click.echo(shown, nl=False)
     else:
-        click.echo(span_view(span, step, columns()), nl=False)
+        print_json({**shown, "gaps": [gap_document(gap) for gap in unread]})
+    say_gaps(unread)
+    return GAPS if unread else DONE
 
 
 @click.group("traces", no_args_is_help=True)
@@ -122,7 +139,7 @@ def list_(agent: str | None, errors: bool, order: Any, limit: int, store: str | 
     elif agent is not None or errors:
         click.echo(f"no trajectories{f' of {agent}' if agent else ''}{' with errors' if errors else ''}")
     else:
-        click.echo("no trajectories; `analyzer ingest PATH` puts some in")
+        click.echo(f"no trajectories; {trajectories.elsewhere.filled_by} puts some in")
     return 0
 
 
@@ -141,16 +158,14 @@ def show(trace: str, store: str | None, as_json: bool) -> int:
     from analyzer.wiring.opening import open_existing
 
     with open_existing(settings_from(store=store).settings) as trajectories:
+        # From here on: whether there is an id that the index has not, only the other database knows.
         trace_id, span_id = _located(trajectories, trace)
+        unread = trajectories.elsewhere.heard()
         if span_id is not None:
-            _show_span(trajectories, trace_id, span_id, as_json=as_json)
-            return 0
-        found = trajectories.trajectory(trace_id) if as_json else trajectories.outline(trace_id)
-    if as_json:
-        print_json(trajectory_document(found))
-    else:
-        click.echo(trajectory_view(found, columns()), nl=False)
-    return 0
+            return _ended(_span_shown(trajectories, trace_id, span_id, as_json=as_json), unread)
+        if as_json:
+            return _ended(trajectory_document(trajectories.trajectory(trace_id)), unread)
+        return _ended(trajectory_view(trajectories.outline(trace_id), columns()), unread)
 
 
 @command.command("tools")
@@ -209,12 +224,12 @@ def diff(a: str, b: str, store: str | None, as_json: bool) -> int:
             one, other = (sent_of(span) for span in texts)
             return one, other
 
-        shown = None if as_json else diff_view(first, second, columns(), sent)
-    if shown is None:
-        print_json(diff_document(first, second))
-    else:
+        shown = diff_document(first, second, sent) if as_json else diff_view(first, second, columns(), sent)
+    if isinstance(shown, str):
         click.echo(shown, nl=False)
-    return 0
+    else:
+        print_json(shown)
+    return DONE
 
 
 @command.command("search")
@@ -235,6 +250,7 @@ def search(text: str, agent: str | None, limit: int, store: str | None, as_json:
     if not text.strip():
         raise click.UsageError("TEXT is empty: say what to look for")
     with open_existing(settings_from(store=store).settings) as trajectories:
+        unread = trajectories.elsewhere.heard()
         hits = trajectories.search(text, agent=agent, limit=limit)
         if not hits:
             _check_agent(trajectories, agent)
@@ -243,11 +259,13 @@ def search(text: str, agent: str | None, limit: int, store: str | None, as_json:
             {"trace_id": hit.trace_id, "span_id": hit.span_id, "field": hit.field, "excerpt": hit.excerpt}
             for hit in hits
         ]
-        print_json({"schema": "analyzer.trace-search/1", "text": text, "limit": limit, "hits": found})
-    elif hits:
-        for hit in hits:
-            click.echo(f"{hit.trace_id}  {hit.span_id}  {hit.field}")
-            click.echo(cut(f"    {one_line(hit.excerpt)}", columns()))
-    else:
-        click.echo("no hits; `analyzer traces list` shows what is in the store")
-    return 0
+        return _ended({"schema": "analyzer.trace-search/1", "text": text, "limit": limit, "hits": found}, unread)
+    lines = [
+        line
+        for hit in hits
+        for line in (
+            f"{hit.trace_id}  {hit.span_id}  {hit.field}",
+            cut(f"    {one_line(hit.excerpt)}", columns()),
+        )
+    ]
+    return _ended("\n".join(lines or ["no hits; `analyzer traces list` shows what is in the store"]) + "\n", unread)

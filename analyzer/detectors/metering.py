@@ -14,6 +14,7 @@ from analyzer.detectors.kernels.sides import SOURCES, MeteringSettings, compared
 from analyzer.detectors.wording import rounded
 from analyzer.types.metering import Accord, Compared, Measure, Side
 from analyzer.types.metric import Series, Window
+from analyzer.types.percents import percent
 from analyzer.types.promql import quoted
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import PROMETHEUS, Finding, Kind, MetricEvidence, Subject
@@ -144,7 +145,7 @@ def sentence(row: Compared) -> str:
         whose = "the traces" if row.short is Side.METRICS else "the metrics"
         said += f", over as many runs: {whose} count twice, as where a span and its child both carry the usage"
     else:
-        said += f"; {row.share:.0%} of the longer side"
+        said += f"; {percent(row.share)} of the longer side"
     if row.since_ever and not row.doubled:
         sampled = row.accord is Accord.UNDER_TRACED
         said += f". So it has been for as long as both are known{': sampling, most likely' if sampled else ''}"

@@ -17,9 +17,10 @@ from analyzer.detectors.base import Detector, Replay
 from analyzer.detectors.kernels.findings import Reported, common, evidence_of, heading, reported
 from analyzer.detectors.kernels.grid import TICKS_PER_HOUR, grid_of, ticks_ended
 from analyzer.detectors.kernels.learning import waiting
+from analyzer.detectors.kernels.model import Model
 from analyzer.detectors.kernels.readings import no_series, reading
 from analyzer.detectors.kernels.silences import Hush, SilenceBaseline, Silences, SilenceSettings
-from analyzer.detectors.kernels.walk import Model, Past, Walk
+from analyzer.detectors.kernels.walk import Past, Walk
 from analyzer.types.holidays import Calendar
 from analyzer.types.metric import TICK_S, Series, Signal, Window
 from analyzer.types.reading import Gate, Reading

@@ -19,6 +19,7 @@ from analyzer.detectors.choosing.tables import Table, commonest, tables
 from analyzer.detectors.choosing.walk import Shift, first_look, past, shifts_among, shifts_of
 from analyzer.types.choices import TABLES, TOOL, Shifted
 from analyzer.types.metric import Choices, Window
+from analyzer.types.percents import percent
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
 
@@ -89,7 +90,7 @@ class ToolChoiceDetector:
         task = table.tasks[seen.strata[0]] if len(seen.strata) == 1 else None
         choice = Shifted(
             what=table.what,
-            usual=None if one.usual is None else table.values[one.usual],
+            usual=None if shift.usual is None else table.values[shift.usual],
             picked=None if one.picked is None else table.values[one.picked],
             task=task,
             worse=is_worse(table, one.picked, cut, self.settings),
@@ -190,7 +191,7 @@ def _note(table: Table, shift: Shift, choice: Shifted, hits: float, of: float, e
     ended = "They fail more often than such runs did." if choice.worse else "They do not plainly fail more often."
     rebased = " After 14 days the new choice counts as usual." if shift.rebased else ""
     return (
-        f"{what}{task}, {expected:.0%} expected; found because {_HOW[one.rule]}"
+        f"{what}{task}, {percent(expected)} expected; found because {_HOW[one.rule]}"
         f" at {table.time(one.hour + 1):%Y-%m-%d %H:%M} UTC. {ended}{rebased}"
     )
 

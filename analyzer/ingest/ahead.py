@@ -201,7 +201,7 @@ def _packed(batch: Sequence[Prepared]) -> list[tuple[Any, ...]]:
         span = made.span
         system, tools = shared.setdefault(span.system, span.system), span.tool_definitions
         texts = (span.input, span.output, system, shared.setdefault(tools, tools))
-        rest = (made.unchanged, made.choices, made.extra, made.digest)
+        rest = (made.unchanged, made.choices, made.extra, made.digest, made.steered)
         packed.append((span.trace_id, made.plain, texts, span.resource, *rest))
     return packed
 

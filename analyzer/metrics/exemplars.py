@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from analyzer.errors import MetricsError, MetricsQueryError, NotFoundError
+from analyzer.errors import MetricsError, MetricsQueryError
 from analyzer.metrics.base import Exemplar, MetricSource
 from analyzer.metrics.series import AGENT_LABELS, TOOL_LABELS
 from analyzer.stores.base import TrajectoryStore
@@ -67,9 +67,7 @@ def exemplars_of(
     metered = {(series.signal.value, series.subject): series for series in window.series if series.source == PROMETHEUS}
     seen = [one for one in findings if (one.kind.value, one.subject) in metered]
     surest = sorted(seen, key=lambda one: (-one.score / (one.threshold or 1.0), one.kind, one.subject))
-    found: dict[Key, tuple[str, ...]] = {}
-    named: set[str] = set()
-    missed: dict[str, None] = {}
+    largest: list[tuple[Finding, dict[str, Exemplar]]] = []
     gaps = []
     for finding in surest[:QUERIES_MAX]:
         series = metered[finding.kind.value, finding.subject]
@@ -81,19 +79,23 @@ def exemplars_of(
             if isinstance(error, MetricsQueryError):
                 continue
             break
-        largest = _largest(exemplars, finding.subject)
-        known = _known(store, largest)
-        named |= largest.keys()
-        missed |= dict.fromkeys(trace_id for trace_id in largest if trace_id not in known)
-        found[_key(finding)] = tuple(
-            sorted(
-                (one for one, summary in known.items() if _carries(finding, summary, largest[one], window.end)),
-                key=lambda one: (-_size(finding, known[one], largest[one]), one),
-            )
-        )
+        largest.append((finding, _largest(exemplars, finding.subject)))
+    named = list(dict.fromkeys(trace_id for _, exemplars in largest for trace_id in exemplars))
+    # All in one question: there may be a thousand.
+    known = store.summaries_of(named) if named else {}
+    missed = [trace_id for trace_id in named if trace_id not in known]
     if missed:
-        gaps.append(_unknown(list(missed), len(named)))
+        gaps.append(_unknown(missed, len(named)))
+    found = {_key(finding): _worst(finding, exemplars, known, window.end) for finding, exemplars in largest}
     return Exemplified(found, tuple(gaps))
+
+
+def _worst(
+    finding: Finding, named: Mapping[str, Exemplar], known: Mapping[str, TrajectorySummary], end: datetime
+) -> tuple[str, ...]:
+    """Return those that are known and carry a finding, worst first."""
+    carrying = [one for one in named if one in known and _carries(finding, known[one], named[one], end)]
+    return tuple(sorted(carrying, key=lambda one: (-_size(finding, known[one], named[one]), one)))
 
 
 def _asked(series: Series) -> str:
@@ -121,16 +123,6 @@ def _is_about(exemplar: Exemplar, subject: Subject) -> bool:
         if wanted is not None and told not in {None, wanted}:
             return False
     return True
-
-
-def _known(store: TrajectoryStore, trace_ids: Mapping[str, Exemplar]) -> dict[str, TrajectorySummary]:
-    found = {}
-    for trace_id in trace_ids:
-        try:
-            found[trace_id] = store.summary(trace_id)
-        except NotFoundError:
-            continue
-    return found
 
 
 _SIZES: Mapping[Kind, Callable[[TrajectorySummary, Exemplar], float]] = {

@@ -14,6 +14,7 @@ from analyzer.metrics.usual import usual_of
 from analyzer.stores.base import Order, TrajectoryStore, UnpricedUse
 from analyzer.stores.summaries import OWN_AGENT
 from analyzer.types.metric import TICK_S, Series, Signal, Window
+from analyzer.types.percents import percent
 from analyzer.types.report import Gap
 from analyzer.types.steps import Step
 from analyzer.types.trajectory import TrajectorySummary
@@ -156,7 +157,7 @@ def price_change_gaps(series: Sequence[Series], start: datetime) -> list[Gap]:
         cuts = slice(max(first - COMPARED_TICKS, 0), first), slice(first, None)
         before, after = (math.fsum(calls[cut]) / max(math.fsum(inferences[cut]), 1.0) for cut in cuts)
         if before - after > PRICED_SHARE_MIN and any(inferences[first:]):
-            changed.append(f"{one.subject.agent} ({before:.0%} of its calls before, {after:.0%} now)")
+            changed.append(f"{one.subject.agent} ({percent(before)} of its calls before, {percent(after)} now)")
     if not changed:
         return []
     why = f"fewer calls than before have no known price: {_named(changed)}. A rise that may only be that is not told"

@@ -17,6 +17,7 @@ from analyzer.agent.limits import ESTIMATE_MARGIN, Refusal, size_of
 from analyzer.agent.model import (
     PROVIDER,
     Block,
+    Model,
     ModelReply,
     ModelRequest,
     Stop,
@@ -133,8 +134,10 @@ def prepared(
 def worst_case(replay: StepReplay, means: Means) -> Amount:
     """Return what all of the calls may use at most: all of the input new, every reply as long as it may be.
 
-    The input is what its text is estimated at, and no less than the recorded call took.
+    The input is what its text is estimated at, and no less than the recorded call took. Raises ModelError where there
+    is no model: what cannot be had has no price.
     """
+    _model_of(means)
     body = replay.body
     recorded = replay.call.span.tokens
     size = max(int(size_of(body) * ESTIMATE_MARGIN), 0 if recorded is None else recorded.input)
@@ -143,13 +146,19 @@ def worst_case(replay: StepReplay, means: Means) -> Amount:
     return Amount(one.total * replay.times, None if usd is None else usd * replay.times)
 
 
+def _model_of(means: Means) -> Model:
+    """Return the model. Raises ModelError where there is none."""
+    if means.model is None:
+        raise ModelError("no model can be asked; `analyzer doctor` says what is missing")
+    return means.model
+
+
 def replayed(replay: StepReplay, means: Means) -> Replayed:
     """Send a call as often as wanted. Raises ModelError where there is no model, StoreError.
 
     A call that fails is named and the others are made; a limit that is reached ends it.
     """
-    if means.model is None:
-        raise ModelError("no model can be asked; `analyzer doctor` says what is missing")
+    model = _model_of(means)
     about = f"replay-{replay.trace_id}"
     limits = replace(means.limits, seconds=SECONDS * replay.times)
     meter = replace(means, limits=limits).meter(about)
@@ -159,7 +168,7 @@ def replayed(replay: StepReplay, means: Means) -> Replayed:
     said = f"replay of step {replay.call.number} of {replay.trace_id}"
     with means.watch.span("invoke_agent analyzer", Operation.AGENT, agent="analyzer", input=said) as own:
         for _ in range(replay.times):
-            asking = Asking(means.model, meter, means.journal, means.watch, means.mask, about)
+            asking = Asking(model, meter, means.journal, means.watch, means.mask, about)
             try:
                 reply = asking.ask(replay.body, said)
             except ModelError as error:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analyzer.render.blocks import Block, Bullets, Heading, Line, Paragraph, Table, code, line, plain
-from analyzer.render.numbers import count, number, percent
+from analyzer.render.numbers import count, number
 from analyzer.types.catalogue import DEFAULT, Entry, Verdicts
+from analyzer.types.percents import percent
 
 NO_VERDICTS = "no verdicts yet"
 

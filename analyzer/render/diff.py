@@ -13,7 +13,7 @@ from typing import Any
 
 from analyzer.render.numbers import count, money, ratio, tokens
 from analyzer.render.pairs import Comparison, Match, Pair, compare
-from analyzer.render.sent import Sent, sent_lines
+from analyzer.render.sent import Sent, sent_document, sent_lines
 from analyzer.render.text import cut, one_line
 from analyzer.render.wording import around, of_arguments, of_text
 from analyzer.types.steps import Step
@@ -85,9 +85,16 @@ def _kind(pair: Pair) -> Match:
     return Match.OTHER_ARGUMENTS if pair.a is not None and pair.b is not None else Match.ONLY_A
 
 
-def diff_document(a: Walk, b: Walk) -> dict[str, Any]:
-    """Return schema `analyzer.trace-diff/1`; texts are the readable forms that evidence quotes."""
+def diff_document(a: Walk, b: Walk, sent: Sent | None = None) -> dict[str, Any]:
+    """Return schema `analyzer.trace-diff/1`; texts are the readable forms that evidence quotes.
+
+    `sent` gives what two inferences were sent; without it that is not compared.
+    """
     compared = compare(a.steps, b.steps)
+    told = []
+    if sent is not None:
+        apart = tokens_apart(compared.pairs)
+        told = [sent_document(one, other, sent) for one, other in _asked(compared.pairs, apart)]
     pairs, parted, result = compared.pairs, compared.parting, compared.other_result
     return {
         "schema": "analyzer.trace-diff/1",
@@ -97,6 +104,7 @@ def diff_document(a: Walk, b: Walk) -> dict[str, Any]:
         "parting": None if parted is None else _place_document(pairs, parted),
         "first_other_result": None if result is None else _place_document(pairs, result),
         "replaced": [{"a": one.a, "b": one.b, "steps": one.steps} for one in compared.replaced],
+        "sent": [one for one in told if one is not None],
         "pairs": [
             {"match": pair.match.value, "a": pair.a and pair.a.number, "b": pair.b and pair.b.number} for pair in pairs
         ],

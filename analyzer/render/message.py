@@ -21,10 +21,11 @@ from analyzer.render.blocks import (
     strong,
 )
 from analyzer.render.links import NO_LINKS, Links
-from analyzer.render.numbers import clock, count, figure, money, percent, span_of
+from analyzer.render.numbers import clock, count, figure, money, span_of
 from analyzer.render.outline import as_of_note, ending_text, figures, status_line
 from analyzer.render.owners import owners_line
 from analyzer.render.text import one_line, visible
+from analyzer.types.percents import percent
 from analyzer.types.report import AGAINST_SHARE, Incident, SpanEvidence, State
 from analyzer.types.sent import Reason, Sent
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 
+from analyzer.types.percents import UNKNOWN, percent
 from analyzer.types.report import MILLION, PER_TOKEN, Kind
-
-UNKNOWN = "unknown"
 
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 _CENT = 0.01
@@ -56,17 +55,6 @@ def number(value: float | None) -> str:
     if size >= _ONE_DECIMAL:
         return f"{value:.1f}"
     return (f"{value:.2f}" if size >= 1 else _digits(value, 3)).rstrip("0").rstrip(".") or "0"
-
-
-def percent(share: float | None) -> str:
-    """Return a share of 1 as per cent: `34 %`, `2.5 %`, `0.3 %`."""
-    if share is None or not math.isfinite(share):
-        return UNKNOWN
-    value = share * 100
-    size = abs(value)
-    if size >= _ONE_DECIMAL or value == round(value):
-        return f"{value:.0f} %"
-    return f"{value:.1f} %" if size >= _CENT * 10 else f"{_digits(value, 1)} %"
 
 
 def ratio(value: float | None) -> str:

@@ -24,23 +24,13 @@ from analyzer.render.blocks import (
 from analyzer.render.charts.account import ACCOUNT
 from analyzer.render.charts.chosen import charts_of, file_of
 from analyzer.render.evidence import evidence_outline
-from analyzer.render.numbers import (
-    LIMITED,
-    count,
-    factor_value,
-    figure,
-    moment,
-    money,
-    number,
-    percent,
-    ratio,
-    span_of,
-)
+from analyzer.render.numbers import LIMITED, count, factor_value, figure, moment, money, number, ratio, span_of
 from analyzer.render.owners import owners_line
 from analyzer.render.proof import proof_text
 from analyzer.render.said import said_outline
 from analyzer.render.text import one_line
 from analyzer.types.diagnosis import Diagnosis, Ending
+from analyzer.types.percents import percent
 from analyzer.types.report import (
     AGAINST_SHARE,
     CALLS,
@@ -198,11 +188,14 @@ def _extent(incident: Incident) -> str:
 
 
 def figures(incident: Incident) -> str:
-    """Return what was observed and what it is held against. A loop has no expected number of repeats, only a limit."""
+    """Return what was observed and what it is held against: for a loop a limit, for an order in data nothing."""
     observed = figure(incident.observed, incident.kind, incident.unit)
     expected = figure(incident.expected, incident.kind, incident.unit)
     if incident.kind in LIMITED:
         return f"repeated up to {observed}, the limit is {expected}"
+    if incident.kind is Kind.INJECTION:
+        # How many hold an order is said as what is hit; of those acted upon none is expected, which tells nothing.
+        return f"acted upon in {observed}, as far as the calls show"
     times = f" ({ratio(incident.ratio)})" if incident.ratio is not None else ""
     return f"observed {observed}, expected {expected}{times}"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from analyzer.render.align import common, gaps
 from analyzer.render.numbers import count
@@ -58,6 +59,20 @@ def _alone(words: Sequence[str], places: Sequence[tuple[int, int]]) -> Alone:
     return Alone(sum(end - start for start, end in held), tuple(" ".join(words[start:end]) for start, end in longest))
 
 
+def sent_document(one: Step, other: Step, sent: Sent) -> dict[str, Any] | None:
+    """Return what two inferences were sent otherwise, with the words that each side has alone; None for nothing."""
+    texts = sent(one, other)
+    a, b = words_apart(*texts)
+    if not (a.words or b.words):
+        return None
+    steps = {"a_step": one.number, "b_step": other.number}
+    return {**steps, "words_max": WORDS_MAX if _is_cut(texts) else None, "a": asdict(a), "b": asdict(b)}
+
+
+def _is_cut(texts: Sequence[str]) -> bool:
+    return any(len(text.split()) > WORDS_MAX for text in texts)
+
+
 def sent_lines(one: Step, other: Step, sent: Sent) -> Iterator[str]:
     """Yield what two inferences were sent otherwise, a line each side; nothing where that is the same."""
     texts = sent(one, other)
@@ -65,7 +80,7 @@ def sent_lines(one: Step, other: Step, sent: Sent) -> Iterator[str]:
     if not any(side.words for side in apart):
         return
     where = f"step {one.number}" + (f" of A and {other.number} of B" if one.number != other.number else "")
-    cut = any(len(text.split()) > WORDS_MAX for text in texts)
+    cut = _is_cut(texts)
     yield f"Other words were sent to {where}{f' (of the first {WORDS_MAX:,})' if cut else ''}:"
     for letter, side in zip("AB", apart, strict=True):
         quoted = " … ".join(one_line(text, _COLUMNS // len(side.stretches)) for text in side.stretches)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from analyzer.render.blocks import Block, Line, Paragraph, Table, code, line, plain, prose, strong
-from analyzer.render.numbers import duration, money, number, percent, period, ratio, tokens
+from analyzer.render.numbers import duration, money, number, period, ratio, tokens
 from analyzer.render.text import one_line
+from analyzer.types.percents import percent
 from analyzer.types.table import Cell, Column, Unit
 from analyzer.types.table import Table as Computed
 

@@ -9,9 +9,10 @@ from functools import cache
 
 from analyzer.render.blocks import Line, Table, code, plain
 from analyzer.render.folding import Repeat, folded, shapes
-from analyzer.render.numbers import count, duration, moment, money, number, percent, tokens
+from analyzer.render.numbers import count, duration, moment, money, number, tokens
 from analyzer.render.text import cut, one_line, padded, width, wrapped
 from analyzer.types.messages import last_message, readable
+from analyzer.types.percents import percent
 from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span, Status
 from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary

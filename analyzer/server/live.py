@@ -11,9 +11,11 @@ import http.client
 import json
 import time
 import urllib.error
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
+from inspect import GEN_CREATED, getgeneratorstate
 from typing import Any
 
 from analyzer.agent.limits import ESTIMATE_MARGIN
@@ -57,6 +59,8 @@ class Relayed:
     status: int
     headers: Mapping[str, str]
     pieces: Iterator[bytes]
+    close: Callable[[], None] = lambda: None
+    """To be called when nobody reads on, also where nobody has begun to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,8 @@ class _Sent:
 
     forward: Forward
     most: Amount
+    least: Amount
+    """Of an answer of which nobody has heard a word: what was sent alone."""
     reservation: int
     start_ns: int
     key: Mapping[str, str]
@@ -115,7 +121,8 @@ class Live:
 
     def _paid_for(self, forward: Forward, body: bytes, key: Mapping[str, str]) -> _Sent | str:
         """Reserve the worst case of a request and log it; return why it may not be sent. Raises StoreError."""
-        most = self._most(forward, body)
+        tokens = self._most(forward, body)
+        most, least = (self._amount(forward, one) for one in (tokens, replace(tokens, output=0)))
         if most.usd is None:
             asked = forward.asked.request.model
             return f"{asked} has no known price: set one under [prices] in analyzer.toml"
@@ -123,7 +130,7 @@ class Live:
         if isinstance(reserved, Exhausted):
             return f"the budget does not allow another request: {reserved}"
         self._log_request(forward, body)
-        return _Sent(forward, most, reserved, time.time_ns(), key)
+        return _Sent(forward, most, least, reserved, time.time_ns(), key)
 
     def _sent(self, sent: _Sent, url: str, body: bytes, headers: Mapping[str, str]) -> Answer | Relayed:
         wire = sent.forward.wire
@@ -135,7 +142,8 @@ class Live:
             return Answer(502, as_json(wire.error(502, f"analyzer replay: {error}")).encode())
         back = {name: value for name in _BACK if (value := response.headers.get(name)) is not None}
         if response.status == 200 and back.get("content-type", "").startswith(_EVENTS):  # noqa: PLR2004 - the number is its name
-            return Relayed(200, back, self._streamed(sent, response))
+            pieces = self._streamed(sent, response)
+            return Relayed(200, back, pieces, partial(self._left, sent, response, pieces))
         return self._whole(sent, response, back)
 
     def _whole(
@@ -150,7 +158,7 @@ class Live:
             return Answer(502, as_json(sent.forward.wire.error(502, f"analyzer replay: {BROKE_OFF}")).encode())
         return Relayed(status, back, iter((content,)))
 
-    def _streamed(self, sent: _Sent, response: http.client.HTTPResponse | urllib.error.HTTPError) -> Iterator[bytes]:
+    def _streamed(self, sent: _Sent, response: http.client.HTTPResponse | urllib.error.HTTPError) -> Generator[bytes]:
         """Yield a stream as it comes; one that breaks off ends with an error event, which SDKs raise."""
         kept = bytearray()
         found = Heard(problem="the agent did not wait for the end of the provider's answer")
@@ -170,12 +178,29 @@ class Live:
             response.close()
             self._ended(sent, found, status=200)
 
+    def _left(
+        self,
+        sent: _Sent,
+        response: http.client.HTTPResponse | urllib.error.HTTPError,
+        pieces: Generator[bytes],
+    ) -> None:
+        """End a stream that nobody reads on, whatever was read of it.
+
+        Of a generator that never began nothing runs when it is closed, not even its end.
+        """
+        is_unheard = getgeneratorstate(pieces) == GEN_CREATED
+        pieces.close()
+        if is_unheard:
+            response.close()
+            found = Heard(problem="the agent did not wait for the provider's answer")
+            self._ended(sent, found, status=200, is_unheard=True)
+
     def _refused(self, forward: Forward, why: str, *, status: int = REFUSED_STATUS) -> Answer:
         """Return the error that an agent sees whose request is not sent on."""
         self._standin.lived(forward, Heard(problem=why), status=status, usd=0.0, refused=True)
         return Answer(status, as_json(forward.wire.error(status, f"analyzer replay: {why}")).encode())
 
-    def _most(self, forward: Forward, body: bytes) -> Amount:
+    def _most(self, forward: Forward, body: bytes) -> Tokens:
         """Return what a request may use at most: all of its input new to the cache, its reply as long as it may be."""
         request = forward.asked.request
         limits = [request.parameters.get(name) for name in _LIMITS]
@@ -184,25 +209,29 @@ class Live:
         times = request.parameters.get("n")
         output *= times if isinstance(times, int) and times > 1 else 1
         size = int(estimate_tokens(body.decode("utf-8", "replace")) * ESTIMATE_MARGIN)
-        most = Tokens(input=size, output=output, cache_write=size)
-        return Amount(most.total, self._cost(forward, most))
+        return Tokens(input=size, output=output, cache_write=size)
 
-    def _cost(self, forward: Forward, tokens: Tokens) -> float | None:
-        return self._paid.price(forward.wire.provider, forward.asked.request.model, tokens, datetime.now(UTC))
+    def _amount(self, forward: Forward, tokens: Tokens) -> Amount:
+        usd = self._paid.price(forward.wire.provider, forward.asked.request.model, tokens, datetime.now(UTC))
+        return Amount(tokens.total, usd)
 
-    def _ended(self, sent: _Sent, found: Heard, *, status: int) -> None:
+    def _ended(self, sent: _Sent, found: Heard, *, status: int, is_unheard: bool = False) -> None:
         """Settle a request and write down what came.
 
-        One that failed is not billed; where nobody knows, the worst case stays.
+        One that failed is not billed; where nobody knows, the worst case stays. Of an answer that was left before its
+        first piece the provider had said nothing yet: what was sent counts, and what the reply might have been is given
+        back.
         """
         if sent.settled:
             return
         sent.settled.append(sent.reservation)
         used = sent.most
-        if status not in _MAYBE_BILLED:
+        if is_unheard:
+            used = sent.least
+        elif status not in _MAYBE_BILLED:
             used = NOTHING
         elif found.tokens is not None and not found.problem:
-            used = Amount(found.tokens.total, self._cost(sent.forward, found.tokens))
+            used = self._amount(sent.forward, found.tokens)
         self._standin.lived(sent.forward, found, status=status, usd=used.usd)
         self._paid.purse.settle(sent.reservation, used)
         self._log_reply(sent.forward, found, used)

@@ -50,7 +50,7 @@ def stand_in_application(standin: StandIn, live: Live | None = None) -> Starlett
         if live is not None and found.forward is not None:
             relayed = await asyncio.to_thread(live.relay, found.forward, bytes(body), dict(request.headers))
             if isinstance(relayed, Relayed):
-                return StreamingResponse(relayed.pieces, relayed.status, dict(relayed.headers))
+                return _Relaying(relayed)
             found = relayed
         return Response(found.body, found.status, dict(found.headers), media_type=found.content_type)
 
@@ -61,6 +61,22 @@ def stand_in_application(standin: StandIn, live: Live | None = None) -> Starlett
     )
     app.router.redirect_slashes = False
     return app
+
+
+class _Relaying(StreamingResponse):
+    """A provider's answer on its way to the agent; an agent that goes leaves it, also before its first piece."""
+
+    def __init__(self, relayed: Relayed) -> None:
+        super().__init__(relayed.pieces, relayed.status, dict(relayed.headers))
+        self._close = relayed.close
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            # The end is written down, which may wait for the store: other requests wait for no one, and no
+            # cancellation of this one may leave it out.
+            await asyncio.shield(asyncio.to_thread(self._close))
 
 
 class _ToolsOverMcp:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -30,8 +30,6 @@ class Added:
     """Sent before, in the same or an older form: nothing changed, or the newer form was kept."""
     trajectories: int
     """How many trajectories were touched."""
-    left_out: Mapping[str, int] = field(default_factory=dict)
-    """Spans that are neither new nor known, by trajectory: their texts lie in another place than its other spans'."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +211,9 @@ class TrajectoryStore(Protocol):
 
     def summary(self, trace_id: str) -> TrajectorySummary:
         """Return what a trajectory comes to, without its spans. Raises NotFoundError."""
+
+    def summaries_of(self, trace_ids: Sequence[str]) -> dict[str, TrajectorySummary]:
+        """Return the summaries of several trajectories by trace id, in one question, as far as they are there."""
 
     def span(self, trace_id: str, span_id: str) -> Span:
         """Return one span with everything that is known of it. Raises NotFoundError.

@@ -110,26 +110,31 @@ class ClickHouse:
         """Return the server's version. Raises SourceError."""
         return str(next(self._rows("SELECT version()", {}))[0])
 
-    def counts(self, start_ns: int, end_ns: int) -> dict[int, Count]:
+    def counts(self, start_ns: int, end_ns: int, services: Sequence[str] | None = None) -> dict[int, Count]:
         """Return what the spans that began in each `BUCKET_S` of [start, end) come to, by its first Unix second.
 
-        Raises SourceError.
+        Of some `services`, or else of those that are set. Raises SourceError.
         """
+        of = self.tables.services if services is None else services
         query = (
             f"SELECT intDiv(toUnixTimestamp(Timestamp), {BUCKET_S}) * {BUCKET_S} AS bucket, count(),"  # noqa: S608 - own names, checked names
             f" sum(toUnixTimestamp64Nano(Timestamp) % {BUCKET_S * NS})"
-            f" FROM {self.tables.traces_table} WHERE {_WITHIN}{self._of_services()} GROUP BY bucket"
+            f" FROM {self.tables.traces_table} WHERE {_WITHIN}{_of(of)} GROUP BY bucket"
         )
-        found = self._rows(query, {"start": start_ns, "end": end_ns})
+        found = self._rows(query, {"start": start_ns, "end": end_ns, "services": list(of)})
         return {int(bucket): Count(int(rows), int(times)) for bucket, rows, times in found}
 
-    def between(self, start_ns: int, end_ns: int) -> Iterator[Row]:
-        """Yield the spans that began in [start, end), those of a trajectory together. Raises SourceError."""
+    def between(self, start_ns: int, end_ns: int, services: Sequence[str] | None = None) -> Iterator[Row]:
+        """Yield the spans that began in [start, end), those of a trajectory together. Raises SourceError.
+
+        Of some `services`, or else of those that are set.
+        """
+        of = self.tables.services if services is None else services
         query = (
             f"SELECT {', '.join(COLUMNS)} FROM {self.tables.traces_table}"  # noqa: S608 - own names, checked names
-            f" WHERE {_WITHIN}{self._of_services()} ORDER BY TraceId"
+            f" WHERE {_WITHIN}{_of(of)} ORDER BY TraceId"
         )
-        return map(Row._make, self._rows(query, {"start": start_ns, "end": end_ns}))
+        return map(Row._make, self._rows(query, {"start": start_ns, "end": end_ns, "services": list(of)}))
 
     def of_trajectories(self, trace_ids: Sequence[str], *, of_services: bool = False) -> Iterator[Row]:
         """Yield all spans of some hundred trajectories at most, or those `of_services` alone. Raises SourceError."""
@@ -138,6 +143,7 @@ class ClickHouse:
             " WHERE TraceId IN {ids:Array(String)}"
         )
         ids = {"ids": list(trace_ids)}
+        of = self.tables.services if of_services else ()
         first, last, known = next(self._rows(query, ids))
         if not known:
             return iter(())
@@ -145,9 +151,9 @@ class ClickHouse:
         bounds = {"start": int(first) * NS, "end": (int(last) + 1) * NS}
         query = (
             f"SELECT {', '.join(COLUMNS)} FROM {self.tables.traces_table}"  # noqa: S608 - own names, checked names
-            f" WHERE TraceId IN {{ids:Array(String)}} AND {_WITHIN}{self._of_services() if of_services else ''}"
+            f" WHERE TraceId IN {{ids:Array(String)}} AND {_WITHIN}{_of(of)}"
         )
-        return map(Row._make, self._rows(query, {**ids, **bounds}))
+        return map(Row._make, self._rows(query, {**ids, **bounds, "services": list(of)}))
 
     def holding(self, word: str, start_ns: int, end_ns: int, limit: int) -> list[str]:
         """Return trajectories with a word in a text of a span that began in [start, end), the latest first.
@@ -160,18 +166,15 @@ class ClickHouse:
             f" OR arrayExists(m -> arrayExists(v -> {found('v')}, mapValues(m)), Events.Attributes)"
         )
         query = (
-            f"SELECT TraceId FROM {self.tables.traces_table} WHERE {_WITHIN}{self._of_services()} AND ({holds})"  # noqa: S608 - own names, checked names
+            f"SELECT TraceId FROM {self.tables.traces_table} WHERE {_WITHIN}{_of(self.tables.services)} AND ({holds})"  # noqa: S608 - own names, checked names
             " GROUP BY TraceId ORDER BY max(Timestamp) DESC, TraceId LIMIT {most:UInt32}"
         )
-        return [row[0] for row in self._rows(query, {"word": word, "start": start_ns, "end": end_ns, "most": limit})]
-
-    def _of_services(self) -> str:
-        return " AND ServiceName IN {services:Array(String)}" if self.tables.services else ""
+        given = {"word": word, "start": start_ns, "end": end_ns, "most": limit, "services": list(self.tables.services)}
+        return [row[0] for row in self._rows(query, given)]
 
     def _rows(self, query: str, parameters: Mapping[str, Any]) -> Iterator[tuple[Any, ...]]:
         tables = self.tables
-        if "{services:" in query:
-            parameters = {**parameters, "services": list(tables.services)}
+        parameters = {name: value for name, value in parameters.items() if f"{{{name}:" in query}
         settings = {
             "readonly": 1,
             "max_execution_time": tables.max_execution_time,
@@ -267,6 +270,10 @@ class ClickHouse:
         what = f"database {of}" if of and missing and missing[1] == of else f"table {table}"
         instead = "" if of else ", or the database in ANALYZER_CLICKHOUSE_URL"
         return f"{what}; set {setting} under [clickhouse] in analyzer.toml{instead}"
+
+
+def _of(services: Sequence[str]) -> str:
+    return " AND ServiceName IN {services:Array(String)}" if services else ""
 
 
 def _port(parts: SplitResult) -> int:

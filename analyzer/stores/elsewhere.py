@@ -7,7 +7,6 @@ together by the same code, to the letter, as if it had been taken in here.
 from __future__ import annotations
 
 import re
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,11 +20,13 @@ from analyzer.types.trace import Span
 if TYPE_CHECKING:
     from analyzer.stores.trajectories import SqliteTrajectories
 
+INGESTED, FOLLOWED = "`analyzer ingest PATH`", "`analyzer store follow`"
+"""The two ways in, as a person is told them."""
 _WHOLE_ID = re.compile(r"[0-9a-f]{32}")
 _SPANS_MAX = 20_000
 """Spans in memory before all are dropped: with packed texts some 20 MB."""
 _AT_ONCE = 100
-HINT = "`analyzer doctor` checks the connection; what is counted is in the store, and went into this run"
+HINT = "`analyzer doctor` checks the connection; what is counted is in the store"
 
 
 class SpanSource(Protocol):
@@ -51,9 +52,22 @@ class Elsewhere:
         self._lock = threading.RLock()
         self._held: SqliteTrajectories | None = None
         self._known: dict[str, int] = {}
+        """By trace id the form of what was fetched."""
         self._spans = 0
-        self.on_unread: Callable[[Gap], None] | None = None
-        """Told of what could not be fetched, which is then left out; None: whoever asks gets the error."""
+        self._unread: list[Gap] | None = None
+
+    def heard(self) -> list[Gap]:
+        """Return a list that is told of what could not be fetched from now on, each once; it is then left out.
+
+        Where nobody listens, whoever asks gets the error.
+        """
+        self._unread = []
+        return self._unread
+
+    @property
+    def filled_by(self) -> str:
+        """The command that brings trajectories in, as a person is told it."""
+        return INGESTED if self._make is unset else FOLLOWED
 
     def close(self) -> None:
         """Drop what was fetched."""
@@ -62,16 +76,17 @@ class Elsewhere:
 
     @contextmanager
     def fetched(
-        self, sizes: Mapping[str, int], make: Callable[[], SqliteTrajectories]
+        self, wanted: Mapping[str, Mapping[str, int]], make: Callable[[], SqliteTrajectories]
     ) -> Iterator[SqliteTrajectories | None]:
         """Give a store that holds those of the trajectories that are still there; `make` makes an empty one in memory.
 
-        `sizes` says by trace id how many spans are counted here: what has grown since it was fetched is fetched anew.
-        None where the database did not answer and `on_unread` was told. Raises SourceError.
+        `wanted` are the spans without texts by trajectory, each with a number of its form: a trajectory of which a span
+        came, or came in a newer form, since it was fetched is fetched anew.
+        None where the database did not answer and somebody listens (`heard`). Raises SourceError.
         """
         with self._lock:
             try:
-                self._fetch(sizes, make)
+                self._fetch({trace_id: hash(frozenset(away.items())) for trace_id, away in wanted.items()}, make)
             except SourceError as error:
                 self._leave_out(error)
                 yield None
@@ -94,21 +109,23 @@ class Elsewhere:
 
     def _leave_out(self, error: SourceError) -> None:
         """Tell of what could not be read. Raises the error where nobody listens."""
-        if self.on_unread is None:
+        if self._unread is None:
             raise error
-        self.on_unread(Gap("texts of trajectories", str(error), HINT))
+        gap = Gap("texts of trajectories", str(error), HINT)
+        if gap not in self._unread:
+            self._unread.append(gap)
 
-    def _fetch(self, sizes: Mapping[str, int], make: Callable[[], SqliteTrajectories]) -> None:
-        wanted = [trace_id for trace_id, size in sizes.items() if self._known.get(trace_id) != size]
+    def _fetch(self, forms: Mapping[str, int], make: Callable[[], SqliteTrajectories]) -> None:
+        wanted = [trace_id for trace_id, form in forms.items() if self._known.get(trace_id) != form]
         if self._held is None or (wanted and self._spans > _SPANS_MAX):
             self._drop()
-            self._held, wanted = make(), list(sizes)
+            self._held, wanted = make(), list(forms)
         for start in range(0, len(wanted), _AT_ONCE):
             some = wanted[start : start + _AT_ONCE]
             spans = list(self._asked().spans_of(some))
             self._held.add(spans)
             self._spans += len(spans)
-            self._known.update((trace_id, sizes[trace_id]) for trace_id in some)
+            self._known.update((trace_id, forms[trace_id]) for trace_id in some)
 
     def _asked(self) -> SpanSource:
         if self._source is None:
@@ -136,7 +153,7 @@ def resolved(store: SqliteTrajectories, prefix: str) -> str:
     wanted = prefix.strip().lower()
     try:
         with store.connection.reading() as raw:
-            return summaries.resolve(raw, prefix)
+            return summaries.resolve(raw, prefix, store.elsewhere.filled_by)
     except NotFoundError:
         spans = store.elsewhere.counted_of(wanted) if _WHOLE_ID.fullmatch(wanted) else []
         if not spans:
@@ -147,20 +164,3 @@ def resolved(store: SqliteTrajectories, prefix: str) -> str:
         )
     store.add_light(spans)
     return wanted
-
-
-def lies_elsewhere(raw: sqlite3.Connection, owner: int) -> bool:
-    """Tell whether the texts of a trajectory, or of a part of it, are not here."""
-    return bool(
-        raw.execute("SELECT 1 FROM spans WHERE trajectory = ? AND resource IS NULL LIMIT 1", (owner,)).fetchone()
-    )
-
-
-def among(raw: sqlite3.Connection, trace_ids: Sequence[str]) -> dict[str, int]:
-    """Return those of some hundred trajectories whose texts are not here, each with its number of spans."""
-    marks = ",".join("?" * len(trace_ids))
-    query = (
-        f"SELECT trace_id, spans FROM trajectories t WHERE trace_id IN ({marks})"  # noqa: S608 - question marks
-        " AND EXISTS (SELECT 1 FROM spans WHERE trajectory = t.id AND resource IS NULL)"
-    )
-    return dict(raw.execute(query, list(trace_ids)).fetchall())

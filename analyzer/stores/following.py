@@ -5,12 +5,15 @@ and their times summed up, which reads one column; where that is not what it was
 span that is known already changes nothing, and so does one that came twice. What was seen is noted after it is all in,
 and forgotten before it is read again: whoever is killed or bounded in between leaves five minutes that nobody has
 read, which are read by a later pass however old they are by then.
+
+What was seen is noted by the services that were looked at together. Where more are named later, those that were known
+go on as they are, and the new ones are read from the beginning of the history, as in a first pass.
 """
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -54,9 +57,20 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
-class _Portion:
-    """Neighbouring buckets that are read together."""
+class _Group:
+    """Services that are looked at together."""
 
+    services: tuple[str, ...]
+    """Empty: all there are."""
+    place: str
+    """Where it is noted how far they were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Portion:
+    """Neighbouring buckets of a group that are read together."""
+
+    group: _Group
     counts: tuple[tuple[int, Count], ...]
     """First second and rows of each."""
 
@@ -85,70 +99,102 @@ def follow(
 ) -> Followed:
     """Read what is new up to a moment, the latest first, and `rows_max` rows at most. Raises StoreError.
 
-    The first pass reads back `history`, later ones what changed in the last `late` and what is left of the history. A
-    row that `translate` refuses with a ValueError is left out, and said, and so is one whose trajectory has texts here.
-    A database that does not answer is a gap.
+    The first pass reads back `history`, later ones what changed in the last `late` and what is left of the history, of
+    services that are new all of it. A
+    row that `translate` refuses with a ValueError is left out, and said. A database that does not answer is a gap.
     `on_portion` hears how many rows were read each time that some are in.
     """
     rows = new = 0
     refused: list[str] = []
-    left_out: Counter[str] = Counter()
-    due: dict[int, Count] = {}
+    due: dict[_Group, dict[int, Count]] = {}
     try:
-        due = _due(store, source, at, history)
-        for portion in _portions(due):
+        for group in _groups(store, source):
+            due[group] = _due(store, source, group, at, history)
+        portions = [portion for group, counts in due.items() for portion in _portions(group, counts)]
+        for portion in sorted(portions, key=lambda one: one.counts[-1][0], reverse=True):
             if rows and rows + portion.rows > rows_max:
                 break
             for start_ns, end_ns in portion.slices():
-                for batch in _batches(_translated(source.between(start_ns, end_ns), translate, refused)):
-                    added = store.add_light(batch)
-                    new += added.spans_new
-                    left_out.update(added.left_out)
+                found = source.between(start_ns, end_ns, portion.group.services)
+                for batch in _batches(_translated(found, translate, refused)):
+                    new += store.add_light(batch).spans_new
             with store.connection.writing() as raw:
-                raw.executemany(_NOTE, _notes(source.place, portion.counts))
+                raw.executemany(_NOTE, _notes(portion.group.place, portion.counts))
             rows += portion.rows
             for bucket, _ in portion.counts:
-                del due[bucket]
+                del due[portion.group][bucket]
             on_portion(portion.rows)
     except SourceError as error:
         hint = "what was read before stays; the next run reads on, and so does `analyzer store follow`"
         behind: tuple[Gap, ...] = (Gap(WHAT, str(error), hint),)
     else:
-        behind = _left(due)
-    return Followed(rows, new, _rows(due), (*behind, *_refusals(store, refused), *_mixed(left_out)))
+        behind = _left(due.values())
+    return Followed(rows, new, sum(map(_rows, due.values())), (*behind, *_refusals(store, refused)))
 
 
-def reached(store: SqliteTrajectories, place: str) -> Reached | None:
-    """Return how far a database was followed, or None where it never was."""
-    query = "SELECT MIN(bucket), MAX(bucket), SUM(rows) FROM followed WHERE place = ?"
+def reached(store: SqliteTrajectories, source: ClickHouse) -> Reached | None:
+    """Return how far the services of a database were followed, or None where they never were."""
+    places = [group.place for group in _groups(store, source)]
+    marks = ",".join("?" * len(places))
+    query = f"SELECT MIN(bucket), MAX(bucket), SUM(rows) FROM followed WHERE place IN ({marks})"  # noqa: S608 - question marks
     with store.connection.reading() as raw:
-        first, last, rows = raw.execute(query, (place,)).fetchone()
+        first, last, rows = raw.execute(query, places).fetchone()
     return None if first is None else Reached(_moment(first), _moment(last + BUCKET_S), int(rows))
 
 
-def unread(store: SqliteTrajectories, place: str, at: datetime, start: datetime) -> tuple[Gap, ...]:
+def unread(store: SqliteTrajectories, source: ClickHouse, at: datetime, start: datetime) -> tuple[Gap, ...]:
     """Return a gap where five minutes of [start, at) were not read yet, as far as the store knows: nothing is asked."""
+    groups = _groups(store, source)
     with store.connection.reading() as raw:
-        known = _known(raw, place)
-    missing = [bucket for bucket in range(_bucket(start), _bucket(at), BUCKET_S) if bucket not in known]
+        known = [_known(raw, group.place) for group in groups]
+    buckets = range(_bucket(start), _bucket(at), BUCKET_S)
+    missing = [bucket for bucket in buckets if not all(bucket in one for one in known)]
     if not missing:
         return ()
     why = f"those of before {_moment(max(missing) + BUCKET_S):%Y-%m-%d %H:%M} UTC are not all read yet"
     return (Gap(WHAT, why, "a run into the past reads nothing; the next run of now does, or `analyzer store follow`"),)
 
 
-def _due(store: SqliteTrajectories, source: ClickHouse, at: datetime, history: timedelta) -> dict[int, Count]:
+def _groups(store: SqliteTrajectories, source: ClickHouse) -> list[_Group]:
+    """Return the services that are set as they were looked at before, and those that are new as one group more.
+
+    Services that are named one by one were not seen apart where all were followed, and the reverse.
+    """
+    place, wanted = source.place, set(source.tables.services)
+    if not wanted:
+        return [_Group((), place)]
+    head = f"{place} of "
+    with store.connection.reading() as raw:
+        # U+10FFFF sorts behind whatever follows the head.
+        found = raw.execute(
+            "SELECT DISTINCT place FROM followed WHERE place > ? AND place < ?", (head, head + chr(0x10FFFF))
+        )
+        known = [tuple(json.loads(one.removeprefix(head))) for (one,) in found]
+    groups = []
+    for services in sorted(known, key=lambda one: (-len(one), one)):
+        if wanted.issuperset(services):
+            groups.append(_Group(services, f"{head}{json.dumps(services)}"))
+            wanted -= set(services)
+    if wanted:
+        rest = tuple(sorted(wanted))
+        groups.append(_Group(rest, f"{head}{json.dumps(rest)}"))
+    return groups
+
+
+def _due(
+    store: SqliteTrajectories, source: ClickHouse, group: _Group, at: datetime, history: timedelta
+) -> dict[int, Count]:
     """Return the buckets to be read, and what they come to; they are no longer known from here on.
 
     Rows age: what is older than spans may be late is not read for having fewer, which is noted.
     """
     end = _bucket(at + AHEAD) + BUCKET_S
     with store.connection.reading() as raw:
-        known = _known(raw, source.place)
+        known = _known(raw, group.place)
     # What is older than spans may be late is looked at only where it was not read yet.
     first, late, last = _bucket(at - history), _bucket(at - source.tables.late), _bucket(at)
     start = first if any(bucket not in known for bucket in range(first, late, BUCKET_S)) else max(late, first)
-    counts = source.counts(start * NS, end * NS)
+    counts = source.counts(start * NS, end * NS, group.services)
     due: dict[int, Count] = {}
     seen: dict[int, Count] = {bucket: _NONE for bucket in range(start, last, BUCKET_S) if bucket not in counts}
     seen |= {bucket: _NONE for bucket in known if start <= bucket < end and bucket not in counts}
@@ -159,9 +205,9 @@ def _due(store: SqliteTrajectories, source: ClickHouse, at: datetime, history: t
         else:
             seen[bucket] = count
     with store.connection.writing() as raw:
-        raw.executemany(_NOTE, _notes(source.place, ((one, seen[one]) for one in seen if known.get(one) != seen[one])))
+        raw.executemany(_NOTE, _notes(group.place, ((one, seen[one]) for one in seen if known.get(one) != seen[one])))
         raw.executemany(
-            "DELETE FROM followed WHERE place = ? AND bucket = ?", [(source.place, one) for one in due if one in known]
+            "DELETE FROM followed WHERE place = ? AND bucket = ?", [(group.place, one) for one in due if one in known]
         )
     return due
 
@@ -173,17 +219,17 @@ def _differs(count: Count, was: Count) -> bool:
     return count.rows != was.rows if was.times is None else count != was
 
 
-def _portions(due: Mapping[int, Count]) -> Iterator[_Portion]:
-    """Yield the buckets, the latest first, neighbours together up to `_PORTION_ROWS` rows."""
+def _portions(group: _Group, due: Mapping[int, Count]) -> Iterator[_Portion]:
+    """Yield the buckets of a group, the latest first, neighbours together up to `_PORTION_ROWS` rows."""
     together: list[tuple[int, Count]] = []
     for bucket in sorted(due, reverse=True):
         apart = together and together[0][0] - BUCKET_S != bucket
         if together and (apart or sum(count.rows for _, count in together) + due[bucket].rows > _PORTION_ROWS):
-            yield _Portion(tuple(together))
+            yield _Portion(group, tuple(together))
             together = []
         together.insert(0, (bucket, due[bucket]))
     if together:
-        yield _Portion(tuple(together))
+        yield _Portion(group, tuple(together))
 
 
 def _translated(rows: Iterable[Row], translate: Callable[[Row], Span], refused: list[str]) -> Iterator[Span]:
@@ -222,11 +268,12 @@ def _rows(due: Mapping[int, Count]) -> int:
     return sum(count.rows for count in due.values())
 
 
-def _left(due: Mapping[int, Count]) -> tuple[Gap, ...]:
-    if not due:
+def _left(due: Iterable[Mapping[int, Count]]) -> tuple[Gap, ...]:
+    left = [one for one in due if one]
+    if not left:
         return ()
-    until = _moment(max(due) + BUCKET_S)
-    why = f"{_rows(due):,} of before {until:%Y-%m-%d %H:%M} UTC are not read yet"
+    until = _moment(max(map(max, left)) + BUCKET_S)
+    why = f"{sum(map(_rows, left)):,} of before {until:%Y-%m-%d %H:%M} UTC are not read yet"
     return (Gap(WHAT, why, "the next runs go on; `analyzer store follow` reads them at once"),)
 
 
@@ -235,16 +282,6 @@ def _refusals(store: SqliteTrajectories, refused: Sequence[str]) -> tuple[Gap, .
         return ()
     why = f"{len(refused):,} could not be read, the first because it {store.masker.text(refused[0])}"
     return (Gap(WHAT, why, "they are left out; see docs/clickhouse.md"),)
-
-
-def _mixed(left_out: Mapping[str, int]) -> tuple[Gap, ...]:
-    """Return a gap where trajectories came in part with their texts: the rest of them is counted nowhere."""
-    if not left_out:
-        return ()
-    spans, trajectories = sum(left_out.values()), len(left_out)
-    of = "1 trajectory" if trajectories == 1 else f"{trajectories:,} trajectories"
-    why = f"{spans:,} of {of} are left out: a part of {'it' if trajectories == 1 else 'each'} came in another way"
-    return (Gap(WHAT, why, "send a fleet one way: to ClickHouse, or to `analyzer serve` and `analyzer ingest`"),)
 
 
 def _bucket(at: datetime) -> int:

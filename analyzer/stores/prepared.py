@@ -35,7 +35,7 @@ class Prepared:
     extra: bytes
     """Attributes and events as JSON, masked."""
     digest: int
-    steered: bool = False
+    steered: bool
     """Whether what came back from outside holds an order to a model."""
 
 

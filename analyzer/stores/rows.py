@@ -41,22 +41,23 @@ _UPDATED = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS if name not
 UPSERT = (
     f"INSERT INTO spans ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - own names only
     f" ON CONFLICT (trajectory, span_id) DO UPDATE SET {_UPDATED}"
-    # Of two forms of one span the one that ended later wins, then the larger digest: whatever the order of arrival.
-    " WHERE (COALESCE(excluded.end_ns, 0), excluded.digest) > (COALESCE(end_ns, 0), digest)"
+    # Of two forms of one span the one that ended later wins, then the one with its texts, then the larger digest:
+    # whatever the order of arrival.
+    " WHERE (COALESCE(excluded.end_ns, 0), excluded.resource IS NOT NULL, excluded.digest)"
+    " > (COALESCE(end_ns, 0), resource IS NOT NULL, digest)"
 )
-RANK = "COALESCE(end_ns, 0), digest"
+RANK = "COALESCE(end_ns, 0), resource IS NOT NULL, digest"
 """What that condition compares."""
 SELECT_LIGHT = f"SELECT {', '.join((*PLAIN, *DERIVED))} FROM spans"  # noqa: S608 - own names only
-SELECT_BARE = f"SELECT {', '.join(PLAIN)} FROM spans"  # noqa: S608 - own names only
 SELECT_FULL = f"SELECT {', '.join((*PLAIN, *TEXTS, 'resource', 'extra'))} FROM spans"  # noqa: S608 - own names only
 
 
-def rank(row: Sequence[Any]) -> tuple[int, int]:
+def rank(row: Sequence[Any]) -> tuple[int, bool, int]:
     """Return the same of a row in the order of COLUMNS."""
-    return row[_END] or 0, row[-1]
+    return row[_END] or 0, row[_RESOURCE] is not None, row[-1]
 
 
-_END = COLUMNS.index("end_ns")
+_END, _RESOURCE = COLUMNS.index("end_ns"), COLUMNS.index("resource")
 
 COUNT_MAX = 10**12
 """No call has more tokens; sums over a million spans of this still fit into SQLite's 64-bit integers."""

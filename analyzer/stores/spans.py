@@ -20,14 +20,8 @@ SPAN_CHARACTERS_MIN = 4_000
 """What each span may show of its input even in the longest trajectory."""
 
 
-def bare(raw: sqlite3.Connection, owner: int, trace_id: str) -> tuple[Span, ...]:
-    """Return the spans of a trajectory in order as their rows tell, without any text."""
-    light = raw.execute(f"{rows.SELECT_BARE} WHERE trajectory = ?", (owner,))
-    return completed(ordered(rows.span_of(trace_id, row, (None, None, None, None), {}, {}) for row in light))
-
-
 def whole(raw: sqlite3.Connection, payloads: Payloads, owner: int, trace_id: str) -> tuple[Span, ...]:
-    """Return the spans of a trajectory in order, with everything that is known of them; long histories are cut."""
+    """Return the spans of a trajectory in order, with everything that is here of them; long histories are cut."""
     found = raw.execute(f"{rows.SELECT_FULL} WHERE trajectory = ?", (owner,)).fetchall()
     limit = max(SPAN_CHARACTERS_MIN, TRAJECTORY_CHARACTERS_MAX // max(1, len(found)))
     return completed(ordered(_full(raw, payloads, trace_id, found, characters_max=limit)))
@@ -129,6 +123,11 @@ def _documents(bodies: Mapping[int, str], resource: int | None, extra: int | Non
 
 def steps(raw: sqlite3.Connection, payloads: Payloads, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
     """Return the steps of a few hundred trajectories at most. Of a conversation only the last message is read."""
+    return {trace_id: steps_of(found) for trace_id, found in brief(raw, payloads, trace_ids).items()}
+
+
+def brief(raw: sqlite3.Connection, payloads: Payloads, trace_ids: Sequence[str]) -> dict[str, list[Span]]:
+    """Return the spans that such steps are made of."""
     marks = ",".join("?" * len(trace_ids))
     columns = ", ".join((*rows.PLAIN, *rows.DERIVED, "input", "output", "trace_id"))
     query = (
@@ -148,7 +147,7 @@ def steps(raw: sqlite3.Connection, payloads: Payloads, trace_ids: Sequence[str])
         sent = chains.text(row[-3], bodies) if is_tool else _spelled(last.get(row[-3]), bodies)
         span = rows.light_span(row[-1], row, sent, chains.text(row[-2], bodies))
         by_trace.setdefault(row[-1], []).append(span)
-    return {trace_id: steps_of(spans) for trace_id, spans in by_trace.items()}
+    return by_trace
 
 
 def _spelled(last: tuple[int, bool] | None, bodies: Mapping[int, str]) -> str | None:

@@ -13,7 +13,8 @@ from datetime import datetime
 
 from analyzer.masking.sieve import looking_for
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
-from analyzer.types.orders import LOOKED_AT, SIGNS, order_in
+from analyzer.types.orders import LOOKED_AT, order_in
+from analyzer.types.signs import SIGNS
 from analyzer.types.trace import Operation, Span
 
 _has_sign = looking_for(SIGNS)

@@ -96,6 +96,16 @@ def one(raw: sqlite3.Connection, trace_id: str) -> tuple[int, TrajectorySummary]
     return row[0], _summary(row[1:])
 
 
+def of_ids(raw: sqlite3.Connection, trace_ids: Sequence[str]) -> dict[str, TrajectorySummary]:
+    """Return summaries by trace id, in the order of the question, as far as they are there."""
+    found: dict[str, TrajectorySummary] = {}
+    for start in range(0, len(trace_ids), _CHUNK):
+        chunk = trace_ids[start : start + _CHUNK]
+        query = f"{_SELECT} WHERE trace_id IN ({', '.join('?' * len(chunk))})"
+        found.update((one.trace_id, one) for one in (_summary(row) for row in raw.execute(query, chunk)))
+    return {trace_id: found[trace_id] for trace_id in trace_ids if trace_id in found}
+
+
 def listed(raw: sqlite3.Connection, asked: Asked) -> list[TrajectorySummary]:
     """Return summaries that meet every condition given, sorted, the ids breaking ties."""
     meant, values = _meant(asked)
@@ -141,12 +151,15 @@ def _meant(asked: Asked) -> tuple[str, list[Any]]:
     return f"WHERE {' AND '.join(conditions)} ORDER BY {_ORDERS[asked.order]}, trace_id LIMIT ?", values
 
 
-def resolve(raw: sqlite3.Connection, prefix: str) -> str:
-    """Return the full id for a prefix, `latest` or `worst`. Raises NotFoundError."""
+def resolve(raw: sqlite3.Connection, prefix: str, filled_by: str) -> str:
+    """Return the full id for a prefix, `latest` or `worst`. Raises NotFoundError.
+
+    `filled_by` is the command that brings trajectories in.
+    """
     if prefix in {"latest", "worst"}:
         found = listed(raw, Asked(order="recent" if prefix == "latest" else "cost", limit=1))
         if not found:
-            raise NotFoundError("the store holds no trajectories yet; `analyzer ingest PATH` puts some in")
+            raise NotFoundError(f"the store holds no trajectories yet; {filled_by} puts some in")
         return found[0].trace_id
     wanted = prefix.strip().lower()
     if not wanted or not set(wanted) <= _HEX:

@@ -11,12 +11,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Self
 
-from analyzer.errors import NotFoundError, StoreError
+from analyzer.errors import StoreError
 from analyzer.stores import (
     aggregates,
     choices,
     cohorts,
     inventory,
+    joined,
     retention,
     rollups,
     running,
@@ -47,7 +48,7 @@ from analyzer.stores.base import (
 )
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
-from analyzer.stores.elsewhere import Elsewhere, among, lies_elsewhere, resolved, unset
+from analyzer.stores.elsewhere import Elsewhere, resolved, unset
 from analyzer.stores.freshness import Counts
 from analyzer.stores.payloads import Payloads
 from analyzer.stores.prepared import Masking, Prepared
@@ -60,8 +61,6 @@ from analyzer.types.report import Change
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
 from analyzer.types.trajectory import ToolUse, Trajectory, TrajectorySummary
-
-_CHUNK = 500
 
 
 class SqliteTrajectories:
@@ -94,7 +93,7 @@ class SqliteTrajectories:
         self._open_state = state
         self._state: StateDatabase | None = None
         self._codec = Codec()
-        self._payloads = Payloads(self._codec)
+        self.payloads = Payloads(self._codec)
         self._counts = Counts()
         self._writer = Writer(self.connection, self._codec, self.masker, clock)
 
@@ -140,29 +139,13 @@ class SqliteTrajectories:
 
     def trajectory(self, trace_id: str) -> Trajectory:
         """See `TrajectoryStore.trajectory`. Raises SourceError too, where the texts lie elsewhere."""
-        return self._read(trace_id, spans.whole, SqliteTrajectories.trajectory)
+        return joined.trajectory(self, trace_id, spans.whole, SqliteTrajectories.trajectory)
 
     def outline(self, trace_id: str) -> Trajectory:
         """See `TrajectoryStore.outline`. Raises SourceError too, where the texts lie elsewhere."""
-        return self._read(trace_id, spans.outline, SqliteTrajectories.outline)
+        return joined.trajectory(self, trace_id, spans.outline, SqliteTrajectories.outline)
 
-    def _read(
-        self,
-        trace_id: str,
-        here: Callable[[sqlite3.Connection, Payloads, int, str], tuple[Span, ...]],
-        there: Callable[[SqliteTrajectories, str], Trajectory],
-    ) -> Trajectory:
-        """Return a trajectory by its rows, or as it lies elsewhere; without texts where they are gone from there."""
-        with self.connection.reading() as raw:
-            owner, summary = summaries.one(raw, trace_id)
-            if not lies_elsewhere(raw, owner):
-                return Trajectory(summary, here(raw, self._payloads, owner, trace_id))
-            bare = Trajectory(summary, spans.bare(raw, owner, trace_id))
-        with self.elsewhere.fetched({trace_id: summary.spans}, self._empty) as store, suppress(NotFoundError):
-            return bare if store is None else Trajectory(summary, there(store, trace_id).spans)
-        return bare
-
-    def _empty(self) -> SqliteTrajectories:
+    def empty(self) -> SqliteTrajectories:
         """Return an empty store in memory, with the same pseudonyms."""
         return SqliteTrajectories(":memory:", masking=self.masking)
 
@@ -171,16 +154,14 @@ class SqliteTrajectories:
         with self.connection.reading() as raw:
             return summaries.one(raw, trace_id)[1]
 
+    def summaries_of(self, trace_ids: Sequence[str]) -> dict[str, TrajectorySummary]:
+        """See `TrajectoryStore.summaries_of`."""
+        with self.connection.reading() as raw:
+            return summaries.of_ids(raw, trace_ids)
+
     def span(self, trace_id: str, span_id: str) -> Span:
         """See `TrajectoryStore.span`. Raises SourceError too, where the texts lie elsewhere."""
-        with self.connection.reading() as raw:
-            owner, summary = summaries.one(raw, trace_id)
-            found = spans.one(raw, self._payloads, owner, trace_id, span_id)
-            if not lies_elsewhere(raw, owner):
-                return found
-        with self.elsewhere.fetched({trace_id: summary.spans}, self._empty) as store, suppress(NotFoundError):
-            return found if store is None else store.span(trace_id, span_id)
-        return found
+        return joined.span(self, trace_id, span_id)
 
     def resolve_span(self, trace_id: str, prefix: str) -> str:
         """Return the full id of a span of a trajectory; a beginning is enough. Raises NotFoundError."""
@@ -193,16 +174,7 @@ class SqliteTrajectories:
 
         What lies elsewhere and cannot be read is left out: steps without arguments would look alike.
         """
-        found: dict[str, tuple[Step, ...]] = {}
-        for start in range(0, len(trace_ids), _CHUNK):
-            chunk = trace_ids[start : start + _CHUNK]
-            with self.connection.reading() as raw:
-                away = among(raw, chunk)
-                found.update(spans.steps(raw, self._payloads, [one for one in chunk if one not in away]))
-            if away:
-                with self.elsewhere.fetched(away, self._empty) as store:
-                    found.update(store.steps(list(away)) if store is not None else {})
-        return dict(sorted(found.items()))
+        return joined.steps(self, trace_ids)
 
     def steered(self, start: datetime, end: datetime, *, limit: int) -> list[str]:
         """See `TrajectoryStore.steered`."""

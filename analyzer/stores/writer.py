@@ -47,9 +47,9 @@ class _Staged:
         return self.made.span
 
     @property
-    def rank(self) -> tuple[int, int]:
+    def rank(self) -> tuple[int, bool, int]:
         """Of two forms of one span the one of the higher rank is kept; `rows.RANK` says the same of a row."""
-        return self.made.plain[rows.PLAIN.index("end_ns")] or 0, self.made.digest
+        return self.made.plain[rows.PLAIN.index("end_ns")] or 0, self.resource is not None, self.made.digest
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class Writer:
     def add_light(self, spans: Iterable[Span]) -> Added:
         """Add spans whose texts are kept in another place: their rows refer to none.
 
-        A trajectory whose texts are here stays as it is; which spans of it are left out by that is told.
+        A span whose text is here stays as it is, and one that comes with its text later is filled by it.
         """
         batch = list(spans)
         with self._connection.lock:
@@ -172,7 +172,7 @@ class Writer:
     def _write(self, raw: sqlite3.Connection, staged: Sequence[_Staged]) -> Added:
         arrivals = _arrivals(raw, staged)
         self._intake.settle(raw)
-        known, left_out = _known(raw, arrivals.values())
+        known = _known(raw, arrivals.values())
         placed: dict[int, list[Any]] = {}
         # In the order of arrival: a prompt is placed after the one that it continues.
         for one in staged:
@@ -206,8 +206,7 @@ class Writer:
             "INSERT OR IGNORE INTO uses VALUES (?, ?)",
             sorted((block, arrival.owner) for arrival in arrivals.values() for block in arrival.blocks),
         )
-        told = len(staged) - new - sum(left_out.values())
-        return Added(spans_new=new, spans_known=told, trajectories=len(arrivals), left_out=left_out)
+        return Added(spans_new=new, spans_known=len(staged) - new, trajectories=len(arrivals))
 
     def _offers(self, staged: Sequence[_Staged]) -> Iterator[tuple[str, list[str]]]:
         """Yield the names of the tools in definitions, each definitions' once."""
@@ -264,21 +263,12 @@ def _arrivals(raw: sqlite3.Connection, staged: Sequence[_Staged]) -> dict[str, _
     return arrivals
 
 
-def _known(raw: sqlite3.Connection, arrivals: Iterable[_Arrival]) -> tuple[set[int], dict[str, int]]:
-    """Return which staged spans are not written, and how many of them the store has in no form, by trajectory.
-
-    What it has in this form or a later one takes no room when it is sent again.
-    """
+def _known(raw: sqlite3.Connection, arrivals: Iterable[_Arrival]) -> set[int]:
+    """Return which staged spans are not written: what the store has in this form or a better one takes no room."""
     known: set[int] = set()
-    left_out: dict[str, int] = {}
     for arrival in arrivals:
         if arrival.is_new:
             continue
-        light = [one for one in arrival.staged if one.resource is None]
-        barred: set[str] = set()
-        if light and raw.execute(_KEPT_HERE, (arrival.owner,)).fetchone():
-            known.update(map(id, light))
-            barred = {one.span.span_id for one in light}
         for start in range(0, len(arrival.staged), _CHUNK):
             chunk = arrival.staged[start : start + _CHUNK]
             marks = ",".join("?" * len(chunk))
@@ -287,13 +277,7 @@ def _known(raw: sqlite3.Connection, arrivals: Iterable[_Arrival]) -> tuple[set[i
                 row[0]: row[1:] for row in raw.execute(query, (arrival.owner, *(one.span.span_id for one in chunk)))
             }
             known.update(id(one) for one in chunk if one.span.span_id in found and one.rank <= found[one.span.span_id])
-            barred -= found.keys()
-        if barred:
-            left_out[arrival.staged[0].span.trace_id] = len(barred)
-    return known, left_out
-
-
-_KEPT_HERE = "SELECT 1 FROM spans WHERE trajectory = ? AND resource IS NOT NULL LIMIT 1"
+    return known
 
 
 def _summary(trace_id: str, arrival: _Arrival, own: Sequence[list[Any]]) -> TrajectorySummary | None:

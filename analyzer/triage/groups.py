@@ -109,7 +109,8 @@ def one_cause(left: Examined, right: Examined, run_start: datetime, rules: Rules
     The reasons: both are symptoms of one level (cost, tokens, steps, latency); both are failures (tool errors,
     errors, retries); one is what the other is felt as; they name the same trajectories; or one explains the other's
     excess cost. A loop over a tool that fails for everybody belongs to the failure, whenever it began, and so do two
-    findings of single trajectories that are the same ones.
+    findings of single trajectories that are the same ones. So does a rise that is dated hours after the loop it is felt
+    from, as one is that takes that long to stand out.
     """
     a, b = left.finding, right.finding
     if is_retry_of(a, b) or is_retry_of(b, a):
@@ -118,6 +119,8 @@ def one_cause(left: Examined, right: Examined, run_start: datetime, rules: Rules
         # Somebody wrote the text of an injection: it must not decide what another incident is called, or who is told.
         return False
     if a.kind in EVENTS and b.kind in EVENTS and _same_trajectories(left, right, rules):
+        return True
+    if _is_felt_later(left, right, rules) or _is_felt_later(right, left, rules):
         return True
     together = _began_together(left, right, run_start, rules) or _goes_on(a, b) or _goes_on(b, a)
     return together and (
@@ -212,6 +215,17 @@ def _goes_on(event: Finding, cause: Finding) -> bool:
     """Say whether single trajectories are a part of what lasts: loops of a failing tool, runaways of a risen level."""
     during = cause.onset_low <= beginning(event) and (cause.recovered is None or event.onset < cause.recovered)
     return during and (is_way_of(event, cause) or _is_tail_of(event, cause))
+
+
+def _is_felt_later(cause: Examined, level: Examined, rules: Rules) -> bool:
+    """Say whether a level rose by loops that were there before: the dearest trajectories loop, and that is the money.
+
+    Either alone is not enough. Of whatever rose for another reason the few that loop are always the dearest; and two
+    amounts may be alike by chance.
+    """
+    if cause.finding.kind is not Kind.LOOP or beginning(cause.finding) > level.finding.onset_high:
+        return False
+    return _same_trajectories(cause, level, rules) and _explains(cause, level, rules)
 
 
 def _is_tail_of(runaway: Finding, level: Finding) -> bool:

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from analyzer.render.numbers import count, figure, moment, money, number, percent, period, ratio
+from analyzer.render.numbers import count, figure, moment, money, number, period, ratio
 from analyzer.render.text import one_line
 from analyzer.triage.dated import since
 from analyzer.triage.told import Told
 from analyzer.types.choices import TABLES, TOOL
+from analyzer.types.percents import percent
 from analyzer.types.report import CALLS, Finding, Kind, Subject
 
 _NAME_COLUMNS_MAX = 60
 _HOUR_S, _DAY_S = 3600, 86_400
 _RATE_AFTER_S = 6 * _HOUR_S
 """From here on money is said per day; before, a rate would be more guess than figure."""
+
+_CENT_USD = 0.01
+_OF_MONEY = frozenset({Kind.COST, Kind.TOOL_COST, Kind.BUDGET})
+"""Their money is always said, however little; beside retries or durations less than a cent is no news."""
 
 _SHARES = {
     Kind.ERRORS: "of trajectories fail",
@@ -81,7 +86,8 @@ def _what(lead: Finding, subject: Subject) -> str:
 
 
 def _loop(lead: Finding, tool: str) -> str:
-    return f"{tool or 'the same step'} repeated up to {figure(lead.value, lead.kind)}{_hit(lead)}"
+    # Over no single tool it may be replies, several calls in turn, or agents that send each other back and forth.
+    return f"{f'{tool} repeated' if tool else 'repeats itself'} up to {figure(lead.value, lead.kind)}{_hit(lead)}"
 
 
 def _tool_errors(lead: Finding, tool: str) -> str:
@@ -157,6 +163,8 @@ def _loss(lead: Finding, excess_usd: float | None, until: datetime) -> str:
     if excess_usd is None or excess_usd <= 0:
         return ""
     elapsed_s = (until - lead.onset).total_seconds()
-    if lead.recovered is not None or elapsed_s < _RATE_AFTER_S:
-        return f"{money(excess_usd)} too much"
-    return f"{money(excess_usd / elapsed_s * _DAY_S)} a day too much"
+    at_once = lead.recovered is not None or elapsed_s < _RATE_AFTER_S
+    amount = excess_usd if at_once else excess_usd / elapsed_s * _DAY_S
+    if amount < _CENT_USD and lead.kind not in _OF_MONEY:
+        return ""
+    return f"{money(amount)} {'too much' if at_once else 'a day too much'}"

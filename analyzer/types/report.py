@@ -87,6 +87,11 @@ class Gap:
     hint: str
     """What to do about it."""
 
+    @property
+    def line(self) -> str:
+        """The gap in a line, where there is no report to list it."""
+        return f"could not see {self.what}: {self.why} ({self.hint})"
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Subject:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from analyzer.types.messages import last_message, readable
 from analyzer.types.quick import quick
@@ -53,7 +53,8 @@ class TrajectorySummary:
     tool_cost_usd: float | None
     """Sum over the tool calls that have a cost by rule (see docs/prices.md); None where none has."""
     repeats: int
-    """The most often that one tool (or one identical reply) occurs: what the loop detector preselects by."""
+    """The most calls of one tool, or replies of one agent that no call followed: what the loop detector preselects by.
+    No more of either can be the same again."""
     prompt: str | None
     """Declared prompt name and version, or a hash of the system prompt."""
     tools: str | None
@@ -163,6 +164,7 @@ def steps_of(spans: Iterable[Span]) -> tuple[Step, ...]:
         repeats[span.span_id]: span for span in in_order if span.span_id in repeats and span.status is Status.ERROR
     }
     steps: list[Step] = []
+    agents = _agents(in_order)
     for span in _counted_steps(in_order, repeats):
         at_fault = span if span.status is Status.ERROR else broken.get(span.span_id, span)
         is_tool = span.operation is Operation.TOOL
@@ -173,7 +175,7 @@ def steps_of(spans: Iterable[Span]) -> tuple[Step, ...]:
                 parent_id=span.parent_id,
                 operation=span.operation,
                 name=(span.tool if is_tool else span.model) or span.name,
-                agent=span.agent,
+                agent=agents.get(span.span_id, span.agent),
                 input=readable(span.input) if is_tool else last_message(span.input),
                 output=readable(span.output),
                 status=at_fault.status,
@@ -192,6 +194,43 @@ def _counted_steps(in_order: Sequence[Span], repeats: Mapping[str, str]) -> list
     return [span for span in in_order if span.operation.is_step and span.span_id not in repeats]
 
 
+def _agents(in_order: Sequence[Span]) -> dict[str, str]:
+    """Return the agent of each span of a trajectory in which agents call agents, by span id; empty for a single one.
+
+    Calls of models and tools seldom name their agent (the conventions ask it of the agent's own span alone), or name
+    the workflow. So a span that names none, or the one at the top, belongs to the nearest agent around it.
+    """
+    top = top_of(in_order)
+    main = top.agent if top is not None else None
+    inner = [span for span in in_order if span.operation is Operation.AGENT and span.agent and span.agent != main]
+    if not inner:
+        return {}
+    by_id = {span.span_id: span for span in in_order}
+    found: dict[str, str] = {}
+    for span in in_order:
+        around, seen = span, {span.span_id}
+        while around.agent in {None, main} or (around is not span and around.operation is not Operation.AGENT):
+            outer = by_id.get(around.parent_id or "")
+            if outer is None or outer.span_id in seen:
+                break
+            around = outer
+            seen.add(outer.span_id)
+        if agent := around.agent or span.agent or main:
+            found[span.span_id] = agent
+    return found
+
+
+def _repeats(steps: Sequence[Span], agents: Mapping[str, str]) -> int:
+    """Return the most calls of one tool, or replies of one agent that no call followed."""
+    calls = Counter(span.tool or span.name for span in steps if span.operation is Operation.TOOL)
+    replies: Counter[str | None] = Counter()
+    for span, after in zip_longest(steps, steps[1:]):
+        alone = after is None or after.operation is not Operation.TOOL
+        if span.operation.is_inference and alone and span.status is not Status.ERROR:
+            replies[agents.get(span.span_id)] += 1
+    return max((*calls.values(), *replies.values()), default=0)
+
+
 def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str] | None = None) -> TrajectorySummary:
     """Add up a trajectory from its spans as `ordered` gives them; `repeats` is what `repeats_of` says of them.
 
@@ -207,7 +246,6 @@ def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str
     steps = [span for span in counted if span.operation.is_step]
     failed = [span for span in steps if span.status is Status.ERROR or span.span_id in broken]
     used = [span for span in inferences if span.tokens is not None]
-    per_tool = Counter(span.tool or span.name for span in tools)
     starts = [span.start_ns for span in in_order if span.start_ns is not None]
     ends = [span.end_ns for span in in_order if span.end_ns is not None]
     top = top_of(in_order)
@@ -234,7 +272,7 @@ def summarise(trace_id: str, in_order: Sequence[Span], repeats: Mapping[str, str
         cost_usd=_cost_of(inferences),
         unpriced=sum(1 for span in used if span.cost_usd is None),
         tool_cost_usd=_cost_of(tools),
-        repeats=max(per_tool.values(), default=0) if tools else len(inferences),
+        repeats=_repeats(steps, _agents(in_order)),
         prompt=_prompt(top, told),
         tools=_first(None, told, "tool_definitions"),
         conversation_id=_first(top, in_order, "conversation_id"),

@@ -70,7 +70,7 @@ from analyzer.wiring.opening import (
     spending_of,
 )
 from analyzer.wiring.recording import own_recorder
-from analyzer.wiring.remembering import keep_scans, scans_in
+from analyzer.wiring.remembering import keep, remembered_in
 from analyzer.wiring.routes import Outside, links_to, open_alertmanager, outside
 
 _UNASKED = "no model is asked: the store cannot be written, so that what it is asked and costs could not be kept"
@@ -102,13 +102,13 @@ def build(
     what is set. With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing; with
     `or_read` a store that this user may not write does for that. What is shared is written while `turn` is held.
     """
-    scans = scans_in(lambda: store.connection)
-    there = detectors_of(settings, scans=scans)
+    remembered = remembered_in(lambda: store.connection)
+    there = detectors_of(settings, remembered=remembered)
     with ExitStack() as stack:
         store = stack.enter_context(open_fenced(settings, turn, or_read=or_read))
         memory = SqliteIncidents(store.state)
         failures: list[Gap] = []
-        store.elsewhere.on_unread = partial(_once, failures)
+        unread = store.elsewhere.heard()
         # A recording is played back as it was made, and without a network, also where it was made with one.
         catalogued = Enrolling(settings, None, Terms()) if tape and tape.replay else enrolled(settings)
         settings = catalogued.settings
@@ -145,7 +145,7 @@ def build(
             journal=means.journal,
             alerts=SqliteAlerts(store.state),
             owners=SqliteRegistered(store.state, store.masker).owners,
-            remember=partial(keep_scans, scans, store.connection),
+            remember=partial(keep, remembered, store.connection),
             measuring=_measured(settings, store.connection),
             follow=follower(settings, store),
             enrolled=catalogued.enrolment or Unenrolled(),
@@ -153,7 +153,7 @@ def build(
             division=division_of(settings, store.state, turn),
             rehearsal=rehearsal,
             remarks=remarks,
-            gaps=lambda: (*there.gaps, *failures, *sending.gaps(), *catalogued.gaps),
+            gaps=lambda: (*there.gaps, *unread, *failures, *sending.gaps(), *catalogued.gaps),
             has_tool_rule=_tool_rule(settings),
         )
 
@@ -180,8 +180,7 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
     there = detectors_of(settings)
     with ExitStack() as stack:
         store = stack.enter_context(open_existing(settings, RecallingTrajectories))
-        unread: list[Gap] = []
-        store.elsewhere.on_unread = partial(_once, unread)
+        unread = store.elsewhere.heard()
         metrics = open_metrics(settings)
         watch = Unwatched()
         memory = SqliteIncidents(store.state)
@@ -202,6 +201,7 @@ def build_reader(settings: Settings, *, logged: bool = False) -> Iterator[App]:
             floors=settings.floors,
             lookback=settings.lookback,
             history=settings.history,
+            filled_by=filled_by(settings),
             budget_usd=0.0,
             investigations_max=0,
             gaps=lambda: (*there.gaps, *unread),
@@ -374,9 +374,3 @@ def _told(
     except AnalyzerError as error:
         return (Gap("alerts in Alertmanager", str(error), "check ANALYZER_ALERTMANAGER_URL; the next run tries again"),)
     return ()
-
-
-def _once(gaps: list[Gap], gap: Gap) -> None:
-    """Note a gap that is not noted yet."""
-    if gap not in gaps:
-        gaps.append(gap)

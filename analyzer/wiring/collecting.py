@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from analyzer.config import Settings
 from analyzer.errors import UsageError
 from analyzer.stores.clickhouse import ClickHouse, Row
-from analyzer.stores.elsewhere import Elsewhere, SpanSource
+from analyzer.stores.elsewhere import FOLLOWED, INGESTED, Elsewhere, SpanSource
 
 if TYPE_CHECKING:
     from analyzer.stores.following import Followed
@@ -35,7 +35,7 @@ def required_clickhouse(settings: Settings) -> ClickHouse:
 
 def filled_by(settings: Settings) -> str:
     """Return the command that brings trajectories in, as a person is told it."""
-    return "`analyzer ingest PATH`" if settings.clickhouse_url is None else "`analyzer store follow`"
+    return INGESTED if settings.clickhouse_url is None else FOLLOWED
 
 
 def elsewhere_of(settings: Settings) -> Elsewhere | None:
@@ -78,7 +78,7 @@ def _gaps(settings: Settings, store: SqliteTrajectories, at: datetime, later: da
     source = open_clickhouse(settings)
     if later is None or source is None:
         return followed(settings, store, at).gaps
-    return unread(store, source.place, at, later - _reach(settings))
+    return unread(store, source, at, later - _reach(settings))
 
 
 def _reach(settings: Settings) -> timedelta:

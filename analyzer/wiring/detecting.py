@@ -16,10 +16,9 @@ from analyzer.config import Settings
 from analyzer.detectors import DETECTORS, Detector
 from analyzer.detectors.budget import budgeted
 from analyzer.detectors.configure import configured
-from analyzer.detectors.loop import remembering
-from analyzer.detectors.loops.remembered import Scans
 from analyzer.detectors.silence import resting
 from analyzer.types.report import Gap, Kind
+from analyzer.wiring.remembering import Remembered
 
 GROUP = "analyzer.detectors"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -39,14 +38,14 @@ class Detectors:
 
 
 def detectors_of(
-    settings: Settings, points: Iterable[EntryPoint] | None = None, scans: Scans | None = None
+    settings: Settings, points: Iterable[EntryPoint] | None = None, remembered: Remembered | None = None
 ) -> Detectors:
     """Return the detectors of this installation; `points` stand in for the installed ones. Raises UsageError.
 
-    With `scans` a trajectory that an earlier run has looked through is not looked through again.
+    With what is `remembered` ours look at nothing again that an earlier run has looked at.
     """
     found = entry_points(group=GROUP) if points is None else points
-    ours = DETECTORS if scans is None else remembering(DETECTORS, scans)
+    ours = DETECTORS if remembered is None else remembered.given_to(DETECTORS)
     plain: list[Detector] = list(resting(budgeted(ours, settings.budgets), settings.calendar))
     gaps, refused = [], []
     for point in sorted(found, key=lambda one: (one.name, one.value)):

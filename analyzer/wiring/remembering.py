@@ -1,29 +1,49 @@
-"""What a run leaves in the store for the next one, so that it has less to do: the scans for loops."""
+"""What a run leaves in the store for the next one, so that it has less to do: scans for loops, and walks' midnights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
+from analyzer.detectors import Detector
+from analyzer.detectors.kernels.detector import resuming
+from analyzer.detectors.kernels.remembered import Midnights
+from analyzer.detectors.loop import remembering
 from analyzer.detectors.loops.remembered import Scans
 from analyzer.errors import StoreError
 from analyzer.stores.database import Connection
 from analyzer.stores.remembered import SqliteRemembered
 
-_SCANS = "loop scans"
+_SCANS, _MIDNIGHTS = "loop scans", "midnights"
 
 
-def scans_in(connection: Callable[[], Connection]) -> Scans:
-    """Return the scans of the run before; the store is asked when the first trajectory is looked at, and not before.
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What the run before knew, and what this one will have known."""
+
+    scans: Scans
+    midnights: Midnights
+
+    def given_to(self, detectors: Sequence[Detector]) -> tuple[Detector, ...]:
+        """Return the detectors, those that can with what is remembered."""
+        return resuming(remembering(detectors, self.scans), self.midnights)
+
+
+def remembered_in(connection: Callable[[], Connection]) -> Remembered:
+    """Return what the run before left; the store is asked when something is looked at, and not before.
 
     Detectors are made before a store is: settings that are wrong leave none behind.
     """
-    return Scans(lambda: SqliteRemembered(connection()).read(_SCANS))
+    return Remembered(
+        Scans(lambda: SqliteRemembered(connection()).read(_SCANS)),
+        Midnights(lambda: SqliteRemembered(connection()).read(_MIDNIGHTS)),
+    )
 
 
-def keep_scans(scans: Scans, connection: Connection) -> None:
-    """Keep the scans of a run for the next one, which can do without: a store that takes nothing fails nothing."""
-    body = scans.body
-    if body is not None:
-        with suppress(StoreError):
-            SqliteRemembered(connection).keep(_SCANS, body)
+def keep(remembered: Remembered, connection: Connection) -> None:
+    """Keep it for the next run, which can do without: a store that takes nothing fails nothing."""
+    for name, body in ((_SCANS, remembered.scans.body), (_MIDNIGHTS, remembered.midnights.body)):
+        if body is not None:
+            with suppress(StoreError):
+                SqliteRemembered(connection).keep(name, body)

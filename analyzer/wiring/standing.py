@@ -19,7 +19,7 @@ from analyzer.wiring.building import build_reader
 from analyzer.wiring.collecting import follower
 from analyzer.wiring.detecting import detectors_of
 from analyzer.wiring.helping import program_of_detection
-from analyzer.wiring.remembering import keep_scans, scans_in
+from analyzer.wiring.remembering import keep, remembered_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,17 +68,17 @@ def open_watched(url: str) -> Iterator[Watched]:
 def build_helper(settings: Settings) -> Iterator[App]:
     """Put an App together that looks as a run does, and keeps and sends nothing that is shared.
 
-    What is new elsewhere it reads into its own store, and the scans for loops it keeps there: its own runs need both.
+    What is new elsewhere it reads into its own store, and what spares the next run work it keeps there.
     Raises NotFoundError where there is no store yet, StoreError.
     """
     with build_reader(settings) as app:
         store = app.trajectories
         assert isinstance(store, SqliteTrajectories)  # noqa: S101 - build_reader opens no other
-        scans = scans_in(lambda: store.connection)
+        remembered = remembered_in(lambda: store.connection)
         yield replace(
             app,
-            detectors=detectors_of(settings, scans=scans).configured,
+            detectors=detectors_of(settings, remembered=remembered).configured,
             follow=follower(settings, store),
-            remember=partial(keep_scans, scans, store.connection),
+            remember=partial(keep, remembered, store.connection),
             division=Division(program=partial(program_of_detection, settings)),
         )

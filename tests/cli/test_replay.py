@@ -99,6 +99,41 @@ def test_a_replay_says_what_it_can_be_asked_for(store: Path) -> None:
     assert replay(store, "beef", "--check").code == 2
 
 
+@pytest.mark.parametrize(
+    ("mode", "option", "said"),
+    [
+        (("--check",), ("--port", "0"), "--port is for --serve"),
+        (("--step", "1"), ("--on-divergence", "stop"), "--on-divergence is for --serve"),
+        (("--step", "1"), ("--timeout", "5"), "--timeout is for --serve"),
+        (("--check",), ("--guilty-step", "1"), "--guilty-step is for --serve"),
+        (("--serve",), ("--times", "3"), "--times is for --step N"),
+        (("--check",), ("--model", "m"), "--model is for --step N"),
+    ],
+)
+def test_an_option_of_another_mode_is_refused(
+    store: Path, mode: tuple[str, ...], option: tuple[str, ...], said: str
+) -> None:
+    """What would be ignored is said in a line, with the mode it belongs to, also where it says the default."""
+    ended = replay(store, trace_id(1), *mode, *option)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr == f"analyzer: {said} (see `analyzer replay --help`)\n"
+
+
+def test_an_incident_takes_no_option_of_a_recording(store: Path) -> None:
+    """What stands beside an incident and is not for it is refused before the incident is looked for."""
+    ended = replay(store, "inc-1", "--port", "0")
+    assert ended.stderr.startswith("analyzer: an incident takes --factor, --times and --yes alone")
+    assert "inc-1" in replay(store, "inc-1", "--times", "3").stderr
+
+
+def test_without_a_key_nothing_is_priced(store: Path) -> None:
+    """What cannot be had has no price: that there is no model to ask is said first."""
+    ended = replay(store, trace_id(1), "--step", "1")
+    assert (ended.code, ended.stdout) == (4, "")
+    assert "no model can be asked; `analyzer doctor` says what is missing" in ended.stderr
+    assert "at most" not in ended.stderr
+
+
 def step(store: Path, script: list[Any], *arguments: str, **env: str) -> tuple[Ended, list[dict[str, Any]]]:
     """Run `analyzer replay --step 1` against a loopback Messages API; return how it ended and what was sent."""
     with messages_api(script) as api:
@@ -159,7 +194,7 @@ def test_the_most_that_it_may_take_is_no_less_than_was_recorded(store: Path) -> 
     """A text may count for more than it looks: each of five calls takes the recorded input and a whole reply."""
     with SqliteTrajectories(store) as trajectories:
         trajectories.add((root(3), first_call(3, tokens=Tokens(input=50_000, output=10))))
-    ended = replay(store, trace_id(3), "--step", "1")
+    ended = replay(store, trace_id(3), "--step", "1", ANTHROPIC_API_KEY="sk-ant-test")
     assert f"at most {5 * (50_000 + 64):,} tokens" in ended.stderr
 
 

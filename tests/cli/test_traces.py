@@ -66,6 +66,18 @@ def test_a_prompt_that_grew_is_seen_though_the_steps_are_the_same(tmp_path):
     shown = analyzer("traces", "diff", f"{1:032x}", f"{2:032x}", "--store", str(path))
     assert "They take the same 1 step." in shown.stdout
     assert "  A  nothing that the other was not\n  B  4 words alone: Read all tickets first.\n" in shown.stdout
+    same = analyzer("traces", "diff", f"{1:032x}", f"{1:032x}", "--json", "--store", str(path))
+    assert json.loads(same.stdout)["sent"] == []
+    document = json.loads(analyzer("traces", "diff", f"{1:032x}", f"{2:032x}", "--json", "--store", str(path)).stdout)
+    assert document["sent"] == [
+        {
+            "a_step": 1,
+            "b_step": 1,
+            "words_max": None,
+            "a": {"words": 0, "stretches": []},
+            "b": {"words": 4, "stretches": ["Read all tickets first."]},
+        }
+    ]
 
 
 def test_two_runs_are_compared(store):

@@ -141,12 +141,60 @@ def test_a_run_about_midnight_is_no_run_of_a_day_off():
     assert DETECTOR.detect(all_of(begun(runs))) == ()
 
 
-def test_a_working_day_off_is_not_learnt():
-    """A schedule that rests on Fridays is reported on the third of them as well: an empty working day is a silence."""
-    ticks = np.arange(19 * DAY)
-    runs = np.where((ticks % (6 * HOUR) == 0) & (ticks // DAY % 7 != 4), 1.0, 0.0)
-    found = DETECTOR.detect(all_of(begun(runs), end=18 * DAY + 23 * HOUR))
-    assert [one.recovered is None for one in found] == [False, False, True]
+def begins(found):
+    """Return the day, from the first Monday on, on which each silence begins."""
+    return [(one.onset - time_of(0)).days for one in found]
+
+
+KINDS = {
+    "schedule": lambda at_work, ticks: at_work & (ticks % (6 * HOUR) == 0),
+    "busy": lambda at_work, _: 5.0 * at_work,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rest", [(4,), (4, 5), (3, 4)])
+def test_working_days_off_are_learnt_by_twice(rest, kind):
+    """An empty working day is a silence, and so is the second of its name; from the third on it is a day off."""
+    ticks = np.arange(40 * DAY)
+    runs = KINDS[kind](~np.isin(ticks // DAY % 7, rest), ticks).astype(float)
+    found = DETECTOR.detect(all_of(begun(runs)))
+    assert begins(found) == [min(rest), 7 + min(rest)]
+    assert all(one.recovered is not None for one in found)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rest", [(4,), (4, 5)])
+@pytest.mark.parametrize("stop", range(26, 33))
+def test_who_rests_on_a_friday_is_missed_on_any_other_day(rest, kind, stop):
+    """Once its days off are learnt it is told within a day of work after it stopped, whichever day that was."""
+    ticks = np.arange(40 * DAY)
+    runs = KINDS[kind](~np.isin(ticks // DAY % 7, rest), ticks).astype(float)
+    stopped = begun(np.where(ticks < stop * DAY, runs, 0.0))
+    first = next(day for day in range(stop, 40) if day % 7 not in rest)
+    assert begins(DETECTOR.detect(all_of(stopped, end=first * DAY)))[2:] == []
+    (found,) = DETECTOR.detect(all_of(stopped, end=(first + 1) * DAY))[2:]
+    assert (begins([found]), found.recovered) == ([first], None)
+
+
+@pytest.mark.parametrize("per_hour", [10.0, 60.0, 400.0])
+def test_a_busy_agent_that_rests_at_weekends_is_missed_on_the_first_alone(per_hour):
+    """Around the clock on working days, without a schedule: its first empty weekend may be an outage, no later one."""
+
+    def at_work(ticks):
+        return np.where(ticks // DAY % 7 < 5, per_hour, 0.0)
+
+    one, other = (arrivals(at_work, days=40, seed=seed, agent=f"a{seed}") for seed in (3, 4))
+    for fleet in ([one], [one, other]):
+        assert begins(DETECTOR.detect(all_of(*fleet))) == [5]
+
+
+def test_what_lasts_longer_than_days_off_is_an_outage_each_time():
+    """Three days in a row are no days off, however often they come."""
+    ticks = np.arange(32 * DAY)
+    away = np.isin(ticks // DAY % 7, (1, 2, 3)) & (ticks >= 7 * DAY)
+    found = DETECTOR.detect(all_of(begun(((ticks % (6 * HOUR) == 0) & ~away).astype(float))))
+    assert begins(found) == [8, 15, 22, 29]
 
 
 RESTS = {"weekends": (5, 6), "sundays": (6,), "never": ()}

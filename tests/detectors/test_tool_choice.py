@@ -42,6 +42,16 @@ def test_a_wrong_table_is_found_within_the_hour_named_and_dated() -> None:
     assert found.recovered is None
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_of_several_usual_choices_the_one_that_lost_most_is_named(seed: int) -> None:
+    """Everything goes to a new table: what is missing is the commonest, whatever chance did just before the onset."""
+    mix = {"orders": 0.6, "sessions": 0.25, "revenue": 0.15}
+    faults = tuple(replace(SWITCH, usual=table) for table in mix)
+    (found,) = DETECTOR.detect(window(choices(mix, per_hour=4, seed=seed, faults=faults), end_h=BEGAN + 12))
+    assert found.shifted is not None
+    assert (found.shifted.usual, found.shifted.picked) == ("orders", "orders_archive")
+
+
 @pytest.mark.parametrize(("per_hour", "share", "within_h"), [(1, 1.0, 24), (3, 1.0, 8), (20, 0.3, 12), (500, 0.3, 4)])
 def test_it_is_found_at_low_and_high_volume_whole_and_in_part(per_hour: float, share: float, within_h: int) -> None:
     """One trajectory an hour or five hundred, all of them or three in ten."""

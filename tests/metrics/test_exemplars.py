@@ -198,6 +198,17 @@ def test_a_run_asks_for_the_surest_and_looks_up_the_largest(store: SqliteTraject
     assert trace_id(299 - NAMED_MAX + 1) in gap.why
 
 
+def test_all_that_are_named_are_looked_up_in_one_question(store: SqliteTrajectories) -> None:
+    """A thousand exemplars of twenty findings cost the store one question, and not one each."""
+    statements: list[str] = []
+    findings = [rise(onset=ONSET + timedelta(seconds=number)) for number in range(QUERIES_MAX)]
+    with store.connection.reading() as raw:
+        raw.set_trace_callback(statements.append)
+    found = exemplars_of(store, Naming({"agent_cost_usd_total": named(5, 7, *range(100, 148))}), findings, window(COST))
+    assert {found.of(one) for one in findings} == {(trace_id(7), trace_id(5))}
+    assert len([one for one in statements if "FROM trajectories" in one]) == 1
+
+
 @pytest.mark.parametrize("signal", RECIPES)
 def test_every_signal_that_prometheus_gives_has_its_trajectories(store: SqliteTrajectories, signal: Signal) -> None:
     """What carries it is known of each: a run that broke, was dear, long and slow carries them all."""

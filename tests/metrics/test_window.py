@@ -63,7 +63,7 @@ def test_texts_that_could_not_be_read_are_not_said_to_be_too_many(store: SqliteT
     in_window = 2.5 * 86_400
     store.add_light(looping(1, in_window))
     store.add(looping(2, in_window))
-    store.elsewhere.on_unread = lambda _gap: None
+    store.elsewhere.heard()
     window = collect(store, None, {}, REACH)
     assert set(window.suspects) == {trace_id(2)}
     assert window.gaps == (
@@ -142,7 +142,7 @@ def test_a_price_that_was_set_is_no_rise_and_said(store: SqliteTrajectories) -> 
         store.add(spans)
     [gap] = collect(store, None, {}, REACH).gaps
     assert gap.what == "cost"
-    assert "shop (50% of its calls before, 0% now)" in gap.why
+    assert "shop (50 % of its calls before, 0 % now)" in gap.why
 
 
 def test_trajectories_of_unknown_cost_were_seen_all_the_same(store: SqliteTrajectories) -> None:

@@ -39,6 +39,17 @@ def test_what_a_failing_tool_hits_is_said_in_what_was_counted(affected: Affected
     assert line in terminal(incident_outline(one, NOW))
 
 
+@pytest.mark.parametrize(("acted", "line"), [(0.0, "- acted upon in 0 trajectories"), (2.0, "- acted upon in 2 traj")])
+def test_of_an_order_in_data_it_is_said_how_often_it_was_acted_upon(acted: float, line: str) -> None:
+    """Of those none is expected: "observed 0, expected 0" would read as if nothing had happened."""
+    read = finding(Kind.INJECTION, tool="read_file", value=acted, baseline=0.0, affected=54, of=140)
+    fields = {"observed": acted, "expected": 0.0, "ratio": None, "unit": "trajectories"}
+    one = incident(kind=Kind.INJECTION, findings=(read,), affected=Affected(54, 140), **fields)
+    said = terminal(incident_outline(one, NOW))
+    assert line in said
+    assert "observed" not in said.partition("|")[0]
+
+
 def test_an_explanation_of_earlier_figures_says_of_when_it_is() -> None:
     """A kept explanation stands under its date and the figure it was about; one of the same figures needs no date."""
     diagnosis = replace(cost_incident().diagnosis, as_of=NOW - timedelta(hours=4), observed=0.25)

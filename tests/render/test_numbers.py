@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from support.incidents import NOW
 
 from analyzer.render import numbers
+from analyzer.types.percents import percent
 from analyzer.types.report import Kind
 
 
@@ -73,7 +74,7 @@ def test_number(value: float | None, text: str) -> None:
 )
 def test_percent(share: float | None, text: str) -> None:
     """Shares are per cent with at most one decimal, more only where there would be nothing else."""
-    assert numbers.percent(share) == text
+    assert percent(share) == text
 
 
 @pytest.mark.parametrize(("value", "text"), [(2.296, "2.3x"), (25.4, "25x"), (0.5, "0.50x"), (None, "unknown")])
@@ -161,7 +162,7 @@ def test_a_period_names_its_second_day_only_where_it_is_another() -> None:
 @given(st.floats() | st.none())
 def test_any_number_can_be_shown(value: float | None) -> None:
     """No number, however large, small or odd, breaks a report."""
-    for show in (numbers.money, numbers.number, numbers.percent, numbers.ratio, numbers.duration):
+    for show in (numbers.money, numbers.number, percent, numbers.ratio, numbers.duration):
         text = show(value)
         assert text
         assert "e+" not in text

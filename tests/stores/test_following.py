@@ -20,7 +20,8 @@ from analyzer.stores.clickhouse import ClickHouse
 from analyzer.stores.collected import CollectedSpans
 from analyzer.stores.counting import count
 from analyzer.stores.elsewhere import Elsewhere
-from analyzer.stores.following import Followed, follow, reached
+from analyzer.stores.following import Followed, follow, reached, unread
+from analyzer.stores.rows import TEXTS
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.collector import CollectorTables
 from analyzer.types.report import Gap
@@ -108,21 +109,86 @@ def test_a_secret_in_an_id_is_masked_where_its_row_is_left_out(place: Place):
     assert SECRET[:20] not in gap.why
 
 
-def test_what_is_left_out_of_a_mixed_trajectory_is_said(place: Place):
-    """A span that came with its text keeps the rest of its trajectory out: how many spans that is stands in a gap.
-
-    Spans that are known in both ways are no loss, and are not counted.
-    """
-    begin = AT - timedelta(hours=1)
-    mixed, whole = request(1, begin, extra=2), request(2, begin)
-    place.store.add([spans_from_json(mixed).spans[2], *spans_from_json(whole).spans])
-    place.write(mixed, mixed, whole, request(3, begin))
-    followed = place.follow()
-    assert (followed.rows, followed.spans_new) == (16, 3)
-    why = "4 of 1 trajectory are left out: a part of it came in another way"
-    hint = "send a fleet one way: to ClickHouse, or to `analyzer serve` and `analyzer ingest`"
-    assert followed.gaps == (Gap("spans in ClickHouse", why, hint),)
+@pytest.mark.parametrize("kept_first", [True, False])
+@pytest.mark.parametrize("kept", [[], [0], [2], [1, 3], [0, 1, 2, 3, 4]])
+def test_a_trajectory_that_came_both_ways_is_put_together(
+    place: Place, tmp_path: Path, kept: list[int], *, kept_first: bool
+):
+    """Whichever part came with its texts, and first: it is read as if all of it had been ingested here."""
+    whole = request(1, AT - timedelta(hours=1), extra=2)
+    spans = spans_from_json(whole).spans
+    place.write(whole)
+    if not kept_first:
+        place.follow()
+    place.store.add([spans[number] for number in kept])
     assert place.follow().gaps == ()
+    trace_id = f"{1:032x}"
+    with SqliteTrajectories(tmp_path / "kept.db", masking=place.store.masking) as all_here:
+        all_here.add(spans)
+        assert place.store.summary(trace_id) == all_here.summary(trace_id)
+        assert place.store.outline(trace_id) == all_here.outline(trace_id)
+        assert place.store.steps([trace_id]) == all_here.steps([trace_id])
+        for span in all_here.trajectory(trace_id).spans:
+            mine, other = place.store.span(trace_id, span.span_id), place.store.trajectory(trace_id).span(span.span_id)
+            assert [getattr(mine, name) for name in TEXTS] == [getattr(span, name) for name in TEXTS]
+            assert [getattr(other, name) for name in TEXTS] == [getattr(span, name) for name in TEXTS]
+    place.client.command("TRUNCATE TABLE otel_traces_trace_id_ts")
+    with SqliteTrajectories(place.store.connection.path) as unset:
+        unset.elsewhere.heard()
+        inputs = [span.input is not None for span in unset.trajectory(trace_id).spans]
+        assert inputs == [number in kept and bool(span.input) for number, span in enumerate(spans)]
+
+
+def test_a_call_that_one_way_reports_without_its_words_has_them_from_the_other(place: Place):
+    """A report with the words that lies in ClickHouse completes the one that counts, and came here; and the reverse."""
+    begin = AT - timedelta(hours=1)
+    for number, here in ((1, slice(2, 3)), (2, slice(3, 4))):
+        both = request(number, begin, extra=1)
+        outer, inner = both["resourceSpans"][0]["scopeSpans"][0]["spans"][2:]
+        inner["parentSpanId"] = outer["spanId"]
+        inner["startTimeUnixNano"], inner["endTimeUnixNano"] = outer["startTimeUnixNano"], outer["endTimeUnixNano"]
+        outer["attributes"] = [one for one in outer["attributes"] if "arguments" not in one["key"]]
+        place.write(both)
+        place.store.add(spans_from_json(both).spans[here])
+    place.follow()
+    for number in (1, 2):
+        trace_id, span_id = f"{number:032x}", f"{3:016x}"
+        said = f'{{"order": {number}, "note": "nothing"}}'
+        assert place.store.span(trace_id, span_id).input == said
+        shown = place.store.trajectory(trace_id).span(span_id)
+        assert shown is not None
+        assert shown.input == said
+
+
+def test_what_ended_later_is_the_span_whichever_way_it_came(place: Place):
+    """A span that was sent while it ran, with its text, is the finished one that ClickHouse has."""
+    begin = AT - timedelta(hours=1)
+    running, done = request(1, begin), request(1, begin, said="done")
+    call = running["resourceSpans"][0]["scopeSpans"][0]["spans"][2]
+    call["endTimeUnixNano"] = str(int(call["startTimeUnixNano"]) + 1)
+    place.store.add(spans_from_json(running).spans)
+    place.write(done)
+    place.follow()
+    found = place.store.span(f"{1:032x}", f"{3:016x}")
+    assert (found.duration_ms, found.input) == (500.0, '{"order": 1, "note": "done"}')
+
+
+def test_a_span_that_came_again_in_a_newer_form_is_fetched_anew(place: Place):
+    """A process that stays shows what the index knows of it, and not the text that it fetched before."""
+    begin, trace_id, span_id = AT - timedelta(hours=1), f"{1:032x}", f"{3:016x}"
+    place.write(request(1, begin))
+    place.follow()
+    assert place.store.span(trace_id, span_id).input == '{"order": 1, "note": "nothing"}'
+    assert place.store.steps([trace_id])[trace_id][-1].input == '{"order": 1, "note": "nothing"}'
+    newer = request(1, begin, said="newer")
+    calls = newer["resourceSpans"][0]["scopeSpans"][0]["spans"] = newer["resourceSpans"][0]["scopeSpans"][0]["spans"][
+        2:
+    ]
+    calls[0]["endTimeUnixNano"] = str(int(calls[0]["endTimeUnixNano"]) + 1)
+    place.write(newer)
+    assert place.follow().spans_new == 0
+    assert place.store.span(trace_id, span_id).input == '{"order": 1, "note": "newer"}'
+    assert place.store.steps([trace_id])[trace_id][-1].input == '{"order": 1, "note": "newer"}'
 
 
 def test_a_late_span_joins_its_trajectory(place: Place):
@@ -341,11 +407,11 @@ def test_texts_are_those_of_a_store_that_took_the_spans_in(place: Place, tmp_pat
                 assert [getattr(mine, name) for name in texts] == [getattr(its, name) for name in texts]
 
 
-def test_a_trajectory_that_is_kept_here_stays(place: Place):
+def test_what_is_kept_here_stays(place: Place):
     """The analyst's own runs, which an exporter may send to ClickHouse as well, keep their texts here."""
     place.store.add(spans_from_json(request(1, AT - timedelta(hours=1))).spans)
-    place.write(request(1, AT - timedelta(hours=1), extra=2))
-    assert place.follow().spans_new == 0
+    place.write(request(1, AT - timedelta(hours=1)))
+    assert (place.follow().spans_new, place.store.stats().spans_elsewhere) == (0, 0)
     place.client.command("TRUNCATE TABLE otel_traces")
     assert "refund order 1" in repr(place.store.trajectory(f"{1:032x}"))
 
@@ -429,8 +495,7 @@ def test_texts_that_cannot_be_read_are_said_or_raised(place: Place):
             unset.trajectory(trace_id)
         with pytest.raises(NotFoundError):
             unset.trajectory("f" * 32)
-        told: list[Gap] = []
-        unset.elsewhere.on_unread = told.append
+        told = unset.elsewhere.heard()
         assert len(unset.trajectory(trace_id).spans) == 3
         assert unset.steps([trace_id]) == {}
     assert {gap.what for gap in told} == {"texts of trajectories"}
@@ -459,8 +524,7 @@ def test_texts_that_cannot_be_searched_are_said_or_raised(tmp_path: Path):
         store.add(spans_from_json(request(1, AT)).spans)
         with pytest.raises(SourceError, match="did not answer"):
             store.search("refund order")
-        told: list[Gap] = []
-        elsewhere.on_unread = told.append
+        told = elsewhere.heard()
         assert [hit.trace_id for hit in store.search("refund order")] == [f"{1:032x}"]
     assert [gap.what for gap in told] == ["texts of trajectories"]
 
@@ -500,12 +564,60 @@ def test_only_the_services_that_are_named_are_read(tmp_path: Path):
         place.close()
 
 
+def of_service(name: str, number: int, begin: datetime) -> dict[str, Any]:
+    """Return a run of a service."""
+    made = request(number, begin)
+    made["resourceSpans"][0]["resource"] = {"attributes": [{"key": "service.name", "value": {"stringValue": name}}]}
+    return made
+
+
+def test_services_that_are_named_later_are_read_from_the_beginning(tmp_path: Path):
+    """Their history comes in portions, as in a first pass; of those known before nothing is read again, nor counted."""
+    with embedded(tmp_path) as client:
+        before = Place(client, tmp_path, services=("a", "b"))
+        before.write(
+            *(
+                of_service(name, 10 * at + one, AT - timedelta(days=at))
+                for one, name in enumerate("abc")
+                for at in (1, 5, 9)
+            )
+        )
+        assert before.follow().rows == 18
+        before.close()
+        after = Place(client, tmp_path, services=("c", "a", "b"))
+        after.write(of_service("b", 99, AT - timedelta(hours=1)))
+        assert unread(after.store, after.source, AT, AT - timedelta(days=28)) != ()
+        seen = [after.follow(rows_max=9) for _ in range(3)]
+        assert [(one.rows, one.spans_new, one.left) for one in seen] == [(9, 9, 3), (3, 3, 0), (0, 0, 0)]
+        assert [gap.why for one in seen for gap in one.gaps] == ["3 of before 2026-11-09 00:05 UTC are not read yet"]
+        assert unread(after.store, after.source, AT, AT - timedelta(days=28)) == ()
+        found = reached(after.store, after.source)
+        assert found is not None
+        assert (found.start, found.rows) == (AT - timedelta(days=28), 30)
+        after.close()
+        fewer = Place(client, tmp_path, services=("b", "a"))
+        assert fewer.follow().rows == 0
+        fewer.close()
+
+
+def test_all_services_after_some_are_read_from_the_beginning(tmp_path: Path):
+    """Without `services` all of the table is followed: what the history has besides is read, what is known stays."""
+    with embedded(tmp_path) as client:
+        some = Place(client, tmp_path, services=("a",))
+        some.write(*(of_service(name, number, AT - timedelta(days=9)) for number, name in enumerate(("a", "it's"), 1)))
+        assert some.follow().spans_new == 3
+        some.close()
+        every = Place(client, tmp_path)
+        assert [(one.spans_new, one.left) for one in (every.follow(), every.follow())] == [(3, 0), (0, 0)]
+        every.close()
+
+
 def test_the_store_says_how_far_it_followed(place: Place):
     """From the first five minutes that were looked at to the end of the last ones."""
-    assert reached(place.store, place.source.place) is None
+    assert reached(place.store, place.source) is None
     place.write(request(1, AT - timedelta(hours=1)))
     place.follow()
-    found = reached(place.store, place.source.place)
+    found = reached(place.store, place.source)
     assert found is not None
     assert (found.start, found.end, found.rows) == (AT - timedelta(days=28), AT, 3)
     assert place.store.stats().spans_elsewhere == 3

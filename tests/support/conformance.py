@@ -192,6 +192,8 @@ def _questions(store: TrajectoryStore, window: Window) -> Iterator[tuple[str, st
     for prefix in ("latest", "worst"):
         yield "resolve", prefix, lambda prefix=prefix: store.resolve(prefix)
     yield "summaries", "repeats", lambda: store.summaries(repeats_min=3, limit=EVERYTHING)
+    # Some of them twice, and one that is nowhere.
+    yield "summaries_of", "some", lambda: store.summaries_of([*ids[::3], *ids[:2], "0" * 32])
     yield "unpriced_tools", "ever", store.unpriced_tools
     for part in (0.25, 0.5, 1.0):
         at = window.start + (window.end - window.start) * part

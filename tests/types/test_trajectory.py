@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -175,3 +176,43 @@ def test_steps_are_numbered_alike_with_and_without_their_texts() -> None:
     numbers = {step.span_id: step.number for step in trajectory.steps}
     assert trajectory.step_numbers == numbers
     assert len(numbers) == 3
+
+
+def team(turns: int, **said: object) -> list[Span]:
+    """Return a run in which an assessor and a writer are called in turn; neither calls of models name an agent."""
+    spans = [root(1, agent="claims", lasts_s=100)]
+    for turn in range(turns):
+        for half, agent in enumerate(("assessor", "writer")):
+            at = turn * 2 + half + 1
+            fields = {"agent": agent, "lasts_s": 1, "at_s": at}
+            spans.append(replace(root(1, **fields), span_id=sid(at * 10), parent_id=sid(1)))
+            spans.append(chat(1, at * 10 + 1, parent_id=sid(at * 10), at_s=at, output=f"{agent}: after you", **said))
+    return spans
+
+
+def test_a_step_belongs_to_the_agent_around_it() -> None:
+    """Where agents call agents, a call that names none, or only the workflow, is the nearest agent's."""
+    assert [step.agent for step in steps_of(team(2))] == ["assessor", "writer"] * 2
+    assert [step.agent for step in steps_of(team(2, agent="claims"))] == ["assessor", "writer"] * 2
+
+
+def test_a_step_that_names_an_agent_is_that_ones() -> None:
+    """A hand-over without a span of its own shows on the calls alone; steps beside the inner agents are the top's."""
+    spans = [*team(1), chat(1, 90, at_s=50, agent="auditor"), chat(1, 91, at_s=60)]
+    assert [step.agent for step in steps_of(spans)] == ["assessor", "writer", "auditor", "claims"]
+
+
+def test_a_ring_of_parents_ends() -> None:
+    """Spans that claim to be each other's parents name no agent, and are read."""
+    ring = (replace(root(1, agent="claims"), span_id=sid(at), parent_id=sid(181 - at)) for at in (90, 91))
+    spans = [*team(1), *ring, chat(1, 92, parent_id=sid(90), at_s=50)]
+    assert [step.agent for step in steps_of(spans)] == ["assessor", "writer", "claims"]
+
+
+def test_what_a_loop_can_be_made_of_counts_beside_tools() -> None:
+    """Replies that no call follows can be the same again, whatever tools the run called elsewhere; one agent's each."""
+    looked_up = [tool(1, 200 + at, at_s=0.1 + at / 10, lasts_s=0.01, tool=f"look_{at}") for at in range(2)]
+    assert summary([*team(4), *looked_up]).repeats == 4
+    react = [span for at in range(5) for span in (chat(1, 300 + at, at_s=at), tool(1, 400 + at, at_s=at + 0.5))]
+    assert summary([root(1), *react, chat(1, 500, at_s=9)]).repeats == 5
+    assert summary([root(1), *react[:4], chat(1, 500, at_s=9)]).repeats == 2

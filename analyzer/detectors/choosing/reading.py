@@ -21,6 +21,7 @@ from analyzer.detectors.choosing.tables import (
 )
 from analyzer.detectors.choosing.walk import Shift
 from analyzer.types.choices import TOOL
+from analyzer.types.percents import percent
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Kind, Subject
 
@@ -63,14 +64,14 @@ def _judged(
     pseudo = strength(float(seen.units[-1]), float(seen.dispersion[-1]))
     score = -log_fallen(round(value * of), round(of), expected, pseudo)
     threshold = -math.log(settings.fallen_p_max)
-    said = f"{what}: {table.values[d]} in {value:.0%} of {of:.0f} trajectories, {expected:.0%} expected"
+    said = f"{what}: {table.values[d]} in {percent(value)} of {of:.0f} trajectories, {percent(expected)} expected"
     small = expected - value < settings.fall_min and value > settings.fallen_max
     if current is not None:
         gate, why = Gate.FOUND, said
     elif expected < settings.dominant_min:
-        gate, why = Gate.EFFECT, f"{said}; no choice is the usual one below {settings.dominant_min:.0%}"
+        gate, why = Gate.EFFECT, f"{said}; no choice is the usual one below {percent(settings.dominant_min)}"
     elif small:
-        gate, why = Gate.EFFECT, f"{said}; a fall by {settings.fall_min:.0%} would matter"
+        gate, why = Gate.EFFECT, f"{said}; a fall by {percent(settings.fall_min)} would matter"
     else:
         gate, why = Gate.SCORE, f"{said}; not certain enough, or the same hours of earlier weeks were alike"
     return replace(

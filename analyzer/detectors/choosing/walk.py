@@ -43,6 +43,21 @@ class Shift:
     """The hour at whose end the recovery was confirmed."""
     rebased: bool = False
 
+    @property
+    def usual(self) -> int | None:
+        """Index of the value that gave way: what lost most from the onset to the alarm.
+
+        The window of the alarm may begin hours before the onset, in which chance alone says who lost.
+        """
+        one = self.found
+        if one.picked is None or one.usual is None:
+            return one.usual
+        cut = slice(self.onset, one.hour + 1)
+        lost = (one.view.expected[:, cut] - one.view.picked[:, cut]).sum(axis=1)
+        lost[one.picked] = 0
+        most = int(np.argmax(lost))
+        return most if lost[most] > 0 else one.usual
+
 
 @dataclass(slots=True)
 class _Course:

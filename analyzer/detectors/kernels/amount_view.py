@@ -18,8 +18,8 @@ from analyzer.detectors.kernels.amount_baseline import (
 from analyzer.detectors.kernels.blocks import PERSISTENCE_TICKS, WINDOWS_H, Sums, block_scores, persistent
 from analyzer.detectors.kernels.episode import level_gain
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Floats, by_hour, running_sum, settled_ticks
+from analyzer.detectors.kernels.model import Block, Cusum
 from analyzer.detectors.kernels.proportion import Proportion
-from analyzer.detectors.kernels.walk import Block, Cusum
 
 WEEK_TICKS, WEEK_HOURS = 7 * TICKS_PER_DAY, 7 * 24
 

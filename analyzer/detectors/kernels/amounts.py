@@ -32,6 +32,7 @@ from analyzer.detectors.kernels.grid import (
     weighted_quantiles,
 )
 from analyzer.detectors.kernels.learning import HELD_OUT_DAYS, LEARNT_DAYS, Learning, learning_ticks, limit, predictive
+from analyzer.detectors.kernels.model import Masks
 from analyzer.detectors.kernels.proportion import overdispersion
 from analyzer.detectors.kernels.spread import (
     CENTRE_PRIOR_UNITS,
@@ -43,7 +44,6 @@ from analyzer.detectors.kernels.spread import (
     level_drift,
     within_hours,
 )
-from analyzer.detectors.kernels.walk import Masks
 
 CONTEXT_DAYS = 15
 """A window of 24 h, 14 days ago, begins 15 days ago."""

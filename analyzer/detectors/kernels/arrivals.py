@@ -6,11 +6,16 @@ kind; a weekend that was never seen is a guess, and of an agent that sleeps at n
 
 A schedule may rest at weekends. A wait over days on which it does is none: it begins anew behind them, so that a run
 that is missed on a Wednesday is missed as soon as that of a schedule that never rests.
+
+What was found silent teaches nothing of what is usual, but for days off: whole days that stay empty between others that
+do not. A weekend is learnt by once, and another day of the week by twice.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby, pairwise
+from operator import itemgetter
 
 import numpy as np
 
@@ -36,6 +41,10 @@ RESTING_WAIT_MAX = 0.75 * TICKS_PER_DAY
 SPILL_HOURS = 2
 """A run so near to midnight may be that of the day before or after: one that began late, or early."""
 _WEEKEND = (5, 6)
+DAYS_OFF_MAX = 2
+"""So many days in a row may be days off; what lasts longer is an outage."""
+WORKDAYS_OFF_MIN = 2
+"""Empty working days of one name, one after the other, before they count as days off: one may be an outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,8 @@ class Interval:
     usual: float
     longest: float
     rests: Bools
-    """Days of the week on which it is not waited for, shape (7,): those of a weekend on which nothing ran."""
+    """Days of the week on which it is not waited for, shape (7,): those of a weekend on which nothing ran, and others
+    that were empty `WORKDAYS_OFF_MIN` times."""
     unseen: bool
     """Whether one of these is a guess: it was not seen yet, and may be a day off as well as not."""
 
@@ -77,8 +87,11 @@ class Arrivals:
         return np.asarray(self.size * np.log1p(mean * ticks / TICKS_PER_HOUR / self.size))
 
 
-def learn(n: Floats, keep: Bools, hours: np.ndarray) -> Arrivals:
-    """Learn from whole days of ticks: arrivals, which ticks count, and the hour of the week of each."""
+def learn(n: Floats, keep: Bools, hours: np.ndarray, off: Bools | None = None) -> Arrivals:
+    """Learn from whole days of ticks: arrivals, which ticks count, and the hour of the week of each.
+
+    `off` are the days of the week that are known as `days_off`, shape (7,).
+    """
     sums, seen = by_hour_of_week(n * keep, hours), by_hour_of_week(keep.astype(np.float64), hours)
     means, known = by_kind(sums, seen)
     usual = own(sums, seen, means)
@@ -88,7 +101,7 @@ def learn(n: Floats, keep: Bools, hours: np.ndarray) -> Arrivals:
         usual,
         known,
         _size(n, keep, np.where(often, usual[hours], means[hours]), often),
-        _interval(n, keep, hours),
+        _interval(n, keep, hours, np.zeros(7, dtype=np.bool_) if off is None else off),
     )
 
 
@@ -153,12 +166,12 @@ def _size(n: Floats, keep: Bools, usual: Floats, often: Bools) -> float:
     return SIZE_MAX if excess <= 0 or squares <= 0 else min(max(squares / excess, SIZE_MIN), SIZE_MAX)
 
 
-def _interval(n: Floats, keep: Bools, hours: np.ndarray) -> Interval | None:
+def _interval(n: Floats, keep: Bools, hours: np.ndarray, off: Bools) -> Interval | None:
     """Return the regular interval, or None. A wait that spans ticks which do not count says nothing."""
     at = np.flatnonzero((n > 0) & keep)
     hidden = np.cumsum(~keep)
     whole = np.diff(hidden[at]) == 0
-    rests, unseen = _rests(n, keep, hours)
+    rests, unseen = _rests(n, keep, hours, off)
     spanning = np.diff(np.cumsum(rests[hours // 24])[at]) > 0
     working = _regular(np.diff(at)[whole & ~spanning])
     if working is not None and working[0] <= RESTING_WAIT_MAX:
@@ -177,15 +190,45 @@ def _regular(waits: np.ndarray) -> tuple[float, float] | None:
     return middle, float(waits.max())
 
 
-def _rests(n: Floats, keep: Bools, hours: np.ndarray) -> tuple[Bools, bool]:
+def _rests(n: Floats, keep: Bools, hours: np.ndarray, off: Bools) -> tuple[Bools, bool]:
     """Return the days of the week on which nothing runs, shape (7,), and whether nobody knows that yet.
 
-    Only days of a weekend: on others an empty day is a silence. One that was not seen whole may be a day off.
+    Days of a weekend, of which one that was not seen whole may be a day off; on others an empty day is a silence, until
+    it came again.
     """
     by_day, ticks = (by_hour_of_week(one, hours).reshape(7, 24) for one in (n * keep, keep.astype(np.float64)))
     runs, ticks = by_day[:, SPILL_HOURS:-SPILL_HOURS].sum(axis=1), ticks.sum(axis=1)
-    rests = (runs == 0) & np.isin(np.arange(7), _WEEKEND)
+    rests = (runs == 0) & (np.isin(np.arange(7), _WEEKEND) | off)
     return rests, bool((rests & (ticks < TICKS_PER_DAY)).any())
+
+
+def days_off(n: Floats, looked: Bools, hours: np.ndarray) -> Bools:
+    """Return which days of the week are days off, found silent or not, shape (7,): see the module's text.
+
+    From the arrivals, whether anybody looked, and the hour of the week of each tick. The last two of a name of which
+    that is known say it. An empty day has no arrivals but what may be a neighbour's.
+    """
+    edges = [*np.flatnonzero(np.diff(hours // 24, prepend=-1)).tolist(), len(hours)]
+    spill = SPILL_HOURS * TICKS_PER_HOUR
+    # Of each day in order: whether it was empty; None where nobody knows.
+    empty = [
+        bool(n[first + spill : stop - spill].sum() == 0)
+        if stop - first == TICKS_PER_DAY and looked[first:stop].all()
+        else None
+        for first, stop in pairwise(edges)
+    ]
+    days = zip((hours[edges[:-1]] // 24).tolist(), empty, strict=True)
+    stretches = [(one, [name for name, _ in same]) for one, same in groupby(days, key=itemgetter(1))]
+    known: list[list[bool]] = [[] for _ in range(7)]
+    for place, (one, names) in enumerate(stretches):
+        beside = {other for other, _ in (*stretches[max(place - 1, 0) : place], *stretches[place + 1 : place + 2])}
+        is_ended = 0 < place < len(stretches) - 1 and beside == {False}
+        # Whoever is not back yet may be away for longer than days off.
+        for name in names if one is False or (one and is_ended) else ():
+            known[name].append(bool(one) and len(names) <= DAYS_OFF_MAX)
+    last = [one[-WORKDAYS_OFF_MIN:] for one in known]
+    least = [1 if name in _WEEKEND else WORKDAYS_OFF_MIN for name in range(7)]
+    return np.array([all(one) and len(one) >= few for one, few in zip(last, least, strict=True)])
 
 
 def hours_of_week(start_s: int, ticks: int, ahead: int = 0) -> np.ndarray:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
-from analyzer.detectors.base import Replay
+from analyzer.detectors.base import Detector, Replay
 from analyzer.detectors.kernels.amount_baseline import AmountSettings
 from analyzer.detectors.kernels.amounts import Amounts
 from analyzer.detectors.kernels.events import Events, EventSettings
 from analyzer.detectors.kernels.findings import amount_findings, event_findings
 from analyzer.detectors.kernels.grid import Grid, grid_of, ticks_ended
 from analyzer.detectors.kernels.readings import Explaining, no_series, reading
+from analyzer.detectors.kernels.remembered import Midnights
 from analyzer.detectors.kernels.walk import Past, Walk
 from analyzer.types.metric import Series, Signal, Window
 from analyzer.types.reading import Reading
@@ -26,6 +27,8 @@ class SeriesDetector(ABC):
 
     signal: Signal
     """The signal of the series it judges."""
+    midnights: Midnights | None = field(default=None, kw_only=True, compare=False, repr=False)
+    """What earlier runs know of the same series; None where every walk begins at the beginning."""
     by_agent: ClassVar[bool] = True
     """See `base.is_by_agent`."""
 
@@ -38,6 +41,11 @@ class SeriesDetector(ABC):
     def kind(self) -> Kind:
         """The kind of the same name."""
         return Kind(self.signal.value)
+
+    @property
+    def rules(self) -> str:
+        """What tells it from a detector that judges the same series in another way, the code aside."""
+        return f"{type(self).__qualname__} {self!r}"
 
     @abstractmethod
     def model(self, series: Series, grid: Grid) -> Any:
@@ -141,17 +149,22 @@ class _Walked:
         key = key_of(series)
         whole = self._whole.get(key)
         if whole is None:
-            return self._walked(series, grid_of(series, window.end))
+            return self._walked(series, grid_of(series, window.end), self._detector.midnights)
         if key not in self._walks:
             self._walks[key] = self._walked(whole, grid_of(whole))
         return self._walks[key]
 
-    def _walked(self, series: Series, grid: Grid) -> Walk[Any] | None:
+    def _walked(self, series: Series, grid: Grid, midnights: Midnights | None = None) -> Walk[Any] | None:
         model = self._detector.model(series, grid)
         if self._detector.is_steady(model):
             return None
-        walk = Walk(model).run()
+        walk = Walk(model).run() if midnights is None else midnights.walked(model, series, self._detector.rules)
         return walk if walk.episodes else None
+
+
+def resuming(detectors: Sequence[Detector], midnights: Midnights) -> tuple[Detector, ...]:
+    """Return the detectors, those of series with what earlier runs know."""
+    return tuple(replace(one, midnights=midnights) if isinstance(one, SeriesDetector) else one for one in detectors)
 
 
 def _readings(detector: SeriesDetector, window: Window, agent: str) -> tuple[Reading, ...]:

@@ -25,8 +25,9 @@ from analyzer.detectors.kernels.grid import (
     windowed,
 )
 from analyzer.detectors.kernels.learning import Learning, learning_ticks, limit, predictive
+from analyzer.detectors.kernels.model import Block, Cusum, Masks
 from analyzer.detectors.kernels.proportion import Proportion, discount, overdispersion
-from analyzer.detectors.kernels.walk import Block, Cusum, Masks
+from analyzer.types.percents import percent
 
 WINDOWS_H: tuple[tuple[int, int, float], ...] = ((1, 40, 1.0), (4, 30, 0.76), (24, 20, 0.31))
 """For each window of kernel D: its length in hours, the fewest units it must hold, and how much of the variance of an
@@ -141,7 +142,7 @@ class Events(Learning[EventSettings]):
 
     def detectable(self, baseline: EventBaseline) -> str:
         """Say how long the rise that the CUSUM looks for takes to confirm at this volume."""
-        what = f"a rise from {baseline.rate:.1%} to {baseline.risen(self.settings):.1%}"
+        what = f"a rise from {percent(baseline.rate)} to {percent(baseline.risen(self.settings))}"
         return limit(baseline.units_per_hour, what, baseline.hours_to_confirm(self.settings))
 
     def is_quiet(self) -> bool:
@@ -243,7 +244,7 @@ class EventView:
         settings = self._settings
         rate, usual = self.measured(first, last)
         return (
-            f"{rate:.1%} where {usual:.1%} is usual, {self._sums(first, last)[1]:.0f} events;"
+            f"{percent(rate)} where {percent(usual)} is usual, {self._sums(first, last)[1]:.0f} events;"
             f" {settings.ratio_min:g} times, {settings.rise_min * 100:g} points more and {settings.events_min} needed"
         )
 

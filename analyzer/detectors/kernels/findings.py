@@ -17,6 +17,7 @@ from analyzer.detectors.kernels.grid import TICKS_PER_DAY, Bools, Grid, grid_of
 from analyzer.detectors.kernels.walk import Past, Walk
 from analyzer.detectors.recompute import measured, range_query
 from analyzer.types.metric import MONEY, TICK_S, Series, Window
+from analyzer.types.percents import percent
 from analyzer.types.report import Finding, Kind, MetricEvidence
 
 _HOW = {
@@ -139,7 +140,7 @@ def _event(one: Reported, model: Events, kind: Kind, detector: str, said: str) -
     of = float(n.sum())
     expected = float((n * base.hourly[hours]).sum()) / of
     rate = float(y.sum()) / of
-    note = f"{heading(one)} {rate:.1%} {said} where {expected:.1%} is usual. {model.detectable(base)}"
+    note = f"{heading(one)} {percent(rate)} {said} where {percent(expected)} is usual. {model.detectable(base)}"
     return replace(
         common(one, kind, detector),
         value=rate,

@@ -24,9 +24,9 @@ from analyzer.detectors.kernels.amounts import Amounts
 from analyzer.detectors.kernels.blocks import P_MAX
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid, by_hour
 from analyzer.detectors.kernels.learning import Learning, learning_ticks, limit, predictive
+from analyzer.detectors.kernels.model import Block, Cusum, Masks
 from analyzer.detectors.kernels.spread import TAU_DEFAULT, TAU_HIGH, TAU_HOURS_MIN, TAU_LOW
 from analyzer.detectors.kernels.tariff import tariff_of
-from analyzer.detectors.kernels.walk import Block, Cusum, Masks
 from analyzer.types.metric import TICK_S, Series
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from analyzer.detectors.kernels.episode import rate_gain
 from analyzer.detectors.kernels.grid import Floats, by_hour
-from analyzer.detectors.kernels.walk import Cusum
+from analyzer.detectors.kernels.model import Cusum
 
 _T = TypeVar("_T", float, Floats)
 

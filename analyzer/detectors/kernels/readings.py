@@ -7,7 +7,8 @@ from typing import Protocol, TypeVar
 
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, Bools
 from analyzer.detectors.kernels.learning import DAYS_MIN_WHY
-from analyzer.detectors.kernels.walk import Block, Masks, Model, View, Walk
+from analyzer.detectors.kernels.model import Block, Masks, Model, View
+from analyzer.detectors.kernels.walk import Walk
 from analyzer.types.metric import Series, Window
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Kind, Subject

@@ -4,7 +4,7 @@ gap       sums over the empty ticks how improbable they are (`arrivals`), of 0.7
           no outage. Where the history holds stretches that were themselves improbable, the bar is one and a half
           times the worst of them: arrivals that come in batches have long pauses.
 interval  for agents that run on a schedule: a wait longer than one and a half times the longest, and twice the usual.
-          A wait begins anew after days of a weekend on which nothing runs, and after a first weekend.
+          A wait begins anew after days off on which nothing runs, and after a first weekend.
 
 A fleet is a series, too: the sum of its agents. While it is silent, its agents are not judged: nobody can tell then
 which of them would have spoken.
@@ -24,6 +24,7 @@ from analyzer.detectors.kernels.arrivals import (
     Interval,
     by_hour_of_week,
     by_kind,
+    days_off,
     empty_ticks_of_hour,
     hours_of_week,
     learn,
@@ -33,13 +34,15 @@ from analyzer.detectors.kernels.arrivals import (
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid
 from analyzer.detectors.kernels.holidays import Holidays
 from analyzer.detectors.kernels.learning import Learning, learning_ticks, waiting
-from analyzer.detectors.kernels.walk import RECOVERY_NATS, Block, Cusum, Masks
+from analyzer.detectors.kernels.model import Block, Cusum, Masks
+from analyzer.detectors.kernels.walk import RECOVERY_NATS
 from analyzer.types.holidays import Calendar
 
 REST_NATS_MIN = 3.0
 """Evidence (p < 5 %) that the other agents are silent, too: else it is not the fleet that is, but its largest agent."""
 HABIT_DAYS = 3
 """Days with arrivals before more are expected."""
+_EARLIER_DAYS = 10
 _SPOKEN = 1e9
 """Nats by which an arrival refutes a silence."""
 _DAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
@@ -128,7 +131,7 @@ class Silences(Learning[SilenceSettings]):
         ):
             return None
         n, hours = self.grid.n[days], self.hours[days]
-        arrivals = learn(n, keep, hours)
+        arrivals = learn(n, keep, hours, self._days_off(day))
         rest = None
         if self._parts is not None:
             seen = by_hour_of_week(keep.astype(np.float64), hours)
@@ -152,14 +155,32 @@ class Silences(Learning[SilenceSettings]):
         return -math.log(self.settings.p_max)
 
     def _counting(self, day: int, masked: Bools) -> Bools:
-        """Tell which ticks a baseline learns from: seen, no holiday's, of no episode nor of what was the fleet's."""
+        """Tell which ticks a baseline learns from: seen, no holiday's, of no episode nor of what was the fleet's.
+
+        Those of days off are learnt from all the same: else they would be found silent for ever.
+        """
         days = learning_ticks(day)
-        keep = ~(masked[days] | self.unseen[days] | self.holidays.off[days])
-        keep[: max(self.grid.first - days.start, 0)] = False
+        looked = self._looked(days)
+        keep = looked & ~masked[days]
         for hush in self._hushes:
             if hush.alarmed < day * TICKS_PER_DAY:
                 keep[max(hush.onset - days.start, 0) : max(hush.stop - days.start, 0)] = False
-        return np.asarray(keep)
+        return np.asarray(keep | (looked & self._days_off(day)[self.hours[days] // 24]))
+
+    def _looked(self, ticks: slice) -> Bools:
+        """Tell at which ticks of a slice somebody looked, on a day that is no holiday."""
+        looked = ~(self.unseen[ticks] | self.holidays.off[ticks])
+        looked[: max(self.grid.first - ticks.start, 0)] = False
+        return np.asarray(looked)
+
+    def _days_off(self, day: int) -> Bools:
+        """Return the days of the week that are days off, shape (7,), by what a day's baseline may know.
+
+        It looks further back than the baseline: two of each, and what lies beside them, are wanted on any day.
+        """
+        days = learning_ticks(day)
+        ticks = slice(max(days.start - _EARLIER_DAYS * TICKS_PER_DAY, 0), days.stop)
+        return days_off(self.grid.n[ticks], self._looked(ticks), self.hours[ticks])
 
     def _recurs(self, day: int, keep: Bools) -> bool:
         """Tell whether there were arrivals on three days, or on all there were: a single batch is no habit."""

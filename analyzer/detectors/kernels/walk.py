@@ -9,16 +9,14 @@ therefore agree about the past that both have seen.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeVar
+from typing import Generic
 
 import numpy as np
 
 from analyzer.detectors.kernels.episode import DATING_LOOKBACK_TICKS, Episode, Onset, date_onset
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR, Bools, Floats, Grid
-
-BaselineT = TypeVar("BaselineT")
+from analyzer.detectors.kernels.model import BaselineT, Block, Cusum, Masks, Model
 
 RECOVERY_NATS = math.log(35_040)
 """Evidence for "back to normal" that closes an episode, 10.5 nats: a false all-clear once in a year of ticks. A little
@@ -30,91 +28,11 @@ REDATED_TICKS_MAX = TICKS_PER_DAY
 of a rise, where a chance event hours before explains as much. Later the beginning people were told stands."""
 MASK_MARGIN_TICKS = TICKS_PER_HOUR
 """Ticks left out of baselines before an onset, because the onset is an estimate."""
-
-
+LEVEL_DECIMALS = 6
+"""Of a CUSUM, in nats, at midnight. Sums over a longer series are rounded in another order, to some 10^-13: a walk that
+goes on from what another one has added up must not end in other digits than one that has added up all by itself."""
 SCHEDULE_TICKS_MAX = 12 * TICKS_PER_HOUR
 """A closed episode shorter than this may be a weekly job seen for the first time: next week it is expected."""
-
-
-@dataclass(frozen=True, slots=True)
-class Masks:
-    """Ticks of closed episodes, shape (ticks,) each."""
-
-    episodes: Bools
-    """All of them: what is not normal."""
-    lasting: Bools
-    """Those too long to be a scheduled job, and all ticks since the onset of an open one: what is not to be expected
-    again a week later."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cusum:
-    """One CUSUM over the ticks of a view; all arrays have shape (ticks,)."""
-
-    kernel: str
-    threshold: float
-    up: Floats
-    """Log-likelihood ratio of "risen" against "as usual", per tick."""
-    effect: Floats
-    """Deviation from the baseline."""
-    precision: Floats
-    """Inverse variance of `effect`; 0 where no unit was seen."""
-    gain: Callable[[], Floats]
-    """The log-likelihood gained by a change at each tick: what dates an onset."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A rule that looks back over a fixed window at every tick; arrays have shape (ticks,)."""
-
-    kernel: str
-    threshold: float
-    score: Floats
-    """In nats."""
-    fires: Bools
-    width: int
-    """Ticks it looks back over: the onset lies within."""
-
-
-class View(Protocol):
-    """Ticks [start, stop) judged by one baseline."""
-
-    @property
-    def cusums(self) -> tuple[Cusum, ...]:
-        """The CUSUMs; never empty."""
-
-    def blocks(self) -> tuple[Block, ...]:
-        """Return the rules over fixed windows."""
-
-    def rises(self, first: int, last: int) -> bool:
-        """Tell whether the effect over ticks [first, last] is large enough to matter to anyone."""
-
-    def back(self, index: int, size: float) -> Floats:
-        """Return the log-likelihood ratio of "as usual" against "off by half of `size`" per tick, for CUSUM `index`.
-
-        Half, because the size was measured where it was largest; never less than the shift the CUSUM looks for.
-        """
-
-    def settled(self, tick: int) -> bool:
-        """Tell whether the last hours up to a tick look as usual."""
-
-
-class Model(Protocol[BaselineT]):
-    """What the walk needs to know of a kind of series."""
-
-    @property
-    def grid(self) -> Grid:
-        """The series."""
-
-    @property
-    def warm(self) -> int:
-        """The first tick that may be judged: what lies before is only learnt from."""
-
-    def baseline(self, day: int, masked: Bools) -> BaselineT | None:
-        """Learn what is normal on a day of the grid, or return None where the history is too short."""
-
-    def view(self, baseline: BaselineT, start: int, stop: int, masks: Masks) -> View:
-        """Judge ticks [start, stop) by a baseline. Ticks of earlier episodes count as unseen."""
 
 
 @dataclass(slots=True)
@@ -138,6 +56,21 @@ class _Running:
         ticks = np.arange(tick + 1, tick + 1 + len(sums))
         zeros = np.maximum.accumulate(np.where(sums <= lowest, ticks, self.zero))
         return sums - lowest, zeros
+
+    def rounded(self, tick: int) -> _Running:
+        """Return it as it enters the day that begins with a tick: so that days agree, whatever order a run adds in."""
+        level = round(self.level, LEVEL_DECIMALS)
+        return _Running(self.zero if level else tick, level)
+
+
+@dataclass(frozen=True, slots=True)
+class Midnight:
+    """All that a walk which has found nothing yet takes along into a day."""
+
+    tick: int
+    """The first of the day."""
+    rising: tuple[tuple[int, float], ...]
+    """For each CUSUM since which tick it has been above zero, and how far; empty where nothing was judged."""
 
 
 @dataclass(slots=True)
@@ -191,14 +124,18 @@ class Past(Generic[BaselineT]):
 class Walk(Generic[BaselineT]):
     """One pass over a series; `episodes` holds what it found, in order of onset."""
 
-    def __init__(self, model: Model[BaselineT]) -> None:
+    def __init__(self, model: Model[BaselineT], begun: Midnight | None = None) -> None:
+        """`begun` is one of the `midnights` of a walk over the same ticks up to there: none of them is judged again."""
         self.model = model
+        self._begin = model.warm if begun is None else begun.tick
+        self.midnights = [] if begun is None else [begun]
+        """Those by which no episode had been found, in their order."""
         self.episodes: list[Episode[BaselineT]] = []
         ticks = len(model.grid.n)
         self.masks = Masks(np.zeros(ticks, dtype=np.bool_), np.zeros(ticks, dtype=np.bool_))
         self.baseline: BaselineT | None = None
         """The baseline of the last day judged; None where there was not enough history."""
-        self._rising: list[_Running] = []
+        self._rising = [] if begun is None else [_Running(*one) for one in begun.rising]
         self._returning: dict[int, _Return] = {}
         self._learned: dict[int, BaselineT] = {}
         """Baselines by day of the grid, for the day an onset turns out to lie on."""
@@ -211,7 +148,7 @@ class Walk(Generic[BaselineT]):
 
     def run(self) -> Walk[BaselineT]:
         """Walk to the end of the grid."""
-        tick, stop = self.model.warm, self.model.grid.stop
+        tick, stop = self._begin, self.model.grid.stop
         while tick < stop:
             day = tick // TICKS_PER_DAY
             end = min((day + 1) * TICKS_PER_DAY, stop)
@@ -226,6 +163,10 @@ class Walk(Generic[BaselineT]):
             else:
                 self._learned[day] = self.baseline
                 tick = self._look_out(self.baseline, tick, end)
+            if tick % TICKS_PER_DAY == 0:
+                self._rising = [running.rounded(tick) for running in self._rising]
+                if not self.episodes:
+                    self.midnights.append(Midnight(tick, tuple(self.levels())))
         return self
 
     def levels(self) -> list[tuple[int, float]]:
@@ -295,7 +236,7 @@ class Walk(Generic[BaselineT]):
                 score=score,
                 threshold=threshold,
                 # A slow rise may be older than the day whose baseline confirmed it: that one has seen some of it.
-                baseline=self._learned.get(onset.tick // TICKS_PER_DAY, baseline),
+                baseline=self._learnt_on(onset.tick // TICKS_PER_DAY) or baseline,
             )
         )
         self._highest.append([(tick, score)])
@@ -306,6 +247,15 @@ class Walk(Generic[BaselineT]):
             for which in required
         }
         self._datings.append(_Dating(index, first, tick, tick, self._rising[index].level, [(tick, onset)]))
+
+    def _learnt_on(self, day: int) -> BaselineT | None:
+        """Return the baseline of a day that was judged, by this walk or before the midnight that it began at."""
+        if self.model.warm // TICKS_PER_DAY <= day < self._begin // TICKS_PER_DAY and day not in self._learned:
+            # Nothing had been found by then.
+            learnt = self.model.baseline(day, np.zeros(len(self.model.grid.n), dtype=np.bool_))
+            if learnt is not None:
+                self._learned[day] = learnt
+        return self._learned.get(day)
 
     def _dated(self, baseline: BaselineT, index: int, first: int, last: int) -> tuple[Onset, tuple[Cusum, ...]]:
         """Date a rise that ticks [first, last] hold by one of their CUSUMs; return these as well."""

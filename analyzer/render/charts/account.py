@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from analyzer.render.charts.base import Look, Spec, field, label, layer, whole
-from analyzer.render.numbers import number, percent
+from analyzer.render.numbers import number
 from analyzer.render.text import one_line
+from analyzer.types.percents import percent
 from analyzer.types.report import Factor, Incident
 
 ACCOUNT = "account"

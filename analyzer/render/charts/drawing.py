@@ -19,6 +19,10 @@ SCALE = 2.0
 """Pixels of a PNG per CSS pixel: screens have two."""
 KEPT_MAX = 128
 """Pictures remembered by a process that shows pages: some 20 kB each."""
+MARGIN = 12
+"""CSS pixels between a picture and the edge of a file of its own."""
+_ON_PAPER = {getattr(PAGE, name): getattr(PAPER, name) for name in ("ink", "faint", "line", "accent", "tint")}
+"""Colours of paper by those of the page."""
 _SVG = "http://www.w3.org/2000/svg"
 SAID = "data-said"
 """The attribute that holds the words of a mark."""
@@ -47,12 +51,31 @@ def inline(chart: Chart) -> str:
 
 
 def svg(chart: Chart) -> str:
-    """Return a chart as a file of its own, on a light ground. Raises DrawingError."""
-    root = _parsed(json.dumps(chart.spec(PAPER), sort_keys=True))
+    """Return a chart as a file of its own, on a light ground. Raises DrawingError.
+
+    It is the wide picture of the page in the colours of paper, with a margin: a run makes both, and draws it once.
+    """
+    root = _parsed(json.dumps(chart.spec(PAGE.at(WIDE)), sort_keys=True))
+    for element in root.iter():
+        for name in ("fill", "stroke"):
+            if element.get(name) in _ON_PAPER:
+                element.set(name, _ON_PAPER[element.get(name, "")])
+    _lay_on_ground(root)
     root.set("role", "img")
     root.set("aria-label", chart.alt)
     root.set("xmlns", _SVG)
     return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def _lay_on_ground(root: ET.Element) -> None:
+    """Put a picture on the ground of paper, with a margin around it."""
+    x, y, width, height = map(float, root.get("viewBox", "0 0 0 0").split())
+    place = (x - MARGIN, y - MARGIN, width + 2 * MARGIN, height + 2 * MARGIN)
+    values = dict(zip(("x", "y", "width", "height"), (f"{value:g}" for value in place), strict=True))
+    root.set("viewBox", " ".join(values.values()))
+    root.set("width", values["width"])
+    root.set("height", values["height"])
+    root.insert(0, ET.Element("rect", {**values, "fill": PAPER.ground or "none"}))
 
 
 def png(chart: Chart) -> bytes:
@@ -75,10 +98,15 @@ def _parsed(spec: str) -> ET.Element:
     """Return the drawing with nothing in it but what draws."""
     try:
         # What is parsed was made in this process, by Vega from a specification of ours: no entities, no document type.
-        root = ET.fromstring(_converted("svg", json.loads(spec)).decode())  # noqa: S314
+        root = ET.fromstring(_drawn(spec))  # noqa: S314
     except ET.ParseError as error:
         raise DrawingError(f"the drawing cannot be read: {error}") from error
     return _plain(root)
+
+
+@lru_cache(maxsize=KEPT_MAX)
+def _drawn(spec: str) -> str:
+    return _converted("svg", json.loads(spec)).decode()
 
 
 def _plain(element: ET.Element) -> ET.Element:

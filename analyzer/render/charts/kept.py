@@ -20,7 +20,7 @@ from analyzer.types.program import program_of
 _NONE: Mapping[str, str] = {}
 _FORMS: Mapping[str, tuple[Callable[[Chart], str], tuple[Look, ...]]] = {
     "inline": (drawing.inline, (PAGE.at(WIDE), PAGE.at(NARROW))),
-    "svg": (drawing.svg, (PAPER,)),
+    "svg": (drawing.svg, (PAGE.at(WIDE), PAPER)),
 }
 
 

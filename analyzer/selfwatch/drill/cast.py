@@ -14,6 +14,7 @@ from types import MappingProxyType
 from analyzer.detectors.kernels.amount_baseline import AmountSettings
 from analyzer.detectors.kernels.events import EventSettings
 from analyzer.selfwatch.drill.faults import FAULTS, LATENCY_FACTOR, SLOW_FACTOR, DrillFault
+from analyzer.types.percents import percent
 from analyzer.types.report import Kind
 
 HISTORY_D_MIN = 3.0
@@ -176,7 +177,7 @@ def _tool(agent: Profile, kind: Kind, share_min: float = 0.3) -> Short | None:
     if tool is None:
         return "no tool is called", False
     if agent.tools[tool] < share_min:
-        return f"no tool is called in {share_min:.0%} of the trajectories", False
+        return f"no tool is called in {percent(share_min)} of the trajectories", False
     return None
 
 

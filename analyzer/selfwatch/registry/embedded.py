@@ -49,8 +49,9 @@ class EmbeddedRegistry:
         known = {one.agent: one for one in self.agents()}
         masked = self._store.masker.text(name)
         if name not in known and masked not in known:
-            raise NotFoundError(f"no agent called '{name}'{names_like(name, known) or _EMPTY}")
+            empty = _EMPTY.format(filled_by=self._store.elsewhere.filled_by)
+            raise NotFoundError(f"no agent called '{name}'{names_like(name, known) or empty}")
         return known[name] if name in known else known[masked]
 
 
-_EMPTY = ": none was seen or registered; `analyzer ingest PATH` brings traces, `analyzer registry register` enters one"
+_EMPTY = ": none was seen or registered; {filled_by} brings traces, `analyzer registry register` enters one"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -33,6 +33,8 @@ from analyzer.server.listen import address_of, serve_app
 from analyzer.server.mcp.offers import INSTRUCTIONS, Arguments, Offer, Shown, offers
 from analyzer.server.mcp.recorded import RecordedDesk
 from analyzer.types.audit import Act, Action
+from analyzer.types.document import gap_document
+from analyzer.types.report import Gap
 
 PATH = "/mcp"
 CALLS_MAX = 4
@@ -85,12 +87,23 @@ class Desk:
         strange = sorted(set(arguments) - set(known))
         if strange:
             return Shown(f"there is no argument {strange[0][:60]!r}; there are {', '.join(known)}", failed=True)
+        known_gaps = app.gaps()
         try:
-            return offer.answer(app, self._now(), arguments)
+            shown = offer.answer(app, self._now(), arguments)
+            return _with_gaps(shown, [gap for gap in app.gaps() if gap not in known_gaps])
         except (ToolError, AnalyzerError) as error:
             return Shown(self._mask(str(error)), failed=True)
         except Exception as error:  # noqa: BLE001 - hostile arguments must not end the server; the type says enough
             return Shown(f"it failed on these arguments ({type(error).__name__}); check their form", failed=True)
+
+
+def _with_gaps(shown: Shown, gaps: Sequence[Gap]) -> Shown:
+    """Return what is shown with what could not be seen for it: without a line each an answer would look whole."""
+    if not gaps:
+        return shown
+    text = "\n".join((f"{shown.text.rstrip()}\n", *(gap.line for gap in gaps)))
+    document = shown.document and {**shown.document, "gaps": [gap_document(gap) for gap in gaps]}
+    return replace(shown, text=text, document=document)
 
 
 def server_of(desk: Desk, version: str) -> Server[dict[str, Any]]:

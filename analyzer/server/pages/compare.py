@@ -57,6 +57,10 @@ def view(reader: Reader, asked: Asked) -> Page:
     except NotFoundError as error:
         return Page("compare.html", {**values, "problem": str(error)}, status=404)
     steps = reader.trajectories.steps(ids)
+    if reader.unread:
+        # Without their texts any two runs would look alike. The page says it here, and not above as well.
+        why = f"They cannot be compared: {reader.unread[0].why}."
+        return Page("compare.html", {**values, "problem": why, "unread": ()}, status=503)
     compared = compare(steps.get(ids[0], ()), steps.get(ids[1], ()))
     rows = _rows(compared.pairs, ids[0], ids[1])
     values |= {

@@ -19,6 +19,7 @@ from analyzer.render.charts.drawing import inline
 from analyzer.render.links import link
 from analyzer.render.text import visible
 from analyzer.server.pages.drawing import LINE_HEIGHT, LINE_WIDTH, WATERFALL_WIDTH
+from analyzer.types.percents import percent
 
 ASSETS = {
     "pages.css": "text/css; charset=utf-8",
@@ -59,7 +60,7 @@ def environment() -> Environment:
         money=numbers.money,
         tokens=numbers.tokens,
         seconds=numbers.duration,
-        percent=numbers.percent,
+        percent=percent,
         number=numbers.number,
         moment=numbers.moment,
         count=numbers.count,

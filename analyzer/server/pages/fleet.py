@@ -50,6 +50,7 @@ def view(reader: Reader, asked: Asked) -> Page:
         "end": end,
         "lags": datetime.now(UTC) - end > timedelta(minutes=1),
         "incidents": incidents,
+        "filled_by": reader.trajectories.elsewhere.filled_by.strip("`"),
         "agents": [_row(one, opened, lines.get(one.value or "", ())) for one in totals],
     }
     return Page("fleet.html", values)

@@ -10,12 +10,13 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.report import Gap
 
 THREADS = 3
 """Pages that are drawn at once; a search through a large store holds one of them for seconds."""
@@ -35,6 +36,8 @@ class Reader:
 
     trajectories: SqliteTrajectories
     memory: SqliteIncidents
+    unread: list[Gap] = field(default_factory=list)
+    """Texts that lie elsewhere and could not be fetched for the page that is being drawn."""
 
     def now(self) -> datetime:
         """Return the moment that pages look back from.
@@ -97,5 +100,6 @@ class Readers:
         if reader is None:
             store = self._opened()
             self._all.append(store)
-            reader = self._own.reader = Reader(store, SqliteIncidents(store.state))
+            reader = self._own.reader = Reader(store, SqliteIncidents(store.state), store.elsewhere.heard())
+        reader.unread.clear()
         return reader

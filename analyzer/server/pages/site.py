@@ -20,7 +20,7 @@ from analyzer.server.pages import alerts, analyst, compare, fleet, handbook, inc
 from analyzer.server.pages.analyst import Setting
 from analyzer.server.pages.drawn import ASSETS, asset, drawn
 from analyzer.server.pages.page import Asked, View
-from analyzer.server.pages.reading import CrowdedError, Readers
+from analyzer.server.pages.reading import CrowdedError, Reader, Readers
 from analyzer.server.pages.visitors import Visitors
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.report import Incident
@@ -139,9 +139,10 @@ class Site:
         async def page(request: Request) -> Response:
             asked = Asked(dict(request.path_params), dict(request.query_params))
 
-            def made(reader: Any) -> tuple[str, int]:
+            def made(reader: Reader) -> tuple[str, int]:
                 shown = view(reader, asked)
-                return self._drawn(request, shown.template, **shown.values), shown.status
+                values = {"unread": [gap.why for gap in reader.unread], **shown.values}
+                return self._drawn(request, shown.template, **values), shown.status
 
             body, status = await self._readers.read(made)
             return HTMLResponse(body, status_code=status, headers=dict(HEADERS))
@@ -220,8 +221,9 @@ class Site:
             "here": here,
             "mark": self._visitors.mark(request),
             "can_leave": known and self._visitors.needs_login,
+            "unread": (),
         }
-        return drawn(template, **frame, **values)
+        return drawn(template, **{**frame, **values})
 
     def _redirect(self, place: str) -> Response:
         return RedirectResponse(place, status_code=303, headers=dict(HEADERS))

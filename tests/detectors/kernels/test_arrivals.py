@@ -6,11 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzer.detectors.kernels.arrivals import (
+    RESTING_WAIT_MAX,
     SIZE_MAX,
     UNSEEN_WEEKEND_SHARE,
     Arrivals,
     by_hour_of_week,
     by_kind,
+    days_off,
     empty_ticks_of_hour,
     hours_of_week,
     learn,
@@ -101,3 +103,40 @@ def test_hours_are_those_of_clocks_that_are_half_an_hour_off() -> None:
     hours = hours_of_week(MONDAY_S, 96, 22)
     assert (hours[72:78].tolist(), hours[0]) == ([23, 23, 24, 24, 24, 24], 5)
     assert empty_ticks_of_hour(np.array([True] + [False] * 6), 22).tolist() == [0, 1, 1, 2, 3, 4, 1]
+
+
+def test_a_schedule_that_rests_runs_often_enough_for_an_empty_day_to_show_it():
+    """Up to 18 hours a run is due on every day; beyond, a wait over an empty day is as long as it is."""
+    for wait, rests in ((int(RESTING_WAIT_MAX), [5, 6]), (int(RESTING_WAIT_MAX) + 1, [])):
+        runs = np.zeros(TICKS)
+        runs[::wait] = 1.0
+        runs[np.isin(HOURS // 24, (5, 6))] = 0.0
+        interval = learn(runs, ALL, HOURS).interval
+        assert interval is not None
+        assert np.flatnonzero(interval.rests).tolist() == rests
+        assert (interval.longest > 2 * 96) == (not rests)
+
+
+WEEKS = hours_of_week(MONDAY_S, 3 * 7 * 96)
+
+
+@given(st.lists(st.sampled_from([True, False, None]), min_size=21, max_size=21))
+def test_days_off_are_what_a_loop_over_the_days_finds(empty):
+    """One or two empty days between days at work; the last two known of a name, of a weekend's also a single one."""
+    n, looked = np.ones(len(WEEKS)), np.ones(len(WEEKS), dtype=np.bool_)
+    for day, one in enumerate(empty):
+        n[day * 96 : (day + 1) * 96] = 0.0 if one else 1.0
+        looked[day * 96] = one is not None
+    told = {name: [] for name in range(7)}
+    for day, one in enumerate(empty):
+        first, last = day, day
+        while one and first > 0 and empty[first - 1] is True:
+            first -= 1
+        while one and last < 20 and empty[last + 1] is True:
+            last += 1
+        if one is False:
+            told[day % 7].append(False)
+        elif one and first > 0 and last < 20 and empty[first - 1] is False and empty[last + 1] is False:
+            told[day % 7].append(last - first < 2)
+    expected = [len(told[name][-2:]) >= (2 if name < 5 else 1) and all(told[name][-2:]) for name in range(7)]
+    assert days_off(n, looked, WEEKS).tolist() == expected

@@ -10,8 +10,9 @@ from scipy import stats
 
 from analyzer.detectors.kernels.events import Events, EventSettings, log_tail
 from analyzer.detectors.kernels.grid import Grid
+from analyzer.detectors.kernels.model import Masks
 from analyzer.detectors.kernels.proportion import overdispersion
-from analyzer.detectors.kernels.walk import Masks, Walk
+from analyzer.detectors.kernels.walk import Walk
 
 
 @settings(max_examples=200, deadline=None)

@@ -42,6 +42,20 @@ def test_a_cost_incident_has_its_course_and_its_account() -> None:
     assert words(cost_incident()) == [course, parts]
 
 
+@pytest.mark.parametrize(("highest", "top"), [(1.0, 1.0), (0.95, 1.0), (0.4, 0.46)])
+def test_a_chart_of_shares_ends_at_all_of_them(highest: float, top: float) -> None:
+    """No axis goes to 120 %: above all there is nothing; below there is room for the figure of the highest point."""
+    values = (0.1,) * 57 + (highest,)
+    failing = curve(kind="errors", unit="trajectories", values=values, usual=(), low=(), high=())
+    (chart,) = charts_of(incident(kind=Kind.ERRORS, curve=failing))
+    ends = {
+        round(layer["encoding"]["y"]["scale"]["domain"][1], 6)
+        for layer in chart.spec(PAGE)["layer"]
+        if layer["encoding"].get("y", {}).get("scale")
+    }
+    assert ends == {top}
+
+
 def test_a_loop_has_its_steps() -> None:
     """Which call came again, how often, and how many steps failed."""
     (said,) = words(loop_incident())
@@ -220,6 +234,22 @@ def test_the_same_incident_is_drawn_the_same_way_and_its_picture_has_a_ground() 
         narrow = re.search(r'class="narrow"[^>]* viewBox="0 0 (\d+) ', inline(chart))
         assert narrow is not None
         assert int(narrow[1]) == NARROW
+
+
+def test_a_file_of_its_own_is_the_picture_of_the_page_on_paper() -> None:
+    """The same marks at the same places, in colours that need no style sheet, a margin away from the edge."""
+    for chart in (*charts_of(cost_incident()), *charts_of(loop_incident())):
+        alone = ET.fromstring(svg(chart))  # noqa: S314 - our own drawing
+        wide = ET.fromstring(f"<a>{inline(chart)}</a>")[0]  # noqa: S314 - our own drawing
+        assert "var(" not in svg(chart)
+        ground, *drawn = list(alone.iter())[1:]
+        assert [(one.tag.rpartition("}")[2], one.get("d"), one.get("x"), one.text) for one in drawn] == [
+            (one.tag, one.get("d"), one.get("x"), one.text) for one in list(wide.iter())[1:]
+        ]
+        width, height = map(float, wide.get("viewBox", "").split()[2:])
+        assert alone.get("viewBox") == f"-12 -12 {width + 24:g} {height + 24:g}"
+        assert (ground.get("width"), ground.get("height")) == (alone.get("width"), alone.get("height"))
+        assert (ground.get("x"), ground.get("y"), ground.get("fill")) == ("-12", "-12", "#ffffff")
 
 
 @pytest.mark.parametrize("attack", [*ATTACKS, '"><script>alert(1)</script>', "{datum.t}", "\ud800", "a" * 5000])

@@ -1,0 +1,125 @@
+"""Trajectories with their texts, wherever they lie: here, in another database, or a part in each.
+
+A span that came with its text is read here, whatever else of its trajectory came without; the others are read where
+they are. Nobody has to say which way a fleet is sent.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from analyzer.errors import NotFoundError
+from analyzer.stores import spans, summaries
+from analyzer.stores.payloads import Payloads
+from analyzer.stores.rows import TEXTS
+from analyzer.types.repeats import completed
+from analyzer.types.steps import Step
+from analyzer.types.trace import Span
+from analyzer.types.trajectory import Trajectory, ordered, steps_of
+
+if TYPE_CHECKING:
+    from analyzer.stores.trajectories import SqliteTrajectories
+
+_CHUNK = 500
+
+Away = Mapping[str, int]
+"""The spans of a trajectory whose texts are not here, by id, with a number that is another for another form of it."""
+
+
+def trajectory(
+    store: SqliteTrajectories,
+    trace_id: str,
+    here: Callable[[sqlite3.Connection, Payloads, int, str], tuple[Span, ...]],
+    there: Callable[[SqliteTrajectories, str], Trajectory],
+) -> Trajectory:
+    """Return a trajectory by its rows, with what lies elsewhere; without texts where they are gone from there.
+
+    Raises NotFoundError, SourceError.
+    """
+    with store.connection.reading() as raw:
+        owner, summary = summaries.one(raw, trace_id)
+        own, away = here(raw, store.payloads, owner, trace_id), _among(raw, [trace_id])
+    if away:
+        with store.elsewhere.fetched(away, store.empty) as held, suppress(NotFoundError):
+            if held is not None:
+                own = completed(_joined(own, there(held, trace_id).spans, away[trace_id]))
+    return Trajectory(summary, own)
+
+
+def span(store: SqliteTrajectories, trace_id: str, span_id: str) -> Span:
+    """Return one span in full, as `trajectory` reads it. Raises NotFoundError, SourceError."""
+    with store.connection.reading() as raw:
+        owner, summary = summaries.one(raw, trace_id)
+        found = spans.one(raw, store.payloads, owner, trace_id, span_id)
+        away = _among(raw, [trace_id])
+    if not away:
+        return found
+    if span_id in away[trace_id]:
+        with store.elsewhere.fetched(away, store.empty) as held, suppress(NotFoundError):
+            found = found if held is None else held.span(trace_id, span_id)
+    if len(away[trace_id]) < summary.spans:
+        # What it lacks another report of it may have, which came the other way.
+        found = _filled(found, store.trajectory(trace_id).span(span_id))
+    return found
+
+
+def steps(store: SqliteTrajectories, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
+    """Return the steps of trajectories. What lies elsewhere and cannot be read is left out. Raises SourceError."""
+    found: dict[str, tuple[Step, ...]] = {}
+    for start in range(0, len(trace_ids), _CHUNK):
+        chunk = trace_ids[start : start + _CHUNK]
+        with store.connection.reading() as raw:
+            away = _among(raw, chunk)
+            found.update(spans.steps(raw, store.payloads, [one for one in chunk if one not in away]))
+            own = spans.brief(raw, store.payloads, list(away))
+        if away:
+            with store.elsewhere.fetched(away, store.empty) as held:
+                found.update({} if held is None else _steps(held, own, away))
+    return dict(sorted(found.items()))
+
+
+def _steps(
+    held: SqliteTrajectories, own: Mapping[str, Sequence[Span]], away: Mapping[str, Away]
+) -> dict[str, tuple[Step, ...]]:
+    """Return steps of the spans that have their texts here or there: steps without arguments would look alike."""
+    with held.connection.reading() as raw:
+        there = spans.brief(raw, held.payloads, list(away))
+    found = {}
+    for trace_id, missing in away.items():
+        kept = [one for one in own.get(trace_id, ()) if one.span_id not in missing]
+        whole = _joined(kept, there.get(trace_id, ()), missing)
+        if whole:
+            found[trace_id] = steps_of(whole)
+    return found
+
+
+def _among(raw: sqlite3.Connection, trace_ids: Sequence[str]) -> dict[str, Away]:
+    """Return those of some hundred trajectories whose texts are not all here, with what is not."""
+    marks = ",".join("?" * len(trace_ids))
+    query = (
+        "SELECT t.trace_id, s.span_id, s.digest FROM trajectories t JOIN spans s ON s.trajectory = t.id"  # noqa: S608 - question marks
+        f" WHERE t.trace_id IN ({marks}) AND s.resource IS NULL"
+    )
+    found: dict[str, dict[str, int]] = {}
+    for trace_id, span_id, digest in raw.execute(query, list(trace_ids)):
+        found.setdefault(trace_id, {})[span_id] = digest
+    return dict(found)
+
+
+def _joined(own: Iterable[Span], there: Iterable[Span], away: Away) -> tuple[Span, ...]:
+    """Return the spans in order: those of `away`, and those that are not here at all, as they lie elsewhere."""
+    found = {one.span_id: one for one in own}
+    found.update({one.span_id: one for one in there if one.span_id in away or one.span_id not in found})
+    return ordered(found.values())
+
+
+def _filled(one: Span, whole: Span | None) -> Span:
+    """Return a span with the texts that it lacks and that its trajectory as a whole has for it."""
+    if whole is None:
+        return one
+    texts = {name: text for name in TEXTS if not getattr(one, name) and (text := getattr(whole, name))}
+    return replace(one, **texts)
