@@ -4,7 +4,8 @@
 
 Needs Debian's postgresql. Each round has a database of its own, three stores with the same trajectories and a webhook
 on loopback. The three instances begin together; the one that has the turn is killed (SIGKILL) after a part of a run's
-time, and the others run again, until one has filed a report and once more each. Printed are, per round, what was filed
+time, or with `--victim helper` one that helps it, in the middle of a part. The others go on, and run again until one
+has filed a report and once more each. Printed are, per round, what was filed
 and told, and how long after the death the next run was done. A round is wrong where an incident is missing, was told
 another number of times than once, or the log does not verify.
 """
@@ -72,8 +73,11 @@ def filled(folder: Path) -> Path:
     return stored(looping(NOW, days=2, beside=(REVIEWER,)), folder / "fleet.db")
 
 
-def one_round(server: str, fleet: Path, folder: Path, after_s: float) -> Round:
-    """Let three instances run over one state, kill the one that has the turn so long after it began, and look."""
+def one_round(server: str, fleet: Path, folder: Path, after_s: float, *, helper: bool = False) -> Round:
+    """Let three instances run over one state, kill the one that has the turn so long after it began, and look.
+
+    With `helper` it is one of those that stand by, as soon as one has claimed a part or, where none does, at the end.
+    """
     state = postgres.database(server)
     folder.mkdir()
     with closing(PostgresState(state)) as opened, loopback(lambda _: Answer()) as hook:
@@ -87,6 +91,8 @@ def one_round(server: str, fleet: Path, folder: Path, after_s: float) -> Round:
         stores = [Path(shutil.copy(fleet, folder / f"{number}.db")) for number in range(INSTANCES)]
         running = [_begun(store, env) for store in stores]
         victim = _with_turn(opened, running)
+        if helper:
+            victim = _helping(opened, running, victim)
         time.sleep(after_s)
         was_running = victim.poll() is None
         victim.kill()
@@ -124,6 +130,21 @@ def _with_turn(state: PostgresState, running: list[subprocess.Popen[bytes]]) -> 
     raise RuntimeError("no instance took the turn")
 
 
+def _helping(
+    state: PostgresState, running: list[subprocess.Popen[bytes]], first: subprocess.Popen[bytes]
+) -> subprocess.Popen[bytes]:
+    """Return an instance that has claimed a part without having the turn; another than the first once that is over."""
+    others = [process for process in running if process is not first]
+    while first.poll() is None:
+        with state.reading() as raw:
+            claimed = {row[0] for row in raw.execute("SELECT claim FROM parts WHERE found IS NULL").fetchall()}
+        for process in others:
+            if any(name and f" {process.pid} " in name for name in claimed):
+                return process
+        time.sleep(0.002)
+    return others[0]
+
+
 def _told(asked: list[Asked]) -> dict[str, int]:
     """Count messages by incident."""
     found: dict[str, int] = {}
@@ -139,14 +160,16 @@ def main() -> int:
     options.add_argument("--kills", type=int, default=50)
     options.add_argument("--from", dest="first", type=int, default=0, help="the first round, where it is done in parts")
     options.add_argument("--longest", type=float, default=3.0, help="seconds after the beginning of the last death")
+    options.add_argument("--victim", choices=("holder", "helper"), default="holder", help="which one is killed")
     asked = options.parse_args()
     wrong = killed = 0
     with tempfile.TemporaryDirectory() as name, postgres.server() as server:
         fleet = filled(Path(name))
         for number in range(asked.first, asked.first + asked.kills):
             # Spread over the run, in an order that is the same each time.
-            after_s = asked.longest * (number * 0.618034 % 1)
-            one = one_round(server, fleet, Path(name) / str(number), after_s)
+            helper = asked.victim == "helper"
+            after_s = (0.2 if helper else asked.longest) * (number * 0.618034 % 1)
+            one = one_round(server, fleet, Path(name) / str(number), after_s, helper=helper)
             wrong += not one.is_right
             killed += one.was_running
             print(

@@ -61,17 +61,19 @@ def _hours(length: timedelta) -> str:
 def turn(settings: Settings) -> Check:
     """Say who has the turn to run."""
     from analyzer.stores.turn import holder
+    from analyzer.wiring.helping import rounds_told
     from analyzer.wiring.opening import open_existing
 
     if not settings.store.exists():
         return Check("turn", "off", "no store yet, and so nobody who runs over it")
     with open_existing(settings) as store:
         held = holder(store.state)
+        divided = rounds_told(store.state)
     if held is None:
         return Check("turn", "ok", "nobody runs over the store now")
     if held.process.lives() is False:
         return Check("turn", "ok", f"left by {held}, which is gone: the next run takes it")
-    return Check("turn", "ok", f"held by {held}")
+    return Check("turn", "ok", f"held by {held}{divided}")
 
 
 def budget(settings: Settings) -> Check:

@@ -26,6 +26,7 @@ from analyzer.cli.common import (
     store_option,
 )
 from analyzer.cli.progress import Phases
+from analyzer.cli.standing import stood_by
 from analyzer.errors import StoreError, TurnTakenError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from analyzer.config import Settings
     from analyzer.pipeline import App
+    from analyzer.stores.rounds import Round
     from analyzer.types.report import Report
     from analyzer.wiring.opening import Tape
 
@@ -69,7 +71,9 @@ def command(
     So does --replay: it does the run at --at once more, with what a recording says in the model's place.
 
     One run at a time over a store, whatever started it (docs/running.md): another one says which has the turn, does
-    nothing and exits 3. On SIGTERM a run breaks off what it is at and keeps what is done; a second one ends it at once.
+    nothing and exits 3. Where instances share a state in PostgreSQL, another one helps the run, takes it over where it
+    breaks off, and exits 0 once it is over (docs/instances.md). On SIGTERM a run breaks off what it is at and keeps
+    what is done; a second one ends it at once.
 
     Exit codes: 0 done; 1 an incident at or above --fail-on goes on, new or not, unless it is muted; 3 else, where
     something could not be seen, or another run was under way; 4 failed. With --exit-zero 1 and 3 are 0 as well.
@@ -80,7 +84,7 @@ def command(
     settings = settings_from(**flags).settings
     logs.begin(settings)
     try:
-        code = _passed(settings, at, Tape(record, replay), as_json=as_json)
+        code = _run(settings, at, Tape(record, replay), as_json=as_json)
     except TurnTakenError as error:
         if not exit_zero:
             raise
@@ -89,8 +93,28 @@ def command(
     return DONE if exit_zero and code in {FAIL_ON, GAPS} else code
 
 
-def _passed(settings: Settings, at: str | None, tape: Tape, *, as_json: bool) -> int:
-    """Do the run, say what is new and return the exit code. Raises TurnTakenError where another one is under way."""
+def _run(settings: Settings, at: str | None, tape: Tape, *, as_json: bool) -> int:
+    """Do the run, or help the one that is under way; return the exit code. Raises TurnTakenError.
+
+    One that has to be taken over is done as of its own moment: what was found of it already is used.
+    """
+    left: Round | None = None
+    while True:
+        try:
+            return _passed(settings, at, tape, left, as_json=as_json)
+        except TurnTakenError as refusal:
+            if settings.state is None or tape.replay is not None:
+                raise
+            left = stood_by(settings, settings.state, None if at is None else moment(at), refusal)
+            if left is None:
+                return DONE
+
+
+def _passed(settings: Settings, at: str | None, tape: Tape, left: Round | None, *, as_json: bool) -> int:
+    """Do the run, say what is new and return the exit code. Raises TurnTakenError where another one is under way.
+
+    `left` is the round of a run that broke off, which this one does to its end.
+    """
     from analyzer.cycles import rarely_sought
     from analyzer.pipeline import run
     from analyzer.render.report import report_outline
@@ -105,10 +129,11 @@ def _passed(settings: Settings, at: str | None, tape: Tape, *, as_json: bool) ->
     with (
         rarely_sought(),
         alone(settings.store, or_read=repeats, state=settings.state) as turn,
-        build(settings, out=out, tape=tape, or_read=repeats, fence=None if turn is None else turn.fence) as app,
+        build(settings, out=out, tape=tape, or_read=repeats, turn=turn) as app,
     ):
+        now = moment(at) if left is None else left.at
         if turn is None:
-            _keeps_nothing(app, moment(at), settings.store)
+            _keeps_nothing(app, now, settings.store)
         before = app.incidents.latest_report()
         logs.of_run(app.run_trace_id)
         told = (Phases(PHASES), logs.PhaseLog())
@@ -119,7 +144,7 @@ def _passed(settings: Settings, at: str | None, tape: Tape, *, as_json: bool) ->
             for tell in told:
                 tell(phase)
 
-        report = run(app, moment(at), live=at is None, on_phase=begin)
+        report = run(app, now, live=at is None, on_phase=begin)
         for tell in told:
             tell("")
         document = app.document(report)

@@ -52,3 +52,11 @@ class Replaying(Protocol):
 def replay_of(detector: Detector, whole: Window) -> Replay:
     """Return a detector for many moments of one stretch; one that cannot replay is asked each time anew."""
     return detector.replay(whole) if isinstance(detector, Replaying) else detector
+
+
+def is_by_agent(detector: Detector) -> bool:
+    """Tell whether a detector judges each agent by what is its own, so that agents may be asked about one by one.
+
+    It says so itself by an attribute `by_agent` that is True. One that says nothing may compare agents.
+    """
+    return getattr(detector, "by_agent", False) is True

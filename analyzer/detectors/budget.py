@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import numpy as np
 
@@ -43,6 +44,8 @@ class BudgetDetector:
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     name: str = "budget"
     kind: Kind = Kind.BUDGET
+    by_agent: ClassVar[bool] = True
+    """See `base.is_by_agent`."""
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return at most one finding per agent, that of the day before those of single trajectories."""

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import ClassVar
 
 from analyzer.types.metric import Window
 from analyzer.types.orders import Order, order_in
@@ -51,6 +52,8 @@ class InjectionDetector:
     settings: InjectionSettings = InjectionSettings()
     name: str = "injection"
     kind: Kind = Kind.INJECTION
+    by_agent: ClassVar[bool] = True
+    """See `base.is_by_agent`."""
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return one finding per agent and tool, those that were acted on first."""

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 from analyzer.detectors.base import Detector, Replay
 from analyzer.detectors.loops.classify import is_failing
@@ -66,6 +67,8 @@ class LoopDetector:
     settings: LoopSettings = LoopSettings()
     name: str = "loop"
     kind: Kind = Kind.LOOP
+    by_agent: ClassVar[bool] = True
+    """See `base.is_by_agent`."""
     loops_of: Callable[[Sequence[Step]], Sequence[Loop]] = scan
     """What finds the loops of a trajectory: `scan`, or what remembers its answers."""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from analyzer.detectors.base import Detector, Replay, replay_of
+from analyzer.detectors.base import Detector, Replay, is_by_agent, replay_of
 from analyzer.types.metric import Window
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
@@ -58,6 +58,11 @@ class PerAgent:
     def kind(self) -> Kind:
         """The detector's own."""
         return self.usual.kind
+
+    @property
+    def by_agent(self) -> bool:
+        """See `base.is_by_agent`: the detector's own."""
+        return is_by_agent(self.usual)
 
     @property
     def settings(self) -> Any:

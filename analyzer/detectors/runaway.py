@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import numpy as np
 
@@ -113,6 +114,8 @@ class RunawayDetector:
     settings: RunawaySettings = RunawaySettings()
     name: str = "runaway"
     kind: Kind = Kind.RUNAWAY
+    by_agent: ClassVar[bool] = True
+    """See `base.is_by_agent`."""
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return at most one finding per agent: its worst measure, its trajectories worst first."""

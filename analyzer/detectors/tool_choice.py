@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from analyzer.detectors.base import Replay
 from analyzer.detectors.choosing.candidates import Looked, is_worse
@@ -39,6 +39,8 @@ class ToolChoiceDetector:
     settings: ChoiceSettings = field(default_factory=ChoiceSettings)
     name: str = "tool-choice"
     kind: Kind = Kind.TOOL_CHOICE
+    by_agent: ClassVar[bool] = True
+    """See `base.is_by_agent`."""
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return at most one finding per agent and tool: the plainest shift that is open or ended in the window."""

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from analyzer.detectors.base import Detector
 from analyzer.metrics.base import MetricSource
 from analyzer.stores.base import IncidentStore, TrajectoryStore
+from analyzer.stores.rounds import NoRounds, Rounds
 from analyzer.types.alerts import AlertBook, NoAlerts
 from analyzer.types.audit import Journal, Unwritten
 from analyzer.types.explained import Answer, Explained, Looked, Tell
@@ -108,6 +109,15 @@ class Unenrolled:
 
 
 @dataclass(frozen=True, slots=True)
+class Division:
+    """How detection is divided among instances; by default it is not."""
+
+    rounds: Rounds = field(default_factory=NoRounds)
+    program: Callable[[], bytes] = bytes
+    """Returns what tells the detectors and their settings from others, b"" where nobody can tell."""
+
+
+@dataclass(frozen=True, slots=True)
 class App:
     """Everything a walk needs, put together by `wiring.build`."""
 
@@ -150,6 +160,7 @@ class App:
     enrolled: Enrolled = field(default_factory=Unenrolled)
     terms: str = ""
     """In words, on which terms a catalogue lets the analyst work; "": on none but the settings'."""
+    division: Division = field(default_factory=Division)
     rehearsal: bool = False
     """A recorded conversation is played back: nothing is saved, sent or logged."""
     remarks: Callable[[], tuple[str, ...]] = tuple

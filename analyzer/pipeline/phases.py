@@ -64,18 +64,26 @@ def _tool_gaps(app: App, window: Window) -> list[Gap]:
 
 
 def detected(app: App, window: Window) -> tuple[list[Finding], list[Gap]]:
-    """Ask every detector. One that raises is a Gap: the others' findings go out."""
+    """Ask every detector. One that raises is a Gap: the others' findings go out.
+
+    What one says is in the order of the agents, so that nothing depends on how many of them it was asked about at once.
+    """
     findings: list[Finding] = []
     gaps: list[Gap] = []
     for detector in app.detectors:
         try:
-            findings += detector.detect(window)
+            findings += sorted(detector.detect(window), key=agent_of)
         except Exception as error:  # noqa: BLE001 - a detector may be anyone's; its fault must not hide the others' findings
             why = f"the detector failed: {type(error).__name__}: {error}"
             gaps.append(
                 Gap(f"{detector.kind.value} anomalies", why, "run with --debug and report this with its output")
             )
     return findings, gaps
+
+
+def agent_of(finding: Finding) -> str:
+    """Return what findings of one detector are sorted by: those of the fleet first."""
+    return finding.subject.agent or ""
 
 
 def with_beginnings(

@@ -27,6 +27,7 @@ from analyzer.pipeline.phases import (
     triaged,
     with_beginnings,
 )
+from analyzer.pipeline.together import detected_together
 from analyzer.types.alerts import AlertAnswer
 from analyzer.types.audit import Act, Action, canonical, digest
 from analyzer.types.document import OWNER, incident_document, time_text
@@ -52,7 +53,11 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
     later = None if live or app.rehearsal else _later_run(app, at)
     is_kept = later is None and not app.rehearsal
     try:
-        return _walked(app, at, later, seconds, on_phase)
+        if is_kept:
+            app.division.rounds.open(at, live=live)
+        report = _walked(app, at, later, seconds, on_phase)
+        if is_kept:
+            app.division.rounds.done()
     except BaseException as error:
         if is_kept:
             app.measuring.failed(seconds)
@@ -60,6 +65,7 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
             if isinstance(error, Exception):
                 app.enrolled.broke_off(type(error).__name__, app.run_trace_id)
         raise
+    return report
 
 
 def _walked(
@@ -84,7 +90,7 @@ def _walked(
             app = replace(app, incidents=then, explainer=app.explainer.with_past(then.incidents))
         unread: list[Gap] = []
         window, itself = phase("collect", lambda: _collected(app, at, later, unread))
-        found, in_own, blind_spots = phase("detect", lambda: _found(app, window, itself, at))
+        found, in_own, blind_spots, helped = phase("detect", lambda: _found(app, window, itself, at, keeps=keeps))
         exemplars, known = phase("account", lambda: _accounted(app, found, window, in_own, itself))
         incidents = phase("triage", lambda: owned(triaged(app, known, window, blind_spots), app.owners()))
         noted = alerted(app, incidents, window, at) if keeps else Alerted(incidents)
@@ -103,6 +109,7 @@ def _walked(
                 **({"terms": app.terms} if app.terms else {}),
                 **noted.notes,
                 **named,
+                **helped,
                 **out_of_budget(incidents, at),
             },
         )
@@ -127,12 +134,18 @@ def _collected(app: App, at: datetime, later: datetime | None, unread: list[Gap]
     return collected(app, at), collected_of_itself(app, at)
 
 
-def _found(app: App, window: Window, itself: Window, at: datetime) -> tuple[list[Finding], list[Finding], list[Gap]]:
-    """Return what the detectors see in the fleet, what they see in the analyst's own runs, and what none could see."""
-    found, gaps = with_beginnings(app, *detected(app, window), at)
+def _found(
+    app: App, window: Window, itself: Window, at: datetime, *, keeps: bool
+) -> tuple[list[Finding], list[Finding], list[Gap], Mapping[str, str]]:
+    """Return what the detectors see in the fleet, what they see in the analyst's own runs, and what none could see.
+
+    And a note of who helped. What is not kept is nobody's to help with.
+    """
+    seen, blind, helped = detected_together(app, window) if keeps else (*detected(app, window), {})
+    found, gaps = with_beginnings(app, seen, blind, at)
     watching = on_itself(app)
     in_own, unseen = with_beginnings(watching, *detected(watching, itself), at)
-    return found, in_own, list(dict.fromkeys([*gaps, *unseen]))
+    return found, in_own, list(dict.fromkeys([*gaps, *unseen])), helped
 
 
 def _accounted(

@@ -113,5 +113,18 @@ CREATE TRIGGER words_are_not_emptied BEFORE TRUNCATE ON words
     EXECUTE FUNCTION analyzer_stays('words stay as they were said');
 """
 
-STEPS: Mapping[str, str] = {"p001_state": STATE}
+ROUNDS = """
+CREATE TABLE rounds (
+    turn analyzer_text PRIMARY KEY, at analyzer_text NOT NULL, live INTEGER NOT NULL, stage analyzer_text NOT NULL
+);
+-- Leases run out by this database's own clock: those of two machines may differ by hours.
+CREATE TABLE parts (
+    digest analyzer_text PRIMARY KEY, number INTEGER NOT NULL, claim analyzer_text, expires TIMESTAMPTZ,
+    found analyzer_text, found_by analyzer_text
+);
+CREATE TABLE helpers (name analyzer_text PRIMARY KEY, host analyzer_text NOT NULL, seen TIMESTAMPTZ NOT NULL);
+"""
+"""One run's detection as parts, which instances that stand by may do; see `rounds`."""
+
+STEPS: Mapping[str, str] = {"p001_state": STATE, "p002_rounds": ROUNDS}
 """By name, in their order; which of them a database has had stands in its table `analyzer_steps`."""

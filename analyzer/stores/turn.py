@@ -85,8 +85,9 @@ class Turn:
     """The turn while it is held. Renewed in a thread of its own, however long the run takes."""
 
     def __init__(self, connection: StateDatabase, token: str, *, beat_s: float) -> None:
+        self.token = token
+        """What tells it from every other turn."""
         self._connection = connection
-        self._token = token
         self._beat_s = beat_s
         self._over = threading.Event()
         self._lost = threading.Event()
@@ -105,7 +106,7 @@ class Turn:
         Between a check and a write this process may have stood still for any time; within a transaction nobody else
         can take the turn.
         """
-        held = raw.execute("SELECT 1 FROM leases WHERE name = ? AND token = ?", (_NAME, self._token)).fetchone()
+        held = raw.execute("SELECT 1 FROM leases WHERE name = ? AND token = ?", (_NAME, self.token)).fetchone()
         if held is None:
             self._lost.set()
             self.check()
@@ -116,14 +117,14 @@ class Turn:
         self._thread.join(BUSY_TIMEOUT_MS / 1000)
         # One that cannot be given back stands still, and ends with this process.
         with suppress(AnalyzerError), self._connection.writing() as raw:
-            raw.execute("DELETE FROM leases WHERE name = ? AND token = ?", (_NAME, self._token))
+            raw.execute("DELETE FROM leases WHERE name = ? AND token = ?", (_NAME, self.token))
 
     def _renew(self) -> None:
         while not self._over.wait(self._beat_s):
             # A store that is busy for long is tried again: until then nobody else can take the turn either.
             with suppress(AnalyzerError), self._connection.writing() as raw:
                 query = "UPDATE leases SET beats = beats + 1 WHERE name = ? AND token = ?"
-                if not raw.execute(query, (_NAME, self._token)).rowcount:
+                if not raw.execute(query, (_NAME, self.token)).rowcount:
                     self._lost.set()
                     return
 

@@ -358,8 +358,14 @@ class Window:
             series=tuple(one for one in self.series if one.signal is Signal.VOLUME or keep(one.subject.agent)),
             suspects=suspects,
             steered=steered,
-            summaries={trace_id: one for trace_id, one in self.summaries.items() if trace_id in {*suspects, *steered}},
+            summaries={trace_id: one for trace_id, one in self.summaries.items() if keep(one.agent)},
             choices=tuple(one for one in self.choices if keep(one.subject.agent)),
             running=tuple(one for one in self.running if keep(one.summary.agent)),
             usual={agent: one for agent, one in self.usual.items() if keep(agent)},
         )
+
+    def only(self, keep: Callable[[str | None], bool]) -> Window:
+        """Return what concerns the agents that `keep` says yes to and nothing beside, to judge each by itself."""
+        narrowed = self.narrowed(keep)
+        own = tuple(one for one in narrowed.series if keep(one.subject.agent))
+        return replace(narrowed, series=own, stored=(), metered=(), builds={}, gaps=())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -43,20 +43,22 @@ from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.recalled import RecallingTrajectories
 from analyzer.stores.registered import SqliteRegistered
-from analyzer.stores.state import Queries, StateDatabase
+from analyzer.stores.state import StateDatabase
 from analyzer.stores.threads import SqliteThreads
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.stores.turn import Turn
 from analyzer.types.audit import Unwritten
 from analyzer.types.document import report_document
 from analyzer.types.report import Gap, MetricEvidence, Report
 from analyzer.types.sent import Delivered
 from analyzer.types.spending import Unlimited
 from analyzer.types.terms import Terms
-from analyzer.types.trace import Span, Tokens
+from analyzer.types.trace import Tokens
 from analyzer.types.watch import Unwatched, Watch
 from analyzer.wiring.collecting import filled_by, follower
 from analyzer.wiring.detecting import detectors_of
 from analyzer.wiring.enrolling import Enrolling, enrolled
+from analyzer.wiring.helping import division_of
 from analyzer.wiring.metering import open_metrics
 from analyzer.wiring.naming import agents_named
 from analyzer.wiring.opening import (
@@ -67,9 +69,9 @@ from analyzer.wiring.opening import (
     reports_folder,
     spending_of,
 )
+from analyzer.wiring.recording import own_recorder
 from analyzer.wiring.remembering import keep, remembered_in
 from analyzer.wiring.routes import Outside, links_to, open_alertmanager, outside
-from analyzer.wiring.sending import Sending
 
 _UNASKED = "no model is asked: the store cannot be written, so that what it is asked and costs could not be kept"
 
@@ -92,18 +94,18 @@ def build(
     tape: Tape | None = None,
     stand_ins: StandIns | None = None,
     or_read: bool = False,
-    fence: Callable[[Queries], None] | None = None,
+    turn: Turn | None = None,
 ) -> Iterator[App]:
     """Put an App together and take it apart again. Messages for people go to `out` as well, where it is given.
 
     `on_step` hears of each call of the model and of a tool when it begins; `stand_ins` are asked and told in place of
-    what is set. With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing. With
-    `or_read` a store that this user may not write does for what keeps nothing in it.
+    what is set. With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing; with
+    `or_read` a store that this user may not write does for that. What is shared is written while `turn` is held.
     """
     remembered = remembered_in(lambda: store.connection)
     there = detectors_of(settings, remembered=remembered)
     with ExitStack() as stack:
-        store = stack.enter_context(open_fenced(settings, fence, or_read=or_read))
+        store = stack.enter_context(open_fenced(settings, turn, or_read=or_read))
         memory = SqliteIncidents(store.state)
         failures: list[Gap] = []
         unread = store.elsewhere.heard()
@@ -116,8 +118,7 @@ def build(
         metrics = None if rehearsal else open_metrics(settings)
         is_traced = not (rehearsal or store.connection.is_sealed)
         model, remarks = _asked(model, settings, may=rehearsal or is_traced)
-        own: Watch = recorder if is_traced else Unwatched()
-        heard = own if on_step is None else Told(own, on_step)
+        own, heard = _heard(recorder if is_traced else Unwatched(), on_step)
         means = catalogued.bound(replace(_means(settings, store, metrics, heard, model), past=memory.incidents))
         means = _accounted(means, settings, store, recorder.trace_id) if is_traced else means
         yield App(
@@ -149,11 +150,17 @@ def build(
             follow=follower(settings, store),
             enrolled=catalogued.enrolment or Unenrolled(),
             terms=catalogued.said,
+            division=division_of(settings, store.state, turn),
             rehearsal=rehearsal,
             remarks=remarks,
             gaps=lambda: (*there.gaps, *unread, *failures, *sending.gaps(), *catalogued.gaps),
             has_tool_rule=_tool_rule(settings),
         )
+
+
+def _heard(own: Watch, on_step: Say | None) -> tuple[Watch, Watch]:
+    """Return a watch, and the same with somebody who hears of each step when it begins."""
+    return own, own if on_step is None else Told(own, on_step)
 
 
 def _asked(model: Model | None, settings: Settings, *, may: bool) -> tuple[Model | None, Callable[[], tuple[str, ...]]]:
@@ -367,28 +374,3 @@ def _told(
     except AnalyzerError as error:
         return (Gap("alerts in Alertmanager", str(error), "check ANALYZER_ALERTMANAGER_URL; the next run tries again"),)
     return ()
-
-
-def own_recorder(
-    settings: Settings, store: SqliteTrajectories, failures: list[Gap], stack: ExitStack, *, rehearsal: bool
-) -> tuple[Recorder, Sending]:
-    """Return what records the run as a trace in the store, and what sends it elsewhere too, where that is set."""
-    sending = Sending() if rehearsal else Sending.to(settings, store.masker.span)
-    # After the root of the trace has ended, and however it ended.
-    stack.callback(sending.close)
-
-    def keep(spans: Iterable[Span]) -> None:
-        batch = list(spans)
-        sending.send(batch)
-        store.add(batch)
-
-    return Recorder(keep, version=version("analyzer"), on_failure=partial(_not_kept, failures)), sending
-
-
-def _not_kept(failures: list[Gap], error: Exception) -> None:
-    """Note once that the own trace could not be kept."""
-    if not any(gap.what == _OWN_TRACE for gap in failures):
-        failures.append(Gap(_OWN_TRACE, str(error), "the run itself is not affected"))
-
-
-_OWN_TRACE = "the analyst's own trace"

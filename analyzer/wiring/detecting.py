@@ -58,6 +58,12 @@ def detectors_of(
     return Detectors(tuple(plain), configured(plain, settings.detectors, unknown=refused), tuple(gaps))
 
 
+def installed() -> list[tuple[str, str, str]]:
+    """Return the detectors of other packages: name, where it is, and the version of its package."""
+    found = entry_points(group=GROUP)
+    return sorted((one.name, one.value, one.dist.version if one.dist is not None else "") for one in found)
+
+
 class _Refused(Exception):  # noqa: N818 - it is caught a few lines above, and says why in its text
     """What an entry point gave is no detector that can be used."""
 

@@ -15,8 +15,8 @@ from analyzer.stores.spending import SqliteSpending
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.trace import Tokens
 from analyzer.types.watch import Watch
-from analyzer.wiring.building import own_recorder
 from analyzer.wiring.opening import open_existing, require_writable, spending_of
+from analyzer.wiring.recording import own_recorder
 
 
 @dataclass(frozen=True, slots=True)

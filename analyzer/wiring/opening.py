@@ -16,8 +16,9 @@ from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.postgres import PostgresState
 from analyzer.stores.spending import SqliteSpending
-from analyzer.stores.state import Queries, StateDatabase
+from analyzer.stores.state import StateDatabase
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.stores.turn import Turn
 from analyzer.types.spending import Allowance, Scope
 from analyzer.wiring.collecting import elsewhere_of, filled_by
 
@@ -34,11 +35,11 @@ def open_store(settings: Settings, form: Callable[..., SqliteTrajectories] = Sql
     return form(settings.store, patterns=patterns, allow=allow, state=state, elsewhere=elsewhere)
 
 
-def open_fenced(settings: Settings, fence: Callable[[Queries], None] | None, *, or_read: bool) -> SqliteTrajectories:
-    """Open the store so that what is shared is written only while `fence` lets it be. Raises StoreError."""
+def open_fenced(settings: Settings, turn: Turn | None, *, or_read: bool) -> SqliteTrajectories:
+    """Open the store so that what is shared is written only while a turn is held. Raises StoreError."""
     store = open_store(settings, partial(SqliteTrajectories, or_read=or_read))
-    if settings.state is not None and isinstance(store.state, PostgresState):
-        store.state.fence = fence
+    if turn is not None and isinstance(store.state, PostgresState):
+        store.state.fence = turn.fence
     return store
 
 

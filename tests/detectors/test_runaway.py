@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from detectors.fleets import DAY, HOUR, START_S, time_of
 
+from analyzer.detectors.configure import configured
 from analyzer.detectors.runaway import RunawayDetector
 from analyzer.types.metric import BIN_WIDTH, OpenTrajectory, Series, Signal, Usual, Window
 from analyzer.types.reading import Gate, deciding
@@ -159,6 +160,15 @@ def test_agents_are_judged_apart() -> None:
     wild = one("w" * 32, agent="b", steps=900)
     both = window([steps()], running=[(wild, 1)], finished=[one("v" * 32, steps=900)])
     assert [found.trace_ids for found in DETECTOR.detect(both)] == [("v" * 32,)]
+
+
+def test_agents_with_settings_of_their_own_are_judged_by_their_largest_too() -> None:
+    """Settings for one agent by name change nothing for another: its finished trajectories are looked at as ever."""
+    [named] = configured([DETECTOR], {"runaway": {"agents": {"b": {"usd_cap": 1e6}}}})
+    seen = window([steps()], finished=[one("t1", steps=9_000)])
+    found = DETECTOR.detect(seen)
+    assert [finding.trace_ids for finding in found] == [("t1",)]
+    assert named.detect(seen) == found
 
 
 def test_silence_is_explained() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 from analyzer.detectors.base import Detector, Replay
 from analyzer.detectors.kernels.amount_baseline import AmountSettings
@@ -29,6 +29,8 @@ class SeriesDetector(ABC):
     """The signal of the series it judges."""
     midnights: Midnights | None = field(default=None, kw_only=True, compare=False, repr=False)
     """What earlier runs know of the same series; None where every walk begins at the beginning."""
+    by_agent: ClassVar[bool] = True
+    """See `base.is_by_agent`."""
 
     @property
     def name(self) -> str:

@@ -1,0 +1,368 @@
+"""Detection by several instances finds what one finds, whoever does what and whoever dies."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+import threading
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import postgres
+from support.drawn import REVIEWER, stored
+from support.spans import chat, root
+
+from analyzer.config import Settings, load
+from analyzer.pipeline import App, run
+from analyzer.pipeline.app import Division
+from analyzer.pipeline.parts import parts_of
+from analyzer.pipeline.phases import collected, detected
+from analyzer.pipeline.together import Helped, helped
+from analyzer.simulation.agents import Agent
+from analyzer.simulation.faults import Fault, FaultKind
+from analyzer.simulation.fleet import Fleet
+from analyzer.stores.audit import SqliteAudit
+from analyzer.stores.postgres import PostgresState
+from analyzer.stores.rounds import PostgresRounds
+from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.stores.turn import Process, alone
+from analyzer.types.budget import Budget
+from analyzer.types.document import report_document
+from analyzer.types.metric import Series, Window
+from analyzer.types.report import Finding, Report
+from analyzer.wiring.building import build, build_reader
+from analyzer.wiring.helping import program_of_detection
+from analyzer.wiring.standing import build_helper
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+ONSET = NOW - timedelta(hours=9)
+AGENTS = (Agent("billing", "billing", runs_per_hour=8), REVIEWER, Agent("search", "research", runs_per_hour=5))
+FAULTS = (
+    Fault(FaultKind.LOOP, "billing", ONSET, share=0.4),
+    Fault(FaultKind.COST_STEP, "search", ONSET, input_factor=3.0, version="9.9.9"),
+    Fault(FaultKind.TOOL_ERRORS, "reviewer", ONSET, share=0.6),
+)
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store of three agents, each with a fault of its own."""
+    drawn = Fleet(agents=AGENTS, faults=FAULTS, days=5, seed=4, now=NOW)
+    return stored(drawn, tmp_path_factory.mktemp("fleet") / "fleet.db")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """Give the URL of a PostgreSQL."""
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def looked(fleet: Path) -> Iterator[tuple[App, Window]]:
+    """Give an App over the fleet, and its window."""
+    with build_reader(load({"store": str(fleet)}).settings) as app:
+        yield app, collected(app, NOW)
+
+
+def settings_of(store: Path, url: str) -> Settings:
+    """Return the settings of an instance."""
+    return load({"store": str(store), "state": url, "llm": "off", "reports": str(store.parent / "reports")}).settings
+
+
+def copied(fleet: Path, folder: Path, name: str) -> Path:
+    """Return a copy of a store, as an instance has it that gets the same trajectories."""
+    return Path(shutil.copy(fleet, folder / f"{name}.db"))
+
+
+def by_agents(app: App, window: Window, groups: Collection[Collection[str | None]]) -> list[Finding]:
+    """Return what the detectors that judge each agent by itself find in each group of agents, in their order."""
+    own = replace(app, detectors=[one for one in app.detectors if getattr(one, "by_agent", False)])
+    place = {one.name: number for number, one in enumerate(app.detectors)}
+    found = [one for group in groups for one in detected(own, window.only(group.__contains__))[0]]
+    return sorted(found, key=lambda one: (place[one.detector], one.subject.agent or ""))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_however_agents_are_divided_the_same_is_found(looked: tuple[App, Window], seed: int) -> None:
+    """Detectors that say that they judge each agent by itself find in any division what they find in the whole."""
+    app, window = looked
+    agents: list[str | None] = [*window.agents(), None]
+    drawn = random.Random(seed)  # noqa: S311 - a test's own dice
+    groups: list[list[str | None]] = [[] for _ in range(drawn.randint(1, len(agents)))]
+    for agent in agents:
+        drawn.choice(groups).append(agent)
+    whole = by_agents(app, window, [agents])
+    assert {one.detector for one in whole} >= {"cost", "tool-errors", "loop"}
+    assert by_agents(app, window, groups) == whole
+    compares = [one.name for one in app.detectors if not getattr(one, "by_agent", False)]
+    assert compares == ["silence", "metering"]
+    ours = [one for one in detected(app, window)[0] if one.detector not in compares]
+    assert ours == whole
+
+
+def test_parts_are_the_same_on_every_instance(fleet: Path, tmp_path: Path, looked: tuple[App, Window]) -> None:
+    """Every agent is in one part; a copy has the same digests, in whatever order things lie or were summed."""
+    app, window = looked
+    parts = parts_of(window, b"program")
+    named = [agent for part in parts for agent in part.agents]
+    assert sorted(filter(None, named)) == window.agents()
+    assert named.count(None) == 1
+    assert [part.agents for part in parts_of(window, b"program", 2)] == [
+        part.agents for part in parts_of(window, b"", 2)
+    ]
+    assert len(parts_of(window, b"program", 2)) == 2
+    digests = [part.digest for part in parts]
+    with build_reader(load({"store": str(copied(fleet, tmp_path, "b"))}).settings) as other:
+        assert [part.digest for part in parts_of(collected(other, NOW), b"program")] == digests
+    turned = replace(
+        window,
+        series=tuple(reversed(window.series)),
+        suspects=dict(reversed(window.suspects.items())),
+        choices=tuple(reversed(window.choices)),
+    )
+    assert [part.digest for part in parts_of(turned, b"program")] == digests
+    summed = replace(window, series=tuple(map(added_otherwise, window.series)))
+    assert [part.digest for part in parts_of(summed, b"program")] == digests
+    assert not {part.digest for part in parts_of(window, b"another program")} & set(digests)
+    assert app is not None
+
+
+def added_otherwise(series: Series) -> Series:
+    """Return a series whose sums were added up in another order: the last digits differ."""
+    return replace(series, total=[total * (1 + 2e-16) for total in series.total])
+
+
+@pytest.mark.parametrize("what", ["end", "a trajectory", "a text", "a choice"])
+def test_who_looks_at_something_else_has_another_digest(looked: tuple[App, Window], what: str) -> None:
+    """Another moment, a trajectory that has not come in, a text that was masked otherwise: no such part is done."""
+    _, window = looked
+    (billing,) = (part for part in parts_of(window, b"") if "billing" in part.agents)
+    first, *others = window.suspects
+    if what == "end":
+        other = replace(window, end=window.end + timedelta(seconds=1))
+    elif what == "a trajectory":
+        other = replace(window, suspects={name: window.suspects[name] for name in others})
+    elif what == "a text":
+        step, *rest = window.suspects[first]
+        other = replace(window, suspects={**window.suspects, first: (replace(step, output="other"), *rest)})
+    else:
+        other = replace(window, choices=tuple(one for one in window.choices if one.subject.tool is not None))
+    (again,) = (part for part in parts_of(other, b"") if "billing" in part.agents)
+    assert again.digest != billing.digest
+
+
+def test_settings_and_their_order() -> None:
+    """What is set for a detector tells the programs of two instances apart; in which order it was written does not."""
+    plain, little, more = load({}).settings, Budget(usd_per_day=1.0), Budget(usd_per_day=5.0)
+    tables = ({"*": more, "a": little}, {"a": little, "*": more}, {"a": more, "*": little}, {})
+    first, turned, other, none = (program_of_detection(replace(plain, budgets=table)) for table in tables)
+    assert first == turned
+    assert len({first, other, none}) == 3
+    assert b"" not in {first, other, none}
+
+
+class Patient(PostgresRounds):
+    """A holder that lets others hand in so many parts before it does one itself."""
+
+    wanted = 1
+
+    def claim(self, digests: Collection[str]) -> str | None:
+        """Wait for the others first."""
+        waiting = threading.Event()
+        for _ in range(600):
+            if len(self.handed_in()) >= self.wanted:
+                break
+            waiting.wait(0.05)
+        return super().claim(digests)
+
+
+@contextmanager
+def holding(settings: Settings, kind: type[PostgresRounds] = PostgresRounds) -> Iterator[App]:
+    """Give the App of a run that has the turn, with rounds of a kind."""
+    assert settings.state is not None
+    here = Process("analyzer run", "here", 1, "boot of here", "1")
+    with (
+        alone(settings.store, state=settings.state) as turn,
+        build(settings, out=None, turn=turn) as app,
+        closing(PostgresState(settings.state)) as state,
+    ):
+        assert turn is not None
+        yield replace(app, division=Division(kind(state, here, turn.token), app.division.program))
+
+
+def unheard(unlike: int, parts: int) -> None:
+    """Hear of parts that are not the same, and do nothing."""
+
+
+def stand_by(
+    settings: Settings,
+    done: list[Helped],
+    host: str,
+    said: Callable[[int, int], None] = unheard,
+    gone: threading.Event | None = None,
+) -> threading.Thread:
+    """Begin to help in a thread of its own, as an instance on another machine; returns once it is counted on.
+
+    `gone` is set once the one it helps is not there any more.
+    """
+    ready = threading.Event()
+
+    def work() -> None:
+        assert settings.state is not None
+        with closing(PostgresState(settings.state)) as state, build_helper(settings) as app:
+            rounds = PostgresRounds(state, Process("analyzer run", host, 1, f"boot of {host}", "1"))
+            with rounds.attended():
+                ready.set()
+                while (found := rounds.current()) is None:
+                    threading.Event().wait(0.02)
+                done.append(helped(app, rounds, found, goes_on=lambda: not (gone and gone.is_set()), on_unlike=said))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert ready.wait(30)
+    return thread
+
+
+def told(report: Report) -> dict[str, Any]:
+    """Return what a report says, but for what is of the run itself."""
+    document = report_document(report)
+    return {"incidents": document["incidents"], "gaps": document["gaps"]}
+
+
+def filed(settings: Settings) -> list[Any]:
+    """Return what the log holds of incidents that were filed."""
+    assert settings.state is not None
+    with closing(PostgresState(settings.state)) as state, SqliteTrajectories(settings.store) as store:
+        log = SqliteAudit(state, store.masker)
+        assert not log.verify().faults
+        entries = [one.document for one in log.entries()]
+    return [
+        {k: v for k, v in one.items() if k not in {"at", "run", "number", "previous", "hash"}}
+        for one in entries
+        if one["action"] == "incident_filed"
+    ]
+
+
+@pytest.mark.server
+@pytest.mark.timeout(120)
+def test_three_instances_report_what_one_does(server: str, fleet: Path, tmp_path: Path) -> None:
+    """Incidents, gaps and the log are those of one instance that does it all; a note says what others did."""
+    one = settings_of(copied(fleet, tmp_path, "one"), postgres.database(server))
+    with holding(one) as app:
+        alone_ = run(app, NOW)
+    assert "instances" not in alone_.notes
+    url = postgres.database(server)
+    first, *others = (settings_of(copied(fleet, tmp_path, name), url) for name in "abc")
+    done: list[Helped] = []
+    threads = [stand_by(other, done, f"host-{number}") for number, other in enumerate(others)]
+    with holding(first, Patient) as app:
+        shared = run(app, NOW)
+    for thread in threads:
+        thread.join(30)
+    assert sum(one.parts for one in done) >= 1
+    assert [one.unlike for one in done] == [0, 0]
+    # A part that both did at once is the holder's own.
+    noted = re.fullmatch(r"([123]) of 3 parts of the detection were done by others: host-.*", shared.notes["instances"])
+    assert noted is not None
+    assert int(noted[1]) <= sum(one.parts for one in done)
+    assert told(shared) == told(alone_)
+    assert json.dumps(filed(first)) == json.dumps(filed(one))
+    assert len(alone_.incidents) >= 3
+
+
+@pytest.mark.server
+@pytest.mark.timeout(120)
+def test_an_instance_that_lags_does_not_take_what_it_has_not_seen(server: str, fleet: Path, tmp_path: Path) -> None:
+    """It says for how many parts its trajectories are not the same, and helps with the others."""
+    url = postgres.database(server)
+    first, other = (settings_of(copied(fleet, tmp_path, name), url) for name in "ab")
+    ended = int((NOW - timedelta(hours=1)).timestamp() * 1e9)
+    times = {"start_ns": ended - 10**9, "end_ns": ended, "agent": "search"}
+    with SqliteTrajectories(first.store) as store:
+        store.add([root(900, **times), chat(900, 2, **times)])
+    done: list[Helped] = []
+    heard: list[tuple[int, int]] = []
+    thread = stand_by(other, done, "behind", lambda unlike, parts: heard.append((unlike, parts)))
+    with holding(first, Patient) as app:
+        report = run(app, NOW)
+    thread.join(30)
+    assert done[0].unlike == heard[0][0] == 1
+    assert 1 <= done[0].parts <= 2
+    assert report.notes["instances"].endswith(f"behind ({done[0].parts})")
+
+
+@pytest.mark.server
+@pytest.mark.timeout(120)
+def test_the_part_of_one_that_died_is_not_waited_for(server: str, fleet: Path, tmp_path: Path) -> None:
+    """One that claimed a part and is gone holds nobody up: the holder does its part, and nothing is missing."""
+    url = postgres.database(server)
+    settings = settings_of(copied(fleet, tmp_path, "a"), url)
+
+    class Robbed(PostgresRounds):
+        """A holder whose first part is claimed by one that dies with it."""
+
+        def divide(self, digests: Any) -> None:
+            """Let somebody claim the first part."""
+            super().divide(digests)
+            with closing(PostgresState(url)) as state:
+                dead = PostgresRounds(state, Process("analyzer run", "dead", 9, "its boot", "1"))
+                assert dead.claim(digests) == digests[0]
+
+    with closing(PostgresState(url)) as state:
+        gone = PostgresRounds(state, Process("analyzer run", "dead", 9, "its boot", "1"))
+        gone._beat()
+    with holding(settings, Robbed) as app:
+        report = run(app, NOW)
+    one = settings_of(copied(fleet, tmp_path, "one"), postgres.database(server))
+    with holding(one) as app:
+        assert told(run(app, NOW)) == told(report)
+
+
+@pytest.mark.server
+@pytest.mark.timeout(120)
+def test_a_run_that_broke_off_is_gone_on_with(server: str, fleet: Path, tmp_path: Path) -> None:
+    """What was handed in before the holder died the next one uses, at the same moment, and does not look at again."""
+    url = postgres.database(server)
+    first, other = (settings_of(copied(fleet, tmp_path, name), url) for name in "ab")
+
+    class Dying(Patient):
+        """A holder that dies once all parts are handed in."""
+
+        wanted = 3
+
+        def pool(self) -> None:
+            """Die."""
+            raise OSError("killed")
+
+    done: list[Helped] = []
+    gone = threading.Event()
+    thread = stand_by(other, done, "helper", gone=gone)
+    with pytest.raises(OSError, match="killed"), holding(first, Dying) as app:
+        run(app, NOW)
+    # It helps nobody any more: it is the one that takes over.
+    gone.set()
+    thread.join(30)
+    looked_at: list[int] = []
+
+    class Counting(PostgresRounds):
+        """A holder of which is known what it does itself."""
+
+        def claim(self, digests: Collection[str]) -> str | None:
+            """Count what is left to do."""
+            looked_at.append(len(digests))
+            return super().claim(digests)
+
+    with holding(other, Counting) as app:
+        report = run(app, NOW)
+    assert done[0].parts == 3
+    assert looked_at == []
+    assert report.notes["instances"] == "3 of 3 parts of the detection were done by others: helper (3)"
+    assert len(report.incidents) >= 3
