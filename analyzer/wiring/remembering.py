@@ -1,16 +1,27 @@
-"""What a run leaves in the store for the next one, so that it has less to do: the scans for loops."""
+"""What a run leaves in the store for the next one, so that it has less to do: the scans for loops, and who has none."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from analyzer.detectors.loops.remembered import Scans
 from analyzer.errors import StoreError
 from analyzer.stores.database import Connection
 from analyzer.stores.remembered import SqliteRemembered
 
+if TYPE_CHECKING:
+    from analyzer.stores.verdicts import Judge
+
 _SCANS = "loop scans"
+
+
+def quiet_judge() -> Judge:
+    """Return who tells which trajectories need not be read again."""
+    from analyzer.detectors.loops.quiet import QuietJudge
+
+    return QuietJudge()
 
 
 def scans_in(connection: Callable[[], Connection]) -> Scans:
