@@ -11,7 +11,7 @@ from analyzer.types.program import program_of
 from analyzer.types.steps import Step
 
 _HOUSE = Path(__file__).parents[2]
-_ROOMS = ("detectors/loops", "ingest", "masking", "stores", "types")
+ROOMS = ("detectors/loops", "ingest", "masking", "stores", "types")
 """A verdict is of steps, and these make them: spans translated, masked, kept and put together."""
 
 
@@ -21,7 +21,7 @@ class QuietJudge:
     @cached_property
     def program(self) -> bytes | None:
         """See `Judge.program`: it is the code itself, so that nobody has to remember to raise a version."""
-        return program_of(sorted(file for room in _ROOMS for file in (_HOUSE / room).rglob("*.py")))
+        return program_of(sorted(file for room in ROOMS for file in (_HOUSE / room).rglob("*.py")))
 
     def is_quiet(self, steps: Sequence[Step]) -> bool:
         """See `scan.is_quiet`."""
