@@ -19,13 +19,14 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sqlite3
 import statistics
 import sys
 import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -40,6 +41,7 @@ from support.clickhouse import LOOKUP, TRACES, connected, served, write
 from analyzer.config import load
 from analyzer.simulation.agents import Agent
 from analyzer.simulation.fleet import Fleet
+from analyzer.stores.clickhouse import ClickHouse
 from analyzer.wiring.building import build
 
 DAYS = 14
@@ -181,6 +183,7 @@ def _environment(url: str, folder: Path) -> dict[str, str]:
 
 def _measure(url: str, client: Any, folder: Path, environment: Mapping[str, str]) -> None:
     first = "before"
+    _moved(folder / "index.db", environment)
     with once(folder, "followed") as due:
         if due:
             until = (NOW - HOUR).isoformat()
@@ -217,6 +220,16 @@ def _measure(url: str, client: Any, folder: Path, environment: Mapping[str, str]
     }
     for name, value in figures.items():
         print(f"| {name} | {value} |", flush=True)
+
+
+def _moved(index: Path, environment: Mapping[str, str]) -> None:
+    """Note where the engine is now: it has another port each time, and one that was never followed is read anew."""
+    if not index.exists():
+        return
+    settings = load(environ={**os.environ, **environment}).settings
+    place = ClickHouse(str(settings.clickhouse_url), None, settings.clickhouse).place
+    with closing(sqlite3.connect(index)) as raw, raw:
+        raw.execute("UPDATE OR REPLACE followed SET place = ?", (place,))
 
 
 def _share(read: int, stored: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -30,7 +30,8 @@ STEERED_MAX = 200
 """Trajectories with an order in them that are looked at in one run: more tell no more."""
 EARLIER_MAX = 200
 """Trajectories of one agent looked through for the beginning of a loop: those that repeat most, as loops do."""
-_CHUNK = 100
+SPANS_AT_ONCE, TRAJECTORIES_AT_ONCE = 4_000, 500
+"""What is read together: whole spans of some kB each where they lie in another database, some 50 MB."""
 LARGEST = 200
 """Trajectories of the last day that are looked at for each measure of size."""
 _MEASURES: tuple[Order, ...] = ("cost", "tokens", "steps", "duration")
@@ -78,17 +79,12 @@ def window_of(store: TrajectoryStore, loaded: Loaded, reach: Reach) -> Window:
     gaps = [*loaded.gaps, *_unseen(store, series, start, reach.filled_by)]
     gaps += unpriced_gaps(store.unpriced(start, reach.at), series, start)
     gaps += price_change_gaps(series, start)
-    summaries = store.summaries(
+    listed = store.summaries(
         start=start, end=reach.at, order="repeats", repeats_min=REPEATS_MIN, limit=SUSPECTS_MAX + 1
     )
+    summaries = listed[:SUSPECTS_MAX]
     suspects, unread = _suspects(store, summaries)
-    if unread:
-        why = f"the texts of {unread} of {len(summaries)} trajectories that repeat a call could not be read"
-        hint = "they are not looked at; where their texts lie does not answer, or has them no longer"
-        gaps.append(Gap("loops", why, hint))
-    if missed := len(summaries) - len(suspects) - unread:
-        why = f"{missed} of {len(summaries)} trajectories that repeat a call did not fit into one run"
-        gaps.append(Gap("loops", why, "run more often or with a shorter --lookback"))
+    gaps += _unseen_loops(len(summaries), len(suspects), unread, is_all=len(listed) == len(summaries))
     return Window(
         start=start,
         end=reach.at,
@@ -260,18 +256,51 @@ def _largest(store: TrajectoryStore, end: datetime, agent: str | None = None) ->
     return {one.trace_id: one for summaries in found for one in summaries}
 
 
+def _unseen_loops(of: int, loaded: int, unread: int, *, is_all: bool) -> list[Gap]:
+    """Return a Gap for each reason why trajectories that repeat a call are not looked at; `of` were to be loaded."""
+    gaps = []
+    if unread:
+        why = f"the texts of {unread} of {of} trajectories that repeat a call could not be read"
+        hint = "they are not looked at; where their texts lie does not answer, or has them no longer"
+        gaps.append(Gap("loops", why, hint))
+    if missed := of - loaded - unread:
+        why = f"{missed} of {of} trajectories that repeat a call did not fit into one run"
+        gaps.append(Gap("loops", why, "run with a shorter --lookback"))
+    if not is_all:
+        why = f"more than {of:,} trajectories repeat a call, and only the {of:,} that repeat most were looked at"
+        gaps.append(Gap("loops", why, "run with a shorter --lookback"))
+    return gaps
+
+
 def _suspects(
     store: TrajectoryStore, summaries: Sequence[TrajectorySummary]
 ) -> tuple[dict[str, tuple[Step, ...]], int]:
-    """Load steps, the most repetitive first, until memory is spent; return them and how many could not be read."""
-    loaded: dict[str, tuple[Step, ...]] = {}
-    characters = tried = 0
-    for start in range(0, min(len(summaries), SUSPECTS_MAX), _CHUNK):
-        wanted = [summary.trace_id for summary in summaries[start : start + _CHUNK]]
-        chunk = store.steps(wanted)
+    """Load steps, the most repetitive first, until memory is spent; return them and how many could not be read.
+
+    What is known to repeat nothing has no steps: it was looked at, and its texts are not read again.
+    """
+    quiet = store.quiet([summary.trace_id for summary in summaries])
+    loaded: dict[str, tuple[Step, ...]] = dict.fromkeys(quiet, ())
+    characters, tried = 0, len(quiet)
+    for wanted in _portions([summary for summary in summaries if summary.trace_id not in quiet]):
+        chunk = store.suspects(wanted)
         tried += len(wanted)
         loaded.update(chunk)
         characters += sum(len(step.input) + len(step.output) for steps in chunk.values() for step in steps)
         if characters > CHARACTERS_MAX:
             break
     return loaded, tried - len(loaded)
+
+
+def _portions(summaries: Sequence[TrajectorySummary]) -> Iterator[list[str]]:
+    """Yield the ids of trajectories that are read together, in order: by their spans, which is what they weigh."""
+    wanted: list[str] = []
+    spans = 0
+    for summary in summaries:
+        if wanted and (spans + summary.spans > SPANS_AT_ONCE or len(wanted) >= TRAJECTORIES_AT_ONCE):
+            yield wanted
+            wanted, spans = [], 0
+        wanted.append(summary.trace_id)
+        spans += summary.spans
+    if wanted:
+        yield wanted

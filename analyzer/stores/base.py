@@ -241,6 +241,15 @@ class TrajectoryStore(Protocol):
     def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
         """Return the steps of several trajectories by trace id, in the order of the ids and not of the question."""
 
+    def quiet(self, trace_ids: Sequence[str]) -> set[str]:
+        """Return those trajectories of which it was noted that their steps repeat nothing; they need not be read."""
+
+    def suspects(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
+        """Return the steps of some hundred trajectories as `steps` does, and none of those that repeat nothing.
+
+        That they repeat nothing is noted, where the store knows who can tell; else all steps come.
+        """
+
     def steered(self, start: datetime, end: datetime, *, limit: int) -> list[str]:
         """Return trajectories of the range in which a tool returned an order to the model, the latest first."""
 

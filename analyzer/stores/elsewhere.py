@@ -25,7 +25,9 @@ INGESTED, FOLLOWED = "`analyzer ingest PATH`", "`analyzer store follow`"
 _WHOLE_ID = re.compile(r"[0-9a-f]{32}")
 _SPANS_MAX = 20_000
 """Spans in memory before all are dropped: with packed texts some 20 MB."""
-_AT_ONCE = 100
+_AT_ONCE = 500
+"""Trajectories of one question: whoever asks for many bounds their spans. Another question reads the same part of a
+table again, whose order is not by trajectory."""
 HINT = "`analyzer doctor` checks the connection; what is counted is in the store"
 
 

@@ -375,3 +375,9 @@ def m019_followed(db: Database) -> None:
 def m020_followed_times(db: Database) -> None:
     """Add which rows of a database that others write were seen, told by the sum of their times."""
     _execute(db, "ALTER TABLE followed ADD COLUMN times INTEGER")
+
+
+@MIGRATIONS()
+def m021_quiet(db: Database) -> None:
+    """Add which trajectories repeat nothing, and by which program that was said."""
+    _execute(db, "CREATE TABLE quiet (trajectory INTEGER PRIMARY KEY, rules INTEGER NOT NULL)")

@@ -65,6 +65,8 @@ class RecallingTrajectories(SqliteTrajectories):
         self._steps: _Lately[str, tuple[Step, ...]] = _Lately(characters_max)
         self._summaries: _Lately[int, TrajectorySummary] = _Lately(summaries_max)
         self._usages: _Lately[tuple[str, datetime, datetime], list[Usage]] = _Lately(USAGES_MAX)
+        self._quiet: set[str] = set()
+        self._asked_quiet: set[str] = set()
         self._columns: dict[str, Columns] = {}
         self._ends: Ends | None = None
 
@@ -75,6 +77,18 @@ class RecallingTrajectories(SqliteTrajectories):
             self._steps.keep(trace_id, steps, sum(len(step.input) + len(step.output) for step in steps))
         found = {trace_id: self._steps[trace_id] for trace_id in trace_ids if trace_id in self._steps}
         self._steps.trim()
+        return found
+
+    def quiet(self, trace_ids: Sequence[str]) -> set[str]:
+        """See `TrajectoryStore.quiet`: another hour asks of nearly the same ones."""
+        self._quiet |= super().quiet([trace_id for trace_id in trace_ids if trace_id not in self._asked_quiet])
+        self._asked_quiet.update(trace_ids)
+        return self._quiet.intersection(trace_ids)
+
+    def suspects(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
+        """See `TrajectoryStore.suspects`: what repeats nothing is not read again, also where nothing can be noted."""
+        found = super().suspects(trace_ids)
+        self._quiet.update(trace_id for trace_id, steps in found.items() if not steps)
         return found
 
     def usage(self, agent: str, start: datetime, end: datetime) -> list[Usage]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from analyzer.stores import counting
+from analyzer.stores import counting, verdicts
 from analyzer.stores.base import Pruned
 from analyzer.stores.blocks import SLOT_BITS, SLOTS_MAX, Codec, packed_block, sizes_of, slots_of
 from analyzer.stores.database import Connection
@@ -138,6 +138,7 @@ def _delete_trajectories(connection: Connection, before_ns: int, kept: set[str])
                     size += count
             raw.executemany("DELETE FROM spans WHERE trajectory = ?", chosen)
             raw.executemany("DELETE FROM steered WHERE trajectory = ?", chosen)
+            verdicts.forget(raw, (owner for (owner,) in chosen))
             raw.executemany("DELETE FROM trajectories WHERE id = ?", chosen)
             counting.leave(raw, gone)
         trajectories += len(chosen)

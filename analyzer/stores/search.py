@@ -60,6 +60,27 @@ def hits(
     return found
 
 
+def everywhere(
+    connection: Connection,
+    codec: Codec,
+    read: Callable[[str], Trajectory],
+    elsewhere: Callable[[str], Iterable[str]],
+    text: str,
+    trace_ids: Sequence[str],
+    agent: str | None,
+    limit: int,
+) -> list[Hit]:
+    """Return where a text stands: in some trajectories, else here, then in what lies `elsewhere`; see `search`."""
+    if not text.strip():
+        return []
+    looked_at: set[str] = set()
+    with connection.reading() as raw:
+        found = hits(trace_ids or candidates(raw, codec, text, agent), read, text, limit, looked_at)
+    if not trace_ids and len(found) < limit:
+        found += hits(followed(connection, elsewhere(text), agent), read, text, limit - len(found), looked_at)
+    return found
+
+
 def followed(connection: Connection, trace_ids: Iterable[str], agent: str | None) -> Iterator[str]:
     """Yield those that are here, also without their texts, and an agent's; without an agent, the fleet's."""
     for trace_id in trace_ids:

@@ -54,6 +54,7 @@ from analyzer.stores.payloads import Payloads
 from analyzer.stores.prepared import Masking, Prepared
 from analyzer.stores.state import StateDatabase
 from analyzer.stores.summaries import Asked
+from analyzer.stores.verdicts import Judge, Verdicts
 from analyzer.stores.writer import Writer
 from analyzer.types.agents import KnownAgent
 from analyzer.types.metric import Choices, OpenTrajectory, Series
@@ -78,13 +79,14 @@ class SqliteTrajectories:
         clock: Callable[[], float] = time.time,
         elsewhere: Elsewhere | None = None,
         masking: Masking | None = None,
+        judge: Callable[[], Judge] | None = None,
     ) -> None:
         """Open or create the store; `patterns` and `allow` are the masker's. Raises StoreError.
 
         With `read_only` it must be there already, and nothing can be written: no question waits for a writer; with
         `or_read` so where this user may not write it. `state` opens where the analyst's state is, if not in the file.
         `clock` gives the time at which spans arrive, in Unix seconds; `elsewhere` fetches the texts that are not kept
-        here, `masking` stands in for key, patterns and allowances.
+        here, `masking` stands in for key, patterns and allowances, `judge` says which steps nobody has to see again.
         """
         self.elsewhere = elsewhere or Elsewhere(unset)
         self.connection = Connection(path, read_only=read_only, or_read=or_read)
@@ -95,6 +97,7 @@ class SqliteTrajectories:
         self._codec = Codec()
         self.payloads = Payloads(self._codec)
         self._counts = Counts()
+        self._verdicts = Verdicts(self.connection, judge, self.masking)
         self._writer = Writer(self.connection, self._codec, self.masker, clock)
 
     @property
@@ -166,8 +169,7 @@ class SqliteTrajectories:
     def resolve_span(self, trace_id: str, prefix: str) -> str:
         """Return the full id of a span of a trajectory; a beginning is enough. Raises NotFoundError."""
         with self.connection.reading() as raw:
-            owner, _ = summaries.one(raw, trace_id)
-            return spans.resolve(raw, owner, trace_id, prefix)
+            return spans.resolve(raw, summaries.one(raw, trace_id)[0], trace_id, prefix)
 
     def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
         """See `TrajectoryStore.steps`. Of a conversation only the last message is read.
@@ -175,6 +177,14 @@ class SqliteTrajectories:
         What lies elsewhere and cannot be read is left out: steps without arguments would look alike.
         """
         return joined.steps(self, trace_ids)
+
+    def quiet(self, trace_ids: Sequence[str]) -> set[str]:
+        """See `TrajectoryStore.quiet`."""
+        return self._verdicts.quiet(trace_ids)
+
+    def suspects(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
+        """See `TrajectoryStore.suspects`."""
+        return self._verdicts.judged(trace_ids, self.steps)
 
     def steered(self, start: datetime, end: datetime, *, limit: int) -> list[str]:
         """See `TrajectoryStore.steered`."""
@@ -346,16 +356,8 @@ class SqliteTrajectories:
 
         The empty text is nowhere. Raises NotFoundError for an id that is not there.
         """
-        if not text.strip():
-            return []
-        looked_at: set[str] = set()
-        with self.connection.reading() as raw:
-            here = trace_ids or search.candidates(raw, self._codec, text, agent)
-            hits = search.hits(here, self.trajectory, text, limit, looked_at)
-        if not trace_ids and len(hits) < limit:
-            away = search.followed(self.connection, self.elsewhere.holding(text), agent)
-            hits += search.hits(away, self.trajectory, text, limit - len(hits), looked_at)
-        return hits
+        where = self.connection, self._codec, self.trajectory, self.elsewhere.holding
+        return search.everywhere(*where, text, trace_ids, agent, limit)
 
     def prune(self, before: datetime) -> Pruned:
         """Delete trajectories that ended before a moment, and the texts that nothing else refers to; see `retention`.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analyzer.masking import Masker
-from analyzer.stores import counting, offers, rollups, rows, steering, summaries
+from analyzer.stores import counting, offers, rollups, rows, steering, summaries, verdicts
 from analyzer.stores.base import Added
 from analyzer.stores.blocks import Codec
 from analyzer.stores.database import Connection
@@ -200,7 +200,8 @@ class Writer:
         summaries.insert(raw, fresh)
         offers.keep(raw, self._offers(staged))
         rollups.mark(raw, _moments(staged, (summary for _, summary in fresh)))
-        fed = (one for one in arrivals.values() if any(id(two) in placed for two in one.staged))
+        fed = [one for one in arrivals.values() if any(id(two) in placed for two in one.staged)]
+        verdicts.forget(raw, (one.owner for one in fed if not one.is_new))
         counting.note(raw, ((one.owner, _latest(one.staged)) for one in fed), self._clock())
         raw.executemany(
             "INSERT OR IGNORE INTO uses VALUES (?, ?)",

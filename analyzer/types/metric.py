@@ -315,7 +315,8 @@ class Window:
     """Both sides of it, the store's and Prometheus', of which `series` has one for each subject. Empty where nothing
     was metered: there are no two sides then."""
     suspects: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
-    """Steps of the trajectories in [start, end) that repeat enough to be worth a closer look, by trace id."""
+    """Steps of the trajectories in [start, end) that repeat enough to be worth a closer look, by trace id; none of one
+    that was looked at before and in which nothing was found."""
     steered: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     """Steps of the trajectories in [start, end) in which a tool returned an order to the model, by trace id."""
     summaries: Mapping[str, TrajectorySummary] = field(default_factory=dict)

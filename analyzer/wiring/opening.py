@@ -21,6 +21,7 @@ from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.stores.turn import Turn
 from analyzer.types.spending import Allowance, Scope
 from analyzer.wiring.collecting import elsewhere_of, filled_by
+from analyzer.wiring.remembering import quiet_judge
 
 if TYPE_CHECKING:
     from analyzer.agent.model import Model
@@ -32,7 +33,8 @@ def open_store(settings: Settings, form: Callable[..., SqliteTrajectories] = Sql
     patterns = tuple(settings.mask_patterns.items())
     state = None if settings.state is None else partial(PostgresState, settings.state)
     allow, elsewhere = settings.mask_allow, elsewhere_of(settings)
-    return form(settings.store, patterns=patterns, allow=allow, state=state, elsewhere=elsewhere)
+    known = {"patterns": patterns, "allow": allow, "state": state, "elsewhere": elsewhere, "judge": quiet_judge}
+    return form(settings.store, **known)
 
 
 def open_fenced(settings: Settings, turn: Turn | None, *, or_read: bool) -> SqliteTrajectories:

@@ -15,6 +15,7 @@ from analyzer.metrics.window import Reach, before, collect, learning_agents
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.metric import Signal
 from analyzer.types.report import Gap
+from analyzer.wiring.remembering import quiet_judge
 
 AT = EPOCH + timedelta(days=3)
 REACH = Reach(AT, timedelta(days=1), timedelta(days=28))
@@ -151,3 +152,31 @@ def test_trajectories_of_unknown_cost_were_seen_all_the_same(store: SqliteTrajec
     [own] = [one for one in store.series(EPOCH, EPOCH + timedelta(days=1)) if one.signal is Signal.COST]
     metered = replace(own, source="prometheus", count=[2 * n for n in own.count], unpriced=None, sketches=None)
     assert chosen([own], [metered]) == [own]
+
+
+def test_what_was_found_to_repeat_nothing_is_a_suspect_without_its_steps(tmp_path: Path) -> None:
+    """It counts among the agent's trajectories that repeat a call, and its texts are not read a second time."""
+    in_window = 2.5 * 86_400
+    with SqliteTrajectories(tmp_path / "judged.db", judge=quiet_judge) as judged:
+        judged.add([root(1, at_s=in_window), *[tool(1, 2 + i, at_s=in_window + i, input=f"q{i}") for i in range(3)]])
+        judged.add([root(2, at_s=in_window), *[tool(2, 2 + i, at_s=in_window + i, input="q") for i in range(6)]])
+        first = collect(judged, None, {}, REACH)
+        read: list[str] = []
+        judged.steps = lambda ids, whole=judged.steps: read.extend(ids) or whole(ids)
+        again = collect(judged, None, {}, REACH)
+    assert {one: len(steps) for one, steps in again.suspects.items()} == {trace_id(1): 0, trace_id(2): 6}
+    assert (again.suspects, again.agent_of(trace_id(1)), again.gaps) == (first.suspects, "shop", ())
+    assert read == [trace_id(2)]
+
+
+def test_more_trajectories_than_one_run_looks_at_are_said(
+    store: SqliteTrajectories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How many more nobody counted; that some were not looked at is what a reader must know."""
+    monkeypatch.setattr("analyzer.metrics.window.SUSPECTS_MAX", 2)
+    for number in (1, 2, 3):
+        store.add(looping(number, 2.5 * 86_400, calls=3 + number))
+    window = collect(store, None, {}, REACH)
+    assert set(window.suspects) == {trace_id(2), trace_id(3)}
+    why = "more than 2 trajectories repeat a call, and only the 2 that repeat most were looked at"
+    assert window.gaps == (Gap("loops", why, "run with a shorter --lookback"),)

@@ -7,6 +7,7 @@
     replies     rules over what the model says
     scan        all rules over one trajectory; overlapping hits become one Loop
     remembered  scans that an earlier run made
+    quiet       which trajectories need not be read again
 
 Every rule looks at the outcome too: the same call with another answer is progress. Each is a small automaton, so the
 whole is near linear in the length of the trajectory and works on a prefix of one.

@@ -6,15 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from analyzer.detectors.loops.calls import LONG_POLL
-from analyzer.detectors.loops.scan import polls, scan
+from analyzer.detectors.loops.scan import POLLS_MIN, polls, scan
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Kind, Subject
 from analyzer.types.steps import Step
 
 DETECTABLE = "A loop is seen from the third or fourth turn on, whatever the volume; one trajectory is enough."
-
-POLLS_MIN = 4
-"""Equal calls with equal answers that would be a loop if they were no polls (rule `repeat_same_call`)."""
 
 
 def reading_of(suspects: Sequence[Sequence[Step]], agent: str, confidence_min: float, detector: str) -> Reading:

@@ -37,6 +37,8 @@ class Scans:
 
     def loops_of(self, trajectory: Sequence[Step]) -> Sequence[Loop]:
         """Return what `scan` returns."""
+        if not trajectory:
+            return ()
         key = _key(trajectory)
         if key is None:
             return scan(trajectory)

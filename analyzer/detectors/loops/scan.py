@@ -28,6 +28,9 @@ RULES: tuple[type[Rule], ...] = (
     replies.PingPong,
 )
 
+POLLS_MIN = 4
+"""Equal calls with equal answers that would be a loop if they were no polls (rule `repeat_same_call`)."""
+
 _WHAT = {
     "repeat_same_call": "the same call to {tool} with the same result {repeats} times",
     "repeat_same_error": "the same call to {tool} failing in the same way {repeats} times",
@@ -87,6 +90,19 @@ def scan(steps: Sequence[Step]) -> tuple[Loop, ...]:
             rule.see(event)
     hits = [hit for rule in rules for hit in rule.hits]
     return tuple(_loop(hit, steps) for hit in _strongest(hits))
+
+
+def is_quiet(steps: Sequence[Step]) -> bool:
+    """Tell whether a trajectory has no loop by any rule, however unsure, and nothing that only waiting would explain.
+
+    So it is as if it had no steps: `scan` gives nothing, and `polls` fewer than `POLLS_MIN`.
+    """
+    rules = [rule() for rule in RULES]
+    polling = next(rule for rule in rules if isinstance(rule, calls.Polling))
+    for event in events_of(steps):
+        for rule in rules:
+            rule.see(event)
+    return polling.longest < POLLS_MIN and not any(rule.hits for rule in rules)
 
 
 def polls(steps: Sequence[Step]) -> int:

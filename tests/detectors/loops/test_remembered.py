@@ -9,12 +9,15 @@ from pathlib import Path
 
 import orjson
 import pytest
+from detectors.loop_cases import NEGATIVE, POSITIVE
 from hypothesis import given
 from hypothesis import strategies as st
 
 import analyzer.detectors.loops.remembered as module
+from analyzer.detectors.loops.quiet import ROOMS, QuietJudge
 from analyzer.detectors.loops.remembered import BESIDE, Scans
-from analyzer.detectors.loops.scan import scan
+from analyzer.detectors.loops.scan import POLLS_MIN, is_quiet, polls, scan
+from analyzer.types.program import program_of
 from analyzer.types.steps import Step
 from analyzer.types.trace import Operation, Status
 
@@ -131,3 +134,26 @@ def test_without_its_sources_a_program_scans_everything(monkeypatch: pytest.Monk
     scans = Scans(never)
     assert scans.loops_of(LOOPING) == scan(LOOPING)
     assert scans.body is None
+
+
+@given(trajectories)
+def test_a_quiet_trajectory_is_as_if_it_had_no_steps(steps: tuple[Step, ...]) -> None:
+    """It has no loop by any rule, and nothing of it would be said of polling: so its steps need not be there."""
+    assert is_quiet(steps) == (not scan(steps) and polls(steps) < POLLS_MIN)
+
+
+def test_of_the_reference_table_no_loop_is_quiet_and_nearly_all_lookalikes_are() -> None:
+    """What must be found is never passed over, and what repeats well costs one reading."""
+    assert not [name for name, steps in POSITIVE.items() if is_quiet(steps)]
+    loud = {name for name, steps in NEGATIVE.items() if not is_quiet(steps)}
+    assert loud == {name for name, steps in NEGATIVE.items() if polls(steps) >= POLLS_MIN}
+    assert len(loud) < len(NEGATIVE) / 4
+
+
+def test_no_room_that_makes_steps_is_left_out_of_the_judges_program() -> None:
+    """A verdict of before a change in any of them is not believed after it."""
+    judge = QuietJudge()
+    assert judge.program is not None
+    assert judge.program != program_of(sorted(Path(module.__file__).parent.glob("*.py")))
+    house = Path(module.__file__).parents[2]
+    assert [room for room in ROOMS if not any((house / room).rglob("*.py"))] == []
