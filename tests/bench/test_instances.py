@@ -21,3 +21,12 @@ def test_one_of_three_is_killed_and_everything_is_filed_and_told_once(tmp_path: 
         ]
     assert [one.is_right for one in rounds] == [True] * 3, rounds
     assert any(one.was_running for one in rounds), rounds
+
+
+@pytest.mark.server
+@pytest.mark.timeout(300)
+def test_one_that_helps_is_killed_and_everything_is_filed_and_told_once(tmp_path: Path) -> None:
+    """Killed in the middle of a part: the one that runs does it, and nothing is missing."""
+    with postgres.server() as server:
+        one = instances.one_round(server, instances.filled(tmp_path), tmp_path / "round", 0.05, helper=True)
+    assert one.is_right, one
