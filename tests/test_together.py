@@ -9,14 +9,16 @@ import shutil
 import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from support import postgres
 from support.drawn import REVIEWER, stored
+from support.incidents import finding
 from support.spans import chat, root
 
 from analyzer.config import Settings, load
@@ -24,19 +26,20 @@ from analyzer.pipeline import App, run
 from analyzer.pipeline.app import Division
 from analyzer.pipeline.parts import parts_of
 from analyzer.pipeline.phases import collected, detected
-from analyzer.pipeline.together import Helped, helped
+from analyzer.pipeline.together import Helped, detected_together, helped
 from analyzer.simulation.agents import Agent
 from analyzer.simulation.faults import Fault, FaultKind
 from analyzer.simulation.fleet import Fleet
 from analyzer.stores.audit import SqliteAudit
 from analyzer.stores.postgres import PostgresState
-from analyzer.stores.rounds import PostgresRounds
+from analyzer.stores.rounds import PostgresRounds, Round, Stage
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.stores.turn import Process, alone
 from analyzer.types.budget import Budget
 from analyzer.types.document import report_document
 from analyzer.types.metric import Series, Window
-from analyzer.types.report import Finding, Report
+from analyzer.types.reading import Reading
+from analyzer.types.report import Finding, Kind, Report, Subject
 from analyzer.wiring.building import build, build_reader
 from analyzer.wiring.helping import program_of_detection
 from analyzer.wiring.standing import build_helper
@@ -278,16 +281,22 @@ def test_three_instances_report_what_one_does(server: str, fleet: Path, tmp_path
     assert len(alone_.incidents) >= 3
 
 
+def one_behind(fleet: Path, folder: Path, url: str) -> tuple[Settings, Settings]:
+    """Return an instance, and one whose store has not the last trajectory of `search`."""
+    first, other = (settings_of(copied(fleet, folder, name), url) for name in "ab")
+    ended = int((NOW - timedelta(hours=1)).timestamp() * 1e9)
+    times = {"start_ns": ended - 10**9, "end_ns": ended, "agent": "search"}
+    with SqliteTrajectories(first.store) as store:
+        store.add([root(900, **times), chat(900, 2, **times)])
+    return first, other
+
+
 @pytest.mark.server
 @pytest.mark.timeout(120)
 def test_an_instance_that_lags_does_not_take_what_it_has_not_seen(server: str, fleet: Path, tmp_path: Path) -> None:
     """It says for how many parts its trajectories are not the same, and helps with the others."""
     url = postgres.database(server)
-    first, other = (settings_of(copied(fleet, tmp_path, name), url) for name in "ab")
-    ended = int((NOW - timedelta(hours=1)).timestamp() * 1e9)
-    times = {"start_ns": ended - 10**9, "end_ns": ended, "agent": "search"}
-    with SqliteTrajectories(first.store) as store:
-        store.add([root(900, **times), chat(900, 2, **times)])
+    first, other = one_behind(fleet, tmp_path, url)
     done: list[Helped] = []
     heard: list[tuple[int, int]] = []
     thread = stand_by(other, done, "behind", lambda unlike, parts: heard.append((unlike, parts)))
@@ -366,3 +375,77 @@ def test_a_run_that_broke_off_is_gone_on_with(server: str, fleet: Path, tmp_path
     assert looked_at == []
     assert report.notes["instances"] == "3 of 3 parts of the detection were done by others: helper (3)"
     assert len(report.incidents) >= 3
+
+
+@pytest.mark.server
+@pytest.mark.timeout(120)
+def test_parts_that_are_unlike_are_told_of_all(server: str, fleet: Path, tmp_path: Path) -> None:
+    """One that comes when all but a part are done says for how many of all its own are not the same: one of three."""
+    url = postgres.database(server)
+    first, other = one_behind(fleet, tmp_path, url)
+    heard: list[tuple[int, int]] = []
+    with (
+        closing(PostgresState(url)) as state,
+        build_helper(first) as app,
+        build_helper(other) as late,
+    ):
+        rounds = PostgresRounds(state, Process("analyzer run", "here", 1, "boot of here", "1"), "turn-1")
+        rounds.open(NOW, live=True)
+        parts = parts_of(collected(app, NOW), app.division.program())
+        rounds.divide([part.digest for part in parts])
+        for part in parts:
+            if "search" not in part.agents:
+                rounds.hand_in(part.digest, "[]")
+        far = PostgresRounds(state, Process("analyzer run", "late", 2, "boot of late", "1"))
+        asked = iter([True, True])
+        done = helped(
+            late,
+            far,
+            Round("turn-1", NOW, live=True, stage=Stage.DIVIDED),
+            goes_on=lambda: next(asked, False),
+            on_unlike=lambda unlike, parts: heard.append((unlike, parts)),
+        )
+    assert heard == [(1, 3)]
+    assert done == Helped(0, 1)
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """A detector of another package, which gives numbers and lists as it has them."""
+
+    name: str = "foreign"
+    kind: Kind = Kind.LOOP
+    by_agent: bool = True
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        """Find one thing of every agent."""
+        given = {"detector": self.name, "trace_ids": ["1" * 32], "value": np.float32(2.5)}
+        return tuple(finding(subject=Subject(agent=agent), **given) for agent in window.agents())
+
+    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
+        """Say nothing."""
+        return ()
+
+
+@pytest.mark.server
+@pytest.mark.timeout(120)
+def test_what_cannot_be_handed_in_is_the_holder_s(server: str, fleet: Path, tmp_path: Path) -> None:
+    """A detector whose findings do not go through JSON ends nobody's run: the holder looks at those parts itself."""
+    url = postgres.database(server)
+    first, other = (settings_of(copied(fleet, tmp_path, name), url) for name in "ab")
+    with closing(PostgresState(url)) as state, build_helper(other) as late, holding(first) as app:
+        asking = replace(app, detectors=[Foreign()])
+        far = PostgresRounds(state, Process("analyzer run", "late", 2, "boot of late", "1"))
+        app.division.rounds.open(NOW, live=True)
+        window = collected(app, NOW)
+        app.division.rounds.divide([part.digest for part in parts_of(window, app.division.program())])
+        asked = iter([True] * 5)
+        found = far.current()
+        assert found is not None
+        given = {"goes_on": lambda: next(asked, False), "on_unlike": unheard}
+        done = helped(replace(late, detectors=[Foreign()]), far, found, **given)
+        far._beat()
+        both, gaps, note = detected_together(asking, window)
+    assert done == Helped(0, 0)
+    assert [one.subject.agent for one in both] == ["billing", "reviewer", "search"]
+    assert (gaps, note) == ([], {})

@@ -68,7 +68,7 @@ def turn(settings: Settings) -> Check:
         return Check("turn", "off", "no store yet, and so nobody who runs over it")
     with open_existing(settings) as store:
         held = holder(store.state)
-        divided = rounds_told(store.state)
+        divided = "" if held is None else rounds_told(store.state, held.token)
     if held is None:
         return Check("turn", "ok", "nobody runs over the store now")
     if held.process.lives() is False:

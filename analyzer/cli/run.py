@@ -30,13 +30,14 @@ from analyzer.cli.standing import stood_by
 from analyzer.errors import StoreError, TurnTakenError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
     from pathlib import Path
 
     from analyzer.config import Settings
     from analyzer.pipeline import App
     from analyzer.stores.rounds import Round
-    from analyzer.types.report import Report
+    from analyzer.types.report import Incident, Report
     from analyzer.wiring.opening import Tape
 
 PHASES = ("collect", "detect", "account", "triage", "investigate", "report", "deliver")
@@ -72,8 +73,8 @@ def command(
 
     One run at a time over a store, whatever started it (docs/running.md): another one says which has the turn, does
     nothing and exits 3. Where instances share a state in PostgreSQL, another one helps the run, takes it over where it
-    breaks off, and exits 0 once it is over (docs/instances.md). On SIGTERM a run breaks off what it is at and keeps
-    what is done; a second one ends it at once.
+    breaks off, and once it is over exits 0, or 1 by --fail-on, without a word (docs/instances.md). On SIGTERM a run
+    breaks off what it is at and keeps what is done; a second one ends it at once.
 
     Exit codes: 0 done; 1 an incident at or above --fail-on goes on, new or not, unless it is muted; 3 else, where
     something could not be seen, or another run was under way; 4 failed. With --exit-zero 1 and 3 are 0 as well.
@@ -96,18 +97,21 @@ def command(
 def _run(settings: Settings, at: str | None, tape: Tape, *, as_json: bool) -> int:
     """Do the run, or help the one that is under way; return the exit code. Raises TurnTakenError.
 
-    One that has to be taken over is done as of its own moment: what was found of it already is used.
+    One that has to be taken over is done as of its own moment: what was found of it already is used. What a recording
+    is made of is this run and no other's, and so it neither helps nor takes over.
     """
+    from analyzer.wiring.opening import Tape
+
     left: Round | None = None
     while True:
         try:
             return _passed(settings, at, tape, left, as_json=as_json)
         except TurnTakenError as refusal:
-            if settings.state is None or tape.replay is not None:
+            if settings.state is None or tape != Tape():
                 raise
             left = stood_by(settings, settings.state, None if at is None else moment(at), refusal)
             if left is None:
-                return DONE
+                return _helped_code(settings)
 
 
 def _passed(settings: Settings, at: str | None, tape: Tape, left: Round | None, *, as_json: bool) -> int:
@@ -131,7 +135,7 @@ def _passed(settings: Settings, at: str | None, tape: Tape, left: Round | None, 
         alone(settings.store, or_read=repeats, state=settings.state) as turn,
         build(settings, out=out, tape=tape, or_read=repeats, turn=turn) as app,
     ):
-        now = moment(at) if left is None else left.at
+        now = _now(app, at, left)
         if turn is None:
             _keeps_nothing(app, now, settings.store)
         before = app.incidents.latest_report()
@@ -156,6 +160,17 @@ def _passed(settings: Settings, at: str | None, tape: Tape, left: Round | None, 
     say_notes(report, None if before is None else before[0])
     _log_end(report)
     return exit_code(report, settings.fail_on)
+
+
+def _now(app: App, at: str | None, left: Round | None) -> datetime:
+    """Return the moment of a run: that of the one it takes over, unless others have gone on from there meanwhile.
+
+    An instance that stood still, suspended for an hour say, must not put back what later runs know.
+    """
+    if left is None:
+        return moment(at)
+    last = app.incidents.latest_run_at()
+    return left.at if last is None or last <= left.at else moment(at)
 
 
 def _keeps_nothing(app: App, at: datetime, store: Path) -> None:
@@ -191,15 +206,30 @@ def exit_code(report: Report, fail_on: str | None) -> int:
 
     One that a human muted counts as little as one that was dismissed: whoever is woken by the exit code has said so.
     """
+    if _goes_on(report.incidents, report.run.at, fail_on):
+        return FAIL_ON
+    return GAPS if report.gaps else DONE
+
+
+def _helped_code(settings: Settings) -> int:
+    """Return the exit code of an instance that helped with a run that is over: 1 by what was filed, else 0.
+
+    Whoever waits for --fail-on must not be let through because another one filed. Raises StoreError.
+    """
+    from analyzer.wiring.opening import open_memory
+
+    if settings.fail_on is None:
+        return DONE
+    with open_memory(settings) as memory:
+        at, incidents = memory.latest_run_at(), memory.incidents()
+    return FAIL_ON if at is not None and _goes_on(incidents, at, settings.fail_on) else DONE
+
+
+def _goes_on(incidents: Sequence[Incident], at: datetime, fail_on: str | None) -> bool:
+    """Tell whether an incident that is bad enough goes on at a moment, and nobody muted it."""
     from analyzer.types.report import ACTIVE, Severity
 
-    if fail_on is not None:
-        at = report.run.at
-        bad = [
-            one
-            for one in report.incidents
-            if one.state in ACTIVE and (one.muted_until is None or one.muted_until <= at)
-        ]
-        if any(one.severity.rank >= Severity(fail_on).rank for one in bad):
-            return FAIL_ON
-    return GAPS if report.gaps else DONE
+    if fail_on is None:
+        return False
+    heard = [one for one in incidents if one.state in ACTIVE and (one.muted_until is None or one.muted_until <= at)]
+    return any(one.severity.rank >= Severity(fail_on).rank for one in heard)

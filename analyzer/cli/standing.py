@@ -7,6 +7,7 @@ the time another has loaded what it looks at.
 from __future__ import annotations
 
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from analyzer.cli import logs
@@ -14,9 +15,11 @@ from analyzer.errors import TurnTakenError
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from analyzer.config import Settings
     from analyzer.stores.rounds import Round
+    from analyzer.stores.turn import Turn
     from analyzer.wiring.standing import Other, Watched
 
 LOOK_S = 0.5
@@ -30,12 +33,13 @@ def stood_by(settings: Settings, url: str, at: datetime | None, refusal: TurnTak
     """Help the run that has the turn, and stand by until it is over; return its round where it has to be taken over.
 
     None: it is over, and this instance did parts of it. Raises `refusal` where there was nothing to be done, or where
-    the other run is one of another moment; StoreError.
+    the other run is one of another moment; TurnTakenError too where another process stands by over the same store;
+    StoreError.
     """
     from analyzer.stores.rounds import Stage
     from analyzer.wiring.standing import Other, open_watched
 
-    with open_watched(url) as watched:
+    with _only_one(settings.store), open_watched(url) as watched:
         round_ = _opened(watched, at)
         if round_ is None:
             raise refusal
@@ -49,6 +53,17 @@ def stood_by(settings: Settings, url: str, at: datetime | None, refusal: TurnTak
     if not parts:
         raise refusal
     return None
+
+
+def _only_one(store: Path) -> AbstractContextManager[Turn | None]:
+    """Hold the turn that a store has of its own, which nobody needs while the shared one counts.
+
+    Two that stand by over one store help no more than one, and each of them loads the window: what cron starts every
+    five minutes would pile up behind a run that hangs. An instance without a store has no place to hold it in.
+    """
+    from analyzer.stores.turn import alone
+
+    return alone(store, what="analyzer run, standing by", or_read=True) if store.exists() else nullcontext()
 
 
 def _opened(watched: Watched, at: datetime | None) -> Round | None:

@@ -16,7 +16,7 @@ from analyzer.errors import InputError
 from analyzer.pipeline.app import App
 from analyzer.pipeline.parts import Part, parts_of
 from analyzer.pipeline.phases import agent_of, collected, detected
-from analyzer.stores.rounds import HandedIn, PostgresRounds, Round, Stage
+from analyzer.stores.rounds import HandedIn, PostgresRounds, Round, Rounds, Stage
 from analyzer.types.metric import Window
 from analyzer.types.report import Finding, Gap
 from analyzer.types.whole import dumped, loaded
@@ -81,17 +81,18 @@ def helped(
     while (stage := rounds.stage(round_.turn)) in {Stage.OPEN, Stage.DIVIDED} and goes_on():
         if stage is Stage.DIVIDED and not is_compared:
             is_compared = True
-            left = rounds.left()
-            unlike = len([digest for digest in left if digest not in mine])
+            # Of all parts, also those that are done: of a few that are left, each may be one whose spans come in now.
+            all_ = rounds.laid_out()
+            unlike = len([digest for digest in all_ if digest not in mine])
             if unlike:
-                on_unlike(unlike, len(left))
+                on_unlike(unlike, len(all_))
         digest = rounds.claim(mine) if is_compared else None
         if digest is None:
             time.sleep(LOOK_S)
             continue
         findings, gaps = detected(asking, mine.pop(digest).window)
         # What fails here is the holder's to see and to tell.
-        parts += not gaps and rounds.hand_in(digest, dumped(tuple(findings)))
+        parts += not gaps and _handed_in(rounds, digest, findings)
     return Helped(parts, unlike)
 
 
@@ -119,8 +120,19 @@ def _pooled(app: App, parts: Sequence[Part]) -> tuple[list[Finding], Counter[str
         found += own
         gaps += unseen
         if not unseen:
-            app.division.rounds.hand_in(digest, dumped(tuple(own)))
+            _handed_in(app.division.rounds, digest, own)
     return found, by, gaps
+
+
+def _handed_in(rounds: Rounds, digest: str, findings: Sequence[Finding]) -> bool:
+    """Hand in what was found in a part; return whether it was, and nobody had done so yet.
+
+    A detector of another package may put something into its findings that is no JSON: those the holder finds itself.
+    """
+    try:
+        return rounds.hand_in(digest, dumped(tuple(findings)))
+    except InputError:
+        return False
 
 
 def _read(done: HandedIn) -> tuple[Finding, ...] | None:

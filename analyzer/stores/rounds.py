@@ -213,10 +213,10 @@ class PostgresRounds:
         found = self.current()
         return None if found is None or found.turn != turn else found.stage
 
-    def left(self) -> Collection[str]:
-        """Return the digests of the parts that are not done."""
+    def laid_out(self) -> Collection[str]:
+        """Return the digests of all parts, done or not."""
         with self._state.reading() as raw:
-            return {row[0] for row in raw.execute("SELECT digest FROM parts WHERE found IS NULL").fetchall()}
+            return {row[0] for row in raw.execute("SELECT digest FROM parts").fetchall()}
 
     @contextmanager
     def attended(self, beat_s: float = BEAT_S) -> Iterator[None]:

@@ -22,8 +22,14 @@ _T = TypeVar("_T")
 
 
 def dumped(values: tuple[Any, ...]) -> str:
-    """Return values as one JSON text in ASCII; numbers that are not finite are written as Python reads them."""
-    return json.dumps([_plain(value) for value in values], ensure_ascii=True)
+    """Return values as one JSON text in ASCII; numbers that are not finite are written as Python reads them.
+
+    Raises InputError where something in them is of no type that `loaded` gives back.
+    """
+    try:
+        return json.dumps([_plain(value) for value in values], ensure_ascii=True)
+    except (TypeError, RecursionError) as error:
+        raise InputError(f"this does not go through JSON: {error}") from error
 
 
 def loaded(kind: type[_T], text: str) -> tuple[_T, ...]:

@@ -29,16 +29,16 @@ def division_of(settings: Settings, state: StateDatabase, turn: Turn | None) -> 
     return Division(rounds, partial(program_of_detection, settings))
 
 
-def rounds_told(state: StateDatabase) -> str:
-    """Say in words for people how far a run is that is divided; "" where none is. Raises StoreError."""
+def rounds_told(state: StateDatabase, turn: str) -> str:
+    """Say in words for people how far the run of a turn is; "" where it is not divided. Raises StoreError."""
     if not isinstance(state, PostgresState):
         return ""
     rounds = PostgresRounds(state, this_process("analyzer doctor"))
-    if (found := rounds.current()) is None or found.stage is not Stage.DIVIDED:
+    if rounds.stage(turn) is not Stage.DIVIDED:
         return ""
     done = rounds.handed_in()
     by = ", ".join(sorted({one.by for one in done.values()}))
-    return f"; {len(done):,} of {len(done) + len(rounds.left()):,} parts are done" + (f" by {by}" if by else "")
+    return f"; {len(done):,} of {len(rounds.laid_out()):,} parts are done" + (f" by {by}" if by else "")
 
 
 def program_of_detection(settings: Settings) -> bytes:

@@ -43,10 +43,10 @@ def test_a_round_is_seen_by_others(opened: Opened) -> None:
     first.open(NOON, live=True)
     assert other.current() == Round("turn-1", NOON, live=True, stage=Stage.OPEN)
     first.divide(["p", "q"])
-    assert (other.stage("turn-1"), other.left()) == (Stage.DIVIDED, {"p", "q"})
+    assert (other.stage("turn-1"), other.laid_out()) == (Stage.DIVIDED, {"p", "q"})
     first.pool()
     first.done()
-    assert (other.stage("turn-1"), other.left()) == (Stage.DONE, set())
+    assert (other.stage("turn-1"), other.laid_out()) == (Stage.DONE, set())
     opened("c", "turn-2").open(NOON, live=False)
     assert (other.stage("turn-1"), other.stage("turn-2")) == (None, Stage.OPEN)
 
@@ -101,7 +101,7 @@ def test_a_round_that_broke_off_is_gone_on_with(opened: Opened) -> None:
     second.open(NOON, live=True)
     second.divide(["q", "p", "new"])
     assert second.handed_in() == {"p": HandedIn("[1]", "b")}
-    assert second.left() == {"q", "new"}
+    assert second.laid_out() == {"p", "q", "new"}
 
 
 def test_only_who_was_seen_lately_is_counted_on(opened: Opened) -> None:

@@ -62,6 +62,13 @@ def test_numbers_of_numpy_are_ours() -> None:
     assert loaded(Finding, dumped((finding(onset=elsewhere),)))[0].onset == given_.onset
 
 
+def test_what_is_no_json_is_refused_before_it_is_written() -> None:
+    """A number or a list of a kind that would not come back as it is: an error of ours, and nothing is written."""
+    for broken in (finding(value=np.float32(2.5)), finding(trace_ids=["1" * 32]), finding(note={"a"})):
+        with pytest.raises(InputError, match="does not go through JSON"):
+            dumped((broken,))
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
