@@ -206,16 +206,23 @@ def _agents(in_order: Sequence[Span]) -> dict[str, str]:
     if not inner:
         return {}
     by_id = {span.span_id: span for span in in_order}
+    nearest: dict[str, str | None] = {}
+    """By span id the agent around it, kept for all on the way there: a chain of spans is gone up once."""
     found: dict[str, str] = {}
     for span in in_order:
-        around, seen = span, {span.span_id}
-        while around.agent in {None, main} or (around is not span and around.operation is not Operation.AGENT):
+        if span.agent and span.agent != main:
+            found[span.span_id] = span.agent
+            continue
+        around, way = span, []
+        while around.span_id not in nearest:
+            nearest[around.span_id] = around.agent
+            way.append(around.span_id)
             outer = by_id.get(around.parent_id or "")
-            if outer is None or outer.span_id in seen:
+            if outer is None or (around.operation is Operation.AGENT and around.agent and around.agent != main):
                 break
             around = outer
-            seen.add(outer.span_id)
-        if agent := around.agent or span.agent or main:
+        nearest.update(dict.fromkeys(way, nearest[around.span_id]))
+        if agent := nearest[span.span_id] or span.agent or main:
             found[span.span_id] = agent
     return found
 

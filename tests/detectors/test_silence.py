@@ -189,6 +189,18 @@ def test_a_busy_agent_that_rests_at_weekends_is_missed_on_the_first_alone(per_ho
         assert begins(DETECTOR.detect(all_of(*fleet))) == [5]
 
 
+@pytest.mark.parametrize("day", [5, 6])
+def test_an_outage_of_one_whole_saturday_or_sunday_is_no_day_off(day):
+    """An agent of a few days that works around the clock: later outages on that day are found."""
+    later = [(day + 7 * week) * DAY + 9 * HOUR for week in (1, 2)]
+    outages = [(day * DAY, (day + 1) * DAY), *((first, first + 14 * HOUR) for first in later)]
+    ticks = np.arange(24 * DAY)
+    runs = 5.0 * ~np.any([(ticks >= first) & (ticks < stop) for first, stop in outages], axis=0)
+    for known, (_, stop) in enumerate(outages, 1):
+        found = DETECTOR.detect(all_of(begun(runs), end=stop))
+        assert [one.onset for one in found] == [time_of(begin) for begin, _ in outages[:known]]
+
+
 def test_what_lasts_longer_than_days_off_is_an_outage_each_time():
     """Three days in a row are no days off, however often they come."""
     ticks = np.arange(32 * DAY)

@@ -209,6 +209,37 @@ def test_a_ring_of_parents_ends() -> None:
     assert [step.agent for step in steps_of(spans)] == ["assessor", "writer", "claims"]
 
 
+class Asked(str):
+    """A name that counts how often it is compared."""
+
+    __slots__ = ()
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Asked.times += 1
+        return str.__eq__(self, other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        Asked.times += 1
+        return str.__hash__(self)
+
+
+def test_a_chain_of_spans_is_gone_up_once() -> None:
+    """Spans each within the one before, as a recursion leaves them, all belong to the agent at the top of the chain."""
+    deep = 1_000
+    chain = [
+        chat(1, 1000 + at, parent_id=sid(999 + at) if at else sid(10), at_s=at / 10, agent=Asked("claims"))
+        for at in range(deep)
+    ]
+    Asked.times = 0
+    steps = steps_of([*team(1), *(replace(one, operation=Operation.OTHER) for one in chain[:-1]), chain[-1]])
+    assert [step.agent for step in steps] == ["assessor", "writer", "assessor"]
+    assert Asked.times < 10 * deep
+
+
 def test_what_a_loop_can_be_made_of_counts_beside_tools() -> None:
     """Replies that no call follows can be the same again, whatever tools the run called elsewhere; one agent's each."""
     looked_up = [tool(1, 200 + at, at_s=0.1 + at / 10, lasts_s=0.01, tool=f"look_{at}") for at in range(2)]

@@ -8,7 +8,7 @@ A schedule may rest at weekends. A wait over days on which it does is none: it b
 that is missed on a Wednesday is missed as soon as that of a schedule that never rests.
 
 What was found silent teaches nothing of what is usual, but for days off: whole days that stay empty between others that
-do not. A weekend is learnt by once, and another day of the week by twice.
+do not. A whole weekend is learnt by once, and any day by itself by twice: once may be an outage of a young agent.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ SPILL_HOURS = 2
 _WEEKEND = (5, 6)
 DAYS_OFF_MAX = 2
 """So many days in a row may be days off; what lasts longer is an outage."""
-WORKDAYS_OFF_MIN = 2
-"""Empty working days of one name, one after the other, before they count as days off: one may be an outage."""
+DAYS_OFF_MIN = 2
+"""Empty days of one name, one after the other, before they count as days off, but for whole weekends: one may be an
+outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Interval:
     longest: float
     rests: Bools
     """Days of the week on which it is not waited for, shape (7,): those of a weekend on which nothing ran, and others
-    that were empty `WORKDAYS_OFF_MIN` times."""
+    that were empty `DAYS_OFF_MIN` times."""
     unseen: bool
     """Whether one of these is a guess: it was not seen yet, and may be a day off as well as not."""
 
@@ -219,16 +220,21 @@ def days_off(n: Floats, looked: Bools, hours: np.ndarray) -> Bools:
     ]
     days = zip((hours[edges[:-1]] // 24).tolist(), empty, strict=True)
     stretches = [(one, [name for name, _ in same]) for one, same in groupby(days, key=itemgetter(1))]
-    known: list[list[bool]] = [[] for _ in range(7)]
+    known: list[list[tuple[bool, bool]]] = [[] for _ in range(7)]
+    """Of each name, in order: whether it was a day off, and whether as one of a whole weekend."""
     for place, (one, names) in enumerate(stretches):
         beside = {other for other, _ in (*stretches[max(place - 1, 0) : place], *stretches[place + 1 : place + 2])}
         is_ended = 0 < place < len(stretches) - 1 and beside == {False}
         # Whoever is not back yet may be away for longer than days off.
         for name in names if one is False or (one and is_ended) else ():
-            known[name].append(bool(one) and len(names) <= DAYS_OFF_MAX)
-    last = [one[-WORKDAYS_OFF_MIN:] for one in known]
-    least = [1 if name in _WEEKEND else WORKDAYS_OFF_MIN for name in range(7)]
-    return np.array([all(one) and len(one) >= few for one, few in zip(last, least, strict=True)])
+            known[name].append((bool(one) and len(names) <= DAYS_OFF_MAX, tuple(names) == _WEEKEND))
+    last = [one[-DAYS_OFF_MIN:] for one in known]
+    return np.array(
+        [
+            all(is_off for is_off, _ in one) and (len(one) >= DAYS_OFF_MIN or any(is_weekend for _, is_weekend in one))
+            for one in last
+        ]
+    )
 
 
 def hours_of_week(start_s: int, ticks: int, ahead: int = 0) -> np.ndarray:

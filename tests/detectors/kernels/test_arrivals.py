@@ -122,12 +122,13 @@ WEEKS = hours_of_week(MONDAY_S, 3 * 7 * 96)
 
 @given(st.lists(st.sampled_from([True, False, None]), min_size=21, max_size=21))
 def test_days_off_are_what_a_loop_over_the_days_finds(empty):
-    """One or two empty days between days at work; the last two known of a name, of a weekend's also a single one."""
+    """One or two empty days between days at work; the last two known of a name, of a whole weekend's one alone."""
     n, looked = np.ones(len(WEEKS)), np.ones(len(WEEKS), dtype=np.bool_)
     for day, one in enumerate(empty):
         n[day * 96 : (day + 1) * 96] = 0.0 if one else 1.0
         looked[day * 96] = one is not None
     told = {name: [] for name in range(7)}
+    weekends = dict.fromkeys(range(7), 0)
     for day, one in enumerate(empty):
         first, last = day, day
         while one and first > 0 and empty[first - 1] is True:
@@ -138,5 +139,6 @@ def test_days_off_are_what_a_loop_over_the_days_finds(empty):
             told[day % 7].append(False)
         elif one and first > 0 and last < 20 and empty[first - 1] is False and empty[last + 1] is False:
             told[day % 7].append(last - first < 2)
-    expected = [len(told[name][-2:]) >= (2 if name < 5 else 1) and all(told[name][-2:]) for name in range(7)]
+            weekends[day % 7] += (first % 7, last - first) == (5, 1)
+    expected = [all(told[name][-2:]) and len(told[name]) >= (1 if weekends[name] else 2) for name in range(7)]
     assert days_off(n, looked, WEEKS).tolist() == expected
