@@ -167,6 +167,16 @@ def test_the_figures_are_metrics_of_the_analyst(passed, tmp_path) -> None:
     assert 'analyzer_drill_seen{detector="price"} 1.0' in lines
 
 
+def test_a_shadow_takes_nothing_from_clickhouse(tmp_path) -> None:
+    """It holds copies with their texts: what a run followed into it would come beside them."""
+    given = replace(load({}, {}).settings, clickhouse_url="http://127.0.0.1:9/otel")
+    shop = Workshop(given, tmp_path)
+    with shop.writer(tmp_path / "shadow.db"):
+        pass
+    with shop.captured(tmp_path / "shadow.db") as (app, _):
+        assert app.follow(DEFAULT_NOW, None) == ()
+
+
 def test_the_command_says_how_it_ended_by_its_exit_code(store) -> None:
     """0 and a document where all is found, 1 and the reason where a detector is off, 2 for an unknown fault."""
     env = {"ANALYZER_STORE": str(store)}

@@ -93,6 +93,21 @@ def test_the_demo_finds_three_different_incidents_with_everything_they_need(tmp_
     assert sum(name.endswith(".svg") for name in files) == 6
 
 
+def test_the_demo_stays_out_of_a_shared_state_and_of_clickhouse(tmp_path: Path) -> None:
+    """Where both are set and neither answers the demo is whole, and the commands that it names show it alone."""
+    outside = {
+        "ANALYZER_STATE": "postgresql://analyzer@127.0.0.1:9/analyzer",
+        "ANALYZER_CLICKHOUSE_URL": "http://127.0.0.1:9/otel",
+    }
+    ended = analyzer("demo", "--folder", str(tmp_path / "demo"), env=outside)
+    assert ended.code == 0, ended.stderr
+    assert ended.stdout.count("New: ") == 3
+    look = f"analyzer incidents list --store {tmp_path / 'demo' / 'demo.db'}"
+    assert f"  ANALYZER_STATE= ANALYZER_CLICKHOUSE_URL= {look}\n" in ended.stdout
+    listed = analyzer(*look.split()[1:], "--json", env=dict.fromkeys(outside, ""))
+    assert len(json.loads(listed.stdout)["incidents"]) == 3
+
+
 def test_every_quote_of_the_demo_stands_in_its_span(tmp_path: Path) -> None:
     """A reader who opens the span finds the quote there, word for word."""
     folder = tmp_path / "demo"

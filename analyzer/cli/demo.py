@@ -7,6 +7,7 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -15,6 +16,9 @@ from analyzer.cli.progress import Counting, Phases
 from analyzer.cli.run import PHASES
 from analyzer.config import parse_time
 from analyzer.errors import UsageError
+
+if TYPE_CHECKING:
+    from analyzer.config import Settings
 
 STORE_NAME = "demo.db"
 
@@ -43,6 +47,9 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
         plain,
         store=scratch / STORE_NAME,
         reports=scratch / "reports",
+        # Incidents that are made up are none of other instances', and no trajectory that is real belongs among them.
+        state=None,
+        clickhouse_url=None,
         llm="off",
         prometheus_url=None,
         prometheus={},
@@ -75,7 +82,7 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
             print_json(json.loads(app.document(report)))
     say_notes(report)
     if not as_json:
-        click.echo(_look_closer(scratch))
+        click.echo(_look_closer(scratch, plain))
     return GAPS if report.gaps else 0
 
 
@@ -100,12 +107,15 @@ def _scratch(folder: str | None) -> Path:
     return scratch
 
 
-def _look_closer(scratch: Path) -> str:
+def _look_closer(scratch: Path, plain: Settings) -> str:
+    """Return the commands that show the demo: with a state or a ClickHouse set they would show the real fleet's."""
     store = scratch / STORE_NAME
+    without = "ANALYZER_STATE= " if plain.state else ""
+    without += "ANALYZER_CLICKHOUSE_URL= " if plain.clickhouse_url else ""
     return (
         f"\nReports: {scratch / 'reports'}\n"
         "Look closer:\n"
-        f"  analyzer incidents list --store {store}\n"
-        f"  analyzer traces show worst --store {store}\n"
-        f'  analyzer ask worst "why was this so expensive?" --store {store}'
+        f"  {without}analyzer incidents list --store {store}\n"
+        f"  {without}analyzer traces show worst --store {store}\n"
+        f'  {without}analyzer ask worst "why was this so expensive?" --store {store}'
     )

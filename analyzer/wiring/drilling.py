@@ -61,6 +61,8 @@ class Workshop:
             without_metrics(self.settings),
             store=path,
             state=None,
+            # The shadow has its texts; what is followed would come into it beside its own copy.
+            clickhouse_url=None,
             reports=self._reports,
             llm="off",
             pushgateway_url=None,

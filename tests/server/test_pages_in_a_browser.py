@@ -17,7 +17,7 @@ from support.site import Shown, showing
 pytestmark = pytest.mark.server
 
 PAGES = ("/", "/incidents", "/incidents?state=all", "/trajectories", "/trajectories/worst", "/trajectories?q=order",
-         "/compare?a=worst&b=latest", "/analyst", "/settings")  # fmt: skip
+         "/compare?a=worst&b=latest", "/analyst", "/settings", "/docs/running", "/docs/loop")  # fmt: skip
 SIZES = [(390, "dark"), (390, "light"), (1440, "dark"), (1440, "light")]
 
 
