@@ -21,7 +21,7 @@ from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.stores.turn import Turn
 from analyzer.types.spending import Allowance, Scope
 from analyzer.wiring.collecting import elsewhere_of, filled_by
-from analyzer.wiring.remembering import quiet_judge
+from analyzer.wiring.judging import quiet_judge
 
 if TYPE_CHECKING:
     from analyzer.agent.model import Model

@@ -1,11 +1,10 @@
-"""What a run leaves in the store for the next one: the scans for loops, walks' midnights, and who has no loop."""
+"""What a run leaves in the store for the next one: the scans for loops, and walks' midnights."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from analyzer.detectors import Detector
 from analyzer.detectors.kernels.detector import resuming
@@ -15,9 +14,6 @@ from analyzer.detectors.loops.remembered import Scans
 from analyzer.errors import StoreError
 from analyzer.stores.database import Connection
 from analyzer.stores.remembered import SqliteRemembered
-
-if TYPE_CHECKING:
-    from analyzer.stores.verdicts import Judge
 
 _SCANS, _MIDNIGHTS = "loop scans", "midnights"
 
@@ -32,13 +28,6 @@ class Remembered:
     def given_to(self, detectors: Sequence[Detector]) -> tuple[Detector, ...]:
         """Return the detectors, those that can with what is remembered."""
         return resuming(remembering(detectors, self.scans), self.midnights)
-
-
-def quiet_judge() -> Judge:
-    """Return who tells which trajectories need not be read again."""
-    from analyzer.detectors.loops.quiet import QuietJudge
-
-    return QuietJudge()
 
 
 def remembered_in(connection: Callable[[], Connection]) -> Remembered:

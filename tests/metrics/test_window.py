@@ -15,7 +15,7 @@ from analyzer.metrics.window import Reach, before, collect, learning_agents
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.metric import Signal
 from analyzer.types.report import Gap
-from analyzer.wiring.remembering import quiet_judge
+from analyzer.wiring.judging import quiet_judge
 
 AT = EPOCH + timedelta(days=3)
 REACH = Reach(AT, timedelta(days=1), timedelta(days=28))

@@ -37,8 +37,8 @@ from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span
 from analyzer.wiring.collecting import followed
+from analyzer.wiring.judging import quiet_judge
 from analyzer.wiring.opening import open_store
-from analyzer.wiring.remembering import quiet_judge
 
 FLEETS = {"simulated-3": lambda: simulated(3), "simulated-8": lambda: simulated(8), "odd-1": lambda: odd(1)}
 
