@@ -1,4 +1,4 @@
-"""Who judges for a store which trajectories are quiet; what it takes is loaded when somebody asks, as receivers never do."""
+"""Who judges for a store which trajectories are quiet. What it takes is loaded when it is asked: receivers never do."""
 
 from __future__ import annotations
 
