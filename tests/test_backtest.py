@@ -110,8 +110,8 @@ def back(settings: Settings, *extra: str) -> Ended:
 
 
 def rows(store: Path) -> list[tuple[Any, ...]]:
-    """Return every row of the store, without what is counted anew when somebody reads."""
-    counted = {"stale_hours", "rollups", "choices", "sightings"}
+    """Return every row of the store, without what is counted and judged anew when somebody reads."""
+    counted = {"stale_hours", "rollups", "choices", "sightings", "quiet"}
     with closing(sqlite3.connect(store)) as raw:
         tables = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         kept = sorted(set(tables) - counted)
