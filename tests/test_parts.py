@@ -116,3 +116,15 @@ def test_why_a_trajectory_is_looked_at_tells_its_part() -> None:
     """The same steps may be a suspect to one detector and steered to another one: it is not the same to look at."""
     suspect = replace(FULL, steered={})
     assert digest_of(suspect) != digest_of(replace(FULL, suspects={}, steered=FULL.suspects))
+
+
+def test_parts_are_of_a_size_and_the_largest_is_first() -> None:
+    """Of five agents two parts are made that have about as much to look at; who begins with the last waits least."""
+    suspects = {}
+    for agent, count in (("a", 2), ("b", 4), ("c", 2), ("d", 3), ("e", 2)):
+        suspects |= {f"{agent}{number}": (replace(STEP, agent=agent),) for number in range(count)}
+    parts = parts_of(Window(start=FULL.start, end=FULL.end, suspects=suspects), b"program", 2)
+    # Laid out as b, d, a, c, e: each of them to who has least by then.
+    assert [sorted(filter(None, part.agents)) for part in parts] == [["a", "d", "e"], ["b", "c"]]
+    assert [len(part.window.suspects) for part in parts] == [7, 6]
+    assert [None in part.agents for part in parts] == [False, True]

@@ -412,6 +412,53 @@ def test_parts_that_are_unlike_are_told_of_all(server: str, fleet: Path, tmp_pat
     assert done == Helped(0, 1)
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """A detector of another package, which gives numbers and lists as it has them."""
+
+    name: str = "foreign"
+    kind: Kind = Kind.LOOP
+    by_agent: bool = True
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        """Find one thing of every agent."""
+        given = {"detector": self.name, "trace_ids": ["1" * 32], "value": np.float32(2.5)}
+        return tuple(finding(subject=Subject(agent=agent), **given) for agent in window.agents())
+
+    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
+        """Say nothing."""
+        return ()
+
+
+@dataclass(frozen=True)
+class Failing(Foreign):
+    """A detector of another package that cannot look at one agent."""
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        """Fail where the agent is among those it is asked about."""
+        if "search" in window.agents():
+            raise ValueError("no such metric")
+        return tuple(finding(subject=Subject(agent=agent), detector=self.name) for agent in window.agents())
+
+
+@pytest.mark.server
+@pytest.mark.timeout(120)
+def test_a_detector_that_fails_is_a_gap_and_what_it_found_elsewhere_is_told(
+    server: str, fleet: Path, tmp_path: Path
+) -> None:
+    """A part in which a detector failed is handed in by nobody: the next one to look at it is to see that, too."""
+    url = postgres.database(server)
+    with closing(PostgresState(url)) as state, holding(settings_of(copied(fleet, tmp_path, "a"), url)) as app:
+        PostgresRounds(state, Process("analyzer run", "far", 2, "boot of far", "1"))._beat()
+        app.division.rounds.open(NOW, live=True)
+        found, gaps, note = detected_together(replace(app, detectors=[Failing()]), collected(app, NOW))
+        assert [one.subject.agent for one in found] == ["billing", "reviewer"]
+        why = "the detector failed: ValueError: no such metric"
+        assert [(one.what, one.why) for one in gaps] == [("loop anomalies", why)]
+        assert note == {}
+        assert len(app.division.rounds.handed_in()) == 2
+
+
 class Untold(NoRounds):
     """Rounds of a state that goes away once everything is filed; it hears of each step."""
 
@@ -425,7 +472,11 @@ class Untold(NoRounds):
     def has_others(self) -> bool:
         """Hear of it."""
         self.heard.append("has_others")
-        return False
+        return True
+
+    def divide(self, digests: Any) -> None:
+        """Hear of it."""
+        self.heard.append("divide")
 
     def done(self) -> None:
         """Fail."""
@@ -434,7 +485,10 @@ class Untold(NoRounds):
 
 
 def test_a_run_that_is_filed_has_not_failed(fleet: Path, tmp_path: Path) -> None:
-    """Where nobody can be told that it is over it is over all the same: who would be woken has been told everything."""
+    """Where nobody can be told that it is over it is over all the same: who would be woken has been told everything.
+
+    Here without its sources, of which nobody can tell whether another one would find the same: it divides nothing.
+    """
     store = copied(fleet, tmp_path, "one")
     with build(load({"store": str(store), "llm": "off", "reports": str(tmp_path)}).settings, out=None) as app:
         rounds = Untold()
@@ -472,24 +526,6 @@ def test_one_that_helps_reads_what_is_new_elsewhere_first(server: str, fleet: Pa
     with closing(Connection(store)) as kept:
         assert SqliteRemembered(kept).read("loop scans") is not None
         assert SqliteRemembered(kept).read("midnights") is not None
-
-
-@dataclass(frozen=True)
-class Foreign:
-    """A detector of another package, which gives numbers and lists as it has them."""
-
-    name: str = "foreign"
-    kind: Kind = Kind.LOOP
-    by_agent: bool = True
-
-    def detect(self, window: Window) -> tuple[Finding, ...]:
-        """Find one thing of every agent."""
-        given = {"detector": self.name, "trace_ids": ["1" * 32], "value": np.float32(2.5)}
-        return tuple(finding(subject=Subject(agent=agent), **given) for agent in window.agents())
-
-    def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
-        """Say nothing."""
-        return ()
 
 
 @pytest.mark.server
