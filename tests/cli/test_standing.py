@@ -291,7 +291,7 @@ def test_one_that_helped_answers_fail_on_by_what_was_filed(
 
 
 def test_doctor_says_how_far_a_round_is(url: str, tmp_path: Path) -> None:
-    """Who has the turn is told with the parts that are done, and by which machines."""
+    """Who has the turn is told with the parts that are done, and by which machines: also before there is a store."""
     with SqliteTrajectories(tmp_path / "b.db"):
         pass
     with (
@@ -305,6 +305,8 @@ def test_doctor_says_how_far_a_round_is(url: str, tmp_path: Path) -> None:
         rounds.divide(["p", "q", "r"])
         PostgresRounds(far, Process("analyzer run", "far-1", 1, "its boot", "7")).hand_in("q", "[]")
         told = analyzer("doctor", "--store", str(tmp_path / "b.db"), env={"ANALYZER_STATE": url}).stdout
+        assert "; 1 of 3 parts are done by far-1" in " ".join(told.split())
+        told = analyzer("doctor", "--store", str(tmp_path / "none.db"), env={"ANALYZER_STATE": url}).stdout
         assert "; 1 of 3 parts are done by far-1" in " ".join(told.split())
     with alone(tmp_path / "a.db", state=url):
         told = analyzer("doctor", "--store", str(tmp_path / "b.db"), env={"ANALYZER_STATE": url}).stdout
