@@ -441,6 +441,34 @@ class Failing(Foreign):
         return tuple(finding(subject=Subject(agent=agent), detector=self.name) for agent in window.agents())
 
 
+@dataclass(frozen=True)
+class Turned(Foreign):
+    """A detector of another package that tells its agents from the last to the first."""
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        """Find one thing of every agent."""
+        return Foreign.detect(self, window)[::-1]
+
+
+class Beside(NoRounds):
+    """Rounds in which somebody stands by and does nothing."""
+
+    def has_others(self) -> bool:
+        """Say so."""
+        return True
+
+
+def test_what_is_found_in_parts_is_in_the_order_of_one(looked: tuple[App, Window]) -> None:
+    """By detector, and of each by agent: whichever part was done first, and however a detector puts it."""
+    app, window = looked
+    asking = replace(app, detectors=[Turned("b"), Foreign("a")], division=Division(Beside(), lambda: b"program"))
+    found, gaps, note = detected_together(asking, window)
+    agents = ["billing", "reviewer", "search"]
+    assert [(one.detector, one.subject.agent) for one in found] == [(name, of) for name in "ba" for of in agents]
+    assert (found, gaps) == detected(asking, window)
+    assert note == {}
+
+
 @pytest.mark.server
 @pytest.mark.timeout(120)
 def test_a_detector_that_fails_is_a_gap_and_what_it_found_elsewhere_is_told(
