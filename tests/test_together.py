@@ -22,6 +22,7 @@ from support.incidents import finding
 from support.spans import chat, root
 
 from analyzer.config import Settings, load
+from analyzer.errors import StoreError
 from analyzer.pipeline import App, run
 from analyzer.pipeline.app import Division
 from analyzer.pipeline.parts import parts_of
@@ -31,15 +32,17 @@ from analyzer.simulation.agents import Agent
 from analyzer.simulation.faults import Fault, FaultKind
 from analyzer.simulation.fleet import Fleet
 from analyzer.stores.audit import SqliteAudit
+from analyzer.stores.database import Connection
 from analyzer.stores.postgres import PostgresState
-from analyzer.stores.rounds import PostgresRounds, Round, Stage
+from analyzer.stores.remembered import SqliteRemembered
+from analyzer.stores.rounds import NoRounds, PostgresRounds, Round, Stage
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.stores.turn import Process, alone
 from analyzer.types.budget import Budget
 from analyzer.types.document import report_document
 from analyzer.types.metric import Series, Window
 from analyzer.types.reading import Reading
-from analyzer.types.report import Finding, Kind, Report, Subject
+from analyzer.types.report import REPEATED, Finding, Gap, Kind, Report, Subject
 from analyzer.wiring.building import build, build_reader
 from analyzer.wiring.helping import program_of_detection
 from analyzer.wiring.standing import build_helper
@@ -425,6 +428,132 @@ class Foreign:
     def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
         """Say nothing."""
         return ()
+
+
+@dataclass(frozen=True)
+class Failing(Foreign):
+    """A detector of another package that cannot look at one agent."""
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        """Fail where the agent is among those it is asked about."""
+        if "search" in window.agents():
+            raise ValueError("no such metric")
+        return tuple(finding(subject=Subject(agent=agent), detector=self.name) for agent in window.agents())
+
+
+@dataclass(frozen=True)
+class Turned(Foreign):
+    """A detector of another package that tells its agents from the last to the first."""
+
+    def detect(self, window: Window) -> tuple[Finding, ...]:
+        """Find one thing of every agent."""
+        return Foreign.detect(self, window)[::-1]
+
+
+class Beside(NoRounds):
+    """Rounds in which somebody stands by and does nothing."""
+
+    def has_others(self) -> bool:
+        """Say so."""
+        return True
+
+
+def test_what_is_found_in_parts_is_in_the_order_of_one(looked: tuple[App, Window]) -> None:
+    """By detector, and of each by agent: whichever part was done first, and however a detector puts it."""
+    app, window = looked
+    asking = replace(app, detectors=[Turned("b"), Foreign("a")], division=Division(Beside(), lambda: b"program"))
+    found, gaps, note = detected_together(asking, window)
+    agents = ["billing", "reviewer", "search"]
+    assert [(one.detector, one.subject.agent) for one in found] == [(name, of) for name in "ba" for of in agents]
+    assert (found, gaps) == detected(asking, window)
+    assert note == {}
+
+
+@pytest.mark.server
+@pytest.mark.timeout(120)
+def test_a_detector_that_fails_is_a_gap_and_what_it_found_elsewhere_is_told(
+    server: str, fleet: Path, tmp_path: Path
+) -> None:
+    """A part in which a detector failed is handed in by nobody: the next one to look at it is to see that, too."""
+    url = postgres.database(server)
+    with closing(PostgresState(url)) as state, holding(settings_of(copied(fleet, tmp_path, "a"), url)) as app:
+        PostgresRounds(state, Process("analyzer run", "far", 2, "boot of far", "1"))._beat()
+        app.division.rounds.open(NOW, live=True)
+        found, gaps, note = detected_together(replace(app, detectors=[Failing()]), collected(app, NOW))
+        assert [one.subject.agent for one in found] == ["billing", "reviewer"]
+        why = "the detector failed: ValueError: no such metric"
+        assert [(one.what, one.why) for one in gaps] == [("loop anomalies", why)]
+        assert note == {}
+        assert len(app.division.rounds.handed_in()) == 2
+
+
+class Untold(NoRounds):
+    """Rounds of a state that goes away once everything is filed; it hears of each step."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def open(self, at: datetime, *, live: bool) -> None:
+        """Hear of it."""
+        self.heard.append("open")
+
+    def has_others(self) -> bool:
+        """Hear of it."""
+        self.heard.append("has_others")
+        return True
+
+    def divide(self, digests: Any) -> None:
+        """Hear of it."""
+        self.heard.append("divide")
+
+    def done(self) -> None:
+        """Fail."""
+        self.heard.append("done")
+        raise StoreError("the state is gone")
+
+
+def test_a_run_that_is_filed_has_not_failed(fleet: Path, tmp_path: Path) -> None:
+    """Where nobody can be told that it is over it is over all the same: who would be woken has been told everything.
+
+    Here without its sources, of which nobody can tell whether another one would find the same: it divides nothing.
+    """
+    store = copied(fleet, tmp_path, "one")
+    with build(load({"store": str(store), "llm": "off", "reports": str(tmp_path)}).settings, out=None) as app:
+        rounds = Untold()
+        divided = replace(app, division=Division(rounds))
+        report = run(divided, NOW)
+        assert rounds.heard == ["open", "has_others", "done"]
+        assert app.incidents.latest_run_at() == NOW
+        assert report.incidents
+        repeated = run(divided, NOW - timedelta(hours=1))
+    assert REPEATED in repeated.notes
+    assert rounds.heard == ["open", "has_others", "done"], "what keeps nothing is no round, and nobody's to help with"
+
+
+@pytest.mark.server
+def test_one_that_helps_reads_what_is_new_elsewhere_first(server: str, fleet: Path, tmp_path: Path) -> None:
+    """It follows as the run does, up to the run's moment, and keeps what spares its own next run work."""
+    url = postgres.database(server)
+    store = copied(fleet, tmp_path, "a")
+    asked: list[tuple[datetime, datetime | None]] = []
+
+    def follow(at: datetime, later: datetime | None) -> tuple[Gap, ...]:
+        asked.append((at, later))
+        return ()
+
+    with closing(PostgresState(url)) as state, build_helper(settings_of(store, url)) as late:
+        far = PostgresRounds(state, Process("analyzer run", "far", 2, "boot of far", "1"), "turn-1")
+        far.open(NOW, live=True)
+        far.divide([part.digest for part in parts_of(collected(late, NOW), late.division.program())])
+        round_, asking = Round("turn-1", NOW, live=True, stage=Stage.DIVIDED), iter([True] * 3)
+        looking = replace(late, follow=follow)
+        done = helped(looking, far, round_, goes_on=lambda: next(asking, False), on_unlike=unheard)
+        late.remember()
+    assert asked == [(NOW, None)]
+    assert done == Helped(3, 0)
+    with closing(Connection(store)) as kept:
+        assert SqliteRemembered(kept).read("loop scans") is not None
+        assert SqliteRemembered(kept).read("midnights") is not None
 
 
 @pytest.mark.server

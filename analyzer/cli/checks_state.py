@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from math import ceil
@@ -11,6 +13,7 @@ from analyzer.cli.check import Check
 
 if TYPE_CHECKING:
     from analyzer.config import Settings
+    from analyzer.stores.state import StateDatabase
 
 _RUNS_LOOKED_AT = 12
 """The newest runs, of which the usual time between two is the schedule."""
@@ -20,8 +23,6 @@ def state(settings: Settings) -> Check:
     """Try the database that several instances share, and bring it up to date."""
     if settings.state is None:
         return Check("state", "off", "not set: incidents and the log are in the store (docs/instances.md)")
-    from contextlib import closing
-
     from analyzer.stores.postgres import PostgresState
 
     with closing(PostgresState(settings.state)) as state:
@@ -62,18 +63,31 @@ def turn(settings: Settings) -> Check:
     """Say who has the turn to run."""
     from analyzer.stores.turn import holder
     from analyzer.wiring.helping import rounds_told
-    from analyzer.wiring.opening import open_existing
 
-    if not settings.store.exists():
+    if settings.state is None and not settings.store.exists():
         return Check("turn", "off", "no store yet, and so nobody who runs over it")
-    with open_existing(settings) as store:
-        held = holder(store.state)
-        divided = "" if held is None else rounds_told(store.state, held.token)
+    with _holding_turn(settings) as state:
+        held = holder(state)
+        divided = "" if held is None else rounds_told(state, held.token)
     if held is None:
         return Check("turn", "ok", "nobody runs over the store now")
     if held.process.lives() is False:
         return Check("turn", "ok", f"left by {held}, which is gone: the next run takes it")
     return Check("turn", "ok", f"held by {held}{divided}")
+
+
+@contextmanager
+def _holding_turn(settings: Settings) -> Iterator[StateDatabase]:
+    """Give what the turn is held over: what several share is there before this instance has a store."""
+    from analyzer.stores.postgres import PostgresState
+    from analyzer.wiring.opening import open_existing
+
+    if settings.state is not None:
+        with closing(PostgresState(settings.state)) as state:
+            yield state
+        return
+    with open_existing(settings) as store:
+        yield store.state
 
 
 def budget(settings: Settings) -> Check:

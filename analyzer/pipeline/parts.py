@@ -83,8 +83,9 @@ def _pieces(window: Window, agents: Iterable[str | None]) -> Iterable[bytes]:
         yield from _of_series(series)
     for choices in sorted(window.choices, key=lambda one: (str(one.subject), one.what, one.task or "")):
         yield from _of_choices(choices)
-    for trace_id, steps in (*sorted(window.suspects.items()), *sorted(window.steered.items())):
-        yield _said(trace_id, steps)
+    for what, texts in (("suspect", window.suspects), ("steered", window.steered)):
+        for trace_id, steps in sorted(texts.items()):
+            yield _said(what, trace_id, steps)
     for _, summary in sorted(window.summaries.items()):
         yield _said(_SUMMARY(summary))
     for running in sorted(window.running, key=lambda one: one.summary.trace_id):

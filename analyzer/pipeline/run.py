@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
+from analyzer.errors import StoreError
 from analyzer.metrics.exemplars import Exemplified
 from analyzer.metrics.window import learning_agents
 from analyzer.pipeline.alerted import Alerted, alerted, keep_answers
@@ -56,8 +58,6 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
         if is_kept:
             app.division.rounds.open(at, live=live)
         report = _walked(app, at, later, seconds, on_phase)
-        if is_kept:
-            app.division.rounds.done()
     except BaseException as error:
         if is_kept:
             app.measuring.failed(seconds)
@@ -65,6 +65,10 @@ def run(app: App, at: datetime, *, live: bool = False, on_phase: Callable[[str],
             if isinstance(error, Exception):
                 app.enrolled.broke_off(type(error).__name__, app.run_trace_id)
         raise
+    if is_kept:
+        # All is filed and told. Whoever does not hear of it does the run once more, and tells nothing twice.
+        with suppress(StoreError):
+            app.division.rounds.done()
     return report
 
 

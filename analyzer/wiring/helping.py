@@ -6,18 +6,15 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 from hashlib import blake2b
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-from analyzer import detectors, types
 from analyzer.config import Settings
+from analyzer.detectors.program import program_of_detectors
 from analyzer.pipeline.app import Division
 from analyzer.stores.postgres import PostgresState
 from analyzer.stores.rounds import PostgresRounds, Stage
 from analyzer.stores.state import StateDatabase
 from analyzer.stores.turn import Turn, this_process
-from analyzer.types.program import program_of
 from analyzer.wiring.detecting import installed
 
 
@@ -44,14 +41,13 @@ def rounds_told(state: StateDatabase, turn: str) -> str:
 def program_of_detection(settings: Settings) -> bytes:
     """Return what tells the detectors of this installation and their settings from others; b"" where nobody can tell.
 
-    The code itself, as far as it is ours; the version of what computes; names and versions of others' detectors.
+    The code itself, as far as it is ours, and what it reckons with; names and versions of others' detectors.
     """
-    folders = (Path(str(room.__file__)).parent for room in (detectors, types))
-    code = program_of(sorted(file for folder in folders for file in folder.rglob("*.py")))
+    code = program_of_detectors()
     if code is None:
         return b""
     set_ = (settings.detectors, settings.budgets, settings.calendar, settings.lookback, settings.history)
-    said = repr((version("numpy"), installed(), [_plain(one) for one in set_]))
+    said = repr((installed(), [_plain(one) for one in set_]))
     return blake2b(said.encode("utf-8", "surrogatepass"), key=code, digest_size=32).digest()
 
 

@@ -37,8 +37,8 @@ class Watched:
 class Other:
     """The run that has the turn, watched until it is over, its process is gone, or it stands still."""
 
-    def __init__(self, watched: Watched, round_: Round) -> None:
-        self._watched, self._turn = watched, round_.turn
+    def __init__(self, watched: Watched, round_: Round, *, watch_s: float = WATCH_S) -> None:
+        self._watched, self._turn, self._watch_s = watched, round_.turn, watch_s
         self._beats = -1
         self._still_until_s = 0.0
 
@@ -51,7 +51,7 @@ class Other:
         if held is None or held.token != self._turn or held.process.lives() is False:
             return False
         if held.beats != self._beats:
-            self._beats, self._still_until_s = held.beats, time.monotonic() + WATCH_S
+            self._beats, self._still_until_s = held.beats, time.monotonic() + self._watch_s
         return time.monotonic() < self._still_until_s
 
 

@@ -21,10 +21,11 @@ from support.incidents import incident
 from analyzer.stores.database import Connection
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.postgres import PostgresState
-from analyzer.stores.rounds import PostgresRounds
+from analyzer.stores.rounds import PostgresRounds, Round, Stage
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.stores.turn import WATCH_S, Holder, Process, alone, holder, this_process
 from analyzer.types.report import Severity, State
+from analyzer.wiring.standing import Other, Watched
 
 pytestmark = pytest.mark.server
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -185,6 +186,39 @@ def test_a_run_that_others_went_on_from_is_not_taken_back(url: str, tmp_path: Pa
     assert NOON + timedelta(minutes=30) in times
 
 
+def test_a_run_elsewhere_is_watched_by_its_beats(url: str, tmp_path: Path) -> None:
+    """One on another machine goes on while its turn is renewed, and no more once that stands still or is another's."""
+    far = Process("analyzer run", "far", 1, "another boot", "7")
+    with closing(PostgresState(url)) as state:
+        rounds = PostgresRounds(state, this_process("analyzer run"))
+        for beat_s, goes_on in ((0.1, True), (60.0, False)):
+            with alone(tmp_path / "a.db", state=url, me=far, beat_s=beat_s, watch_s=0.1) as turn:
+                assert turn is not None
+                other = Other(Watched(state, rounds), Round(turn.token, NOON, live=True, stage=Stage.OPEN), watch_s=1.0)
+                assert other.goes_on()
+                until = time.monotonic() + 2.0
+                while time.monotonic() < until and other.goes_on():
+                    time.sleep(0.1)
+                assert other.goes_on() is goes_on
+        with alone(tmp_path / "a.db", state=url, me=far):
+            assert not other.goes_on()
+            late = Other(Watched(state, rounds), Round("another turn", NOON, live=True, stage=Stage.OPEN))
+            assert not late.goes_on()
+
+
+def test_a_run_opens_its_round_and_ends_it(url: str, tmp_path: Path) -> None:
+    """Others see as of when it runs, and that it is over; one that repeats history for its report alone opens none."""
+    env = {"ANALYZER_STATE": url, "ANALYZER_LLM": "off"}
+    with closing(PostgresState(url)) as state:
+        rounds = PostgresRounds(state, this_process("analyzer run"))
+        for at in (NOON, NOON - timedelta(hours=1)):
+            ended = analyzer("run", "--store", str(tmp_path / "a.db"), "--at", at.isoformat(), env=env)
+            assert ended.code in {0, 3}
+            found = rounds.current()
+            assert found is not None
+            assert (found.at, found.live, found.stage) == (NOON, False, Stage.DONE)
+
+
 def test_one_stands_by_for_each_store(url: str, tmp_path: Path) -> None:
     """Where the run hangs, starts by cron do not pile up behind it: the second one over a store says who stands by."""
     store = tmp_path / "b.db"
@@ -257,7 +291,7 @@ def test_one_that_helped_answers_fail_on_by_what_was_filed(
 
 
 def test_doctor_says_how_far_a_round_is(url: str, tmp_path: Path) -> None:
-    """Who has the turn is told with the parts that are done, and by which machines."""
+    """Who has the turn is told with the parts that are done, and by which machines: also before there is a store."""
     with SqliteTrajectories(tmp_path / "b.db"):
         pass
     with (
@@ -271,6 +305,8 @@ def test_doctor_says_how_far_a_round_is(url: str, tmp_path: Path) -> None:
         rounds.divide(["p", "q", "r"])
         PostgresRounds(far, Process("analyzer run", "far-1", 1, "its boot", "7")).hand_in("q", "[]")
         told = analyzer("doctor", "--store", str(tmp_path / "b.db"), env={"ANALYZER_STATE": url}).stdout
+        assert "; 1 of 3 parts are done by far-1" in " ".join(told.split())
+        told = analyzer("doctor", "--store", str(tmp_path / "none.db"), env={"ANALYZER_STATE": url}).stdout
         assert "; 1 of 3 parts are done by far-1" in " ".join(told.split())
     with alone(tmp_path / "a.db", state=url):
         told = analyzer("doctor", "--store", str(tmp_path / "b.db"), env={"ANALYZER_STATE": url}).stdout

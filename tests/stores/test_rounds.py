@@ -13,7 +13,7 @@ from support.threads import at_once
 
 from analyzer.errors import StoreBusyError
 from analyzer.stores.postgres import PostgresState
-from analyzer.stores.rounds import HandedIn, PostgresRounds, Round, Stage
+from analyzer.stores.rounds import SEEN_S, HandedIn, PostgresRounds, Round, Stage
 from analyzer.stores.turn import Process, alone
 
 pytestmark = pytest.mark.server
@@ -104,13 +104,16 @@ def test_a_round_that_broke_off_is_gone_on_with(opened: Opened) -> None:
     assert second.laid_out() == {"p", "q", "new"}
 
 
-def test_only_who_was_seen_lately_is_counted_on(opened: Opened) -> None:
-    """An instance alone divides nothing with itself; one that stands by counts, until it goes."""
+def test_only_who_was_seen_lately_is_counted_on(opened: Opened, database: str) -> None:
+    """An instance alone divides nothing with itself; one that stands by counts, until it goes or dies."""
     holder, other = opened("a", "turn-1"), opened("b")
     with holder.attended():
         assert not holder.has_others()
-    with other.attended():
+    with other.attended(), closing(PostgresState(database)) as state:
         assert holder.has_others()
+        with state.writing() as raw:
+            raw.execute("UPDATE helpers SET seen = seen - ? * INTERVAL '1 second'", (SEEN_S,))
+        assert not holder.has_others(), "it died, and gives no sign of life"
     assert not holder.has_others()
     holder.divide(["p"])
     assert not holder.has_others()

@@ -10,20 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from hashlib import blake2b
-from pathlib import Path
 
 import numpy as np
 import orjson
-import scipy
 
-from analyzer import types
 from analyzer.detectors.kernels.grid import BINS_MAX, TICKS_PER_HOUR, Grid
 from analyzer.detectors.kernels.model import BaselineT, Model
 from analyzer.detectors.kernels.walk import Midnight, Walk
+from analyzer.detectors.program import program_of_detectors
 from analyzer.types.metric import FlatSketches, Series
-from analyzer.types.program import program_of
 
 LATE_TICKS = 6 * TICKS_PER_HOUR
 """A midnight younger than this is not handed on: spans that come some hours late would make it worthless, and to
@@ -95,7 +91,7 @@ def _holds(kept: _Kept, model: Model[BaselineT], series: Series) -> bool:
 
 def _key(series: Series, grid: Grid, rules: str) -> str | None:
     """Return what tells a series and how it is judged from all others; None where that cannot be said."""
-    program = _program()
+    program = program_of_detectors()
     sketches = _flat(series)
     # More bins than a grid has: what comes later moves those of before (see `grid.BINS_MAX`).
     if program is None or (len(sketches.bins) and int(np.ptp(np.asarray(sketches.bins))) >= BINS_MAX):
@@ -121,17 +117,3 @@ def _flat(series: Series) -> FlatSketches:
     """Return the distribution of a series; an empty one where it has none."""
     sketches = series.sketches or ()
     return sketches if isinstance(sketches, FlatSketches) else FlatSketches.of(sketches)
-
-
-@lru_cache(maxsize=1)
-def _program() -> bytes | None:
-    """Return what tells this program from one that may walk otherwise; None for one without its sources.
-
-    All of the detectors and of the types, and what they reckon with: more than a walk uses, and nothing that it uses
-    can be forgotten.
-    """
-    places = [Path(__file__).parent.parent, Path(str(types.__file__)).parent]
-    code = program_of(sorted(file for place in places for file in place.rglob("*.py")))
-    if code is None:
-        return None
-    return blake2b(f"{np.__version__} {scipy.__version__}".encode(), key=code).digest()

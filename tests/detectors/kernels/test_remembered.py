@@ -186,13 +186,13 @@ def test_other_code_walks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     """What another release did not find is not taken for what this one does not find."""
     first = Midnights(lambda: None)
     walked(first, NOON)
-    monkeypatch.setattr(module, "_program", lambda: b"another release")
+    monkeypatch.setattr(module, "program_of_detectors", lambda: b"another release")
     assert walked(Midnights(lambda: first.body), NOON).midnights[0].tick < 5 * DAY
 
 
 def test_without_its_sources_a_program_walks_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody can tell then whether the rules are those of the run before: nothing is taken from it, or kept."""
-    monkeypatch.setattr(module, "_program", lambda: None)
+    monkeypatch.setattr(module, "program_of_detectors", lambda: None)
     midnights = Midnights(never)
     assert walked(midnights, NOON).midnights
     assert midnights.body is None
