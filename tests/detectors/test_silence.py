@@ -200,6 +200,14 @@ def test_who_worked_on_a_day_off_once_is_missed_as_soon_as_ever(rest, worked):
     assert (found.onset, found.recovered) == (time_of(stop), None)
 
 
+def test_a_few_runs_on_a_day_off_are_all_that_is_expected_of_the_next():
+    """Somebody started three by hand on a Friday that is off: the next Friday is no silence."""
+    ticks = np.arange(40 * DAY)
+    runs = np.random.default_rng(3).poisson(5.0 * (ticks // DAY % 7 != 4))
+    runs[[32 * DAY + hour * HOUR for hour in (9, 10, 14)]] = 1
+    assert begins(DETECTOR.detect(all_of(begun(runs)))) == [4, 11]
+
+
 @pytest.mark.parametrize("day", [5, 6])
 def test_an_outage_of_one_whole_saturday_or_sunday_is_no_day_off(day):
     """An agent of a few days that works around the clock: later outages on that day are found."""
