@@ -269,6 +269,10 @@ def chosen(shifted: Shifted, tool: str) -> Finding:
             "support-triage: 20 % of trajectories have to try again (5 % expected) since 2026-11-23 08:10 UTC",
         ),
         (
+            finding(Kind.RETRIES, value=0.2, baseline=0.05, excess_usd=0.02, onset=NOW - 72 * HOUR),
+            "support-triage: 20 % of trajectories have to try again (5 % expected) since 2026-11-20 18:00 UTC",
+        ),
+        (
             finding(Kind.TOOL_COST, tool="search", excess_usd=0.004, onset=NOW - HOUR),
             "support-triage: cost of search 2.3x since 2026-11-23 17:00 UTC, $0.004 too much",
         ),

@@ -70,7 +70,7 @@ def order_in(text: str) -> Order | None:
 
 
 def _spoken(text: str) -> Order | None:
-    lowered = text.lower()
+    lowered = " ".join(text.lower().split())
     if any(anchor in lowered for anchor in STRONG_ANCHORS):
         said = next((match for match in OVERRIDES.finditer(text) if not _is_mention(text, match)), None)
         if said is not None:

@@ -76,7 +76,7 @@ _WEAK_SIGNS: dict[str, str] = {
         r"|to)[\s,:]+"
         r"(?:all\s+|any\s+|the\s+|every\s+)?(?:ai|llms?|large language models?|language models?|chatbots?|claude"
         r"|chatgpt|gpt|gemini"
-        r"|copilot)(?:[\s-](?:agents?|assistants?|models?|systems?|readers?|bots?))?\s*(?:[:,!-]|reading|processing"
+        r"|copilot)\b(?:[\s-](?:agents?|assistants?|models?|systems?|readers?|bots?))?\s*(?:[:,!-]|reading|processing"
         r"|summari|that)"
         r"|\bif you are an? (?:ai|llm|language model|assistant|agent)\b|\b(?:ai|llm) (?:assistants?|agents?|models?)"
         r" (?:must|should|"
@@ -121,6 +121,7 @@ _WEAK_SIGNS: dict[str, str] = {
     ),
 }
 """What each weak sign is, in words for people, and how it is recognised."""
+_DROP_ANCHORS = ("ignor", "disregard", "forget", "overrid", "bypass", "discard", "follow")
 ANCHORS: dict[str, tuple[str, ...]] = {
     "a turn that pretends to be the system's": (
         "<|",
@@ -138,6 +139,8 @@ ANCHORS: dict[str, tuple[str, ...]] = {
     ),
     "an address to the model": (
         " ai",
+        ",ai",
+        ":ai",
         "ai ",
         "llm",
         "language model",
@@ -160,15 +163,7 @@ ANCHORS: dict[str, tuple[str, ...]] = {
         "env",
         "history",
     ),
-    "an order to drop what it goes by": (
-        "ignor",
-        "disregard",
-        "forget",
-        "overrid",
-        "bypass",
-        "discard",
-        "follow",
-    ),
+    "an order to drop what it goes by": _DROP_ANCHORS,
     "a new role or new instructions": (
         "you are now",
         "new ",
@@ -191,15 +186,10 @@ ANCHORS: dict[str, tuple[str, ...]] = {
         "now ",
     ),
 }
-"""Without any of these a sign is not there: most texts are done with after a look for words."""
+"""Without any of these in a text in lower case, its white space as single spaces, a sign is not there: most texts are
+done with after a look for words."""
 STRONG_ANCHORS = (
-    "ignor",
-    "disregard",
-    "forget",
-    "overrid",
-    "bypass",
-    "discard",
-    "follow",
+    *_DROP_ANCHORS,
     "missacht",
     "vergiss",
     "oublie",
@@ -237,34 +227,41 @@ _BASE64_SIGNS = sorted(
     {piece for word in ("instruction", "previous", "system") for form in (word, word.capitalize(), word.upper())
      for piece in _in_base64(form)}
 )  # fmt: skip
+_SPACE = r"[^!-~]"
+"""Whatever is no visible ASCII character: RE2 knows no white space beyond ASCII."""
+_NO_STOP = r"[^!-&()+\-./;-@\[-\^`{-~]*"
+"""From an order to drop to what is to be dropped: over lines, and no further than a sentence goes."""
 SIGNS = (
     (
-        r"(?:ignor|disregard|forget|overrid|bypass|discard|not follow|n't follow|stop following)[^\n]*"
+        rf"(?:ignor|disregard|forget|overrid|bypass|discard|not follow|n't follow|stop following){_NO_STOP}"
         r"(?:instru|istruz|prompt|rule|guideline|direct|order|training|guardrail|programming|polic|restrict|safety"
         r"|command|constraint"
-        r"|told|above|before)"
+        r"|told|taught|above|before|consigne|r[eè]gle|rdenes|reg[lr]as|regole)"
     ),
-    r"ignorier|missacht|vergiss|oublie|ignora |olvid|esque[cç]a|negeer|zignoruj|nceki ",
+    rf"ignorier|missacht|vergiss|oublie|olvid|esque[cç]a|negeer|zignoruj|nceki{_SPACE}",
     r"игнорируй|забудь|忽略|无视|忘记|忽視|無視|忘れ|무시|잊|تجاهل|अनदेखा|नज़रअंदाज़",
     (
         r"<\|(?:im_start|system|start_header)|\[/?inst\]|<</?sys>>|</?(?:system|tool_result|function_results"
         r"|instructions?)"
     ),
-    r"(?:^|\n)[ \t#*]*(?:system|developer|admin)[a-z \t*]*:|\n\s*(?:human|assistant)\s*:",
     (
-        r"\b(?:ai|llms?|language models?|chatbots?|claude|chatgpt|gpt|gemini|copilot)\b[a-z \t-]*(?:[:,!]|reading"
-        r"|processing|summari"
-        r"|that|must|should|are )|if you are an?|as an ai"
+        rf"(?:^|\n)(?:{_SPACE}|[#*])*(?:system|developer|admin)(?:{_SPACE}|[a-z*])*:"
+        rf"|\n{_SPACE}*(?:human|assistant){_SPACE}*:"
     ),
-    r"(?:do not|don't|never|without) (?:tell|mention|inform|reveal|alert|notify|report|disclos|show)",
+    (
+        r"\b(?:ai|llms?|language models?|chatbots?|claude|chatgpt|gpt|gemini|copilot)\b"
+        rf"(?:{_SPACE}|[a-z-])*(?:[:,!-]|reading|processing|summari|that|must|should|are )|if you are an?|as an ai"
+    ),
+    (rf"(?:do not|don't|never|without){_SPACE}+(?:tell|mention|inform|reveal|alert|notify|report|disclos|show)"),
     (
         r"you are now|new (?:system )?(?:instruct|task|goal|objective|role)|your (?:new|real|true|actual|only) |from"
         r" now on"
-        r"|unrestricted|uncensored|developer mode|jailbroken| mode (?:is )?(?:enabled|on|activated)"
+        r"|unrestricted|uncensored|(?:as|to be|like) (?:an? )?dan\b|developer mode|jailbroken"
+        r"| mode (?:is )?(?:enabled|on|activated)"
     ),
     (
-        r"you (?:must|have to|are (?:required|instructed|ordered))|(?:immediately|instead,?|now)\s+(?:call|run"
-        r"|execute|invoke|send"
+        r"you (?:must|have to|are (?:required|instructed|ordered))"
+        rf"|(?:immediately|instead,?|now){_SPACE}+(?:call|run|execute|invoke|send"
         r"|delete|transfer|visit|fetch|open|close|approve|wire)"
     ),
     f"(?-i:{'|'.join(re.escape(piece) for piece in _BASE64_SIGNS)})",
@@ -272,4 +269,4 @@ SIGNS = (
     r"[\x{200b}-\x{200d}\x{2060}\x{feff}][\x{200b}-\x{200d}\x{2060}\x{feff}]",
 )
 """Without any of these (RE2, letter case aside) a text holds no order: see `stores.steering`. Of the weak signs one
-kind is left out, the most common: an order needs two."""
+kind is left out, the most common, to give something away: an order needs two."""

@@ -189,6 +189,25 @@ def test_a_busy_agent_that_rests_at_weekends_is_missed_on_the_first_alone(per_ho
         assert begins(DETECTOR.detect(all_of(*fleet))) == [5]
 
 
+@pytest.mark.parametrize("rest", [(4,), (5, 6), (4, 5)])
+@pytest.mark.parametrize("worked", [0, DAY // 2, DAY])
+def test_who_worked_on_a_day_off_once_is_missed_as_soon_as_ever(rest, worked):
+    """That the day is none any more makes no pauses of those before it: a silence on a Tuesday is told in two hours."""
+    ticks, odd, stop = np.arange(38 * DAY), (28 + min(rest)) * DAY, 36 * DAY + 10 * HOUR
+    rates = 20.0 * (~np.isin(ticks // DAY % 7, rest) | ((ticks >= odd) & (ticks < odd + worked)))
+    stopped = arrivals(lambda _: np.where(ticks < stop, rates, 0.0), days=38, seed=3)
+    (found,) = DETECTOR.detect(window(stopped, end=stop + 2 * HOUR, hours=12))
+    assert (found.onset, found.recovered) == (time_of(stop), None)
+
+
+def test_a_few_runs_on_a_day_off_are_all_that_is_expected_of_the_next():
+    """Somebody started three by hand on a Friday that is off: the next Friday is no silence."""
+    ticks = np.arange(40 * DAY)
+    runs = np.random.default_rng(3).poisson(5.0 * (ticks // DAY % 7 != 4))
+    runs[[32 * DAY + hour * HOUR for hour in (9, 10, 14)]] = 1
+    assert begins(DETECTOR.detect(all_of(begun(runs)))) == [4, 11]
+
+
 @pytest.mark.parametrize("day", [5, 6])
 def test_an_outage_of_one_whole_saturday_or_sunday_is_no_day_off(day):
     """An agent of a few days that works around the clock: later outages on that day are found."""

@@ -88,13 +88,14 @@ def test_a_span_that_changed_makes_a_verdict_void_and_a_repeated_one_does_not(op
         assert store.quiet([CALM]) == set()
 
 
-def test_what_was_written_while_it_was_read_is_not_noted(opening: Opening) -> None:
-    """A verdict on steps of before must not stand beside the spans of after."""
+@pytest.mark.parametrize("number", [9, 2], ids=["another", "changed"])
+def test_what_was_written_while_it_was_read_is_not_noted(opening: Opening, number: int) -> None:
+    """A verdict on steps of before must not stand beside the spans of after: another one, or one that changed."""
     with opening(None) as other:
 
         class Slow(Judge):
             def is_quiet(self, steps: Sequence[Step]) -> bool:
-                other.add([tool(1, 9, at_s=5, input="again")])
+                other.add([tool(1, number, at_s=5, lasts_s=9.0, input="again")])
                 return super().is_quiet(steps)
 
         with opening(Slow()) as store:

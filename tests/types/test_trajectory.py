@@ -247,3 +247,6 @@ def test_what_a_loop_can_be_made_of_counts_beside_tools() -> None:
     react = [span for at in range(5) for span in (chat(1, 300 + at, at_s=at), tool(1, 400 + at, at_s=at + 0.5))]
     assert summary([root(1), *react, chat(1, 500, at_s=9)]).repeats == 5
     assert summary([root(1), *react[:4], chat(1, 500, at_s=9)]).repeats == 2
+    # What failed said nothing.
+    failed = [chat(1, 600 + at, at_s=10 + at, status=Status.ERROR) for at in range(5)]
+    assert summary([root(1), *react[:4], *failed]).repeats == 2

@@ -203,6 +203,13 @@ def _rests(n: Floats, keep: Bools, hours: np.ndarray, off: Bools) -> tuple[Bools
     return rests, bool((rests & (ticks < TICKS_PER_DAY)).any())
 
 
+def empty_days(n: Floats, hours: np.ndarray) -> Bools:
+    """Tell which ticks lie on a day, by the hours given, without arrivals but what may be a neighbour's."""
+    day = np.cumsum(np.diff(hours // 24, prepend=hours[:1] // 24) != 0)
+    own_hour = (hours % 24 >= SPILL_HOURS) & (hours % 24 < 24 - SPILL_HOURS)
+    return np.asarray((np.bincount(day, n * own_hour) == 0)[day])
+
+
 def days_off(n: Floats, looked: Bools, hours: np.ndarray) -> Bools:
     """Return which days of the week are days off, found silent or not, shape (7,): see the module's text.
 

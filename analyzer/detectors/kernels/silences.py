@@ -25,6 +25,7 @@ from analyzer.detectors.kernels.arrivals import (
     by_hour_of_week,
     by_kind,
     days_off,
+    empty_days,
     empty_ticks_of_hour,
     hours_of_week,
     learn,
@@ -118,6 +119,8 @@ class Silences(Learning[SilenceSettings]):
         self.unseen = np.zeros(ticks, dtype=np.bool_) if unseen is None else unseen
         self.in_hour = empty_ticks_of_hour(self.spoken, ahead)
         self._hushes, self._parts = hushes, parts
+        self._off: dict[int, Bools] = {}
+        """The days of the week that are days off, by the day whose baseline knows them."""
 
     def baseline(self, day: int, masked: Bools) -> SilenceBaseline | None:
         """Learn from the trailing 14 days less the last one; None with too few arrivals in them."""
@@ -157,15 +160,16 @@ class Silences(Learning[SilenceSettings]):
     def _counting(self, day: int, masked: Bools) -> Bools:
         """Tell which ticks a baseline learns from: seen, no holiday's, of no episode nor of what was the fleet's.
 
-        Those of days off are learnt from all the same: else they would be found silent for ever.
+        Those of days off are learnt from all the same: else they would be found silent for ever. Once something ran on
+        such a day its name is a day at work; the empty ones of before, on which nobody waited, are no pauses of it.
         """
         days = learning_ticks(day)
-        looked = self._looked(days)
-        keep = looked & ~masked[days]
+        looked, off = self._looked(days), self._days_off(day)[self.hours[days] // 24]
+        keep = looked & ~masked[days] & ~self._were_off(days)
         for hush in self._hushes:
             if hush.alarmed < day * TICKS_PER_DAY:
                 keep[max(hush.onset - days.start, 0) : max(hush.stop - days.start, 0)] = False
-        return np.asarray(keep | (looked & self._days_off(day)[self.hours[days] // 24]))
+        return np.asarray(keep | (looked & off))
 
     def _looked(self, ticks: slice) -> Bools:
         """Tell at which ticks of a slice somebody looked, on a day that is no holiday."""
@@ -178,9 +182,19 @@ class Silences(Learning[SilenceSettings]):
 
         It looks further back than the baseline: two of each, and what lies beside them, are wanted on any day.
         """
-        days = learning_ticks(day)
-        ticks = slice(max(days.start - _EARLIER_DAYS * TICKS_PER_DAY, 0), days.stop)
-        return days_off(self.grid.n[ticks], self._looked(ticks), self.hours[ticks])
+        if day not in self._off:
+            days = learning_ticks(day)
+            ticks = slice(max(days.start - _EARLIER_DAYS * TICKS_PER_DAY, 0), days.stop)
+            self._off[day] = days_off(self.grid.n[ticks], self._looked(ticks), self.hours[ticks])
+        return self._off[day]
+
+    def _were_off(self, ticks: slice) -> Bools:
+        """Tell which ticks of whole days were those of days off by what was known then, and stayed empty."""
+        days = range(ticks.start // TICKS_PER_DAY, ticks.stop // TICKS_PER_DAY)
+        hours = self.hours[ticks]
+        known = np.array([self._days_off(day) for day in days], dtype=np.bool_).reshape(-1, 7)
+        off = known[np.arange(len(hours)) // TICKS_PER_DAY, hours // 24]
+        return np.asarray(off & empty_days(self.grid.n[ticks], hours))
 
     def _recurs(self, day: int, keep: Bools) -> bool:
         """Tell whether there were arrivals on three days, or on all there were: a single batch is no habit."""

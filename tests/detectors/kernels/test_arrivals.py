@@ -13,6 +13,7 @@ from analyzer.detectors.kernels.arrivals import (
     by_hour_of_week,
     by_kind,
     days_off,
+    empty_days,
     empty_ticks_of_hour,
     hours_of_week,
     learn,
@@ -142,3 +143,15 @@ def test_days_off_are_what_a_loop_over_the_days_finds(empty):
             weekends[day % 7] += (first % 7, last - first) == (5, 1)
     expected = [all(told[name][-2:]) and len(told[name]) >= (1 if weekends[name] else 2) for name in range(7)]
     assert days_off(n, looked, WEEKS).tolist() == expected
+
+
+@pytest.mark.parametrize("ahead", [0, 22])
+def test_an_empty_day_is_one_of_peoples_clocks(ahead):
+    """From midnight to midnight there, but for what came within two hours of either: a neighbour's run."""
+    hours = hours_of_week(MONDAY_S, 3 * 96, ahead)
+    midnight = 96 - ahead
+    for tick, empty in ((midnight, True), (midnight + 8, False), (midnight + 87, False), (midnight + 88, True)):
+        n = np.ones(len(hours))
+        n[midnight : midnight + 96] = 0.0
+        n[tick] = 1.0
+        assert np.flatnonzero(empty_days(n, hours)).tolist() == [*range(midnight, midnight + 96)] * empty

@@ -145,6 +145,24 @@ def test_what_came_late_is_walked_anew(tick: int) -> None:
     assert walked(Midnights(lambda: first.body), NOON, changed(QUIET, 17 * DAY, 2.0)).midnights[0].tick == 17 * DAY
 
 
+@pytest.mark.parametrize("part", ["count", "total"])
+def test_each_of_units_and_amounts_tells_two_series_apart(part: str) -> None:
+    """One unit more for the same money, or more money for the same units."""
+    first = Midnights(lambda: None)
+    walked(first, NOON)
+    values = [value * (1.0 + (tick == 9 * DAY)) for tick, value in enumerate(getattr(QUIET, part))]
+    other = replace(QUIET, **{part: values})
+    assert walked(Midnights(lambda: first.body), NOON, other).midnights[0].tick < 5 * DAY
+
+
+def test_another_agents_series_is_walked_anew() -> None:
+    """Also where it holds the same: nothing of one agent is said of another."""
+    first = Midnights(lambda: None)
+    walked(first, NOON)
+    other = replace(QUIET, subject=replace(QUIET.subject, agent="another"))
+    assert walked(Midnights(lambda: first.body), NOON, other).midnights[0].tick < 5 * DAY
+
+
 def test_another_distribution_is_walked_anew() -> None:
     """Counts and amounts alone do not tell two series apart."""
     first = Midnights(lambda: None)
