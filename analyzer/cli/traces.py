@@ -212,12 +212,12 @@ def diff(a: str, b: str, store: str | None, as_json: bool) -> int:
     """
     from analyzer.render.diff import Walk, diff_document, diff_view
     from analyzer.render.sent import sent_of
+    from analyzer.stores.joined import comparable
     from analyzer.wiring.opening import open_existing
 
     with open_existing(settings_from(store=store).settings) as trajectories:
         ids = [_resolved(trajectories, trace) for trace in (a, b)]
-        steps = trajectories.steps(ids)
-        first, second = (Walk(trajectories.summary(one), steps.get(one, ())) for one in ids)
+        first, second = (Walk(summary, steps) for summary, steps in comparable(trajectories, ids))
 
         def sent(*both: Step) -> tuple[str, str]:
             texts = (trajectories.span(trace_id, step.span_id) for trace_id, step in zip(ids, both, strict=True))

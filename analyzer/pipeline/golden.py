@@ -8,7 +8,7 @@ from datetime import datetime
 
 from analyzer.errors import UsageError
 from analyzer.replay.golden.accepting import HINT, Dropped, accepted, kept, masked_expectation
-from analyzer.replay.golden.case import Case, Mask, Match, changed, given_in, match_of
+from analyzer.replay.golden.case import Case, Mask, Match, changed, given_in, is_older, match_of
 from analyzer.replay.golden.expectations import Expectation, judged
 from analyzer.replay.golden.observed import Observed, goal_key, observed
 from analyzer.replay.golden.proposing import proposed, unsaid
@@ -124,11 +124,12 @@ def judge_cases(
 def changes_since(store: TrajectoryStore, cases: Sequence[Case]) -> list[tuple[str, tuple[str, ...]] | None]:
     """Return, for each case, the newest stored run that it is about and what that was given otherwise.
 
-    What differs is "prompt", "tools", or nothing; None where no such run is stored.
+    What differs is "prompt", "tools", or nothing; None where no such run is stored, or none since the case's own.
     """
     newest = [next(_runs(store, case, None), None) for case in cases]
     return [
-        None if run is None else (run.trace_id, changed(case, run)) for case, run in zip(cases, newest, strict=True)
+        None if run is None or is_older(case, run) else (run.trace_id, changed(case, run))
+        for case, run in zip(cases, newest, strict=True)
     ]
 
 

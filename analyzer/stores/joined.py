@@ -19,7 +19,7 @@ from analyzer.stores.rows import TEXTS
 from analyzer.types.repeats import completed
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
-from analyzer.types.trajectory import Trajectory, ordered, steps_of
+from analyzer.types.trajectory import Trajectory, TrajectorySummary, ordered, steps_of
 
 if TYPE_CHECKING:
     from analyzer.stores.trajectories import SqliteTrajectories
@@ -80,6 +80,22 @@ def steps(store: SqliteTrajectories, trace_ids: Sequence[str]) -> dict[str, tupl
             with store.elsewhere.fetched(away, store.empty) as held:
                 found.update({} if held is None else _steps(held, own, away))
     return dict(sorted(found.items()))
+
+
+def comparable(store: SqliteTrajectories, trace_ids: Sequence[str]) -> list[tuple[TrajectorySummary, tuple[Step, ...]]]:
+    """Return the summary and the steps of each of some trajectories, in the order of the question.
+
+    Raises NotFoundError where the texts are gone from where they lay: without them a run looks like any other, or like
+    one that did nothing. Raises SourceError.
+    """
+    known = [store.summary(trace_id) for trace_id in trace_ids]
+    found = store.steps(trace_ids)
+    for summary in known:
+        if summary.steps and not found.get(summary.trace_id):
+            raise NotFoundError(
+                f"the texts of trajectory {summary.trace_id} are gone: ClickHouse, where they lay, has them no longer"
+            )
+    return [(summary, found.get(summary.trace_id, ())) for summary in known]
 
 
 def _steps(

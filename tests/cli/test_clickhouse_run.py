@@ -16,7 +16,13 @@ from support.collected import request
 from support.simulated import fleet
 from support.spans import EPOCH
 
+from analyzer.config import load
+from analyzer.server.pages.compare import view
+from analyzer.server.pages.page import Asked
+from analyzer.server.pages.reading import Reader
 from analyzer.simulation.fleet import Fleet
+from analyzer.stores.incidents import SqliteIncidents
+from analyzer.wiring.opening import open_reader
 
 AT = EPOCH + timedelta(days=2)
 
@@ -123,6 +129,33 @@ def test_a_full_id_is_shown_and_asked_about_before_it_was_followed(tmp_path: Pat
     assert (asked.code, "no trajectory" in asked.stderr) == (0, False), asked.stderr
     missing = analyzer("traces", "show", "f" * 32, env=env)
     assert (missing.code, "no trajectory begins with ffff" in missing.stderr) == (2, True), missing.stderr
+
+
+def test_runs_whose_texts_are_gone_are_not_compared(tmp_path: Path):
+    """After the TTL of ClickHouse any two runs would look alike, or one like one that did nothing."""
+    index = {
+        "ANALYZER_STORE": str(tmp_path / "index.db"),
+        "ANALYZER_LLM": "off",
+        "ANALYZER_CLICKHOUSE_URL": f"chdb://{tmp_path / 'clickhouse'}",
+    }
+    runs = [f"{number:032x}" for number in (1, 2)]
+    with embedded(tmp_path) as client:
+        write(client, *(request(number, EPOCH) for number in (1, 2)))
+    assert analyzer("store", "follow", "--at", AT.isoformat(), env=index).code == 0
+    assert analyzer("traces", "diff", *runs, env=index).code == 0
+    (tmp_path / "empty").mkdir()
+    with embedded(tmp_path / "empty"):
+        index["ANALYZER_CLICKHOUSE_URL"] = f"chdb://{tmp_path / 'empty' / 'clickhouse'}"
+    assert "lookup_order" in analyzer("traces", "show", runs[0], env=index).stdout
+    compared = analyzer("traces", "diff", *runs, env=index)
+    assert (compared.code, compared.stdout) == (2, "")
+    why = f"the texts of trajectory {runs[0]} are gone: ClickHouse, where they lay, has them no longer"
+    assert why in compared.stderr
+    known = replace(load({}, {}).settings, store=tmp_path / "index.db")
+    with open_reader(replace(known, clickhouse_url=index["ANALYZER_CLICKHOUSE_URL"])) as store:
+        reader = Reader(store, SqliteIncidents(store.state), store.elsewhere.heard())
+        page = view(reader, Asked({}, {"a": runs[0], "b": runs[1]}))
+    assert (page.status, page.values["problem"]) == (404, why)
 
 
 def test_a_dead_clickhouse_is_a_gap_of_a_run(tmp_path: Path):

@@ -198,6 +198,19 @@ def test_the_list_marks_cases_whose_prompt_has_changed(store: Path, tmp_path: Pa
     assert "stale" not in analyzer(*listed).stdout
 
 
+def test_a_run_from_before_the_case_makes_it_not_stale(tmp_path: Path) -> None:
+    """Of a case made from the latest run, an older run with the prompt of that time says nothing."""
+    store = tmp_path / "fleet.db"
+    put(store, 1, [LOOKUP], system="Be brief.")
+    put(store, 2, [LOOKUP])
+    put(store, 3, [LOOKUP] * 6, outcome=Outcome.FAILURE)
+    folder = ("--to", str(tmp_path / "c"))
+    made = analyzer("golden", "add", trace_id(3), *folder, "--control", trace_id(2), "--no-loop", "--store", str(store))
+    assert made.code == 0, made.stderr
+    listed = analyzer("golden", "list", str(tmp_path / "c"), "--store", str(store), "--json")
+    assert json.loads(listed.stdout)["cases"][0]["stale"] is None
+
+
 def test_the_case_of_another_run_is_never_written_over(store: Path, tmp_path: Path) -> None:
     """Ids may begin alike: the second case has the whole id in its name, and the first stays as it is."""
     add = ("golden", "add", trace_id(1), "--to", str(tmp_path), "--store", str(store))

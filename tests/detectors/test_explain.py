@@ -104,6 +104,26 @@ def test_an_open_episode():
         assert one.baseline == pytest.approx(found.baseline, rel=0.05)
 
 
+@pytest.mark.parametrize("silent", [HOUR, 2 * DAY])
+def test_nothing_ran(silent):
+    """Of an agent that stopped a day ago no figure is shown or compared: $0.00 and 0 % would be those of a run."""
+    for detector, series in ((CostDetector(), costs(flat(1.0))), (ErrorsDetector(), failures(flat(0.02)))):
+        empty = [0.0] * silent
+        ended = replace(series, count=series.count[:ONSET] + empty, total=series.total[:ONSET] + empty)
+        if series.sketches is not None:
+            ended = replace(ended, sketches=(*series.sketches[:ONSET], *({} for _ in empty)))
+        (one,) = detector.explain(window(ended, end=ONSET + silent), "a")
+        if silent < DAY:
+            assert one.value > 0, "the day has runs in it"
+            continue
+        since = f"{time_of(ONSET + silent - DAY):%Y-%m-%d %H:%M} UTC"
+        assert (one.gate, one.value) == (Gate.SCORE, None)
+        assert one.why.endswith(f" of {one.threshold:.1f}; nothing ran since {since}")
+        assert one.baseline > 0, "what is usual stays to be seen"
+    (one,) = SilenceDetector().explain(window(arrivals(step(ONSET, 1.0, 0.0)), end=ONSET + HOUR), "a")
+    assert one.value == 0.0, "of arrivals none is what is observed"
+
+
 def test_an_episode_that_has_ended():
     """After an episode the reading tells what is hidden by it, and what is seen since then."""
     series = costs(step(ONSET, 1.0, 2.5, ONSET + 10 * HOUR))

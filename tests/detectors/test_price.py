@@ -134,7 +134,8 @@ def test_nothing_ran_lately():
     (one,) = DETECTOR.explain(window(replace(series, count=quiet)), "a")
     cut = slice(DAY * 4, ONSET)
     usual = sum(series.total[cut]) / sum(series.count[cut])
-    assert (one.value, one.baseline) == (0.0, pytest.approx(usual, rel=0.1))
+    assert (one.value, one.baseline) == (None, pytest.approx(usual, rel=0.1))
+    assert "; nothing ran since " in one.why
 
 
 def test_a_price_that_fell():

@@ -173,10 +173,10 @@ class AmountView:
         count = float(self._features.count[cut].sum())
         return float(self._features.w[cut].sum()) / count / self._baseline.mean if count > 0 else 1.0
 
-    def measured(self, first: int, last: int) -> tuple[float, float]:
+    def measured(self, first: int, last: int) -> tuple[float | None, float]:
         """Return the mean over ticks [first, last], as a finding would tell it, and what is expected in those hours."""
         size = self._size(max(first, self._start - self._lead), last + 1)
-        return size.value, size.expected
+        return size.value if size.of > 0 else None, size.expected
 
     def effect(self, first: int, last: int) -> str:
         """Say how many times as much it is, and how many times it must be."""

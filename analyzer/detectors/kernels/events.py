@@ -234,10 +234,10 @@ class EventView:
             score[tick] = -log_tail(round(y[tick]), round(n[tick]), rate, tau2)
         return score
 
-    def measured(self, first: int, last: int) -> tuple[float, float]:
+    def measured(self, first: int, last: int) -> tuple[float | None, float]:
         """Return the rate over ticks [first, last] and what is expected in those hours of the day."""
         n, y, expected = self._sums(first, last)
-        return (y / n, expected / n) if n > 0 else (0.0, self._baseline.rate)
+        return (y / n, expected / n) if n > 0 else (None, self._baseline.rate)
 
     def effect(self, first: int, last: int) -> str:
         """Say how far the rate is from what it must be."""

@@ -227,9 +227,11 @@ class PriceView:
 
     def rises(self, first: int, last: int) -> bool:
         """Tell whether prices have risen by what matters, over more than a few trajectories."""
-        units = float(self._model.grid.n[max(first, 0) : last + 1].sum())
-        enough = units >= self._model.settings.risen_units_min
+        enough = self._units(first, last) >= self._model.settings.risen_units_min
         return enough and self._index.rises(first, last) and self._model.scatter(last + 1) > ALIKE
+
+    def _units(self, first: int, last: int) -> float:
+        return float(self._model.grid.n[max(first, 0) : last + 1].sum())
 
     def back(self, index: int, size: float) -> Floats:
         """See `walk.View`."""
@@ -239,9 +241,10 @@ class PriceView:
         """See `walk.View`."""
         return self._index.settled(tick)
 
-    def measured(self, first: int, last: int) -> tuple[float, float]:
+    def measured(self, first: int, last: int) -> tuple[float | None, float]:
         """Return USD per trajectory over ticks [first, last], and what their tokens would have cost before."""
-        return self._model.measured(self._baseline, first, last + 1)
+        value, expected = self._model.measured(self._baseline, first, last + 1)
+        return value if self._units(first, last) > 0 else None, expected
 
     def effect(self, first: int, last: int) -> str:
         """Say how many times as dear tokens are, and how many times they must be."""

@@ -19,8 +19,11 @@ BaselineT = TypeVar("BaselineT")
 class Measuring(View, Protocol):
     """A view that can say what it measures."""
 
-    def measured(self, first: int, last: int) -> tuple[float, float]:
-        """Return what is observed and what is expected over ticks [first, last], in the series' unit."""
+    def measured(self, first: int, last: int) -> tuple[float | None, float]:
+        """Return what is observed and what is expected over ticks [first, last], in the series' unit.
+
+        Nothing is observed (None) where nothing ran: a mean of no runs is not 0.
+        """
 
     def effect(self, first: int, last: int) -> str:
         """Say how large the effect over ticks [first, last] is, and how large it must be."""
@@ -88,7 +91,8 @@ def reading(
     view = model.view(walk.baseline, start, grid.stop, walk.masks)
     nearest = _nearest(walk, view, last)
     value, expected = view.measured(nearest.first, last)
-    gate, why = _gate(view, nearest, last)
+    unseen = f"nothing ran since {grid.time(nearest.first):%Y-%m-%d %H:%M} UTC" if value is None else ""
+    gate, why = _gate(view, nearest, last, unseen)
     if episode is not None and episode.closed is not None and grid.time(episode.closed + 1) > window.start:
         began, ended = grid.time(episode.onset), grid.time(episode.recovered or episode.closed)
         span = f"{began:%Y-%m-%d %H:%M} to {ended:%Y-%m-%d %H:%M} UTC"
@@ -126,8 +130,9 @@ def _of_block(block: Block, last: int) -> _Nearest:
     )
 
 
-def _gate(view: Measuring, nearest: _Nearest, last: int) -> tuple[Gate, str]:
-    effect = view.effect(nearest.first, last)
+def _gate(view: Measuring, nearest: _Nearest, last: int, unseen: str) -> tuple[Gate, str]:
+    """Return the gate and its words; `unseen` stands in for an effect where there is none to speak of."""
+    effect = unseen or view.effect(nearest.first, last)
     score = f"score {nearest.score:.1f} of {nearest.threshold:.1f}"
     if nearest.score < nearest.threshold:
         return Gate.SCORE, f"{score}; {effect}"

@@ -81,6 +81,12 @@ def changed(case: Case, run: Observed) -> tuple[str, ...]:
     return tuple(what for what, both in pairs.items() if None not in both and both[0] != both[1])
 
 
+def is_older(case: Case, run: Observed) -> bool:
+    """Tell whether a run began before the one that the case was made from; one without times did not."""
+    ran, made = run.began_ns, case.bad.began_ns
+    return ran is not None and made is not None and ran < made
+
+
 def match_of(expectations: Sequence[Expectation]) -> Match:
     """Return the widest match that is fair to what is expected."""
     return Match.GOAL if any(one.about_goal for one in expectations) else Match.TASK

@@ -48,6 +48,11 @@ class Observed:
     """Calls that only a reply of the model tells of, with the number of that reply: some SDKs report no tools."""
 
     @property
+    def began_ns(self) -> int | None:
+        """When its first step began; None where no step tells."""
+        return min((step.start_ns for step in self.steps if step.start_ns is not None), default=None)
+
+    @property
     def calls(self) -> tuple[Step, ...]:
         """The calls of tools, those that only a reply asks for among them."""
         traced = (step for step in self.steps if step.operation is Operation.TOOL)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from analyzer.replay.golden.case import Case, changed
+from analyzer.replay.golden.case import Case, changed, is_older
 from analyzer.replay.golden.expectations import Expectation, Judged, judged
 from analyzer.replay.golden.observed import Observed
 from analyzer.replay.outcomes import Outcome
@@ -19,8 +19,8 @@ class Verdict(StrEnum):
     RED = "red"
     """Something expected did not hold: the bug is back."""
     STALE = "stale"
-    """Everything holds, but prompt or tools are no longer those of the case: whether it still asks the right thing is
-    for a person to say."""
+    """Everything holds, but prompt or tools are not those of the case: whether it still asks the right thing is for a
+    person to say."""
     CANNOT_JUDGE = "cannot judge"
     """The run does not tell, or there is no run: never a pass by default."""
 
@@ -64,7 +64,10 @@ class Trial:
         if self.verdict is Verdict.RED:
             return "; ".join(f"{one.expectation.words}: {one.why}" for one in self.unmet)
         if self.verdict is Verdict.STALE:
-            return f"the {' and the '.join(self.changed)} changed since the case was made"
+            what = f"the {' and the '.join(self.changed)}"
+            if is_older(self.case, self.run):
+                return f"{what} changed between this run and the later one that the case was made from"
+            return f"{what} changed since the case was made"
         unclear = [one for one in self.judged if one.met is None]
         return "; ".join(f"{one.expectation.words}: {one.why}" for one in unclear) or "everything expected holds"
 

@@ -11,6 +11,7 @@ from analyzer.render.links import link
 from analyzer.render.pairs import Match, Pair, compare
 from analyzer.server.pages.page import Asked, Page
 from analyzer.server.pages.reading import Reader
+from analyzer.stores.joined import comparable
 from analyzer.types.steps import Step
 
 ROWS_MAX = 600
@@ -54,17 +55,17 @@ def view(reader: Reader, asked: Asked) -> Page:
         return Page("compare.html", values)
     try:
         ids = [reader.trajectories.resolve(name) for name in (a, b)]
+        (one, steps), (other, others) = comparable(reader.trajectories, ids)
     except NotFoundError as error:
+        if reader.unread:
+            # Without their texts any two runs would look alike. The page says it here, and not above as well.
+            why = f"They cannot be compared: {reader.unread[0].why}."
+            return Page("compare.html", {**values, "problem": why, "unread": ()}, status=503)
         return Page("compare.html", {**values, "problem": str(error)}, status=404)
-    steps = reader.trajectories.steps(ids)
-    if reader.unread:
-        # Without their texts any two runs would look alike. The page says it here, and not above as well.
-        why = f"They cannot be compared: {reader.unread[0].why}."
-        return Page("compare.html", {**values, "problem": why, "unread": ()}, status=503)
-    compared = compare(steps.get(ids[0], ()), steps.get(ids[1], ()))
+    compared = compare(steps, others)
     rows = _rows(compared.pairs, ids[0], ids[1])
     values |= {
-        "summaries": [reader.trajectories.summary(one) for one in ids],
+        "summaries": [one, other],
         "verdict": verdict_lines(compared),
         "rows": rows[:ROWS_MAX],
         "more": max(len(rows) - ROWS_MAX, 0),

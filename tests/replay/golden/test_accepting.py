@@ -120,6 +120,17 @@ def test_a_case_is_stale_where_prompt_or_tools_changed() -> None:
     assert dated[0].prompt == dated[1].prompt
 
 
+def test_a_run_from_before_the_case_is_not_said_to_have_changed_since() -> None:
+    """A prompt that an older run had was changed before the case was made, and after a later run's not."""
+    bad = seen(shop_spans(1, [LOOKUP] * 6, at_s=1000, outcome=Outcome.FAILURE))
+    case = case_from(json.loads(json.dumps(case_document(made(NO_LOOP, bad=bad)))), "a file")
+    before, since = (seen(shop_spans(5, [LOOKUP], at_s=at_s, system="Be brief.")) for at_s in (0, 2000))
+    assert [(t.verdict, t.why) for t in (tried(case, before), tried(case, since))] == [
+        (Verdict.STALE, "the prompt changed between this run and the later one that the case was made from"),
+        (Verdict.STALE, "the prompt changed since the case was made"),
+    ]
+
+
 def test_a_tool_that_was_renamed_is_no_red_and_no_green() -> None:
     """That a tool was not called says nothing of a run that was not offered it."""
     bad = seen(shop_spans(1, [("refund", {})], outcome=Outcome.FAILURE))
