@@ -4,10 +4,10 @@
 
 Needs Debian's postgresql. Each round has a database of its own, three stores with the same trajectories and a webhook
 on loopback. The three instances begin together; the one that has the turn is killed (SIGKILL) after a part of a run's
-time, or with `--victim helper` one that helps it, in the middle of a part. The others go on, and run again until one
-has filed a report and once more each. Printed are, per round, what was filed and told, and how long after the death the
-next run was done. A round is wrong where an incident is missing, was told another number of times than once, or the log
-does not verify.
+time, or with `--victim helper` one that helps it, with a part where it gets one before all is done. The others go on,
+and run again until one has filed a report and once more each. Printed are, per round, what was filed and told, and how
+long after the death the next run was done. A round is wrong where an incident is missing, was told another number of
+times than once, or the log does not verify.
 """
 
 from __future__ import annotations
@@ -172,21 +172,23 @@ def main() -> int:
     options.add_argument("--longest", type=float, default=3.0, help="seconds after the beginning of the last death")
     options.add_argument("--victim", choices=("holder", "helper"), default="holder", help="which one is killed")
     asked = options.parse_args()
-    wrong = killed = 0
+    helper = asked.victim == "helper"
+    wrong = killed = parts = 0
     with tempfile.TemporaryDirectory() as name, postgres.server() as server:
         fleet = filled(Path(name))
         for number in range(asked.first, asked.first + asked.kills):
             # Spread over the run, in an order that is the same each time.
-            helper = asked.victim == "helper"
             after_s = (0.2 if helper else asked.longest) * (number * 0.618034 % 1)
             one = one_round(server, fleet, Path(name) / str(number), after_s, helper=helper)
             wrong += not one.is_right
             killed += one.was_running
+            parts += one.had_part
             print(
                 f"{number}: killed after {after_s:.2f} s{'' if one.was_running else ' (done already)'}: {one}",
                 flush=True,
             )
-    print(f"{asked.kills - wrong} of {asked.kills} rounds right; in {killed} the instance was killed in its run")
+    held = f", in {parts} with a part of another one's" if helper else ""
+    print(f"{asked.kills - wrong} of {asked.kills} rounds right; in {killed} the instance was killed in its run{held}")
     return 1 if wrong else 0
 
 
