@@ -20,6 +20,8 @@ from analyzer.simulation.fleet import Fleet
 from analyzer.wiring.collecting import followed
 from analyzer.wiring.opening import open_store
 
+ALL = 2**62
+"""More rows than any table has."""
 _PSEUDONYM = re.compile(r"<(\w+):[0-9a-f]+(…|>)")
 """With the key of its store; one may be cut short at the end of a cell."""
 
@@ -35,16 +37,12 @@ def collected(folder: Path, fleet: Fleet, settings: Settings) -> Iterator[Settin
 
 
 def follow(settings: Settings, at: datetime) -> int:
-    """Follow all that lies there up to a moment, as `store follow` does; return how many spans were new."""
-    new = 0
+    """Follow all that lies there up to a moment in one pass; return how many spans were new."""
     with open_store(settings) as store:
-        while True:
-            pass_ = followed(settings, store, at)
-            new += pass_.spans_new
-            if pass_.gaps and not pass_.left:
-                raise SystemExit(f"not all could be followed: {pass_.gaps[0].why}")
-            if not pass_.left:
-                return new
+        done = followed(settings, store, at, rows_max=ALL)
+    if done.gaps:
+        raise SystemExit(f"not all could be followed: {done.gaps[0].why}")
+    return done.spans_new
 
 
 def told(document: Any) -> Any:

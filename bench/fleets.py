@@ -152,8 +152,8 @@ def differing(rows: Sequence[Row]) -> list[str]:
     if len(rows) < 2:
         return []
     one, other = (row.told for row in rows)
-    differing = list(difflib.unified_diff(one, other, rows[0].store, rows[1].store, n=2, lineterm=""))
-    return differing or [f"the same from both, {len(one):,} lines"]
+    lines = list(difflib.unified_diff(one, other, rows[0].store, rows[1].store, n=2, lineterm=""))
+    return lines or [f"the same from both, {len(one):,} lines"]
 
 
 def _line(name: str, rows: list[Row], seconds: str) -> str:

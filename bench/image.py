@@ -8,8 +8,8 @@ from its registry, or with `--pull never` from what buildah has stored under the
 a folder of this machine, such as one with wheels. No sources but those of the last commit are built.
 
 Every command below is the image's own, as its user: the doctor, the demo, a run over an empty store, the libraries
-behind ClickHouse, gRPC and PostgreSQL, `serve` until it answers and then its end by SIGTERM. Exit 1 where one of them
-did not do what a user expects.
+behind ClickHouse, gRPC, OTLP and PostgreSQL, `serve` until it answers and then its end by SIGTERM. Exit 1 where one of
+them did not do what a user expects, or the build failed, whose own words are then printed.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 NAME = "localhost/analyzer-tried"
 WAIT_S = 60.0
+LIBRARIES = "import clickhouse_connect, grpc, opentelemetry.exporter.otlp.proto.http, psycopg"
 STORAGE = """[storage]
 driver = "vfs"
 runroot = "{folder}/run"
@@ -82,26 +83,24 @@ def built(buildah: Buildah, checkout: Path, asked: argparse.Namespace) -> float:
 def tried(buildah: Buildah, container: str) -> Iterator[tuple[str, bool]]:
     """Yield what was tried in the image, and whether it did what is expected."""
 
-    def told(*command: str) -> str:
-        return buildah("run", "--network", "host", container, "--", *command)
-
-    def exit_code(*command: str) -> int:
+    def told(*command: str) -> tuple[int, str]:
+        """Return a command's exit code and what it printed on its standard output."""
         try:
-            told(*command)
+            return 0, buildah("run", "--network", "host", container, "--", *command).strip()
         except subprocess.CalledProcessError as error:
-            return error.returncode
-        return 0
+            return error.returncode, error.stdout
 
-    yield "its user is a number and not root", told("id", "-u").strip() == "10001"
-    yield "no sources, no wheels", not told("sh", "-c", "ls -d /src /wheels 2>/dev/null || true").strip()
-    yield "the doctor has nothing to say against it", exit_code("analyzer", "doctor") == 0
-    yield "libraries of all ways in", exit_code("python", "-c", "import clickhouse_connect, grpc, psycopg") == 0
-    yield "a run over nothing says so", exit_code("analyzer", "run") == 3
-    yield "the demo files its incidents", "Reports: " in told("analyzer", "demo")
+    yield "its user is a number and not root", told("id", "-u") == (0, "10001")
+    yield "no sources, no wheels", told("sh", "-c", "ls -d /src /wheels 2>/dev/null || true") == (0, "")
+    yield "the doctor has nothing to say against it", told("analyzer", "doctor")[0] == 0
+    yield "libraries of all ways in", told("python", "-c", LIBRARIES)[0] == 0
+    yield "a run over nothing says so", told("analyzer", "run")[0] == 3
+    code, said = told("analyzer", "demo")
+    yield "the demo files its incidents", code == 0 and "Reports: " in said
     with _serving(buildah, container) as (server, port):
         yield "serve answers", _answers(f"http://127.0.0.1:{port}/healthz")
         _end(server)
-        yield "SIGTERM ends it cleanly", server.wait(WAIT_S) == 0
+        yield "SIGTERM ends it cleanly", _code(server) == 0
 
 
 @contextmanager
@@ -133,6 +132,14 @@ def _end(server: subprocess.Popen[bytes]) -> None:
             os.kill(process, signal.SIGTERM)
 
 
+def _code(server: subprocess.Popen[bytes]) -> int | None:
+    """Return the exit code of what is about to end; None where it goes on."""
+    try:
+        return server.wait(WAIT_S)
+    except subprocess.TimeoutExpired:
+        return None
+
+
 def _answers(url: str) -> bool:
     until = time.monotonic() + WAIT_S
     while time.monotonic() < until:
@@ -154,7 +161,11 @@ def main() -> int:
     asked = options.parse_args()
     with tempfile.TemporaryDirectory() as name:
         buildah = Buildah(asked.storage or Path(name) / "storage")
-        seconds = built(buildah, Path(name) / "checkout", asked)
+        try:
+            seconds = built(buildah, Path(name) / "checkout", asked)
+        except subprocess.CalledProcessError as error:
+            print(f"BAD the build\n{error.stderr or error}", file=sys.stderr)
+            return 1
         container = buildah("from", "--pull-never", NAME).strip()
         megabytes = buildah("images", "--format", "{{.Size}}", NAME).strip()
         print(f"built in {seconds:.0f} s on python:{asked.python}-slim, {megabytes} with its base")

@@ -4,10 +4,10 @@
 
 Needs Debian's postgresql. Each round has a database of its own, three stores with the same trajectories and a webhook
 on loopback. The three instances begin together; the one that has the turn is killed (SIGKILL) after a part of a run's
-time, or with `--victim helper` one that helps it, in the middle of a part. The others go on, and run again until one
-has filed a report and once more each. Printed are, per round, what was filed
-and told, and how long after the death the next run was done. A round is wrong where an incident is missing, was told
-another number of times than once, or the log does not verify.
+time, or with `--victim helper` one that helps it, with a part where it gets one before all is done. The others go on,
+and run again until one has filed a report and once more each. Printed are, per round, what was filed and told, and how
+long after the death the next run was done. A round is wrong where an incident is missing, was told another number of
+times than once, or the log does not verify.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Round:
     """What came of one death."""
 
     was_running: bool
-    """Whether the one that was killed had the turn."""
+    """Whether the one that was killed had not ended yet."""
+    had_part: bool
+    """Whether it was killed for having claimed a part of another one's run."""
     incidents: int
     told: dict[str, int]
     """By incident, how many messages the webhook got that say it is new."""
@@ -90,9 +92,10 @@ def one_round(server: str, fleet: Path, folder: Path, after_s: float, *, helper:
         }
         stores = [Path(shutil.copy(fleet, folder / f"{number}.db")) for number in range(INSTANCES)]
         running = [_begun(store, env) for store in stores]
-        victim = _with_turn(opened, running)
-        if helper:
-            victim = _helping(opened, running, victim)
+        first = _with_turn(opened, running)
+        helping = _helping(opened, running, first) if helper else None
+        beside = next(process for process in running if process is not first)
+        victim = (helping or beside) if helper else first
         time.sleep(after_s)
         was_running = victim.poll() is None
         victim.kill()
@@ -111,7 +114,15 @@ def one_round(server: str, fleet: Path, folder: Path, after_s: float, *, helper:
         with SqliteTrajectories(stores[0]) as masks, opened.reading() as raw:
             verified = SqliteAudit(opened, masks.masker).verify()
             runs = raw.execute("SELECT count(*) FROM reports").fetchone()[0]
-        return Round(was_running, len(memory.incidents()), _told(hook.asked), runs, len(verified.faults), taken_over_s)
+        return Round(
+            was_running,
+            helping is not None,
+            len(memory.incidents()),
+            _told(hook.asked),
+            runs,
+            len(verified.faults),
+            taken_over_s,
+        )
 
 
 def _begun(store: Path, env: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -132,17 +143,16 @@ def _with_turn(state: PostgresState, running: list[subprocess.Popen[bytes]]) -> 
 
 def _helping(
     state: PostgresState, running: list[subprocess.Popen[bytes]], first: subprocess.Popen[bytes]
-) -> subprocess.Popen[bytes]:
-    """Return an instance that has claimed a part without having the turn; another than the first once that is over."""
-    others = [process for process in running if process is not first]
+) -> subprocess.Popen[bytes] | None:
+    """Return an instance that has claimed a part of the first one's run; None where that ends without one."""
     while first.poll() is None:
         with state.reading() as raw:
             claimed = {row[0] for row in raw.execute("SELECT claim FROM parts WHERE found IS NULL").fetchall()}
-        for process in others:
-            if any(name and f" {process.pid} " in name for name in claimed):
+        for process in running:
+            if process is not first and any(name and f" {process.pid} " in name for name in claimed):
                 return process
         time.sleep(0.002)
-    return others[0]
+    return None
 
 
 def _told(asked: list[Asked]) -> dict[str, int]:
@@ -162,21 +172,23 @@ def main() -> int:
     options.add_argument("--longest", type=float, default=3.0, help="seconds after the beginning of the last death")
     options.add_argument("--victim", choices=("holder", "helper"), default="holder", help="which one is killed")
     asked = options.parse_args()
-    wrong = killed = 0
+    helper = asked.victim == "helper"
+    wrong = killed = parts = 0
     with tempfile.TemporaryDirectory() as name, postgres.server() as server:
         fleet = filled(Path(name))
         for number in range(asked.first, asked.first + asked.kills):
             # Spread over the run, in an order that is the same each time.
-            helper = asked.victim == "helper"
             after_s = (0.2 if helper else asked.longest) * (number * 0.618034 % 1)
             one = one_round(server, fleet, Path(name) / str(number), after_s, helper=helper)
             wrong += not one.is_right
             killed += one.was_running
+            parts += one.had_part
             print(
                 f"{number}: killed after {after_s:.2f} s{'' if one.was_running else ' (done already)'}: {one}",
                 flush=True,
             )
-    print(f"{asked.kills - wrong} of {asked.kills} rounds right; in {killed} the instance was killed in its run")
+    held = f", in {parts} with a part of another one's" if helper else ""
+    print(f"{asked.kills - wrong} of {asked.kills} rounds right; in {killed} the instance was killed in its run{held}")
     return 1 if wrong else 0
 
 

@@ -47,6 +47,8 @@ STRUCK = (FaultKind.COST_STEP, FaultKind.LOOP, FaultKind.TOOL_ERRORS, FaultKind.
 """So that a run has something to account for, to explain and to file."""
 _INSTALLED = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 """As where it is installed: modules are compiled once, and not at every start, which takes half a second more."""
+COPIED = (("trajectories", "id"), ("spans", "trajectory"), ("uses", "trajectory"), ("steered", "trajectory"))
+"""Tables with a row or more a trajectory, and which column names it."""
 TIMED = ("trajectories.start_ns", "trajectories.end_ns", "spans.start_ns", "spans.end_ns")
 
 
@@ -154,7 +156,7 @@ def fill(path: Path, agents: Sequence[Agent], stored: int, per_day: int) -> None
     with SqliteTrajectories(path) as store:
         with store.connection.writing() as raw:
             # What midnight cut off would be cut off again every midnight.
-            for table, key in (("spans", "trajectory"), ("uses", "trajectory"), ("trajectories", "id")):
+            for table, key in reversed(COPIED):
                 raw.execute(f"DELETE FROM {table} WHERE {key} IN (SELECT id FROM trajectories WHERE NOT complete)")  # noqa: S608 - own names
         store.series(start, start + DAY)
         connection = store.connection
@@ -172,7 +174,7 @@ def copy_rows(raw, copy: int, step: int, by_ns: int) -> None:
 
     `step` is the highest row id of the first day. What is counted of them is the caller's to see to.
     """
-    for table, key in (("trajectories", "id"), *((name, "trajectory") for name in ("spans", "uses", "steered"))):
+    for table, key in COPIED:
         names = [row[1] for row in raw.execute(f"PRAGMA table_info({table})")]
         values = [_moved(table, name, key, copy, step, by_ns) for name in names]
         raw.execute(f"INSERT INTO {table} SELECT {', '.join(values)} FROM {table} WHERE {key} <= {step}")  # noqa: S608 - own names

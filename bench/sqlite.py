@@ -30,7 +30,7 @@ from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.trace import Span
 
 HOUR_NS = DAY_NS // 24
-TEXTS = ("blocks", "payloads", "threads")
+TEXTS = ("blocks", "threads")
 """Tables of texts, which copies of a day share."""
 
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from configparser import RawConfigParser
 from pathlib import Path
@@ -228,6 +229,13 @@ def test_the_image_runs_as_nobody_and_builds_what_the_wheel_needs() -> None:
     assert wanted | {"analyzer", "pyproject.toml", "README.md"} <= copied
     ignored = (DEPLOY / "Containerfile.dockerignore").read_text("utf-8").splitlines()
     assert {line[1:] for line in ignored if line.startswith("!")} == copied
+
+
+def test_the_image_holds_every_library_that_a_setting_asks_for() -> None:
+    """All extras are in it: a database or a collector is a setting of the image, and no other image."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    [installed] = re.findall(r'"analyzer\[([a-z,]+)\] @', (DEPLOY / "Containerfile").read_text("utf-8"))
+    assert installed.split(",") == sorted(extras)
 
 
 def test_the_page_names_every_file() -> None:

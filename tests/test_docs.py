@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from support.docs import DOCS, PAGES, ROOT
 
 from analyzer.cli.app import COMMANDS
 from analyzer.detectors import DETECTORS
+from analyzer.stores.trajectories import SqliteTrajectories
 
 MARKDOWN = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 
@@ -42,6 +44,26 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     """A relative link in the docs names a file that is there."""
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)\s#]+)", page.read_text("utf-8")):
         assert (page.parent / target).exists(), target
+
+
+def test_the_page_of_the_store_names_every_table(tmp_path: Path) -> None:
+    """Whoever looks into the file finds what each table in it is for."""
+    page = (DOCS / "store.md").read_text("utf-8")
+    with SqliteTrajectories(tmp_path / "s.db") as store, store.connection.reading() as raw:
+        tables = {name for (name,) in raw.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    assert {name for name in tables if not name.startswith(("sqlite_", "_")) and f"`{name}`" not in page} == set()
+
+
+def test_no_cell_of_a_table_is_cut_off_by_a_bar() -> None:
+    """A bar within a cell begins the next one, in code too, and the rest of the row is shown nowhere."""
+    for page in MARKDOWN:
+        lines = page.read_text("utf-8").splitlines()
+        for above, line in pairwise(lines):
+            if above.startswith("|") and line.startswith("|"):
+                assert len(_BAR.findall(above)) == len(_BAR.findall(line)), f"{page.name}: {line}"
+
+
+_BAR = re.compile(r"(?<!\\)\|")
 
 
 def test_variables_named_in_the_docs_exist() -> None:

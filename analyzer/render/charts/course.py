@@ -210,10 +210,14 @@ class CourseChart:
         elif kind in {Kind.LATENCY, Kind.TOOL_LATENCY}:
             size, unit = next((pair for pair in _SECONDS if top >= 2 * pair[0]), _SECONDS[-1])
             text = f"format(datum.value / {size}, '~r') + ' {unit}'"
-        # Room above the highest point for its figure; no share is more than all.
-        highest = min(top * 1.15, 1.0) if kind in _SHARES and top <= 1 else top * 1.15
+        # Room above the highest point for its figure; no share is more than all, and above that the plot is empty.
+        roomy = top * 1.15 or 1.0
+        highest = min(roomy, 1.0) if kind in _SHARES and top <= 1 else roomy
+        scale = {"domain": [0, highest], "nice": True}
+        if highest < roomy:
+            scale["range"] = [{"expr": "height"}, {"expr": f"height * {1 - highest / roomy:.4f}"}]
         axis = {"title": None, "labelExpr": text, "tickCount": 4, "domain": False, "ticks": False, "labelPadding": 6}
-        return field(name, axis=axis, scale={"domain": [0, highest or 1.0], "nice": True})
+        return field(name, axis=axis, scale=scale)
 
 
 def course_chart(incident: Incident) -> CourseChart | None:

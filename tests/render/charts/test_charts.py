@@ -17,6 +17,7 @@ from support.incidents import ONSET, cost_incident, curve, incident, loop_incide
 from analyzer.errors import DrawingError
 from analyzer.render.charts.base import NARROW, PAGE, PAPER
 from analyzer.render.charts.chosen import charts_of
+from analyzer.render.charts.course import MARK_ROW
 from analyzer.render.charts.drawing import ATTRIBUTES, SAID, inline, png, svg
 from analyzer.types.report import Change, Factor, Incident, Kind
 
@@ -54,6 +55,19 @@ def test_a_chart_of_shares_ends_at_all_of_them(highest: float, top: float) -> No
         if layer["encoding"].get("y", {}).get("scale")
     }
     assert ends == {top}
+
+
+def test_the_figure_of_all_of_them_stands_clear_of_the_name_of_the_onset() -> None:
+    """On a narrow page both may stand at one place: a row of the chart is between them, as for any metric."""
+    values = (0.1,) * 57 + (1.0,)
+    rows = []
+    for kind, shown in (("errors", "100 %"), ("cost", "$1.00")):
+        drawn = curve(kind=kind, unit="trajectories", values=values, usual=(), low=(), high=())
+        (chart,) = charts_of(incident(kind=Kind(kind), curve=drawn))
+        bold = r'<text[^>]*translate\([^,]+,([-.\d]+)\)[^>]*font-weight="600"[^>]*>([^<]+)<'
+        found = {text: float(y) for y, text in re.findall(bold, svg(chart))}
+        rows.append(found[shown] - found["began 08:10 UTC"])
+    assert min(rows) >= MARK_ROW
 
 
 def test_a_loop_has_its_steps() -> None:
