@@ -108,6 +108,19 @@ def test_the_demo_stays_out_of_a_shared_state_and_of_clickhouse(tmp_path: Path) 
     assert len(json.loads(listed.stdout)["incidents"]) == 3
 
 
+def test_the_commands_that_the_demo_names_show_it_where_a_file_sets_a_state(tmp_path: Path) -> None:
+    """What `analyzer.toml` sets an empty variable does not unset: the commands leave the file out."""
+    (tmp_path / "own.toml").write_text('state = "postgresql://analyzer@127.0.0.1:9/analyzer"\n', "utf-8")
+    ended = analyzer("demo", "--folder", str(tmp_path / "demo"), env={"ANALYZER_CONFIG": str(tmp_path / "own.toml")})
+    assert ended.code == 0, ended.stderr
+    line = next(line.strip() for line in ended.stdout.splitlines() if "incidents list" in line)
+    assert line.startswith(f"ANALYZER_STATE= ANALYZER_CONFIG={os.devnull} analyzer incidents list --store ")
+    words = line.split()
+    env = {"ANALYZER_CONFIG": str(tmp_path / "own.toml"), **dict(word.split("=", 1) for word in words[:2])}
+    listed = analyzer(*words[3:], "--json", env=env)
+    assert len(json.loads(listed.stdout)["incidents"]) == 3
+
+
 def test_every_quote_of_the_demo_stands_in_its_span(tmp_path: Path) -> None:
     """A reader who opens the span finds the quote there, word for word."""
     folder = tmp_path / "demo"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 from dataclasses import replace
@@ -18,7 +19,7 @@ from analyzer.config import parse_time
 from analyzer.errors import UsageError
 
 if TYPE_CHECKING:
-    from analyzer.config import Settings
+    from analyzer.config import Loaded
 
 STORE_NAME = "demo.db"
 
@@ -42,9 +43,9 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
 
     fleet = read_scenario(demo_path(), now=parse_time(at) if at else None)
     scratch = _scratch(folder)
-    plain = settings_from().settings
+    loaded = settings_from()
     settings = replace(
-        plain,
+        loaded.settings,
         store=scratch / STORE_NAME,
         reports=scratch / "reports",
         # Incidents that are made up are none of other instances', and no trajectory that is real belongs among them.
@@ -82,7 +83,7 @@ def command(at: str | None, folder: str | None, as_json: bool) -> int:
             print_json(json.loads(app.document(report)))
     say_notes(report)
     if not as_json:
-        click.echo(_look_closer(scratch, plain))
+        click.echo(_look_closer(scratch, loaded))
     return GAPS if report.gaps else 0
 
 
@@ -107,11 +108,14 @@ def _scratch(folder: str | None) -> Path:
     return scratch
 
 
-def _look_closer(scratch: Path, plain: Settings) -> str:
+def _look_closer(scratch: Path, loaded: Loaded) -> str:
     """Return the commands that show the demo: with a state or a ClickHouse set they would show the real fleet's."""
     store = scratch / STORE_NAME
-    without = "ANALYZER_STATE= " if plain.state else ""
-    without += "ANALYZER_CLICKHOUSE_URL= " if plain.clickhouse_url else ""
+    without = "ANALYZER_STATE= " if loaded.settings.state else ""
+    without += "ANALYZER_CLICKHOUSE_URL= " if loaded.settings.clickhouse_url else ""
+    if without and loaded.file is not None:
+        # A variable that is empty leaves a setting to the file.
+        without += f"ANALYZER_CONFIG={os.devnull} "
     return (
         f"\nReports: {scratch / 'reports'}\n"
         "Look closer:\n"

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analyzer.detectors import DETECTORS
-from analyzer.detectors.base import replay_of
+from analyzer.detectors.base import is_by_agent, replay_of
 from analyzer.detectors.configure import configured
 from analyzer.detectors.cost import CostDetector
 from analyzer.detectors.loop import LoopDetector
-from analyzer.detectors.per_agent import Rule
+from analyzer.detectors.per_agent import PerAgent, Rule
 from analyzer.detectors.silence import SilenceDetector
 from analyzer.errors import UsageError
 from analyzer.types.metric import Window
@@ -46,6 +46,15 @@ def test_settings_hold_for_every_agent():
     assert cost_with() == CostDetector()
     assert cost_with(ratio_min=5).settings.ratio_min == 5.0
     assert found_of(cost_with(ratio_min=5), dear("a", "b")) == []
+
+
+def test_settings_for_some_agents_leave_it_divisible():
+    """A detector with settings by agent judges each by itself where the usual one does, and compares where it does."""
+    agents = {"agents": {"batch-*": {}}}
+    tables = {one.name: agents for one in DETECTORS if hasattr(one, "settings")}
+    ruled = configured(DETECTORS, tables)
+    assert [is_by_agent(one) for one in ruled] == [is_by_agent(one) for one in DETECTORS]
+    assert {type(one) for one in ruled} >= {PerAgent}
 
 
 def test_a_pattern_sets_for_the_agents_it_names():
