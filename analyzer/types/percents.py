@@ -8,6 +8,8 @@ UNKNOWN = "unknown"
 _WHOLE_MIN = 10
 """From here on a decimal is noise."""
 _TENTHS_MIN = 0.1
+_NOTHING_MAX = 1e-12
+"""Nothing to anyone."""
 
 
 def percent(share: float | None) -> str:
@@ -21,7 +23,3 @@ def percent(share: float | None) -> str:
     if size >= _TENTHS_MIN or size < _NOTHING_MAX:
         return f"{value if size >= _TENTHS_MIN else 0:.1f} %"
     return f"{value:.{-math.floor(math.log10(size))}f} %"
-
-
-_NOTHING_MAX = 1e-12
-"""Nothing to anyone."""

@@ -44,6 +44,7 @@ REST_NATS_MIN = 3.0
 HABIT_DAYS = 3
 """Days with arrivals before more are expected."""
 _EARLIER_DAYS = 10
+"""Before a baseline's 13: then there are three of each day of the week, and what lies beside them."""
 _SPOKEN = 1e9
 """Nats by which an arrival refutes a silence."""
 _DAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
