@@ -99,10 +99,9 @@ def follow(
 ) -> Followed:
     """Read what is new up to a moment, the latest first, and `rows_max` rows at most. Raises StoreError.
 
-    The first pass reads back `history`, later ones what changed in the last `late` and what is left of the history, of
-    services that are new all of it. A
-    row that `translate` refuses with a ValueError is left out, and said. A database that does not answer is a gap.
-    `on_portion` hears how many rows were read each time that some are in.
+    The first pass reads back `history`, later ones what changed in the last `late` and what is left of the history; of
+    services that are new, all of it. A row that `translate` refuses with a ValueError is left out, and said. A database
+    that does not answer is a gap. `on_portion` hears how many rows were read each time that some are in.
     """
     rows = new = 0
     refused: list[str] = []

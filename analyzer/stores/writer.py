@@ -89,7 +89,8 @@ class Writer:
     def add_light(self, spans: Iterable[Span]) -> Added:
         """Add spans whose texts are kept in another place: their rows refer to none.
 
-        A span whose text is here stays as it is, and one that comes with its text later is filled by it.
+        A span whose text is here stays as it is, unless this form of it ended later; one that comes with its text later
+        is filled by it.
         """
         batch = list(spans)
         with self._connection.lock:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,9 +18,11 @@ from support.spans import EPOCH
 
 from analyzer.config import Settings, load
 from analyzer.ingest.otlp import spans_from_json
+from analyzer.pipeline import App
 from analyzer.server.mcp.wire import Desk, Opened
 from analyzer.server.pages.site import Site, Sources
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.report import Gap
 from analyzer.wiring.building import build, build_reader
 from analyzer.wiring.opening import open_reader
 
@@ -127,13 +131,23 @@ def test_the_pages_show_what_the_index_knows(index: Path):
 
 
 def test_other_agents_are_told_the_gap(index: Path):
-    """What is asked by the Model Context Protocol is answered from the index, with the gap behind the answer."""
+    """What is asked by the Model Context Protocol is answered from the index, with the gap behind the answer.
+
+    What could not be seen before the question says nothing of the answer.
+    """
     known = settings(index)
-    opened = Opened(partial(build, known, out=None), partial(build_reader, known, logged=True))
+
+    @contextmanager
+    def reading() -> Iterator[App]:
+        with build_reader(known, logged=True) as app:
+            yield replace(app, gaps=lambda: (Gap("a plug-in", "it was broken before", "mend it"), *app.gaps()))
+
+    opened = Opened(partial(build, known, out=None), reading)
     desk = Desk(opened, has_metrics=False, now=lambda: EPOCH, mask=str)
     outline = desk.call("outline", {"about": RUN})
     assert (outline.failed, "lookup_order" in outline.text) == (False, True), outline.text
     assert outline.text.endswith(f"\n\n{GAP}")
+    assert "a plug-in" not in outline.text
     asked = desk.call("ask", {"about": RUN, "question": "what did it cost?"})
     assert (asked.failed, asked.text.endswith(f"\n\n{GAP}")) == (False, True)
     assert asked.document is not None

@@ -180,3 +180,29 @@ def test_more_trajectories_than_one_run_looks_at_are_said(
     assert set(window.suspects) == {trace_id(2), trace_id(3)}
     why = "more than 2 trajectories repeat a call, and only the 2 that repeat most were looked at"
     assert window.gaps == (Gap("loops", why, "run with a shorter --lookback"),)
+
+
+@pytest.mark.parametrize(("limit", "most"), [("SPANS_AT_ONCE", 12), ("TRAJECTORIES_AT_ONCE", 2)])
+def test_trajectories_are_read_in_portions(
+    store: SqliteTrajectories, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
+) -> None:
+    """By their spans and by their number, those that repeat most first: that is what is in memory at once."""
+    monkeypatch.setattr(f"analyzer.metrics.window.{limit}", most)
+    for number in (1, 2, 3, 4):
+        store.add(looping(number, 2.5 * 86_400))
+    read: list[list[str]] = []
+    store.suspects = lambda ids, whole=store.suspects: read.append(list(ids)) or whole(ids)  # type: ignore[method-assign]
+    window = collect(store, None, {}, REACH)
+    assert read == [[trace_id(1), trace_id(2)], [trace_id(3), trace_id(4)]]
+    assert (len(window.suspects), window.gaps) == (4, ())
+
+
+def test_what_does_not_fit_into_memory_is_said(store: SqliteTrajectories, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once so much text is held no more is read, and the gap says of how many trajectories."""
+    monkeypatch.setattr("analyzer.metrics.window.TRAJECTORIES_AT_ONCE", 1)
+    monkeypatch.setattr("analyzer.metrics.window.CHARACTERS_MAX", 1)
+    for number in (1, 2, 3):
+        store.add(looping(number, 2.5 * 86_400))
+    window = collect(store, None, {}, REACH)
+    why = "2 of 3 trajectories that repeat a call did not fit into one run"
+    assert (set(window.suspects), window.gaps) == ({trace_id(1)}, (Gap("loops", why, "run with a shorter --lookback"),))

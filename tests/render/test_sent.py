@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.spans import chat, history
 
-from analyzer.render.sent import WORDS_MAX, Alone, sent_lines, sent_of, words_apart
+from analyzer.render.sent import WORDS_MAX, Alone, sent_document, sent_lines, sent_of, words_apart
 from analyzer.types.trajectory import steps_of
 
 GOAL = "Customer 17 asks about an order. Be short."
@@ -57,6 +57,10 @@ def test_what_is_longer_than_is_compared_is_said() -> None:
     whole = "same " * WORDS_MAX
     assert lines(whole, f"{whole} more") == []
     assert lines(f"more {whole}", whole)[0] == "Other words were sent to step 1 (of the first 20,000):"
+    spans = [chat(1, 2), chat(2, 2)]
+    (one,), (other,) = (steps_of([span]) for span in spans)
+    told = [sent_document(one, other, lambda *_, text=text: (text, GOAL)) for text in (f"more {whole}", f"more {GOAL}")]
+    assert [part is not None and part["words_max"] for part in told] == [WORDS_MAX, None]
 
 
 @given(*[st.lists(st.sampled_from("abcd"), max_size=12).map(" ".join)] * 2)
