@@ -175,16 +175,16 @@ def test_long_trajectories_take_seconds():
         tape = Tape()
         for i in range(count):
             tape.turn("read_file", {"path": f"src/{i}.py", "n": i}, words(i, 25))
-        began = time.perf_counter()
+        began = time.process_time()
         assert scan(tape.steps) == ()
-        durations.append(time.perf_counter() - began)
+        durations.append(time.process_time() - began)
     assert durations[1] < 5
     assert durations[1] < 12 * durations[0]
 
 
 def test_hostile_texts_take_no_longer():
     """Long texts without spaces, and with many of them, do not blow up any expression."""
-    began = time.perf_counter()
+    began = time.process_time()
     for text in (
         "a" * 200_000,
         "1" * 200_000,
@@ -195,7 +195,7 @@ def test_hostile_texts_take_no_longer():
         "0a" * 90_000,
     ):
         scan(Tape().turn("bash", text, text, say=text).turn("query", text, text, say=text).steps)
-    assert time.perf_counter() - began < 20
+    assert time.process_time() - began < 20
 
 
 TOOLS = ("read_file", "search_kb", "run_sql", "get_order", "list_items", "fetch_page")
