@@ -9,10 +9,11 @@ far beyond all that ever ended, or where it costs more than `usd_cap`. `value` i
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -107,6 +108,13 @@ class _Measure:
         return self.usual * self.ratio
 
 
+class _Runs(NamedTuple):
+    """What is looked at one by one of an agent: all that runs, and some of what ended."""
+
+    running: Sequence[OpenTrajectory]
+    ended: Sequence[TrajectorySummary]
+
+
 @dataclass(frozen=True, slots=True)
 class RunawayDetector:
     """See the module's text and docs/detectors/runaway.md."""
@@ -120,11 +128,12 @@ class RunawayDetector:
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return at most one finding per agent: its worst measure, its trajectories worst first."""
         found = []
+        ended = _by_agent(window)
         for agent in sorted(window.usual):
-            running = [one for one in window.running if one.summary.agent == agent]
+            runs = _Runs([one for one in window.running if one.summary.agent == agent], ended.get(agent, ()))
             candidates = [
-                *(self._far(window, measure, running) for measure in self._measures(window, agent, running)),
-                self._silent(window, window.usual[agent], running),
+                *(self._far(window, measure, runs) for measure in self._measures(window, agent, runs.running)),
+                self._silent(window, window.usual[agent], runs.running),
             ]
             best = [one for one in candidates if one is not None]
             if best:
@@ -143,12 +152,13 @@ class RunawayDetector:
         running = [one for one in window.running if one.summary.agent == agent]
         measures = self._measures(window, agent, running)
         hanging = (self._hanging(window, usual, running, blank),) if running and usual.gap_p99_s > 0 else ()
-        return (*(self._reading(window, measure, running, blank) for measure in measures), *hanging)
+        runs = _Runs(running, _by_agent(window).get(agent, ()))
+        return (*(self._reading(window, measure, runs, blank) for measure in measures), *hanging)
 
-    def _reading(self, window: Window, measure: _Measure, running: Sequence[OpenTrajectory], blank: Reading) -> Reading:
-        far = self._beyond(window, measure, running)
+    def _reading(self, window: Window, measure: _Measure, runs: _Runs, blank: Reading) -> Reading:
+        far = _beyond(measure, runs)
         unit = MEASURES[measure.signal]
-        found = self._far(window, measure, running) is not None
+        found = self._far(window, measure, runs) is not None
         if not far:
             gate, why = Gate.EFFECT, f"no trajectory looked at is beyond {rounded(measure.limit)} {unit}"
         else:
@@ -224,9 +234,9 @@ class RunawayDetector:
             return False
         return log_tail(round(k), round(n), rate, tau2) <= math.log(own.more_p_max * hours)
 
-    def _far(self, window: Window, measure: _Measure, running: Sequence[OpenTrajectory]) -> Finding | None:
+    def _far(self, window: Window, measure: _Measure, runs: _Runs) -> Finding | None:
         """Return the finding of one measure, where any of its trajectories is worth one."""
-        far = self._beyond(window, measure, running)
+        far = _beyond(measure, runs)
         if not measure.many:
             far = [one for one in far if self._stands_out(one, measure)]
         if not far:
@@ -252,28 +262,11 @@ class RunawayDetector:
             score=worst.value / measure.usual,
             unit=unit,
             affected=hit,
-            of=max(measure.finished + len(running), hit),
+            of=max(measure.finished + len(runs.running), hit),
             excess_usd=sum(max((one.summary.cost_usd or 0.0) - cost, 0.0) for one in far),
             trace_ids=tuple(one.summary.trace_id for one in far[: self.settings.trace_ids_max]),
             note=self._note(measure, worst, still, hit),
         )
-
-    def _beyond(self, window: Window, measure: _Measure, running: Sequence[OpenTrajectory]) -> list[_Far]:
-        open_ids = {one.summary.trace_id for one in running}
-        both = [
-            *((one.summary, True) for one in running),
-            *(
-                (one, False)
-                for one in window.summaries.values()
-                if one.agent == measure.agent and one.trace_id not in open_ids
-            ),
-        ]
-        found = []
-        for summary, still in both:
-            value = _value(summary, measure.signal)
-            if value is not None and value > measure.limit:
-                found.append(_Far(summary, value, still))
-        return sorted(found, key=lambda one: (-one.value, one.summary.trace_id))
 
     def _stands_out(self, one: _Far, measure: _Measure) -> bool:
         usd = one.summary.cost_usd or 0.0
@@ -360,6 +353,23 @@ class RunawayDetector:
         return replace(shown, kernel="pauses", score=score, threshold=threshold)
 
 
+def _by_agent(window: Window) -> dict[str, list[TrajectorySummary]]:
+    """Return the trajectories of a window that are looked at one by one."""
+    found: dict[str, list[TrajectorySummary]] = defaultdict(list)
+    for one in window.summaries.values():
+        found[one.agent].append(one)
+    return found
+
+
+def _beyond(measure: _Measure, runs: _Runs) -> list[_Far]:
+    """Return trajectories beyond the limit, the farthest first; what runs counts as that alone."""
+    running = {one.summary.trace_id: one.summary for one in runs.running}
+    both = [*running.values(), *(one for one in runs.ended if one.trace_id not in running)]
+    values = ((_value(one, measure.signal) or 0.0, one) for one in both)
+    far = [_Far(one, value, one.trace_id in running) for value, one in values if value > measure.limit]
+    return sorted(far, key=lambda one: (-one.value, one.summary.trace_id))
+
+
 def _pauses(window: Window, running: Sequence[OpenTrajectory]) -> list[tuple[float, OpenTrajectory]]:
     """Return for how many seconds each running trajectory has ended no step, the longest first."""
     pauses = ((window.end.timestamp() - one.seen_ns / 1e9, one) for one in running)
@@ -384,9 +394,8 @@ def _begun(window: Window, agent: str) -> float:
 
 def _value(summary: TrajectorySummary, signal: Signal) -> float | None:
     """Return what a trajectory measures. One that runs has lasted until its last sign of life: it may be lost."""
-    return {
-        Signal.COST: summary.cost_usd,
-        Signal.TOKENS: float(summary.tokens),
-        Signal.STEPS: float(summary.steps),
-        Signal.LATENCY: summary.duration_s,
-    }[signal]
+    if signal is Signal.COST:
+        return summary.cost_usd
+    if signal is Signal.LATENCY:
+        return summary.duration_s
+    return float(summary.tokens if signal is Signal.TOKENS else summary.steps)

@@ -13,6 +13,7 @@ from analyzer.metrics.series import chosen
 from analyzer.metrics.usual import usual_of
 from analyzer.stores.base import Order, TrajectoryStore, UnpricedUse
 from analyzer.stores.summaries import OWN_AGENT
+from analyzer.stores.verdicts import REPEATS_MIN, SUSPECTS_MAX
 from analyzer.types.metric import TICK_S, Series, Signal, Window
 from analyzer.types.percents import percent
 from analyzer.types.report import Gap
@@ -21,9 +22,6 @@ from analyzer.types.trajectory import TrajectorySummary
 
 HISTORY_MIN_S = 3 * 86_400
 """History a detector of rises needs (the catalogue's minimum, docs/detectors)."""
-REPEATS_MIN = 3
-"""The loop rules need a tool or a reply at least this often."""
-SUSPECTS_MAX = 5_000
 CHARACTERS_MAX = 100_000_000
 """Text of suspects held in memory at once: about 200 MB of a 512 MiB process."""
 STEERED_MAX = 200

@@ -20,8 +20,7 @@ from typing import Any
 import orjson
 
 from analyzer.stores.blocks import SLOT_BITS, BlockWriter, Codec
-from analyzer.types.choices import task_of
-from analyzer.types.messages import message_text
+from analyzer.stores.texts import encoded, parts_of, task_in, version_of
 
 ARRAY = 0
 """`prev` of the first message of an array."""
@@ -105,10 +104,10 @@ class Intake:
         """Take a text; None and the empty text are none."""
         if not text:
             return None
-        parts = _parts(text)
+        parts = parts_of(text)
         if parts is None:
             return Text(None, [self._key(encoded(text), text)], single=True)
-        return Text(None, [self._key(body, part) for body, part in parts], single=False, task=_task(parts))
+        return Text(None, [self._key(body, part) for body, part in parts], single=False, task=task_in(parts))
 
     def stage_prompt(self, trace_id: str, text: str | None) -> Text | None:
         """Take the input of an inference, which mostly repeats that of the step before and goes on."""
@@ -123,10 +122,10 @@ class Intake:
                 return head
             more = text[len(before) - 1 :].lstrip() if text.startswith(before[:-1]) else ""
             # `[a]` and `[a,b]`: what follows the comma is an array of its own.
-            parts = _parts("[" + more[1:]) if more.startswith(",") else None
+            parts = parts_of("[" + more[1:]) if more.startswith(",") else None
             if parts is not None:
                 keys = [self._key(body, part) for body, part in parts]
-                staged = Text(head, keys, single=False, task=head.task or _task(parts))
+                staged = Text(head, keys, single=False, task=head.task or task_in(parts))
         if staged is None:
             staged = self.stage(text)
         if staged is not None and not staged.single and text[-1] == "]":
@@ -301,36 +300,6 @@ class Intake:
                 cache.clear()
 
 
-def version_of(text: str, mask: Callable[[str], str]) -> str:
-    """Return a short hash of a text, masked; an array of messages is that whatever spaces are between them."""
-    parts = _parts(text)
-    bodies = [encoded(text)] if parts is None else [body for body, _ in parts]
-    hashes = [blake2b(encoded(mask(body.decode())), digest_size=16).digest() for body in bodies]
-    return blake2b(b"".join(reversed(hashes)), digest_size=6).hexdigest()
-
-
-def asked_for(text: str) -> str:
-    """Return the kind of task of the first message of a user, where a text is an array of messages."""
-    return _task(_parts(text) or ())
-
-
-def hash_of(text: str, key: bytes) -> int:
-    """Return a keyed hash of a text, which is the same for the same messages."""
-    parts = _parts(text)
-    hashed = blake2b(digest_size=8, key=key)
-    for body in [encoded(text)] if parts is None else [body for body, _ in parts]:
-        hashed.update(body)
-    return int.from_bytes(hashed.digest(), "big", signed=True)
-
-
-def encoded(text: str) -> bytes:
-    """Return a text as UTF-8. Halves of surrogate pairs are joined; a half alone becomes U+FFFD."""
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-
-
 def _next(raw: sqlite3.Connection, table: str) -> int:
     return int(raw.execute(f"SELECT COALESCE(MAX(id), 0) + 1 FROM {table}").fetchone()[0])  # noqa: S608 - own names
 
@@ -359,14 +328,6 @@ def _looked_up(raw: sqlite3.Connection, keys: Iterable[int], young: int) -> dict
     return found
 
 
-def _task(parts: Iterable[tuple[bytes, dict[str, Any]]]) -> str:
-    """Return the kind of task that the first message of a user sets."""
-    for _, message in parts:
-        if message.get("role") == "user" and (text := message_text(message)):
-            return task_of(text)
-    return ""
-
-
 def _content(message: dict[str, Any]) -> str | None:
     """Return the text of a message that holds one text, in the forms of the conventions and of OpenAI."""
     found = message.get("content")
@@ -377,17 +338,3 @@ def _content(message: dict[str, Any]) -> str | None:
                 found = part[name]
                 break
     return found if found.__class__ is str else None
-
-
-def _parts(text: str) -> list[tuple[bytes, dict[str, Any]]] | None:
-    """Return the messages of a JSON array of objects, each with its compact JSON, or None for any other text."""
-    if text[0] != "[":
-        return None
-    try:
-        value = orjson.loads(text)
-        if not value or {part.__class__ for part in value} != {dict}:
-            return None
-        return [(orjson.dumps(part), part) for part in value]
-    except (TypeError, ValueError):
-        # Lone surrogates, and messages nested deeper than orjson writes.
-        return None

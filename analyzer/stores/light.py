@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from analyzer.stores.intake import asked_for, hash_of, version_of
+from analyzer.stores.texts import asked_for, hash_of, version_of
 from analyzer.types.trace import Operation, Span
 
 _VERSIONS_MAX = 2_000

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from analyzer.masking import UNMASKABLE, Masker
-from analyzer.stores.intake import encoded
+from analyzer.stores.texts import encoded
 from analyzer.types.trace import ErrorClass, Event, FinishReason, Operation, Outcome, Span, Status, Tokens
 
 NAMES = (

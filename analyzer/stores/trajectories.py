@@ -31,6 +31,7 @@ from analyzer.stores import (
     tools,
     totals,
 )
+from analyzer.stores.arriving import FirstLook
 from analyzer.stores.base import (
     Added,
     Callers,
@@ -99,6 +100,7 @@ class SqliteTrajectories:
         self._counts = Counts()
         self._verdicts = Verdicts(self.connection, judge, self.masking)
         self._writer = Writer(self.connection, self._codec, self.masker, clock)
+        self._first_look = FirstLook(self.connection, self._verdicts, self.masker.text)
 
     @property
     def state(self) -> StateDatabase:
@@ -136,9 +138,15 @@ class SqliteTrajectories:
         return self._writer.add_prepared(batch)
 
     def add_light(self, batch: Iterable[Span]) -> Added:
-        """Count spans whose texts lie in another place, and keep none of them; otherwise as `add`."""
+        """Count spans whose texts lie in another place, and keep none of them; otherwise as `add`.
+
+        What they show is judged while the texts are at hand.
+        """
         self._counts = Counts()
-        return self._writer.add_light(batch)
+        spans = list(batch)
+        added = self._writer.add_light(spans)
+        self._first_look.look(spans)
+        return added
 
     def trajectory(self, trace_id: str) -> Trajectory:
         """See `TrajectoryStore.trajectory`. Raises SourceError too, where the texts lie elsewhere."""

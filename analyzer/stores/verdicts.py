@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from analyzer.stores.database import Connection
 
 _CHUNK = 500
+REPEATS_MIN = 3
+"""The loop rules need a tool or a reply at least this often."""
+SUSPECTS_MAX = 5_000
+"""Trajectories of one window that are judged: those that repeat most."""
 
 
 class Judge(Protocol):
@@ -56,6 +60,11 @@ class Verdicts:
         masked = repr((self._masking.patterns, self._masking.allow)).encode()
         return int.from_bytes(blake2b(program + masked, digest_size=8).digest(), signed=True)
 
+    @property
+    def is_noting(self) -> bool:
+        """Whether there is a judge whose verdicts can be kept."""
+        return self._connection.is_writable and self._rules is not None
+
     def quiet(self, trace_ids: Sequence[str]) -> set[str]:
         """Return those of which it is known that they show nothing. Raises StoreError."""
         found: set[str] = set()
@@ -80,7 +89,7 @@ class Verdicts:
         """
         if self._judge is None:
             return dict(read(trace_ids))
-        before = self._states(trace_ids) if self._rules is not None and self._connection.is_writable else {}
+        before = self._states(trace_ids) if self.is_noting else {}
         steps = read(trace_ids)
         quiet = {trace_id for trace_id, own in steps.items() if self._judge.is_quiet(own)}
         with suppress(StoreError):

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from analyzer.types.noise import NOISE, cleaned, parsed
@@ -62,8 +63,12 @@ class Call:
 
 
 @lru_cache(maxsize=65_536)
-def _mask_word(word: str) -> str:
-    return NOISE.sub("<*>", word) if _DIGIT.search(word) else word
+def _noise_in(word: str) -> tuple[str, tuple[str, ...]]:
+    """Return a word in lower case with its noise masked, and that noise."""
+    if not _DIGIT.search(word):
+        return word, ()
+    noise = tuple(found[0] for found in NOISE.finditer(word))
+    return (NOISE.sub("<*>", word) if noise else word), noise
 
 
 def mask(text: str) -> str:
@@ -76,7 +81,9 @@ def mask(text: str) -> str:
     folded = (head if head.isascii() else unicodedata.normalize("NFKC", head)).lower()
     words = folded.split()
     # Noise has digits, and most prose has none.
-    masked = " ".join([_mask_word(word) for word in words] if _DIGIT.search(folded) else words)
+    masked = " ".join(
+        [word if word.isalpha() else _noise_in(word)[0] for word in words] if _DIGIT.search(folded) else words
+    )
     if "<*>" in masked or "[req" in masked or "took" in masked or "elapsed" in masked:
         masked = _PRESENCE.sub(" ", _WORDY_DURATION.sub(r"\1\2<*>", masked))
         masked = " ".join(masked.split())
@@ -114,8 +121,8 @@ def ids_in(text: str) -> frozenset[str]:
     """Return the ids, times and the like that stand in a text: what a later call may be about."""
     if not _DIGIT.search(text):
         return frozenset()
-    folded = text.lower()
-    return frozenset(found[0] for word in folded.split() if _DIGIT.search(word) for found in NOISE.finditer(word))
+    words = [word for word in text.lower().split() if not word.isalpha()]
+    return frozenset(chain.from_iterable(_noise_in(word)[1] for word in words))
 
 
 def call_of(tool: str, arguments: str, given: AbstractSet[str] = frozenset(), *, unseen: bool = False) -> Call:
@@ -165,7 +172,7 @@ def _clean_text(text: str, given: AbstractSet[str]) -> str:
 
 def _clean_word(word: str, given: AbstractSet[str]) -> str:
     lower = word.lower()
-    if "<*>" not in _mask_word(lower):
+    if not _noise_in(lower)[1]:
         return word
     return NOISE.sub(lambda found: found[0] if found[0] in given or _DATE.fullmatch(found[0]) else "<*>", lower)
 
