@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from analyzer.stores.base import Cohort, Measure
 from analyzer.stores.cohorts import COHORTS_MAX, MEASURES, order_of
-from analyzer.stores.running import lost_before_ns
+from analyzer.stores.running import REACH_NS, RUNNING_MAX, lost_before_ns
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 
 Values = tuple[str | None, ...]
@@ -131,3 +131,35 @@ class Ends:
         of = np.bincount(agent, minlength=len(self.agents)).tolist()
         lost = np.bincount(agent, weights=self.is_open[first:stop], minlength=len(self.agents)).tolist()
         return {name: missed / seen for name, seen, missed in zip(self.agents, of, lost, strict=True) if seen}
+
+
+@dataclass(frozen=True, slots=True)
+class Starts:
+    """One entry for each trajectory of the fleet, by its first start."""
+
+    starts_ns: npt.NDArray[np.int64]
+    """Unix nanoseconds, ascending."""
+    ends_ns: npt.NDArray[np.int64]
+    """Unix nanoseconds; the latest there are for one that has not ended."""
+    owners: npt.NDArray[np.int64]
+    """Row ids."""
+
+    @staticmethod
+    def of(raw: sqlite3.Connection) -> Starts:
+        """Read all that have a time."""
+        query = (
+            "SELECT start_ns, CASE WHEN complete THEN end_ns ELSE ? END, id FROM trajectories"
+            " WHERE agent <> ? AND start_ns IS NOT NULL ORDER BY start_ns, id"
+        )
+        values = array("q")
+        for row in raw.execute(query, (np.iinfo(np.int64).max, OWN_AGENT)):
+            values.extend([one or 0 for one in row])
+        return Starts(*np.asarray(values, dtype=np.int64).reshape(-1, 3).T)
+
+    def running(self, raw: sqlite3.Connection, at: datetime) -> list[tuple[int, str]]:
+        """Return the candidates of `running.opened` at a moment, longest running first."""
+        at_ns = nanoseconds(at)
+        first, stop = np.searchsorted(self.starts_ns, (at_ns - REACH_NS, at_ns)).tolist()
+        owners = self.owners[first:stop][self.ends_ns[first:stop] >= at_ns][:RUNNING_MAX].tolist()
+        known = [raw.execute("SELECT id, trace_id FROM trajectories WHERE id = ?", (one,)).fetchone() for one in owners]
+        return [row for row in known if row is not None]

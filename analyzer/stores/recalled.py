@@ -7,10 +7,11 @@ from collections.abc import Hashable, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from analyzer.stores import summaries
+from analyzer.stores import running, summaries
 from analyzer.stores.base import Cohort, Measure, Usage
-from analyzer.stores.columns import Columns, Ends
+from analyzer.stores.columns import Columns, Ends, Starts
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.metric import OpenTrajectory
 from analyzer.types.steps import Step
 from analyzer.types.trajectory import TrajectorySummary
 
@@ -69,6 +70,7 @@ class RecallingTrajectories(SqliteTrajectories):
         self._asked_quiet: set[str] = set()
         self._columns: dict[str, Columns] = {}
         self._ends: Ends | None = None
+        self._starts: Starts | None = None
 
     def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
         """See `TrajectoryStore.steps`."""
@@ -105,6 +107,13 @@ class RecallingTrajectories(SqliteTrajectories):
             with self.connection.reading() as raw:
                 self._ends = Ends.of(raw)
         return self._ends.lost(start, end)
+
+    def running(self, at: datetime) -> list[OpenTrajectory]:
+        """See `TrajectoryStore.running`."""
+        with self.connection.reading() as raw:
+            if self._starts is None:
+                self._starts = Starts.of(raw)
+            return running.opened(raw, self._starts.running(raw, at), at)
 
     def cohorts(
         self, agent: str | None, start: datetime, end: datetime, measure: Measure, *, capped_at: float | None = None

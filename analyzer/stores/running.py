@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from datetime import datetime
 
 from analyzer.stores import rows
@@ -19,8 +20,11 @@ RUNNING_MAX = 2_000
 
 _RUNNING = (
     "SELECT id, trace_id FROM trajectories WHERE agent <> ? AND start_ns >= ? AND start_ns < ?"
-    " AND (NOT complete OR end_ns >= ?) ORDER BY start_ns LIMIT ?"
+    " AND (NOT complete OR end_ns >= ?) ORDER BY start_ns, id LIMIT ?"
 )
+
+Candidates = Sequence[tuple[int, str]]
+"""Row ids and trace ids of what began and did not end by a moment, as far as its latest spans tell."""
 
 
 def running(raw: sqlite3.Connection, at: datetime) -> list[OpenTrajectory]:
@@ -30,8 +34,14 @@ def running(raw: sqlite3.Connection, at: datetime) -> list[OpenTrajectory]:
     """
     at_ns = nanoseconds(at)
     found = raw.execute(_RUNNING, (OWN_AGENT, at_ns - REACH_NS, at_ns, at_ns, RUNNING_MAX)).fetchall()
-    opened = []
-    for owner, trace_id in found:
+    return opened(raw, found, at)
+
+
+def opened(raw: sqlite3.Connection, candidates: Candidates, at: datetime) -> list[OpenTrajectory]:
+    """Return those of the candidates that run at a moment."""
+    at_ns = nanoseconds(at)
+    found = []
+    for owner, trace_id in candidates:
         query = f"{rows.SELECT_LIGHT} WHERE trajectory = ? AND end_ns < ?"
         spans = ordered(rows.light_span(trace_id, row) for row in raw.execute(query, (owner, at_ns)))
         ends = [span.end_ns for span in spans if span.end_ns is not None]
@@ -39,8 +49,8 @@ def running(raw: sqlite3.Connection, at: datetime) -> list[OpenTrajectory]:
             continue
         summary = summarise(trace_id, spans)
         if not summary.complete:
-            opened.append(OpenTrajectory(summary, max(ends)))
-    return opened
+            found.append(OpenTrajectory(summary, max(ends)))
+    return found
 
 
 def lost_before_ns(end: datetime) -> int:

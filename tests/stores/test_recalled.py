@@ -109,3 +109,11 @@ def test_steps_are_those_of_the_store(both) -> None:
 
     assert recalling.steps(ids) == plain.steps(ids)
     assert list(recalling.steps(ids[::-1])) == ids[::-1]
+
+
+@settings(max_examples=200)
+@given(_MOMENTS)
+def test_what_ran_at_a_moment_is_that_of_the_store(both, at) -> None:
+    """Those that never ended among them, the longest running first."""
+    plain, recalling = both
+    assert recalling.running(at) == plain.running(at)
