@@ -9,10 +9,11 @@ far beyond all that ever ended, or where it costs more than `usd_cap`. `value` i
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -355,10 +356,8 @@ class RunawayDetector:
 
 def _by_agent(window: Window) -> dict[str, list[TrajectorySummary]]:
     """Return the trajectories of a window that are looked at one by one."""
-    found: dict[str, list[TrajectorySummary]] = defaultdict(list)
-    for one in window.summaries.values():
-        found[one.agent].append(one)
-    return found
+    ranked = sorted(window.summaries.values(), key=attrgetter("agent"))
+    return {agent: list(own) for agent, own in groupby(ranked, key=attrgetter("agent"))}
 
 
 def _beyond(measure: _Measure, runs: _Runs) -> list[_Far]:
@@ -366,7 +365,7 @@ def _beyond(measure: _Measure, runs: _Runs) -> list[_Far]:
     running = {one.summary.trace_id: one.summary for one in runs.running}
     both = [*running.values(), *(one for one in runs.ended if one.trace_id not in running)]
     values = ((_value(one, measure.signal) or 0.0, one) for one in both)
-    far = [_Far(one, value, one.trace_id in running) for value, one in values if value > measure.limit]
+    far = (_Far(one, value, one.trace_id in running) for value, one in values if value > measure.limit)
     return sorted(far, key=lambda one: (-one.value, one.summary.trace_id))
 
 

@@ -10,16 +10,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
-from analyzer.stores import rows
+from analyzer.stores import unkept
 from analyzer.stores.database import Connection
 from analyzer.stores.summaries import OWN_AGENT
-from analyzer.stores.texts import masked_last, masked_text
 from analyzer.stores.verdicts import REPEATS_MIN, SUSPECTS_MAX, Verdicts
-from analyzer.types.steps import Step
-from analyzer.types.trace import Operation, Span
-from analyzer.types.trajectory import steps_of
+from analyzer.types.trace import Span
 
 _CHUNK = 500
 _HOUR_NS = 3_600 * 10**9
@@ -43,12 +39,10 @@ class FirstLook:
         """Note which trajectories of a batch show nothing, as far as it holds all their spans. Raises StoreError."""
         if not self._verdicts.is_noting:
             return
-        came: dict[str, dict[str, Span]] = {}
-        for span in batch:
-            came.setdefault(span.trace_id, {})[span.span_id] = span
+        came = unkept.by_trajectory(batch)
         wanted = self._wanted({trace_id: len(own) for trace_id, own in came.items()})
         if wanted:
-            self._verdicts.judged(wanted, lambda trace_ids: self._steps(trace_ids, came))
+            self._verdicts.judged(wanted, lambda ids: unkept.steps(self._connection, self._mask, ids, came))
 
     def _wanted(self, spans: Mapping[str, int]) -> list[str]:
         """Return which of some trajectories are whole, and repeat enough that a run would look at them."""
@@ -77,39 +71,6 @@ class FirstLook:
             days = ((at - _DAY_NS, at), (at + _HOUR_NS, at + _HOUR_NS + _DAY_NS))
             self._bars[hour] = min(_last(raw, *day) for day in days)
         return self._bars[hour]
-
-    def _steps(self, trace_ids: Sequence[str], came: Mapping[str, Mapping[str, Span]]) -> dict[str, tuple[Step, ...]]:
-        """Return the steps of trajectories as they will be read; none of one that has not just these spans.
-
-        Its texts may be kept here, or another form of a span was there, or came with this one and was kept.
-        """
-        query = (
-            f"SELECT {_COLUMNS}, s.digest, s.resource, t.trace_id FROM trajectories t"  # noqa: S608 - own names and question marks
-            f" JOIN spans s ON s.trajectory = t.id WHERE t.trace_id IN ({','.join('?' * len(trace_ids))})"
-        )
-        with self._connection.reading() as raw:
-            found = raw.execute(query, list(trace_ids)).fetchall()
-        spans: dict[str, list[Span | None]] = {}
-        for *row, digest, resource, trace_id in found:
-            span = came[trace_id][row[_SPAN_ID]]
-            is_same = resource is None and rows.digest_of(tuple(row[: len(rows.PLAIN)]), span) == digest
-            spans.setdefault(trace_id, []).append(self._brief(trace_id, row, span) if is_same else None)
-        return {
-            trace_id: steps_of(span for span in own if span is not None)
-            for trace_id, own in spans.items()
-            if None not in own
-        }
-
-    def _brief(self, trace_id: str, row: Sequence[Any], span: Span) -> Span:
-        """Return a span as steps are made of it: its row as kept, its texts masked, of a conversation the last."""
-        masked = masked_text if span.operation is Operation.TOOL else masked_last
-        sent = masked(span.input, self._mask) if span.input else None
-        got = masked_text(span.output, self._mask) if span.output else None
-        return rows.light_span(trace_id, row, sent, got)
-
-
-_COLUMNS = ", ".join(f"s.{name}" for name in (*rows.PLAIN, *rows.DERIVED))
-_SPAN_ID = rows.PLAIN.index("span_id")
 
 
 def _last(raw: sqlite3.Connection, start_ns: int, end_ns: int) -> Bar:

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analyzer.errors import NotFoundError
-from analyzer.stores import spans, summaries
+from analyzer.stores import spans, summaries, unkept
 from analyzer.stores.payloads import Payloads
 from analyzer.stores.rows import TEXTS
 from analyzer.types.repeats import completed
@@ -75,10 +75,10 @@ def steps(store: SqliteTrajectories, trace_ids: Sequence[str]) -> dict[str, tupl
         with store.connection.reading() as raw:
             away = _among(raw, chunk)
             found.update(spans.steps(raw, store.payloads, [one for one in chunk if one not in away]))
-            own = spans.brief(raw, store.payloads, list(away))
-        if away:
-            with store.elsewhere.fetched(away, store.empty) as held:
-                found.update({} if held is None else _steps(held, own, away))
+        came = store.elsewhere.read(list(away)) if away else []
+        if came is not None:
+            found.update(unkept.steps(store.connection, store.masker.text, list(away), unkept.by_trajectory(came)))
+            found.update(_mixed(store, {one: missing for one, missing in away.items() if one not in found}))
     return dict(sorted(found.items()))
 
 
@@ -98,12 +98,20 @@ def comparable(store: SqliteTrajectories, trace_ids: Sequence[str]) -> list[tupl
     return [(summary, found.get(summary.trace_id, ())) for summary in known]
 
 
-def _steps(
-    held: SqliteTrajectories, own: Mapping[str, Sequence[Span]], away: Mapping[str, Away]
-) -> dict[str, tuple[Step, ...]]:
-    """Return steps of the spans that have their texts here or there: steps without arguments would look alike."""
-    with held.connection.reading() as raw:
-        there = spans.brief(raw, held.payloads, list(away))
+def _mixed(store: SqliteTrajectories, away: Mapping[str, Away]) -> dict[str, tuple[Step, ...]]:
+    """Return the steps of trajectories that lie here and there, or of which not all, or another form, is there.
+
+    They are made of the spans that have their texts here or there: steps without arguments would look alike.
+    """
+    if not away:
+        return {}
+    with store.connection.reading() as raw:
+        own = spans.brief(raw, store.payloads, list(away))
+    with store.elsewhere.fetched(away, store.empty) as held:
+        if held is None:
+            return {}
+        with held.connection.reading() as raw:
+            there = spans.brief(raw, held.payloads, list(away))
     found = {}
     for trace_id, missing in away.items():
         kept = [one for one in own.get(trace_id, ()) if one.span_id not in missing]
