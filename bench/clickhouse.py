@@ -61,6 +61,8 @@ class Read:
 
     packed: int
     unpacked: int
+    sent: int
+    """What it answered with, unpacked: a server packs it on the way."""
     cpu_s: float
 
 
@@ -187,8 +189,12 @@ def _measure(url: str, client: Any, folder: Path, environment: Mapping[str, str]
     with once(folder, "followed") as due:
         if due:
             until = (NOW - HOUR).isoformat()
+            at = _read(url, client)
             cpu_s, mib, _ = command("store", "follow", "--json", "--at", until, **environment)
-            first = f"{cpu_s:.0f} CPU s, {mib:.0f} MiB"
+            after = _read(url, client)
+            first = (
+                f"{cpu_s:.0f} CPU s, {mib:.0f} MiB; {_sent(at, after)}, the engine {after.cpu_s - at.cpu_s:.0f} CPU s"
+            )
             # As cron would have: the history was looked at before, and what is new was not.
             command("run", "--json", "--at", until, **environment)
     with once(folder, "news") as due:
@@ -213,6 +219,7 @@ def _measure(url: str, client: Any, folder: Path, environment: Mapping[str, str]
         "its incidents": str(len(report["incidents"])),
         "it read, packed": _share(after.packed - at.packed, packed),
         "it read, unpacked": _share(after.unpacked - at.unpacked, unpacked),
+        "it was sent": _sent(at, after),
         "the engine's CPU in it": f"{after.cpu_s - at.cpu_s:.1f} s",
         "a trajectory by id": f"{by_id_ms:.0f} ms",
         "backtest of a week": f"{week_cpu_s:.1f} CPU s, {week_mib:.0f} MiB, {done['runs']} runs",
@@ -236,6 +243,10 @@ def _share(read: int, stored: int) -> str:
     return f"{read / 1e6:.1f} MB, {read / stored:.2%}"
 
 
+def _sent(at: Read, after: Read) -> str:
+    return f"{(after.sent - at.sent) / 1e6:.1f} MB"
+
+
 def _read(url: str, client: Any) -> Read:
     with urllib.request.urlopen(f"{url}/counted") as answer:  # noqa: S310 - loopback
         counted = json.loads(answer.read())
@@ -243,7 +254,8 @@ def _read(url: str, client: Any) -> Read:
         "SELECT event, value FROM system.events WHERE event IN ('ReadCompressedBytes', 'OSCPUVirtualTimeMicroseconds')"
     ).result_rows
     events = dict(rows)
-    return Read(events["ReadCompressedBytes"], counted["read_bytes"], events["OSCPUVirtualTimeMicroseconds"] / 1e6)
+    cpu_s = events["OSCPUVirtualTimeMicroseconds"] / 1e6
+    return Read(events["ReadCompressedBytes"], counted["read_bytes"], counted["sent_bytes"], cpu_s)
 
 
 def _stored(client: Any) -> tuple[int, int, int]:

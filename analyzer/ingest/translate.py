@@ -161,6 +161,9 @@ def _system_in(messages: str | None) -> str | None:
         return None
     if isinstance(entries, dict):
         entries = entries["messages"]
+    # What the pattern saw need not be what counts: of a name that stands twice it is the latter.
+    if not isinstance(entries, list) or not entries or not isinstance(entries[0], dict):
+        return None
     content = entries[0].get("parts") or entries[0].get("content")
     if not content:
         return None

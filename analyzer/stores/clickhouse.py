@@ -67,15 +67,30 @@ COLUMNS = (
     "arrayMap(t -> toUnixTimestamp64Nano(t), Events.Timestamp)", "Events.Name", "Events.Attributes",
 )  # fmt: skip
 """In the order of `Row`."""
+_ATTRIBUTES = "SpanAttributes"
 _WITHIN = "Timestamp >= fromUnixTimestamp64Nano({start:Int64}) AND Timestamp < fromUnixTimestamp64Nano({end:Int64})"
+
+
+class _RefusedError(SourceError):
+    """The server answered, and said no."""
+
+    def __init__(self, text: str, number: int) -> None:
+        """Take what to say, and the number of ClickHouse's error."""
+        super().__init__(text)
+        self.number = number
 
 
 class ClickHouse:
     """The Collector's tables in one database. It connects when it is first asked; threads may share it."""
 
-    def __init__(self, url: str, password: str | None, tables: CollectorTables) -> None:
-        """`url` is `http(s)://user@host:8123/database`, or `chdb:///path` for the engine in this process."""
+    def __init__(self, url: str, password: str | None, tables: CollectorTables, cut: str = "") -> None:
+        """`url` is `http(s)://user@host:8123/database`, or `chdb:///path` for the engine in this process.
+
+        `cut` is an expression that stands for `SpanAttributes` where rows are followed: it leaves out what following
+        does not need.
+        """
         self._url, self._password, self.tables = url, password, tables
+        self._cut = cut
         self._client: Any = None
         self._lock = threading.RLock()
         self._failed: tuple[float, str] | None = None
@@ -130,11 +145,26 @@ class ClickHouse:
         Of some `services`, or else of those that are set.
         """
         of = self.tables.services if services is None else services
-        query = (
-            f"SELECT {', '.join(COLUMNS)} FROM {self.tables.traces_table}"  # noqa: S608 - own names, checked names
-            f" WHERE {_WITHIN}{_of(of)} ORDER BY TraceId"
-        )
-        return map(Row._make, self._rows(query, {"start": start_ns, "end": end_ns, "services": list(of)}))
+        given = {"start": start_ns, "end": end_ns, "services": list(of)}
+        if self._cut:
+            # What a server does not know it says before the first row.
+            none_yet = True
+            try:
+                for row in self._rows(self._followed(self._cut, of), given):
+                    none_yet = False
+                    yield Row._make(row)
+            except _RefusedError as error:
+                if not none_yet or error.number not in _NOT_KNOWN:
+                    raise
+                self._cut = ""
+            else:
+                return
+        yield from map(Row._make, self._rows(self._followed(_ATTRIBUTES, of), given))
+
+    def _followed(self, attributes: str, services: Sequence[str]) -> str:
+        """Return the query of rows in which an expression stands for the attributes of a span."""
+        columns = ", ".join(attributes if name == _ATTRIBUTES else name for name in COLUMNS)
+        return f"SELECT {columns} FROM {self.tables.traces_table} WHERE {_WITHIN}{_of(services)} ORDER BY TraceId"  # noqa: S608 - own names, checked names
 
     def of_trajectories(self, trace_ids: Sequence[str], *, of_services: bool = False) -> Iterator[Row]:
         """Yield all spans of some hundred trajectories at most, or those `of_services` alone. Raises SourceError."""
@@ -230,14 +260,15 @@ class ClickHouse:
         except Exception as error:
             if type(error).__module__.partition(".")[0] not in _LIBRARIES and not isinstance(error, OSError):
                 raise
-            text, is_gone = self._worded(error, query)
-            if is_gone:
+            text, number = self._worded(error, query)
+            if number is None:
                 self._failed = time.monotonic(), text
                 self._client = None
-            raise SourceError(text) from error
+                raise SourceError(text) from error
+            raise _RefusedError(text, number) from error
 
-    def _worded(self, error: Exception, query: str) -> tuple[str, bool]:
-        """Return what to say of an error, and whether the server could not be reached at all."""
+    def _worded(self, error: Exception, query: str) -> tuple[str, int | None]:
+        """Return what to say of an error, and its number: None where the server could not be reached at all."""
         said = str(error)
         code = _CODE.search(said)
         number = int(code.group(1)) if code else None
@@ -245,15 +276,15 @@ class ClickHouse:
         where = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
         table, setting = self._asked_table(query)
         if number in _ABSENT:
-            return f"ClickHouse at {where} has no {self._absent(said, table, setting)}", False
+            return f"ClickHouse at {where} has no {self._absent(said, table, setting)}", number
         for numbers, words in _WORDS:
             if number in numbers:
-                return f"ClickHouse at {where} {words.format(table=table)}", False
+                return f"ClickHouse at {where} {words.format(table=table)}", number
         if number is None:
-            return f"ClickHouse at {where} did not answer; check ANALYZER_CLICKHOUSE_URL and the server", True
+            return f"ClickHouse at {where} did not answer; check ANALYZER_CLICKHOUSE_URL and the server", None
         name = _NAME.search(said)
         why = f"error {number}{f' ({name.group(1)})' if name else ''}"
-        return f"ClickHouse at {where} refused the query: {why}; `analyzer doctor` checks the tables", False
+        return f"ClickHouse at {where} refused the query: {why}; `analyzer doctor` checks the tables", number
 
     def _asked_table(self, query: str) -> tuple[str, str]:
         """Return the table that a query reads, and the setting that names it."""
@@ -284,6 +315,8 @@ _DATABASE = "default"
 """What a server takes where none is named, unless its user has another one."""
 _LIBRARIES = frozenset({"clickhouse_connect", "chdb", "urllib3"})
 _CODE = re.compile(r"[Cc]ode: (\d+)")
+_NOT_KNOWN = (36, 42, 43, 44, 46, 62, 70, 386, 427)
+"""How a server says that it knows no such function, or none for such arguments; that it cannot compile a pattern."""
 _ABSENT = (60, 81)
 """UNKNOWN_TABLE, UNKNOWN_DATABASE."""
 _DATABASE_NAME = re.compile(r"Database [`'\"]?(\w+)[`'\"]? (?:does not exist|doesn't exist)")

@@ -163,7 +163,11 @@ def _cost(value: float | None) -> float | None:
 
 
 def digest_of(plain: Sequence[Any], span: Span) -> int:
-    """Return a number that differs where two forms of one span differ, texts included; 7 bytes fit SQLite's integer."""
+    """Return a number that differs where two forms of one span differ, texts included; 7 bytes fit SQLite's integer.
+
+    A span that is followed may come without the middle of its input, the same each time: read whole once before, or
+    kept here with its texts, it has two forms that say the same, of which one stays.
+    """
     texts = [zlib.crc32(text.encode("utf-8", "replace")) if text else 0 for text in (span.input, span.output)]
     rest = dumped([plain, texts, len(span.system or ""), len(span.tool_definitions or ""), len(span.attributes)])
     return int.from_bytes(blake2b(rest, digest_size=7).digest())

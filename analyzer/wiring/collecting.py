@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from analyzer.types.trace import Span
 
 
-def open_clickhouse(settings: Settings) -> ClickHouse | None:
-    """Return the ClickHouse that is set, not connected yet, or None."""
+def open_clickhouse(settings: Settings, cut: str = "") -> ClickHouse | None:
+    """Return the ClickHouse that is set, not connected yet, or None; see `ClickHouse` for `cut`."""
     url = settings.clickhouse_url
-    return None if url is None else ClickHouse(url, settings.clickhouse_password, settings.clickhouse)
+    return None if url is None else ClickHouse(url, settings.clickhouse_password, settings.clickhouse, cut)
 
 
-def required_clickhouse(settings: Settings) -> ClickHouse:
+def required_clickhouse(settings: Settings, cut: str = "") -> ClickHouse:
     """Return the ClickHouse that is set, not connected yet. Raises UsageError where none is."""
-    source = open_clickhouse(settings)
+    source = open_clickhouse(settings, cut)
     if source is None:
         raise UsageError("no ClickHouse is set: ANALYZER_CLICKHOUSE_URL names it (docs/clickhouse.md)")
     return source
@@ -52,9 +52,10 @@ def followed(
     on_portion: Callable[[int], None] = lambda _rows: None,
 ) -> Followed:
     """Read what is new in ClickHouse up to a moment. Raises UsageError where none is set, StoreError."""
+    from analyzer.ingest.cutting import cut_attributes
     from analyzer.stores.following import follow
 
-    source = required_clickhouse(settings)
+    source = required_clickhouse(settings, cut_attributes())
     most = settings.clickhouse.rows_per_run if rows_max is None else rows_max
     try:
         return follow(store, source, _reader(settings), at, _reach(settings), rows_max=most, on_portion=on_portion)

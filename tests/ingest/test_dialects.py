@@ -225,6 +225,13 @@ def test_the_system_prompt_among_the_messages_is_found():
     assert readable(chat.system) == "text: be brief"
 
 
+@pytest.mark.parametrize("again", ["[]", "{}", "7", "[null]", '"a"'])
+def test_messages_that_are_named_twice_are_the_latter(again):
+    """Of a name that stands twice in an object the last counts, and where that is no conversation nothing breaks."""
+    messages = f'{{"messages":[{{"role":"system","content":"be brief"}}],"messages":{again}}}'
+    assert one({"gen_ai.operation.name": "chat", "gen_ai.input.messages": messages}).system is None
+
+
 def test_an_exception_fills_what_the_status_leaves_out():
     """Type and message come from the exception event where status and attributes have none."""
     event = ("exception", {"exception.type": "openai.APITimeoutError", "exception.message": "slow"})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,13 +15,17 @@ from support.spans import EPOCH
 
 from analyzer.config import load
 from analyzer.errors import SourceError, UsageError
-from analyzer.ingest.wire_clickhouse import reader
+from analyzer.ingest.cutting import cut_attributes
+from analyzer.ingest.wire_clickhouse import reader, span_of
 from analyzer.stores.clickhouse import ClickHouse
 from analyzer.stores.collected import CollectedSpans
 from analyzer.stores.elsewhere import Elsewhere
 from analyzer.stores.following import follow
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.collector import CollectorTables
+from analyzer.types.messages import readable
+from analyzer.wiring import collecting
+from analyzer.wiring.opening import open_store
 
 AT = EPOCH + timedelta(days=2)
 USER, PASSWORD = "reader", "hunter2hunter2"
@@ -63,6 +69,51 @@ def test_what_a_server_refuses_is_said_in_one_line(server: str, password: str, t
     source.close()
     assert said in str(caught.value)
     assert not any(word in str(caught.value) for word in (PASSWORD, "wrong", "SELECT", "\n"))
+
+
+@pytest.mark.parametrize("cut", ["noSuchFunction(SpanAttributes)", "mapApply(SpanAttributes)", "extract(TraceId, '(')"])
+def test_a_server_that_cannot_cut_is_read_whole(server: str, cut: str):
+    """An older server, without a function or with another form of it, gives the rows as they are."""
+    whole, other = (ClickHouse(server, PASSWORD, CollectorTables(), one) for one in ("", cut))
+    every = 0, int(AT.timestamp()) * 10**9
+    for _ in range(2):
+        assert sorted(other.between(*every)) == sorted(whole.between(*every)) != []
+    whole.close()
+    other.close()
+
+
+def test_a_limit_is_no_want_of_a_function(server: str):
+    """A query that is stopped at a limit is not asked once more without the cut, which would read still more."""
+    asked: list[str] = []
+    source = ClickHouse(server, PASSWORD, CollectorTables(max_result_rows=1), cut_attributes())
+    rows = source._rows
+    source._rows = lambda query, given: asked.append(query) or rows(query, given)  # type: ignore[method-assign]
+    with pytest.raises(SourceError, match="stopped the query at a limit"):
+        list(source.between(0, int(AT.timestamp()) * 10**9))
+    source.close()
+    assert len(asked) == 1
+
+
+def test_a_run_follows_without_the_middle_of_conversations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What a trajectory says when somebody reads it is whole all the same."""
+    said = json.dumps([{"role": role, "content": f"{role} " * 900} for role in ("user", "assistant", "tool", "tool")])
+    sent = request(1, AT - timedelta(hours=1))
+    chat = sent["resourceSpans"][0]["scopeSpans"][0]["spans"][1]
+    next(one for one in chat["attributes"] if one["key"] == "gen_ai.input.messages")["value"]["stringValue"] = said
+    seen: list[int] = []
+    monkeypatch.setattr(
+        collecting, "_reader", lambda _: lambda row: seen.append(len(str(row.attributes))) or span_of(row)
+    )
+    with served(tmp_path) as url:
+        with connected(url) as client:
+            write(client, sent)
+        settings = replace(
+            load({}, {}).settings, store=tmp_path / "s.db", clickhouse_url=f"{url.replace('//', '//default@')}/default"
+        )
+        with open_store(settings) as store:
+            assert collecting.followed(settings, store, AT).spans_new == 3
+            assert 0 < max(seen) < len(said) / 2
+            assert readable(store.trajectory(f"{1:032x}").spans[1].input) == readable(said)
 
 
 def test_want_of_memory_is_no_limit_of_ours():

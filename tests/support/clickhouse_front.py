@@ -4,7 +4,7 @@
 
 A statement is the body, or `query` with the inserted data as body; `param_NAME` are its typed parameters, other names
 are settings of this statement alone. Errors carry ClickHouse's own code. `/counted` tells what all statements together
-read: a server says that in `system.query_log`, which the embedded engine does not keep.
+read and were sent: a server says that in `system.query_log`, which the embedded engine does not keep.
 """
 
 from __future__ import annotations
@@ -65,15 +65,16 @@ class Front(ThreadingHTTPServer):
         # Held open, so that the engine does not start anew for every statement.
         self.held = chdb.connect(path)
         self.wanted = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
-        self.counted = {"statements": 0, "read_rows": 0, "read_bytes": 0}
+        self.counted = {"statements": 0, "read_rows": 0, "read_bytes": 0, "sent_bytes": 0}
         self.lock = threading.Lock()
 
-    def count(self, answer: Any) -> None:
-        """Add up what a statement read."""
+    def count(self, answer: Any, body: bytes) -> None:
+        """Add up what a statement read, and what is answered to it."""
         with self.lock:
             self.counted["statements"] += 1
             self.counted["read_rows"] += answer.rows_read()
             self.counted["read_bytes"] += answer.bytes_read()
+            self.counted["sent_bytes"] += len(body)
 
 
 class _Asked(BaseHTTPRequestHandler):
@@ -128,9 +129,10 @@ class _Asked(BaseHTTPRequestHandler):
             code = re.search(r"Code: (\d+)", str(error))
             self._fail(500, int(code.group(1)) if code else 1000, str(error))
             return
-        self.server.count(answer)
+        body = answer.bytes()
+        self.server.count(answer, body)
         summary = {"read_rows": str(answer.rows_read()), "read_bytes": str(answer.bytes_read())}
-        self._send(200, answer.bytes(), {"X-ClickHouse-Summary": json.dumps(summary)})
+        self._send(200, body, {"X-ClickHouse-Summary": json.dumps(summary)})
 
     def _fail(self, status: int, code: int, text: str) -> None:
         self._send(status, text.encode(), {"X-ClickHouse-Exception-Code": str(code)})

@@ -181,14 +181,34 @@ def json_field(attribute: str, *keys: str) -> Source:
     return read
 
 
-def dequoted(attribute: str) -> Source:
-    """Return a source for an attribute whose text is JSON in itself: `"LLM"` with its quotes."""
+@dataclass(frozen=True, slots=True)
+class Dequoted:
+    """A source that reads an attribute whose text is JSON in itself: `"LLM"` with its quotes."""
 
-    def read(raw: RawSpan) -> Any:
-        value = decoded(raw.attributes.get(attribute))
+    name: str
+
+    def __call__(self, raw: RawSpan) -> Any:
+        """Return the text in the text, or None."""
+        value = decoded(raw.attributes.get(self.name))
         return value if isinstance(value, str) else None
 
-    return read
+
+def dequoted(attribute: str) -> Source:
+    """Return a source for an attribute whose text is JSON in itself."""
+    return Dequoted(attribute)
+
+
+@dataclass(frozen=True, slots=True)
+class OnRoot:
+    """A source that speaks on a span without a parent, where an attribute has one value."""
+
+    name: str
+    value: str
+    says: str
+
+    def __call__(self, raw: RawSpan) -> str | None:
+        """Return what it says, or None."""
+        return self.says if raw.attributes.get(self.name) == self.value and raw.parent_id is None else None
 
 
 def event_field(event: str, attribute: str) -> Source:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from analyzer.ingest.dialects.base import Content, Dialect, Source, count, decoded, json_field
+from analyzer.ingest.dialects.base import Content, Dialect, OnRoot, Source, count, decoded, json_field
 from analyzer.ingest.raw import RawSpan
 from analyzer.types.trace import Operation, Tokens
 
-
-def root_chain(raw: RawSpan) -> str | None:
-    """Say "invoke_agent" for the outermost chain: LangSmith has no kind for agents."""
-    is_chain = raw.attributes.get("langsmith.span.kind") == "chain"
-    return "invoke_agent" if is_chain and raw.parent_id is None else None
+ROOT_CHAIN = OnRoot("langsmith.span.kind", "chain", "invoke_agent")
+"""LangSmith has no kind for agents: the outermost chain is one."""
 
 
 def root_name(raw: RawSpan) -> Any:
@@ -70,7 +67,7 @@ LANGSMITH = Dialect(
     name="langsmith",
     scopes=("langsmith",),
     marks=("langsmith.span.kind", "langsmith.trace.name"),
-    operation=(root_chain, "langsmith.span.kind", "gen_ai.operation.name"),
+    operation=(ROOT_CHAIN, "langsmith.span.kind", "gen_ai.operation.name"),
     operations={
         "llm": Operation.CHAT,
         "chain": Operation.WORKFLOW,
