@@ -86,8 +86,8 @@ class ClickHouse:
     def __init__(self, url: str, password: str | None, tables: CollectorTables, cut: str = "") -> None:
         """`url` is `http(s)://user@host:8123/database`, or `chdb:///path` for the engine in this process.
 
-        `cut` is an expression that stands for `SpanAttributes` where rows are followed: it leaves out what following
-        does not need.
+        `cut` is an expression that stands for `SpanAttributes` where rows are followed and judged: it leaves out what
+        that does not need.
         """
         self._url, self._password, self.tables = url, password, tables
         self._cut = cut
@@ -140,34 +140,21 @@ class ClickHouse:
         return {int(bucket): Count(int(rows), int(times)) for bucket, rows, times in found}
 
     def between(self, start_ns: int, end_ns: int, services: Sequence[str] | None = None) -> Iterator[Row]:
-        """Yield the spans that began in [start, end), those of a trajectory together. Raises SourceError.
+        """Yield the spans that began in [start, end), cut, those of a trajectory together. Raises SourceError.
 
         Of some `services`, or else of those that are set.
         """
         of = self.tables.services if services is None else services
         given = {"start": start_ns, "end": end_ns, "services": list(of)}
-        if self._cut:
-            # What a server does not know it says before the first row.
-            none_yet = True
-            try:
-                for row in self._rows(self._followed(self._cut, of), given):
-                    none_yet = False
-                    yield Row._make(row)
-            except _RefusedError as error:
-                if not none_yet or error.number not in _NOT_KNOWN:
-                    raise
-                self._cut = ""
-            else:
-                return
-        yield from map(Row._make, self._rows(self._followed(_ATTRIBUTES, of), given))
+        return self._spans(f"{_WITHIN}{_of(of)} ORDER BY TraceId", given, cut=True)
 
-    def _followed(self, attributes: str, services: Sequence[str]) -> str:
-        """Return the query of rows in which an expression stands for the attributes of a span."""
-        columns = ", ".join(attributes if name == _ATTRIBUTES else name for name in COLUMNS)
-        return f"SELECT {columns} FROM {self.tables.traces_table} WHERE {_WITHIN}{_of(services)} ORDER BY TraceId"  # noqa: S608 - own names, checked names
+    def of_trajectories(
+        self, trace_ids: Sequence[str], *, of_services: bool = False, cut: bool = False
+    ) -> Iterator[Row]:
+        """Yield all spans of some hundred trajectories at most, or those `of_services` alone. Raises SourceError.
 
-    def of_trajectories(self, trace_ids: Sequence[str], *, of_services: bool = False) -> Iterator[Row]:
-        """Yield all spans of some hundred trajectories at most, or those `of_services` alone. Raises SourceError."""
+        With `cut` as `between` gives them.
+        """
         query = (
             f"SELECT toUnixTimestamp(min(Start)), toUnixTimestamp(max(End)), count() FROM {self.tables.lookup_table}"  # noqa: S608 - checked names
             " WHERE TraceId IN {ids:Array(String)}"
@@ -179,11 +166,30 @@ class ClickHouse:
             return iter(())
         # The lookup table may have whole seconds.
         bounds = {"start": int(first) * NS, "end": (int(last) + 1) * NS}
-        query = (
-            f"SELECT {', '.join(COLUMNS)} FROM {self.tables.traces_table}"  # noqa: S608 - own names, checked names
-            f" WHERE TraceId IN {{ids:Array(String)}} AND {_WITHIN}{_of(of)}"
-        )
-        return map(Row._make, self._rows(query, {**ids, **bounds, "services": list(of)}))
+        given = {**ids, **bounds, "services": list(of)}
+        return self._spans(f"TraceId IN {{ids:Array(String)}} AND {_WITHIN}{_of(of)}", given, cut=cut)
+
+    def _spans(self, meant: str, given: Mapping[str, Any], *, cut: bool) -> Iterator[Row]:
+        """Yield the rows that meet a condition, `cut` where the server knows how to."""
+        if cut and self._cut:
+            # What a server does not know it says before the first row.
+            none_yet = True
+            try:
+                for row in self._rows(self._selected(self._cut, meant), given):
+                    none_yet = False
+                    yield Row._make(row)
+            except _RefusedError as error:
+                if not none_yet or error.number not in _NOT_KNOWN:
+                    raise
+                self._cut = ""
+            else:
+                return
+        yield from map(Row._make, self._rows(self._selected(_ATTRIBUTES, meant), given))
+
+    def _selected(self, attributes: str, meant: str) -> str:
+        """Return a query in which an expression stands for the attributes of a span."""
+        columns = ", ".join(attributes if name == _ATTRIBUTES else name for name in COLUMNS)
+        return f"SELECT {columns} FROM {self.tables.traces_table} WHERE {meant}"  # noqa: S608 - own names, checked names
 
     def holding(self, word: str, start_ns: int, end_ns: int, limit: int) -> list[str]:
         """Return trajectories with a word in a text of a span that began in [start, end), the latest first.

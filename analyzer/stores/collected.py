@@ -28,6 +28,10 @@ class CollectedSpans:
         """See `SpanSource.spans_of`."""
         return self._read(self._source.of_trajectories(trace_ids))
 
+    def followed_of(self, trace_ids: Sequence[str]) -> Iterable[Span]:
+        """See `SpanSource.followed_of`."""
+        return self._read(self._source.of_trajectories(trace_ids, cut=True))
+
     def counted_of(self, trace_id: str) -> Iterable[Span]:
         """See `SpanSource.counted_of`: spans of the services that are followed."""
         return self._read(self._source.of_trajectories([trace_id], of_services=True))

@@ -37,6 +37,9 @@ class SpanSource(Protocol):
     def spans_of(self, trace_ids: Sequence[str]) -> Iterable[Span]:
         """Return the spans of some trajectories. Raises SourceError."""
 
+    def followed_of(self, trace_ids: Sequence[str]) -> Iterable[Span]:
+        """Return the same as where they are followed: conversations without their middle. Raises SourceError."""
+
     def counted_of(self, trace_id: str) -> Iterable[Span]:
         """Return those spans of a trajectory that are counted when they are followed. Raises SourceError."""
 
@@ -96,13 +99,13 @@ class Elsewhere:
             yield self._held
 
     def read(self, trace_ids: Sequence[str]) -> list[Span] | None:
-        """Return the spans of some hundred trajectories as they are there, unmasked; nothing of them is remembered.
+        """See `SpanSource.followed_of`, for some hundred trajectories; nothing of them is remembered.
 
         None where the database did not answer and somebody listens (`heard`). Raises SourceError.
         """
         with self._lock:
             try:
-                return list(self._asked().spans_of(trace_ids))
+                return list(self._asked().followed_of(trace_ids))
             except SourceError as error:
                 self._leave_out(error)
                 return None

@@ -91,10 +91,11 @@ def _nothing(at: datetime, later: datetime | None) -> tuple[Gap, ...]:  # noqa: 
 
 
 def _source(settings: Settings) -> SpanSource:
+    from analyzer.ingest.cutting import cut_attributes
     from analyzer.stores.collected import CollectedSpans
 
     reading, history = _reader(settings), settings.history
-    return CollectedSpans(required_clickhouse(settings), reading, history, lambda: datetime.now(UTC))
+    return CollectedSpans(required_clickhouse(settings, cut_attributes()), reading, history, lambda: datetime.now(UTC))
 
 
 def _reader(settings: Settings) -> Callable[[Row], Span]:

@@ -30,7 +30,8 @@ from analyzer.types.collector import CollectorTables
 from analyzer.types.trace import Operation, Span
 from analyzer.types.trajectory import steps_of
 
-CUT = cut_attributes()
+CUT = cut_attributes(2_000)
+"""Shorter ones than a run cuts, so that many of those that are drawn are."""
 RECORDED = "fleet_swebench_mini_gemini3pro/trajs/*/*.json"
 NOT_STORED = ("digest", "trajectory")
 
