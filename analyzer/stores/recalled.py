@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from analyzer.stores import running, summaries
 from analyzer.stores.base import Cohort, Measure, Usage
 from analyzer.stores.columns import Columns, Ends, Starts
+from analyzer.stores.listing import Largest
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.metric import OpenTrajectory
 from analyzer.types.steps import Step
@@ -71,6 +72,7 @@ class RecallingTrajectories(SqliteTrajectories):
         self._columns: dict[str, Columns] = {}
         self._ends: Ends | None = None
         self._starts: Starts | None = None
+        self._largest = Largest()
 
     def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
         """See `TrajectoryStore.steps`."""
@@ -134,7 +136,7 @@ class RecallingTrajectories(SqliteTrajectories):
     def _listed(self, asked: summaries.Asked) -> list[TrajectorySummary]:
         """Ask which they are, and read those that are not known: another hour has nearly the same ones."""
         with self.connection.reading() as raw:
-            ids = summaries.row_ids(raw, asked)
+            ids = self._largest.row_ids(raw, asked) if Largest.knows(asked) else summaries.row_ids(raw, asked)
             fresh = summaries.of_rows(raw, [owner for owner in ids if owner not in self._summaries])
         for owner, summary in fresh.items():
             self._summaries.keep(owner, summary)

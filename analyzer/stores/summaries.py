@@ -34,19 +34,23 @@ _KINDS: tuple[tuple[int, Callable[[Any], Any]], ...] = tuple(
 )
 """Columns that SQLite has no type for."""
 _SELECT = f"SELECT {', '.join(_NAMES)} FROM trajectories"  # noqa: S608 - own names only
+SIZES: Mapping[Order, str] = {
+    "cost": "COALESCE(cost_usd, -1)",
+    "errors": "errors",
+    "steps": "steps",
+    "duration": "COALESCE(end_ns - start_ns, -1)",
+    "repeats": "repeats",
+    "tokens": "input_tokens + output_tokens",
+    "retries": "retries",
+    "truncated": "truncated",
+}
+"""What lists have the largest of first."""
 _ORDERS: Mapping[Order, str] = {
     # NULL end times sort last: a trajectory without times cannot be called recent. SQLite takes NULL for smaller than
     # any number; written so, the index gives the order, and the latest of a million are found without sorting them.
     "recent": "end_ns DESC",
     "oldest": "end_ns ASC NULLS LAST",
-    "cost": "COALESCE(cost_usd, -1) DESC",
-    "errors": "errors DESC",
-    "steps": "steps DESC",
-    "duration": "COALESCE(end_ns - start_ns, -1) DESC",
-    "repeats": "repeats DESC",
-    "tokens": "input_tokens + output_tokens DESC",
-    "retries": "retries DESC",
-    "truncated": "truncated DESC",
+    **{name: f"{size} DESC" for name, size in SIZES.items()},
 }
 _HEX = frozenset("0123456789abcdef")
 

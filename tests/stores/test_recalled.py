@@ -18,6 +18,8 @@ from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.trace import Status
 
 RUNS = 40
+BEGIN_S = 80_000
+"""After the first midnight: a third of the runs end before the next one."""
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +30,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SqliteTraje
         for run in range(RUNS):
             more = {"agent_version": str(run % 3)} if run % 4 else {}
             more |= {"user_id": f"user {run % 7}"} if run % 5 else {}
-            at_s = 600 * (run // 2)
+            at_s = BEGIN_S + 600 * (run // 2)
             failed = {"status": Status.ERROR} if run % 6 == 0 else {}
             usd = None if run % 8 == 0 else 0.1 * run + 0.003
             agent = "shop" if run % 9 else "help"
@@ -42,7 +44,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SqliteTraje
             yield plain, recalling
 
 
-_MOMENTS = st.integers(-1, 13_000).map(lambda seconds: EPOCH + timedelta(seconds=seconds))
+_MOMENTS = st.integers(-1, 13_000).map(lambda seconds: EPOCH + timedelta(seconds=BEGIN_S + seconds))
 
 
 @settings(max_examples=200)
