@@ -66,6 +66,10 @@ _SAYS = rf'^\{{{_PAIRS}"(?:content|parts)"{_COLON}(?:\[{_SPACE}\{{{_PAIRS}"(?:te
 _ENDS, _AGAIN = rf"^{_SPACE}\]", ('"messages"', r"\u")
 """Of what is behind the last message, and what must not stand there."""
 
+_REACHES = "PRIVATE KEY"
+"""A key is masked from its beginning to its end, and an object around messages is masked as one text: of a key that was
+cut in two the mask would reach into the last message, to the end of another key there."""
+
 _PLAIN_CHARS, _ESCAPED_CHARS = 2 * (GOAL_CHARS_MAX + 6), 12 * (GOAL_CHARS_MAX + 1)
 """Characters of JSON that are at least `GOAL_CHARS_MAX` of what it says: an escape has two, or at most twelve."""
 
@@ -105,7 +109,8 @@ def _kept() -> str:
     # Behind the last message nothing but the end, or pairs of the object around that are not messages once more.
     ends = f"match(rest, {_quoted(_ENDS)}) AND {' AND '.join(f'position(rest, {_quoted(one)}) = 0' for one in _AGAIN)}"
     kept = _with(f"if({ends}, {kept}, '')", rest=_behind("tail", f"^{_MESSAGE}"))
-    kept = _with(f"if({_speaks()}, {kept}, '')", message=message)
+    is_sure = f"position(message, {_quoted(_REACHES)}) = 0 AND {_speaks()}"
+    kept = _with(f"if({is_sure}, {kept}, '')", message=message)
     kept = _with(kept, asked=_behind("head", _ALL_BUT_LAST))
     return f"if(notEmpty(head) AND length(head) + length(tail) < size, {kept}, '')"
 

@@ -21,6 +21,8 @@ _CHUNK = 500
 _HOUR_NS = 3_600 * 10**9
 _DAY_NS = 24 * _HOUR_NS
 _BARS_MAX = 10_000
+_LATEST_NS = 2**63 - 1
+"""A span may say that it ends then; SQLite takes no later time."""
 
 Bar = tuple[int, str]
 """Less than any: more repeats come first, and of as many the smaller trace id, as in a list of what repeats most."""
@@ -68,8 +70,9 @@ class FirstLook:
             if len(self._bars) >= _BARS_MAX:
                 self._bars.clear()
             at = hour * _HOUR_NS
-            days = ((at - _DAY_NS, at), (at + _HOUR_NS, at + _HOUR_NS + _DAY_NS))
-            self._bars[hour] = min(_last(raw, *day) for day in days)
+            after = min(at + _HOUR_NS, _LATEST_NS)
+            days = ((at - _DAY_NS, at), (after, after + _DAY_NS))
+            self._bars[hour] = min(_last(raw, start_ns, min(stop_ns, _LATEST_NS)) for start_ns, stop_ns in days)
         return self._bars[hour]
 
 

@@ -1,7 +1,7 @@
 """Texts that lie in another database: the store knows of a trajectory all that is counted, and its texts on demand.
 
-What is fetched goes through a store in memory with the same masker, so that what a reader gets is masked and put
-together by the same code, to the letter, as if it had been taken in here.
+What a reader is shown goes through a store in memory with the same masker, so that it is masked and put together by
+the same code, to the letter, as if it had been taken in here. Steps alone are made of spans as they come (`unkept`).
 """
 
 from __future__ import annotations
@@ -179,5 +179,5 @@ def resolved(store: SqliteTrajectories, prefix: str) -> str:
         raise NotFoundError(
             f"{wanted} lies in ClickHouse and is not read yet: `analyzer traces show {wanted}` reads it"
         )
-    store.add_light(spans)
+    store.add_light(spans, of_all=False)
     return wanted

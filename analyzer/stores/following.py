@@ -116,7 +116,7 @@ def follow(
             for start_ns, end_ns in portion.slices():
                 found = source.between(start_ns, end_ns, portion.group.services)
                 for batch in _batches(_translated(found, translate, refused)):
-                    new += store.add_light(batch).spans_new
+                    new += store.add_light(batch, of_all=not portion.group.services).spans_new
             with store.connection.writing() as raw:
                 raw.executemany(_NOTE, _notes(portion.group.place, portion.counts))
             rows += portion.rows

@@ -137,15 +137,17 @@ class SqliteTrajectories:
         self._counts = Counts()
         return self._writer.add_prepared(batch)
 
-    def add_light(self, batch: Iterable[Span]) -> Added:
+    def add_light(self, batch: Iterable[Span], *, of_all: bool = True) -> Added:
         """Count spans whose texts lie in another place, and keep none of them; otherwise as `add`.
 
-        What they show is judged while the texts are at hand.
+        What they show is judged while the texts are at hand, unless they are not `of_all` services: what is not counted
+        is among the steps of a trajectory too.
         """
         self._counts = Counts()
         spans = list(batch)
         added = self._writer.add_light(spans)
-        self._first_look.look(spans)
+        if of_all:
+            self._first_look.look(spans)
         return added
 
     def trajectory(self, trace_id: str) -> Trajectory:

@@ -33,7 +33,8 @@ def steps(
 ) -> dict[str, tuple[Step, ...]]:
     """Return the steps of some hundred trajectories; none of one that has not just these spans.
 
-    Its texts may be kept here, or another form of a span was there, or came with this one and was kept.
+    Its texts may be kept here, or another form of a span was there, or came with this one and was kept; and spans of
+    services that are not followed may lie there, which count as steps all the same.
     """
     query = (
         f"SELECT {_COLUMNS}, s.digest, s.resource, t.trace_id FROM trajectories t"  # noqa: S608 - own names and question marks
@@ -49,7 +50,7 @@ def steps(
     return {
         trace_id: steps_of(span for span in own if span is not None)
         for trace_id, own in spans.items()
-        if None not in own
+        if None not in own and len(own) == len(came[trace_id])
     }
 
 

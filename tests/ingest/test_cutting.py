@@ -235,10 +235,11 @@ def test_what_is_no_inferences_input_is_left_whole(tables: Tables, attributes: d
         f'{{"messages": {LONG}, "messages": []}}',
         f'{{"messages": {LONG}, "m\\u0065ssages": []}}',
         f'{{"messages": [{LONG}]}}',
+        f'{{"messages": {LONG.replace("user 1", "-----BEGIN RSA PRIVATE KEY-----")}}}',
     ],
 )
-def test_what_parsers_may_read_in_several_ways_is_left_whole(tables: Tables, text: str):
-    """Neither is anything taken out of what is no JSON, nor of what one reader refuses and another takes."""
+def test_what_may_be_read_in_several_ways_is_left_whole(tables: Tables, text: str):
+    """Nothing is taken out of what is no JSON, of what one reader refuses and another takes, nor of a key."""
     [(whole, cut)] = tables.read(
         request(span(attributes={"gen_ai.operation.name": "chat", "gen_ai.input.messages": text}))
     )

@@ -147,6 +147,15 @@ def test_another_form_of_a_span_than_the_one_that_is_kept_is_not_judged() -> Non
         assert [steps[-1].output for steps in judge.shown] == ["another answer"]
 
 
+def test_a_time_at_the_end_of_all_times_is_one_like_others() -> None:
+    """An exporter that writes the largest number there is for "has not ended" does not keep the others from coming."""
+    judge = Judge()
+    spans = repeating(1)
+    with light(":memory:", judge) as store:
+        store.add_light([*spans[:-1], replace(spans[-1], end_ns=2**63 - 1)])
+        assert len(judge.shown) == 1
+
+
 def test_what_has_its_texts_here_is_not_judged_by_what_lies_elsewhere() -> None:
     """Its texts are those of the store."""
     judge = Judge()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,12 +25,24 @@ from analyzer.stores.rows import TEXTS
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.collector import CollectorTables
 from analyzer.types.report import Gap
+from analyzer.types.steps import Step
+from analyzer.types.trace import Operation
 
 from support.spans import EPOCH  # isort: skip
 
 AT = EPOCH + timedelta(days=2)
 SECRET = "sk-ant-api03-" + "Zq8Lw2Xv" * 11 + "AA"
 READ = reader(None)
+
+
+class Calls:
+    """Takes what has fewer than four calls for quiet."""
+
+    program = b"calls"
+
+    def is_quiet(self, steps: Sequence[Step]) -> bool:
+        """See `stores.verdicts.Judge`."""
+        return sum(one.operation is Operation.TOOL for one in steps) < 4
 
 
 class Place:
@@ -43,6 +55,7 @@ class Place:
         self.store = SqliteTrajectories(
             folder / "index.db",
             clock=AT.timestamp,
+            judge=Calls,
             elsewhere=Elsewhere(lambda: CollectedSpans(self.source, READ, timedelta(days=28), lambda: AT)),
         )
 
@@ -564,9 +577,28 @@ def test_only_the_services_that_are_named_are_read(tmp_path: Path):
         place.close()
 
 
-def of_service(name: str, number: int, begin: datetime) -> dict[str, Any]:
+def test_steps_of_other_services_are_among_those_that_are_judged(tmp_path: Path):
+    """A run numbers the steps as the page does; and calls that only another service reports may be what loops."""
+    with embedded(tmp_path) as client:
+        place = Place(client, tmp_path, services=("shop",))
+        begin = AT - timedelta(hours=1)
+        own, other = of_service("shop", 1, begin, extra=2), of_service("tools", 1, begin, extra=3)
+        spans = other["resourceSpans"][0]["scopeSpans"][0]["spans"]
+        del spans[:-1]
+        place.write(own, other)
+        assert place.follow().spans_new == 5
+        trace_id = f"{1:032x}"
+        assert place.store.summary(trace_id).repeats == 3
+        assert place.store.quiet([trace_id]) == set()
+        found = place.store.suspects([trace_id])[trace_id]
+        assert len(found) == 5
+        assert found == place.store.trajectory(trace_id).steps
+        place.close()
+
+
+def of_service(name: str, number: int, begin: datetime, *, extra: int = 0) -> dict[str, Any]:
     """Return a run of a service."""
-    made = request(number, begin)
+    made = request(number, begin, extra=extra)
     made["resourceSpans"][0]["resource"] = {"attributes": [{"key": "service.name", "value": {"stringValue": name}}]}
     return made
 

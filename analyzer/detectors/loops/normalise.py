@@ -22,6 +22,8 @@ from analyzer.types.noise import NOISE, cleaned, parsed
 
 MASKED_CHARS_MAX = 16_000
 """Longer texts are masked at both ends; the middle counts as it is."""
+WORD_CHARS_MAX = 128
+"""Longer words are not remembered: compact JSON is a single one, and 65,536 answers of some kB are more than a GB."""
 WORDS_MAX = 400
 """Words at either end of a text that enter its shingles: bounds the work per step."""
 _ERROR_CHARS = 160
@@ -62,13 +64,19 @@ class Call:
     """The arguments as one line of masked text."""
 
 
-@lru_cache(maxsize=65_536)
 def _noise_in(word: str) -> tuple[str, tuple[str, ...]]:
     """Return a word in lower case with its noise masked, and that noise."""
+    return _looked_at(word) if len(word) > WORD_CHARS_MAX else _remembered(word)
+
+
+def _looked_at(word: str) -> tuple[str, tuple[str, ...]]:
     if not _DIGIT.search(word):
         return word, ()
     noise = tuple(found[0] for found in NOISE.finditer(word))
     return (NOISE.sub("<*>", word) if noise else word), noise
+
+
+_remembered = lru_cache(maxsize=65_536)(_looked_at)
 
 
 def mask(text: str) -> str:
