@@ -321,8 +321,9 @@ _DATABASE = "default"
 """What a server takes where none is named, unless its user has another one."""
 _LIBRARIES = frozenset({"clickhouse_connect", "chdb", "urllib3"})
 _CODE = re.compile(r"[Cc]ode: (\d+)")
-_NOT_KNOWN = (36, 42, 43, 44, 46, 62, 70, 386, 427)
-"""How a server says that it knows no such function, or none for such arguments; that it cannot compile a pattern."""
+_NOT_KNOWN = (36, 42, 43, 44, 46, 47, 53, 62, 70, 167, 168, 386, 427)
+"""How a server says that it knows no such function, or none for such arguments, or finds the query too deep or large;
+that it cannot compile a pattern."""
 _ABSENT = (60, 81)
 """UNKNOWN_TABLE, UNKNOWN_DATABASE."""
 _DATABASE_NAME = re.compile(r"Database [`'\"]?(\w+)[`'\"]? (?:does not exist|doesn't exist)")
