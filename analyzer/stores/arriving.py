@@ -11,13 +11,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 
-from analyzer.stores import unkept
+from analyzer.stores import summaries, unkept
 from analyzer.stores.database import Connection
 from analyzer.stores.summaries import OWN_AGENT
 from analyzer.stores.verdicts import REPEATS_MIN, SUSPECTS_MAX, Verdicts
 from analyzer.types.trace import Span
 
-_CHUNK = 500
 _HOUR_NS = 3_600 * 10**9
 _DAY_NS = 24 * _HOUR_NS
 _BARS_MAX = 10_000
@@ -25,7 +24,7 @@ _LATEST_NS = 2**63 - 1
 """A span may say that it ends then; SQLite takes no later time."""
 
 Bar = tuple[int, str]
-"""Less than any: more repeats come first, and of as many the smaller trace id, as in a list of what repeats most."""
+"""Minus the repeats, and the trace id: sorted as a list of what repeats most, the smaller id first of as many."""
 _NO_BAR: Bar = (0, chr(0x10FFFF))
 
 
@@ -48,19 +47,15 @@ class FirstLook:
 
     def _wanted(self, spans: Mapping[str, int]) -> list[str]:
         """Return which of some trajectories are whole, and repeat enough that a run would look at them."""
-        ids, found = list(spans), []
         with self._connection.reading() as raw:
-            for start in range(0, len(ids), _CHUNK):
-                chunk = ids[start : start + _CHUNK]
-                query = (
-                    "SELECT trace_id, spans, repeats, end_ns FROM trajectories"  # noqa: S608 - question marks
-                    f" WHERE trace_id IN ({','.join('?' * len(chunk))}) AND repeats >= ? AND agent <> ?"
-                )
-                found += raw.execute(query, (*chunk, REPEATS_MIN, OWN_AGENT)).fetchall()
             return [
-                trace_id
-                for trace_id, count, repeats, end_ns in found
-                if count == spans[trace_id] and end_ns is not None and (-repeats, trace_id) <= self._bar(raw, end_ns)
+                one.trace_id
+                for one in summaries.of_ids(raw, list(spans)).values()
+                if one.spans == spans[one.trace_id]
+                and one.agent != OWN_AGENT
+                and one.repeats >= REPEATS_MIN
+                and one.end_ns is not None
+                and (-one.repeats, one.trace_id) <= self._bar(raw, one.end_ns)
             ]
 
     def _bar(self, raw: sqlite3.Connection, end_ns: int) -> Bar:
