@@ -28,6 +28,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SqliteTraje
     path = tmp_path_factory.mktemp("store") / "a.db"
     with SqliteTrajectories(path) as plain:
         for run in range(RUNS):
+            # Ids in another order than times: what is as large is sorted by them.
+            number = 27 * run % RUNS
             more = {"agent_version": str(run % 3)} if run % 4 else {}
             more |= {"user_id": f"user {run % 7}"} if run % 5 else {}
             at_s = BEGIN_S + 600 * (run // 2)
@@ -35,10 +37,10 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SqliteTraje
             usd = None if run % 8 == 0 else 0.1 * run + 0.003
             agent = "shop" if run % 9 else "help"
             # Every eleventh never ends: its top span does not come.
-            top = [root(run, at_s=at_s, agent=agent, **more, **failed)] if run % 11 else []
+            top = [root(number, at_s=at_s, agent=agent, **more, **failed)] if run % 11 else []
             named = {} if top else {"agent": agent}
-            chatted = chat(run, 2, at_s=at_s, cost_usd=usd, model=f"model {run % 2}", **named)
-            plain.add([*top, chatted, tool(run, 3, at_s=at_s)])
+            chatted = chat(number, 2, at_s=at_s, cost_usd=usd, model=f"model {run % 2}", **named)
+            plain.add([*top, chatted, tool(number, 3, at_s=at_s)])
         # Room for few, so that what is forgotten is asked for again.
         with RecallingTrajectories(path, read_only=True, characters_max=200, summaries_max=10) as recalling:
             yield plain, recalling
