@@ -10,7 +10,7 @@ demo: $(STAMP)
 	@$(BIN)/analyzer demo
 
 test: $(STAMP) servers lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -68,7 +68,6 @@ def found(report: dict[str, Any]) -> list[tuple[str, str]]:
     return sorted((one["kind"], one["subject"]["agent"]) for one in report["incidents"])
 
 
-@pytest.mark.timeout(240)
 def test_a_healthy_analyst_is_no_incident(tmp_path: Path) -> None:
     """Two weeks of runs that cost now a little more and now nothing raise nothing, and a budget that holds neither."""
     report = run(
@@ -80,7 +79,6 @@ def test_a_healthy_analyst_is_no_incident(tmp_path: Path) -> None:
     assert [gap["what"] for gap in report["gaps"]] == ["the fleet"]
 
 
-@pytest.mark.timeout(240)
 def test_runs_that_spend_several_times_the_usual_are_reported_and_ask_no_model(tmp_path: Path) -> None:
     """The next run files the cost of the agent `analyzer`, by rules alone also where a model could be asked."""
     store = lived(tmp_path / "s.db", dear_h=12, factor=3.0)
@@ -98,21 +96,18 @@ def test_runs_that_spend_several_times_the_usual_are_reported_and_ask_no_model(t
     ]
 
 
-@pytest.mark.timeout(240)
 def test_its_day_has_a_budget_like_any_agents(tmp_path: Path) -> None:
     """`[budgets.analyzer]` that the day has passed is an incident about the analyst."""
     report = run(lived(tmp_path / "s.db"), settings="[budgets.analyzer]\nusd_per_day = 3\n")
     assert found(report) == [("budget", OWN_AGENT)]
 
 
-@pytest.mark.timeout(240)
 def test_runs_that_break_off_are_reported(tmp_path: Path) -> None:
     """Hour after hour without a run that ends is an incident of the first that does."""
     report = run(lived(tmp_path / "s.db", broken_h=12))
     assert found(report) == [("errors", OWN_AGENT)]
 
 
-@pytest.mark.timeout(300)
 def test_a_run_whose_model_cannot_answer_has_failed(tmp_path: Path) -> None:
     """The report goes out, and the run stands in the store as one that ended in an error, which `errors` counts."""
     store = stored(looping(NOW, days=4), tmp_path / "s.db")
@@ -129,7 +124,6 @@ def test_a_run_whose_model_cannot_answer_has_failed(tmp_path: Path) -> None:
     assert OWN_AGENT not in fleet
 
 
-@pytest.mark.timeout(300)
 def test_a_model_that_goes_round_in_a_real_run_is_reported_by_the_next(tmp_path: Path) -> None:
     """With limits that allow it: the same tool asked the same question thirty times is a loop of the analyst's own."""
     now = datetime.now(UTC)

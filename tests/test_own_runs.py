@@ -44,7 +44,6 @@ def run(store: Path, at: datetime = NOW, **env: str) -> dict[str, Any]:
     return report
 
 
-@pytest.mark.timeout(240)
 def test_a_run_that_loops_is_reported_by_the_next_one_and_asks_no_model(tmp_path: Path) -> None:
     """The incident names the analyst, its tool and the run; no model is asked about it, also where one could be."""
     store = tmp_path / "s.db"
@@ -67,7 +66,6 @@ def test_a_run_that_loops_is_reported_by_the_next_one_and_asks_no_model(tmp_path
     assert states[1] == ["resolved"]
 
 
-@pytest.mark.timeout(240)
 def test_a_run_that_asks_for_something_else_each_time_is_none(tmp_path: Path) -> None:
     """Many calls of one tool are work, and the analyst's own runs move no figure of the fleet."""
     store = tmp_path / "s.db"

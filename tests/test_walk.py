@@ -66,9 +66,16 @@ def the_loop(ended: Ended) -> dict[str, Any]:
     return found
 
 
-def test_the_demo_finds_three_different_incidents_with_everything_they_need(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, Path]:
+    """Return how `analyzer demo` ended, and its folder, for those that only read."""
+    folder = tmp_path_factory.mktemp("walk") / "demo"
+    return analyzer("demo", "--json", "--folder", str(folder)), folder
+
+
+def test_the_demo_finds_three_different_incidents_with_everything_they_need(demo: tuple[Ended, Path]) -> None:
     """The demo ends with a cost rise, a loop and an error burst, each dated, sized, accounted for and quoted."""
-    ended = analyzer("demo", "--json", "--folder", str(tmp_path / "demo"))
+    ended, folder = demo
     assert ended.code == 0, ended.stderr
     report = json.loads(ended.stdout)
     kinds = {incident["kind"] for incident in report["incidents"]}
@@ -87,7 +94,7 @@ def test_the_demo_finds_three_different_incidents_with_everything_they_need(tmp_
     assert (cost["subject"]["agent"], cost["subject"]["version"]) == ("support-triage", "2.4.0")
     assert sum(one["share"] for one in cost["account"]) == pytest.approx(1, abs=1e-6)
     assert max(cost["account"], key=lambda one: one["share"])["factor"].endswith("tokens per step")
-    files = sorted(path.name for path in (tmp_path / "demo" / "reports").iterdir())
+    files = sorted(path.name for path in (folder / "reports").iterdir())
     assert {"report.md", "report.html"} <= set(files)
     assert sum(name.endswith((".md", ".html")) for name in files) == 8
     assert sum(name.endswith(".svg") for name in files) == 6
@@ -121,10 +128,10 @@ def test_the_commands_that_the_demo_names_show_it_where_a_file_sets_a_state(tmp_
     assert len(json.loads(listed.stdout)["incidents"]) == 3
 
 
-def test_every_quote_of_the_demo_stands_in_its_span(tmp_path: Path) -> None:
+def test_every_quote_of_the_demo_stands_in_its_span(demo: tuple[Ended, Path]) -> None:
     """A reader who opens the span finds the quote there, word for word."""
-    folder = tmp_path / "demo"
-    report = json.loads(analyzer("demo", "--json", "--folder", str(folder)).stdout)
+    ended, folder = demo
+    report = json.loads(ended.stdout)
     quotes = [one for incident in report["incidents"] for one in incident["evidence"] if "quote" in one]
     assert quotes
     for one in quotes:

@@ -27,7 +27,6 @@ from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.audit import Act, Action, canonical, digest
 
-pytestmark = pytest.mark.timeout(300)
 """The first test waits for a store to be filled and a run over it."""
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 QUESTION = "why the same call again and again?"

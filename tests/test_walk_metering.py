@@ -88,7 +88,6 @@ def traces(spans: Iterable[Span]) -> Iterator[Span]:
 
 
 @pytest.mark.server
-@pytest.mark.timeout(400)
 def test_the_right_verdict_for_each_kind_of_disagreement(tmp_path: Path) -> None:
     """Lost spans, a counter that began anew, doubled usage, agents on one side, another clock: the right verdict each.
 

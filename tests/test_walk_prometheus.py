@@ -45,7 +45,6 @@ def fleet(*faults: Fault) -> Fleet:
 
 
 @pytest.mark.server
-@pytest.mark.timeout(240)
 def test_a_doubling_is_found_in_prometheus_with_its_onset_and_version(tmp_path: Path) -> None:
     """A doubling is found in the metrics, dated within an hour, its version named from the trajectories.
 
@@ -106,7 +105,6 @@ def shown(exemplars: dict[str, float]) -> Answer:
 
 
 @pytest.mark.server
-@pytest.mark.timeout(240)
 def test_the_trajectories_of_a_metered_incident_are_those_that_its_exemplars_name(tmp_path: Path) -> None:
     """Those in the store that are dearer than usual come first; one that was not kept is told as a gap."""
     need_prometheus()
@@ -155,7 +153,6 @@ SERVERS = {
 
 
 @pytest.mark.server
-@pytest.mark.timeout(400)
 @pytest.mark.parametrize("server", SERVERS)
 def test_prometheus_and_the_store_give_the_same_findings(tmp_path: Path, server: str) -> None:
     """Costs, errors and a slow tool: a run over metrics and two days of spans finds what one over all spans finds.

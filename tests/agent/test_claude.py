@@ -208,7 +208,7 @@ def test_a_hanging_or_trickling_server_cannot_hold_the_run(wire: Wire):
     with messages_api([wire]) as api, pytest.raises(ModelError) as caught:
         claude(api.url).reply(request(timeout_s=1.0))
     assert caught.value.ending == "seconds"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 15
 
 
 def test_a_call_slower_than_its_own_timeout_is_unavailable():

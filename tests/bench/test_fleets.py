@@ -17,7 +17,6 @@ def _row(store: str, *told: str) -> Row:
     return Row(402, store, Score((), (), (), ()), {}, 1.0, told)
 
 
-@pytest.mark.timeout(300)
 def test_a_fleet_has_the_same_incidents_and_findings_from_clickhouse(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

@@ -10,7 +10,6 @@ from support import postgres
 
 
 @pytest.mark.server
-@pytest.mark.timeout(300)
 def test_one_of_three_is_killed_and_everything_is_filed_and_told_once(tmp_path: Path) -> None:
     """Killed at the beginning, in the middle and late in its run: the others take over, and nothing comes twice."""
     fleet = instances.filled(tmp_path)
@@ -24,7 +23,6 @@ def test_one_of_three_is_killed_and_everything_is_filed_and_told_once(tmp_path: 
 
 
 @pytest.mark.server
-@pytest.mark.timeout(300)
 def test_one_that_helps_is_killed_and_everything_is_filed_and_told_once(tmp_path: Path) -> None:
     """Killed while it stands by, with a part where it gets one in time: nothing is missing and nothing comes twice."""
     fleet = instances.filled(tmp_path)

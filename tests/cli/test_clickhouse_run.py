@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from support.cli import analyzer
 from support.clickhouse import embedded, write
 from support.collected import request
@@ -45,7 +44,6 @@ def _small() -> Fleet:
     return replace(whole, agents=agents, faults=faults, days=4)
 
 
-@pytest.mark.timeout(400)
 def test_a_run_says_the_same_from_clickhouse(tmp_path: Path):
     """Incidents, gaps and notes of `run --json` are equal; then `traces` and `doctor` answer from ClickHouse too."""
     made = _small()

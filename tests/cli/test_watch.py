@@ -161,7 +161,6 @@ def test_wrong_settings_end_it_at_once(tmp_path: Path) -> None:
     assert "ANALYZER_WEBHOOK_SECRET is set without ANALYZER_WEBHOOK_URL" in ended.stderr
 
 
-@pytest.mark.timeout(240)
 def test_it_runs_the_analyst_and_stops_when_told(tmp_path: Path) -> None:
     """As a user starts it: a report on one line, log lines with the run's id, and SIGTERM ends it with exit 0."""
     command = [sys.executable, "-m", "analyzer", "watch", "--every", "1h", "--json", "--log-format", "json"]

@@ -96,7 +96,6 @@ SERVERS = {
 
 
 @pytest.mark.server
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize("server", SERVERS)
 def test_real_servers_that_keep_no_exemplars_have_none(tmp_path: Path, server: str) -> None:
     """Prometheus as it starts by itself, and VictoriaMetrics."""

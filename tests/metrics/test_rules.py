@@ -48,7 +48,6 @@ def alerts(made: Wanted) -> set[str]:
 
 
 @pytest.mark.server
-@pytest.mark.timeout(200)
 @pytest.mark.parametrize("between_runs", ["36h", "49h", "8d"])
 def test_cases_last_as_long_as_their_rules_wait(tmp_path: Path, between_runs: str) -> None:
     """Where runs are days apart the rules about the analyst itself still fire and stay silent in their cases."""
@@ -61,7 +60,6 @@ def test_cases_last_as_long_as_their_rules_wait(tmp_path: Path, between_runs: st
 
 
 @pytest.mark.server
-@pytest.mark.timeout(400)
 def test_promtool_accepts_the_rules_and_their_cases_hold(tmp_path: Path) -> None:
     """With budgets of all kinds, names with quotes among them: no lint, and each alert fires and stays silent."""
     need_prometheus()
@@ -78,7 +76,6 @@ def test_promtool_accepts_the_rules_and_their_cases_hold(tmp_path: Path) -> None
 
 
 @pytest.mark.server
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("whole", "broken"),
     [

@@ -106,7 +106,7 @@ def test_hanging_slack_ends_in_time() -> None:
     began = time.monotonic()
     with slack(HANGING) as fake:
         error = failure(fake, timeout_s=1)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert error.retryable
     assert "Slack" in str(error)
 

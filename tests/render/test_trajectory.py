@@ -199,8 +199,11 @@ def test_hostile_text_stays_in_its_line(attack: str) -> None:
 
 
 @pytest.mark.parametrize("shape", ["flat", "deep", "loop", "chats", "period"])
-def test_ten_thousand_spans_take_less_than_a_second(shape: str) -> None:
-    """The view stays fast and without recursion for wide, deep and repetitive trajectories."""
+def test_ten_thousand_spans_take_about_four_times_as_long_as_a_quarter_of_them(shape: str) -> None:
+    """The view stays linear and without recursion for wide, deep and repetitive trajectories.
+
+    By processor time, and twice that allowed: the machine may be slow or busy; what is quadratic takes sixteen times.
+    """
     count = 10_000
     make = {
         "flat": lambda n: lookup(n, input=f'{{"id": {n}}}', output="x" * 500),
@@ -209,11 +212,17 @@ def test_ten_thousand_spans_take_less_than_a_second(shape: str) -> None:
         "chats": lambda n: chat(n, output=f"reply {n}"),
         "period": lambda n: lookup(n, input=f"{n % 5}"),
     }[shape]
-    one = trajectory(root(), *(make(number) for number in range(2, count + 1)))
-    began = time.process_time()
-    text = trajectory_view(one)
-    assert time.process_time() - began < 1.0
-    assert text.count("\n") == 9 if shape == "loop" else text.count("\n") > count
+
+    def took_s(spans: int) -> float:
+        one = trajectory(root(), *(make(number) for number in range(2, spans + 1)))
+        began = time.process_time()
+        text = trajectory_view(one)
+        taken = time.process_time() - began
+        assert text.count("\n") == 9 if shape == "loop" else text.count("\n") > spans
+        return taken
+
+    quarter_s = max(took_s(count // 4), took_s(count // 4))
+    assert took_s(count) < 8 * quarter_s + 0.05
 
 
 NUMBERS = st.integers(1, 12)

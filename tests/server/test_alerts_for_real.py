@@ -72,7 +72,6 @@ def soon(holds: Callable[[], bool], pause_s: float = 0.2) -> None:
 
 
 @pytest.mark.server
-@pytest.mark.timeout(240)
 def test_a_rule_that_fires_becomes_an_incident_with_its_name(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,7 +137,6 @@ def dear_run(number: int) -> bytes:
 
 
 @pytest.mark.server
-@pytest.mark.timeout(240)
 def test_a_budget_that_is_overspent_comes_round_as_an_investigated_incident(
     store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,7 +176,6 @@ def test_a_budget_that_is_overspent_comes_round_as_an_investigated_incident(
     assert set(incident.trace_ids) <= {f"{number + 1:032x}" for number in range(next(sent))}
 
 
-@pytest.mark.timeout(240)
 def test_what_was_acknowledged_is_answered_after_kill_9(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Killed between the acknowledgement and the run, the next start looks into it; a burst was one run."""
     monkeypatch.setenv("ANALYZER_ALERT_WAIT", "1h")
@@ -202,7 +199,6 @@ def test_what_was_acknowledged_is_answered_after_kill_9(store: Path, monkeypatch
         assert len(opened.summaries(agent="analyzer")) == 1
 
 
-@pytest.mark.timeout(240)
 def test_a_run_that_is_under_way_is_waited_for_and_not_doubled(store: Path) -> None:
     """While another run has the store's turn the alert waits; the operator is told, and nothing is lost."""
     from analyzer.stores.turn import alone

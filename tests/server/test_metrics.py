@@ -85,7 +85,6 @@ def waited(ask_again: Callable[[], Any], seconds: float = 20) -> Any:
 
 
 @pytest.mark.server
-@pytest.mark.timeout(120)
 def test_a_real_prometheus_scrapes_counters_histograms_and_exemplars(tmp_path: Path) -> None:
     """Tokens by model and phase, steps by bucket, and the dearest trajectory's id beside the cost."""
     need_prometheus()

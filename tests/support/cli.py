@@ -21,7 +21,7 @@ class Ended:
 
 
 def analyzer(
-    *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b"", timeout_s: float = 100
+    *arguments: str, env: Mapping[str, str] | None = None, stdin: bytes = b"", timeout_s: float = 300
 ) -> Ended:
     """Run `analyzer` with arguments; the tests' fences (no keys, dead base URL) hold in it as well."""
     done = subprocess.run(
