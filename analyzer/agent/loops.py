@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from analyzer.detectors.loop import LoopSettings
-from analyzer.detectors.loops.scan import Loop, scan
+from analyzer.detectors.loops.scan import scan
+from analyzer.types.loops import Loop
 from analyzer.types.steps import Step
 
 

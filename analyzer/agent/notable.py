@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzer.agent.text import one_line
-from analyzer.detectors.loops.scan import Loop
+from analyzer.types.loops import Loop
 from analyzer.types.steps import Step
 from analyzer.types.trace import Operation, Status
 

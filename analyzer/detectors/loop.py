@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
-from analyzer.detectors.base import Detector, Replay
 from analyzer.detectors.loops.classify import is_failing
 from analyzer.detectors.loops.reading import reading_of
-from analyzer.detectors.loops.remembered import Scans
-from analyzer.detectors.loops.scan import Loop, scan
+from analyzer.detectors.loops.scan import look
+from analyzer.types.loops import Looked, Loop, badness
 from analyzer.types.metric import TICK_S, Signal, Window
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, SpanEvidence, Subject
@@ -38,7 +37,7 @@ class LoopSettings:
     quote_chars_max: int = 160
     """Length of a quote in a finding: one line of a report."""
     trajectories_quoted_max: int = 3
-    """Trajectories quoted in one finding: more prove no more."""
+    """Trajectories quoted in one finding: more prove no more. At most `types.loops.WORST_KEPT` have their steps."""
     confidence_min: float = 0.4
     """Below this a hit is not reported: `fix_attempts_same_failure` at its limit has 0.45, the least of all rules."""
     anecdote_of_min: int = 100
@@ -51,13 +50,7 @@ class _Looping:
     """One loop and the trajectory it is in."""
 
     trace_id: str
-    steps: tuple[Step, ...]
     loop: Loop
-
-    @property
-    def began_ns(self) -> int | None:
-        """When its first step started."""
-        return next((step.start_ns for step in self.steps if step.number == self.loop.first_step), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +62,17 @@ class LoopDetector:
     kind: Kind = Kind.LOOP
     by_agent: ClassVar[bool] = True
     """See `base.is_by_agent`."""
-    loops_of: Callable[[Sequence[Step]], Sequence[Loop]] = scan
-    """What finds the loops of a trajectory: `scan`, or what remembers its answers."""
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return one finding per agent and repeating tool, the most wasteful first."""
-        return self.found_by(window, lambda _trace_id, steps: self.loops_of(steps))
-
-    def replay(self, whole: Window) -> Replay:  # noqa: ARG002 - it looks at trajectories
-        """See `base.Replaying`: each trajectory is scanned once."""
-        return _Scanned(self)
-
-    def found_by(
-        self, window: Window, loops_of: Callable[[str, Sequence[Step]], Sequence[Loop]]
-    ) -> tuple[Finding, ...]:
-        """Return the findings of a window, given what finds the loops of a trajectory."""
         groups: dict[tuple[str, str | None], list[_Looping]] = defaultdict(list)
         suspects: dict[str, int] = defaultdict(int)
-        for trace_id, steps in sorted(window.suspects.items()):
+        for trace_id in sorted(window.suspects):
             agent = window.agent_of(trace_id)
             suspects[agent] += 1
-            for loop in loops_of(trace_id, steps):
+            for loop in _looked(window, trace_id).loops:
                 if loop.confidence >= self.settings.confidence_min:
-                    groups[agent, loop.tool].append(_Looping(trace_id, steps, loop))
+                    groups[agent, loop.tool].append(_Looping(trace_id, loop))
         found = [
             self._finding(window, Subject(agent=agent, tool=tool), looping, suspects[agent])
             for (agent, tool), looping in groups.items()
@@ -101,7 +82,7 @@ class LoopDetector:
 
     def explain(self, window: Window, agent: str) -> tuple[Reading, ...]:
         """Return where the rules stand with the agent's suspects."""
-        suspects = [steps for trace_id, steps in window.suspects.items() if window.agent_of(trace_id) == agent]
+        suspects = [_looked(window, trace_id) for trace_id in window.suspects if window.agent_of(trace_id) == agent]
         reading = reading_of(suspects, agent, self.settings.confidence_min, self.name)
         if reading.gate is Gate.FOUND and all(one.subject.agent != agent for one in self.detect(window)):
             why = (
@@ -117,7 +98,7 @@ class LoopDetector:
         return _ended(window, agent) >= self.settings.anecdote_of_min
 
     def _finding(self, window: Window, subject: Subject, looping: Sequence[_Looping], of: int) -> Finding:
-        worst = sorted(looping, key=_badness)
+        worst = sorted(looping, key=lambda one: badness(one.trace_id, one.loop))
         trace_ids = tuple(dict.fromkeys(one.trace_id for one in worst))
         # The dearest loop leads the note and the quotes; another may be the longest, and "up to" must hold for all.
         loop, longest = worst[0].loop, max((one.loop for one in worst), key=lambda one: one.repeats)
@@ -141,7 +122,7 @@ class LoopDetector:
             affected=len(trace_ids),
             of=max(of, len(trace_ids)),
             excess_usd=sum(one.loop.wasted_usd for one in looping),
-            evidence=self._evidence(worst),
+            evidence=self._evidence(window, worst),
             trace_ids=trace_ids,
             note=(
                 f"{where} {loop.first_step} to {loop.last_step}: {loop.what} (rule {loop.rule})."
@@ -149,14 +130,15 @@ class LoopDetector:
             ),
         )
 
-    def _evidence(self, worst: Sequence[_Looping]) -> tuple[SpanEvidence, ...]:
+    def _evidence(self, window: Window, worst: Sequence[_Looping]) -> tuple[SpanEvidence, ...]:
         """Quote what was asked and what came back, twice in the worst trajectory and once in the next ones."""
         found: list[SpanEvidence] = []
         quoted: set[str] = set()
         for one in worst:
-            if one.trace_id in quoted or len(quoted) >= self.settings.trajectories_quoted_max:
+            steps = window.suspects[one.trace_id]
+            if not steps or one.trace_id in quoted or len(quoted) >= self.settings.trajectories_quoted_max:
                 continue
-            by_id = {step.span_id: step for step in one.steps}
+            by_id = {step.span_id: step for step in steps}
             ids = one.loop.example_span_ids[: 1 if quoted else 2]
             quoted.add(one.trace_id)
             for step in (by_id[span_id] for span_id in ids):
@@ -171,34 +153,19 @@ class LoopDetector:
         return [SpanEvidence("", trace_id, step.span_id, name, quote) for name, quote in quotes.items() if quote]
 
 
-class _Scanned:
-    """The detector with what it found in each trajectory: the loops, and not the steps."""
-
-    def __init__(self, detector: LoopDetector) -> None:
-        self._detector = detector
-        self._known: dict[tuple[str, int], Sequence[Loop]] = {}
-
-    def detect(self, window: Window) -> tuple[Finding, ...]:
-        return self._detector.found_by(window, self._loops_of)
-
-    def _loops_of(self, trace_id: str, steps: Sequence[Step]) -> Sequence[Loop]:
-        key = trace_id, len(steps)
-        if key not in self._known:
-            self._known[key] = self._detector.loops_of(steps)
-        return self._known[key]
-
-
-def remembering(detectors: Sequence[Detector], scans: Scans) -> tuple[Detector, ...]:
-    """Return the detectors, that of loops with scans which the run before has made."""
-    return tuple(replace(one, loops_of=scans.loops_of) if isinstance(one, LoopDetector) else one for one in detectors)
+def _looked(window: Window, trace_id: str) -> Looked:
+    """Return what is to be seen in a suspect: as it was seen when its steps were read, or now."""
+    known = window.looked.get(trace_id)
+    return look(window.suspects[trace_id]) if known is None else known
 
 
 def _first_by_trajectory(looping: Sequence[_Looping]) -> list[int]:
     """Return when each trajectory began to loop, in Unix nanoseconds, earliest first."""
     first: dict[str, int] = {}
     for one in looping:
-        if one.began_ns is not None:
-            first[one.trace_id] = min(one.began_ns, first.get(one.trace_id, one.began_ns))
+        began_ns = one.loop.began_ns
+        if began_ns is not None:
+            first[one.trace_id] = min(began_ns, first.get(one.trace_id, began_ns))
     return sorted(first.values())
 
 
@@ -243,12 +210,6 @@ def dated(findings: Sequence[Finding], earlier: Sequence[Finding]) -> list[Findi
 def _dated(one: Finding, first: Finding) -> Finding:
     note = f"{one.note} It began before the window: first seen {first.onset:%Y-%m-%d %H:%M} UTC."
     return replace(one, began=first.onset, onset_low=first.onset_low, note=note)
-
-
-def _badness(one: _Looping) -> tuple[float, int, int, str, int]:
-    """Sort by money wasted, then steps wasted, then repeats; ties by id, so that the order never changes."""
-    loop = one.loop
-    return (-loop.wasted_usd, -loop.wasted_steps, -loop.repeats, one.trace_id, loop.first_step)
 
 
 def _quote(text: str, chars_max: int) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from analyzer.metrics.base import MetricSource
 from analyzer.metrics.loaded import Loaded, load
 from analyzer.metrics.series import chosen
+from analyzer.metrics.suspects import suspects_of, unseen_loops
 from analyzer.metrics.usual import usual_of
 from analyzer.stores.base import Order, TrajectoryStore, UnpricedUse
 from analyzer.stores.summaries import OWN_AGENT
@@ -17,19 +18,14 @@ from analyzer.stores.verdicts import REPEATS_MIN, SUSPECTS_MAX
 from analyzer.types.metric import TICK_S, Series, Signal, Window
 from analyzer.types.percents import percent
 from analyzer.types.report import Gap
-from analyzer.types.steps import Step
 from analyzer.types.trajectory import TrajectorySummary
 
 HISTORY_MIN_S = 3 * 86_400
 """History a detector of rises needs (the catalogue's minimum, docs/detectors)."""
-CHARACTERS_MAX = 100_000_000
-"""Text of suspects held in memory at once: about 200 MB of a 512 MiB process."""
 STEERED_MAX = 200
 """Trajectories with an order in them that are looked at in one run: more tell no more."""
 EARLIER_MAX = 200
 """Trajectories of one agent looked through for the beginning of a loop: those that repeat most, as loops do."""
-SPANS_AT_ONCE, TRAJECTORIES_AT_ONCE = 4_000, 500
-"""What is read together: whole spans of some kB each where they lie in another database, some 50 MB."""
 LARGEST = 200
 """Trajectories of the last day that are looked at for each measure of size."""
 _MEASURES: tuple[Order, ...] = ("cost", "tokens", "steps", "duration")
@@ -81,17 +77,19 @@ def window_of(store: TrajectoryStore, loaded: Loaded, reach: Reach) -> Window:
         start=start, end=reach.at, order="repeats", repeats_min=REPEATS_MIN, limit=SUSPECTS_MAX + 1
     )
     summaries = listed[:SUSPECTS_MAX]
-    suspects, unread = _suspects(store, summaries)
-    gaps += _unseen_loops(len(summaries), len(suspects), unread, is_all=len(listed) == len(summaries))
+    suspects = suspects_of(store, summaries)
+    known = {one.trace_id: one for one in summaries if one.trace_id in suspects.steps}
+    gaps += unseen_loops(len(summaries), suspects, is_all=len(listed) == len(summaries))
     return Window(
         start=start,
         end=reach.at,
         series=tuple(series),
         stored=tuple(loaded.stored) if loaded.metered else (),
         metered=tuple(loaded.metered),
-        suspects=suspects,
+        suspects=suspects.steps,
+        looked=suspects.looked,
         steered=store.steps(store.steered(start, reach.at, limit=STEERED_MAX)),
-        summaries=_largest(store, reach.at) | {one.trace_id: one for one in summaries if one.trace_id in suspects},
+        summaries=_largest(store, reach.at) | known,
         choices=tuple(loaded.choices),
         running=tuple(store.running(reach.at)),
         usual=usual_of(loaded.stored, reach.at, store.lost(history_start(reach), reach.at)),
@@ -238,9 +236,9 @@ def _repetitive(store: TrajectoryStore, agents: Iterable[str], start: datetime, 
             agent=agent, start=start, end=end, order="repeats", repeats_min=REPEATS_MIN, limit=EARLIER_MAX
         )
     ]
-    suspects, _ = _suspects(store, summaries)
-    known = {summary.trace_id: summary for summary in summaries if summary.trace_id in suspects}
-    return Window(start=start, end=end, suspects=suspects, summaries=known)
+    suspects = suspects_of(store, summaries)
+    known = {summary.trace_id: summary for summary in summaries if summary.trace_id in suspects.steps}
+    return Window(start=start, end=end, suspects=suspects.steps, looked=suspects.looked, summaries=known)
 
 
 def _moment(nanoseconds: int | None) -> datetime:
@@ -252,53 +250,3 @@ def _largest(store: TrajectoryStore, end: datetime, agent: str | None = None) ->
     start = end - timedelta(days=1)
     found = (store.summaries(agent=agent, start=start, end=end, order=order, limit=LARGEST) for order in _MEASURES)
     return {one.trace_id: one for summaries in found for one in summaries}
-
-
-def _unseen_loops(of: int, loaded: int, unread: int, *, is_all: bool) -> list[Gap]:
-    """Return a Gap for each reason why trajectories that repeat a call are not looked at; `of` were to be loaded."""
-    gaps = []
-    if unread:
-        why = f"the texts of {unread} of {of} trajectories that repeat a call could not be read"
-        hint = "they are not looked at; where their texts lie does not answer, or has them no longer"
-        gaps.append(Gap("loops", why, hint))
-    if missed := of - loaded - unread:
-        why = f"{missed} of {of} trajectories that repeat a call did not fit into one run"
-        gaps.append(Gap("loops", why, "run with a shorter --lookback"))
-    if not is_all:
-        why = f"more than {of:,} trajectories repeat a call, and only the {of:,} that repeat most were looked at"
-        gaps.append(Gap("loops", why, "run with a shorter --lookback"))
-    return gaps
-
-
-def _suspects(
-    store: TrajectoryStore, summaries: Sequence[TrajectorySummary]
-) -> tuple[dict[str, tuple[Step, ...]], int]:
-    """Load steps, the most repetitive first, until memory is spent; return them and how many could not be read.
-
-    What is known to repeat nothing has no steps: it was looked at, and its texts are not read again.
-    """
-    quiet = store.quiet([summary.trace_id for summary in summaries])
-    loaded: dict[str, tuple[Step, ...]] = dict.fromkeys(quiet, ())
-    characters, tried = 0, len(quiet)
-    for wanted in _portions([summary for summary in summaries if summary.trace_id not in quiet]):
-        chunk = store.suspects(wanted)
-        tried += len(wanted)
-        loaded.update(chunk)
-        characters += sum(len(step.input) + len(step.output) for steps in chunk.values() for step in steps)
-        if characters > CHARACTERS_MAX:
-            break
-    return loaded, tried - len(loaded)
-
-
-def _portions(summaries: Sequence[TrajectorySummary]) -> Iterator[list[str]]:
-    """Yield the ids of trajectories that are read together, in order: by their spans, which is what they weigh."""
-    wanted: list[str] = []
-    spans = 0
-    for summary in summaries:
-        if wanted and (spans + summary.spans > SPANS_AT_ONCE or len(wanted) >= TRAJECTORIES_AT_ONCE):
-            yield wanted
-            wanted, spans = [], 0
-        wanted.append(summary.trace_id)
-        spans += summary.spans
-    if wanted:
-        yield wanted

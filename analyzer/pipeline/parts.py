@@ -86,6 +86,8 @@ def _pieces(window: Window, agents: Iterable[str | None]) -> Iterable[bytes]:
     for what, texts in (("suspect", window.suspects), ("steered", window.steered)):
         for trace_id, steps in sorted(texts.items()):
             yield _said(what, trace_id, steps)
+    for trace_id, looked in sorted(window.looked.items()):
+        yield _said(trace_id, looked)
     for _, summary in sorted(window.summaries.items()):
         yield _said(_SUMMARY(summary))
     for running in sorted(window.running, key=lambda one: one.summary.trace_id):

@@ -8,6 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Literal, Protocol
 
+from analyzer.types.loops import Looked, Suspect
 from analyzer.types.metric import Choices, OpenTrajectory, Series
 from analyzer.types.quick import quick
 from analyzer.types.report import Change, Incident
@@ -241,13 +242,13 @@ class TrajectoryStore(Protocol):
     def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
         """Return the steps of several trajectories by trace id, in the order of the ids and not of the question."""
 
-    def quiet(self, trace_ids: Sequence[str]) -> set[str]:
-        """Return those trajectories of which it was noted that their steps repeat nothing; they need not be read."""
+    def looked(self, trace_ids: Sequence[str]) -> dict[str, Looked]:
+        """Return what was noted of trajectories: what there is to see in them. They need not be read for that."""
 
-    def suspects(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
-        """Return the steps of some hundred trajectories as `steps` does, and none of those that repeat nothing.
+    def suspects(self, trace_ids: Sequence[str]) -> dict[str, Suspect]:
+        """Return the steps of some hundred trajectories as `steps` does, and none of those in which nothing is to see.
 
-        That they repeat nothing is noted, where the store knows who can tell; else all steps come.
+        What there is to see is noted, where the store knows who can tell; else all steps come.
         """
 
     def steered(self, start: datetime, end: datetime, *, limit: int) -> list[str]:

@@ -381,3 +381,17 @@ def m020_followed_times(db: Database) -> None:
 def m021_quiet(db: Database) -> None:
     """Add which trajectories repeat nothing, and by which program that was said."""
     _execute(db, "CREATE TABLE quiet (trajectory INTEGER PRIMARY KEY, rules INTEGER NOT NULL)")
+
+
+@MIGRATIONS()
+def m022_looked(db: Database) -> None:
+    """Keep what was seen in trajectories that repeat something, too, instead of scans by what they saw.
+
+    The table of those that do not is left, empty: a receiver of the release before that goes on writes to it.
+    """
+    _execute(
+        db,
+        "DELETE FROM quiet;\n"
+        "CREATE TABLE looked (trajectory INTEGER PRIMARY KEY, rules INTEGER NOT NULL, seen TEXT);\n"
+        "DELETE FROM meta WHERE name = 'remembered loop scans'",
+    )

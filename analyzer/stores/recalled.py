@@ -12,6 +12,7 @@ from analyzer.stores.base import Cohort, Measure, Usage
 from analyzer.stores.columns import Columns, Ends, Starts
 from analyzer.stores.listing import Largest
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.loops import Looked, Suspect
 from analyzer.types.metric import OpenTrajectory
 from analyzer.types.steps import Step
 from analyzer.types.trajectory import TrajectorySummary
@@ -67,8 +68,8 @@ class RecallingTrajectories(SqliteTrajectories):
         self._steps: _Lately[str, tuple[Step, ...]] = _Lately(characters_max)
         self._summaries: _Lately[int, TrajectorySummary] = _Lately(summaries_max)
         self._usages: _Lately[tuple[str, datetime, datetime], list[Usage]] = _Lately(USAGES_MAX)
-        self._quiet: set[str] = set()
-        self._asked_quiet: set[str] = set()
+        self._looked: dict[str, Looked] = {}
+        self._asked_looked: set[str] = set()
         self._columns: dict[str, Columns] = {}
         self._ends: Ends | None = None
         self._starts: Starts | None = None
@@ -83,16 +84,16 @@ class RecallingTrajectories(SqliteTrajectories):
         self._steps.trim()
         return found
 
-    def quiet(self, trace_ids: Sequence[str]) -> set[str]:
-        """See `TrajectoryStore.quiet`: another hour asks of nearly the same ones."""
-        self._quiet |= super().quiet([trace_id for trace_id in trace_ids if trace_id not in self._asked_quiet])
-        self._asked_quiet.update(trace_ids)
-        return self._quiet.intersection(trace_ids)
+    def looked(self, trace_ids: Sequence[str]) -> dict[str, Looked]:
+        """See `TrajectoryStore.looked`: another hour asks of nearly the same ones."""
+        self._looked |= super().looked([trace_id for trace_id in trace_ids if trace_id not in self._asked_looked])
+        self._asked_looked.update(trace_ids)
+        return {trace_id: self._looked[trace_id] for trace_id in trace_ids if trace_id in self._looked}
 
-    def suspects(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
-        """See `TrajectoryStore.suspects`: what repeats nothing is not read again, also where nothing can be noted."""
+    def suspects(self, trace_ids: Sequence[str]) -> dict[str, Suspect]:
+        """See `TrajectoryStore.suspects`: what was seen is remembered, also where nothing can be noted."""
         found = super().suspects(trace_ids)
-        self._quiet.update(trace_id for trace_id, steps in found.items() if not steps)
+        self._looked |= {trace_id: one.looked for trace_id, one in found.items() if one.looked is not None}
         return found
 
     def usage(self, agent: str, start: datetime, end: datetime) -> list[Usage]:

@@ -58,6 +58,7 @@ from analyzer.stores.summaries import Asked
 from analyzer.stores.verdicts import Judge, Verdicts
 from analyzer.stores.writer import Writer
 from analyzer.types.agents import KnownAgent
+from analyzer.types.loops import Looked, Suspect
 from analyzer.types.metric import Choices, OpenTrajectory, Series
 from analyzer.types.report import Change
 from analyzer.types.steps import Step
@@ -188,11 +189,11 @@ class SqliteTrajectories:
         """
         return joined.steps(self, trace_ids)
 
-    def quiet(self, trace_ids: Sequence[str]) -> set[str]:
-        """See `TrajectoryStore.quiet`."""
-        return self._verdicts.quiet(trace_ids)
+    def looked(self, trace_ids: Sequence[str]) -> dict[str, Looked]:
+        """See `TrajectoryStore.looked`."""
+        return self._verdicts.known(trace_ids)
 
-    def suspects(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
+    def suspects(self, trace_ids: Sequence[str]) -> dict[str, Suspect]:
         """See `TrajectoryStore.suspects`."""
         return self._verdicts.judged(trace_ids, self.steps)
 

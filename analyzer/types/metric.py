@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import overload
 
 from analyzer.types.hourly import HourlyCounts
+from analyzer.types.loops import Looked
 from analyzer.types.report import Change, Gap, Subject
 from analyzer.types.steps import Step
 from analyzer.types.trajectory import UNKNOWN_AGENT, TrajectorySummary
@@ -315,8 +316,10 @@ class Window:
     """Both sides of it, the store's and Prometheus', of which `series` has one for each subject. Empty where nothing
     was metered: there are no two sides then."""
     suspects: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
-    """Steps of the trajectories in [start, end) that repeat enough to be worth a closer look, by trace id; none of one
-    that was looked at before and in which nothing was found."""
+    """Steps of the trajectories in [start, end) that repeat enough to be worth a closer look, by trace id. Of those in
+    `looked` only the worst have any: the steps of the others were not read, or not kept."""
+    looked: Mapping[str, Looked] = field(default_factory=dict)
+    """What is to be seen in suspects, where it was looked at when their steps were read."""
     steered: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)
     """Steps of the trajectories in [start, end) in which a tool returned an order to the model, by trace id."""
     summaries: Mapping[str, TrajectorySummary] = field(default_factory=dict)
@@ -358,6 +361,7 @@ class Window:
             self,
             series=tuple(one for one in self.series if one.signal is Signal.VOLUME or keep(one.subject.agent)),
             suspects=suspects,
+            looked={trace_id: one for trace_id, one in self.looked.items() if trace_id in suspects},
             steered=steered,
             summaries={trace_id: one for trace_id, one in self.summaries.items() if keep(one.agent)},
             choices=tuple(one for one in self.choices if keep(one.subject.agent)),

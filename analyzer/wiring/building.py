@@ -102,8 +102,8 @@ def build(
     what is set. With a conversation to be played back it is an App for a rehearsal, which keeps and sends nothing; with
     `or_read` a store that this user may not write does for that. What is shared is written while `turn` is held.
     """
-    remembered = remembered_in(lambda: store.connection)
-    there = detectors_of(settings, remembered=remembered)
+    midnights = remembered_in(lambda: store.connection)
+    there = detectors_of(settings, midnights=midnights)
     with ExitStack() as stack:
         store = stack.enter_context(open_fenced(settings, turn, or_read=or_read))
         memory = SqliteIncidents(store.state)
@@ -145,7 +145,7 @@ def build(
             journal=means.journal,
             alerts=SqliteAlerts(store.state),
             owners=SqliteRegistered(store.state, store.masker).owners,
-            remember=partial(keep, remembered, store.connection),
+            remember=partial(keep, midnights, store.connection),
             measuring=_measured(settings, store.connection),
             follow=follower(settings, store),
             enrolled=catalogued.enrolment or Unenrolled(),

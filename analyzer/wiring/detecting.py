@@ -16,9 +16,10 @@ from analyzer.config import Settings
 from analyzer.detectors import DETECTORS, Detector
 from analyzer.detectors.budget import budgeted
 from analyzer.detectors.configure import configured
+from analyzer.detectors.kernels.detector import resuming
+from analyzer.detectors.kernels.remembered import Midnights
 from analyzer.detectors.silence import resting
 from analyzer.types.report import Gap, Kind
-from analyzer.wiring.remembering import Remembered
 
 GROUP = "analyzer.detectors"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -38,14 +39,14 @@ class Detectors:
 
 
 def detectors_of(
-    settings: Settings, points: Iterable[EntryPoint] | None = None, remembered: Remembered | None = None
+    settings: Settings, points: Iterable[EntryPoint] | None = None, midnights: Midnights | None = None
 ) -> Detectors:
     """Return the detectors of this installation; `points` stand in for the installed ones. Raises UsageError.
 
-    With what is `remembered` ours look at nothing again that an earlier run has looked at.
+    With the `midnights` of earlier runs ours walk over no day again that one of them has walked over.
     """
     found = entry_points(group=GROUP) if points is None else points
-    ours = DETECTORS if remembered is None else remembered.given_to(DETECTORS)
+    ours = DETECTORS if midnights is None else resuming(DETECTORS, midnights)
     plain: list[Detector] = list(resting(budgeted(ours, settings.budgets), settings.calendar))
     gaps, refused = [], []
     for point in sorted(found, key=lambda one: (one.name, one.value)):

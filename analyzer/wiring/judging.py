@@ -1,4 +1,4 @@
-"""Who judges for a store which trajectories are quiet. What it takes is loaded when it is asked: receivers never do."""
+"""Who looks at trajectories for a store. What it takes is loaded when it is asked: receivers never do."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from analyzer.stores.verdicts import Judge
 
 
-def quiet_judge() -> Judge:
-    """Return who tells which trajectories need not be read again."""
-    from analyzer.detectors.loops.quiet import QuietJudge
+def loop_judge() -> Judge:
+    """Return who tells what there is to see in a trajectory."""
+    from analyzer.detectors.loops.judge import LoopJudge
 
-    return QuietJudge()
+    return LoopJudge()

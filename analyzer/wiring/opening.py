@@ -21,7 +21,7 @@ from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.stores.turn import Turn
 from analyzer.types.spending import Allowance, Scope
 from analyzer.wiring.collecting import elsewhere_of, filled_by
-from analyzer.wiring.judging import quiet_judge
+from analyzer.wiring.judging import loop_judge
 
 if TYPE_CHECKING:
     from analyzer.agent.model import Model
@@ -33,7 +33,7 @@ def open_store(settings: Settings, form: Callable[..., SqliteTrajectories] = Sql
     patterns = tuple(settings.mask_patterns.items())
     state = None if settings.state is None else partial(PostgresState, settings.state)
     allow, elsewhere = settings.mask_allow, elsewhere_of(settings)
-    known = {"patterns": patterns, "allow": allow, "state": state, "elsewhere": elsewhere, "judge": quiet_judge}
+    known = {"patterns": patterns, "allow": allow, "state": state, "elsewhere": elsewhere, "judge": loop_judge}
     return form(settings.store, **known)
 
 

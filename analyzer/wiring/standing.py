@@ -74,11 +74,11 @@ def build_helper(settings: Settings) -> Iterator[App]:
     with build_reader(settings) as app:
         store = app.trajectories
         assert isinstance(store, SqliteTrajectories)  # noqa: S101 - build_reader opens no other
-        remembered = remembered_in(lambda: store.connection)
+        midnights = remembered_in(lambda: store.connection)
         yield replace(
             app,
-            detectors=detectors_of(settings, remembered=remembered).configured,
+            detectors=detectors_of(settings, midnights=midnights).configured,
             follow=follower(settings, store),
-            remember=partial(keep, remembered, store.connection),
+            remember=partial(keep, midnights, store.connection),
             division=Division(program=partial(program_of_detection, settings)),
         )

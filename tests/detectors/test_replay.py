@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from detectors.choosing import Fault, choices, over_all
 from detectors.fleets import DAY, HOUR, arrivals, costs, counters_only, failures, flat, step, time_of
-from detectors.loop_cases import Tape
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +18,6 @@ from analyzer.detectors.base import replay_of
 from analyzer.stores.choices import TRAJECTORIES_MIN as CHOICES_MIN
 from analyzer.types.metric import Signal, Window
 from analyzer.types.report import Subject
-from analyzer.types.trajectory import summarise
 
 
 def close(left: object, right: object) -> bool:
@@ -157,18 +155,3 @@ def test_no_detector_sees_into_the_future(detector):
     made += [failures(step(15 * DAY, 0.02, 0.5), signal=signal) for signal in signals]
     agree(detector, Window(time_of(0), time_of(18 * DAY), series=tuple(made[:1])), EDGES)
     agree(detector, Window(time_of(0), time_of(18 * DAY), series=tuple(made[1:])), EDGES)
-
-
-def test_trajectories_are_scanned_once():
-    """A loop is found in each window that holds its trajectory, and nowhere else."""
-    tape = Tape()
-    for _ in range(6):
-        tape.turn("get_order", {"id": 7}, "status: shipped")
-    steps = tuple(tape.steps)
-    known = {"t": replace(summarise("t", ()), agent="a")}
-    detector = of("loop")
-    replay = replay_of(detector, Window(time_of(0), time_of(96)))
-    holding = Window(time_of(0), time_of(96), suspects={"t": steps}, summaries=known)
-    empty = Window(time_of(0), time_of(96))
-    assert [len(replay.detect(one)) for one in (holding, empty, holding)] == [1, 0, 1]
-    assert replay.detect(holding) == detector.detect(holding)

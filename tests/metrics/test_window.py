@@ -15,7 +15,6 @@ from analyzer.metrics.window import Reach, before, collect, learning_agents
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.metric import Signal
 from analyzer.types.report import Gap
-from analyzer.wiring.judging import quiet_judge
 
 AT = EPOCH + timedelta(days=3)
 REACH = Reach(AT, timedelta(days=1), timedelta(days=28))
@@ -154,21 +153,6 @@ def test_trajectories_of_unknown_cost_were_seen_all_the_same(store: SqliteTrajec
     assert chosen([own], [metered]) == [own]
 
 
-def test_what_was_found_to_repeat_nothing_is_a_suspect_without_its_steps(tmp_path: Path) -> None:
-    """It counts among the agent's trajectories that repeat a call, and its texts are not read a second time."""
-    in_window = 2.5 * 86_400
-    with SqliteTrajectories(tmp_path / "judged.db", judge=quiet_judge) as judged:
-        judged.add([root(1, at_s=in_window), *[tool(1, 2 + i, at_s=in_window + i, input=f"q{i}") for i in range(3)]])
-        judged.add([root(2, at_s=in_window), *[tool(2, 2 + i, at_s=in_window + i, input="q") for i in range(6)]])
-        first = collect(judged, None, {}, REACH)
-        read: list[str] = []
-        judged.steps = lambda ids, whole=judged.steps: read.extend(ids) or whole(ids)
-        again = collect(judged, None, {}, REACH)
-    assert {one: len(steps) for one, steps in again.suspects.items()} == {trace_id(1): 0, trace_id(2): 6}
-    assert (again.suspects, again.agent_of(trace_id(1)), again.gaps) == (first.suspects, "shop", ())
-    assert read == [trace_id(2)]
-
-
 def test_more_trajectories_than_one_run_looks_at_are_said(
     store: SqliteTrajectories, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,29 +164,3 @@ def test_more_trajectories_than_one_run_looks_at_are_said(
     assert set(window.suspects) == {trace_id(2), trace_id(3)}
     why = "more than 2 trajectories repeat a call, and only the 2 that repeat most were looked at"
     assert window.gaps == (Gap("loops", why, "run with a shorter --lookback"),)
-
-
-@pytest.mark.parametrize(("limit", "most"), [("SPANS_AT_ONCE", 12), ("TRAJECTORIES_AT_ONCE", 2)])
-def test_trajectories_are_read_in_portions(
-    store: SqliteTrajectories, monkeypatch: pytest.MonkeyPatch, limit: str, most: int
-) -> None:
-    """By their spans and by their number, those that repeat most first: that is what is in memory at once."""
-    monkeypatch.setattr(f"analyzer.metrics.window.{limit}", most)
-    for number in (1, 2, 3, 4):
-        store.add(looping(number, 2.5 * 86_400))
-    read: list[list[str]] = []
-    store.suspects = lambda ids, whole=store.suspects: read.append(list(ids)) or whole(ids)  # type: ignore[method-assign]
-    window = collect(store, None, {}, REACH)
-    assert read == [[trace_id(1), trace_id(2)], [trace_id(3), trace_id(4)]]
-    assert (len(window.suspects), window.gaps) == (4, ())
-
-
-def test_what_does_not_fit_into_memory_is_said(store: SqliteTrajectories, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once so much text is held no more is read, and the gap says of how many trajectories."""
-    monkeypatch.setattr("analyzer.metrics.window.TRAJECTORIES_AT_ONCE", 1)
-    monkeypatch.setattr("analyzer.metrics.window.CHARACTERS_MAX", 1)
-    for number in (1, 2, 3):
-        store.add(looping(number, 2.5 * 86_400))
-    window = collect(store, None, {}, REACH)
-    why = "2 of 3 trajectories that repeat a call did not fit into one run"
-    assert (set(window.suspects), window.gaps) == ({trace_id(1)}, (Gap("loops", why, "run with a shorter --lookback"),))

@@ -15,6 +15,7 @@ from analyzer.simulation.scenario import random_fleet
 from analyzer.stores import arriving
 from analyzer.stores.prepared import Masking
 from analyzer.stores.trajectories import SqliteTrajectories
+from analyzer.types.loops import Looked
 from analyzer.types.steps import Step
 from analyzer.types.trace import Span
 
@@ -30,10 +31,10 @@ class Judge:
     def __init__(self) -> None:
         self.shown: list[tuple[Step, ...]] = []
 
-    def is_quiet(self, steps: Sequence[Step]) -> bool:
+    def look(self, steps: Sequence[Step]) -> Looked:
         """See `stores.verdicts.Judge`."""
         self.shown.append(tuple(steps))
-        return True
+        return Looked()
 
 
 def light(path: Path | str, judge: Judge | None) -> SqliteTrajectories:
@@ -103,7 +104,7 @@ def test_who_repeats_little_is_not_looked_at() -> None:
     judge = Judge()
     with light(":memory:", judge) as store:
         store.add_light([*repeating(1, times=2), *repeating(2)])
-        assert store.quiet([trace_id(1), trace_id(2)]) == {trace_id(2)}
+        assert store.looked([trace_id(1), trace_id(2)]) == {trace_id(2): Looked()}
 
 
 @pytest.mark.parametrize("day", [-1, 1], ids=["the day before is known", "the day after is known"])
@@ -119,7 +120,7 @@ def test_only_those_are_looked_at_that_a_run_would_look_at(monkeypatch: pytest.M
         store.add_light([one for own in fresh for one in own])
         ids = [own[0].trace_id for own in fresh]
         # Of as many repeats the smaller id comes first: that of the day before is smaller than all of the day after.
-        assert store.quiet(ids) == {*ids[2:], *(ids[1:2] if day < 0 else ())}
+        assert store.looked(ids).keys() == {*ids[2:], *(ids[1:2] if day < 0 else ())}
 
 
 def test_half_a_trajectory_is_not_judged_and_the_other_half_makes_a_verdict_void() -> None:
@@ -128,9 +129,9 @@ def test_half_a_trajectory_is_not_judged_and_the_other_half_makes_a_verdict_void
     first, last = repeating(1, times=6)[:5], repeating(1, times=6)[5:]
     with light(":memory:", judge) as store:
         store.add_light(first)
-        assert store.quiet([trace_id(1)]) == {trace_id(1)}
+        assert store.looked([trace_id(1)]) == {trace_id(1): Looked()}
         store.add_light(last)
-        assert store.quiet([trace_id(1)]) == set()
+        assert store.looked([trace_id(1)]) == {}
         assert len(judge.shown) == 1
 
 
@@ -170,7 +171,7 @@ def test_without_a_judge_nothing_is_noted() -> None:
     """A store that nobody told who can tell goes on as ever."""
     with light(":memory:", None) as store:
         assert store.add_light(repeating(1)).spans_new == 4
-        assert store.quiet([trace_id(1)]) == set()
+        assert store.looked([trace_id(1)]) == {}
 
 
 def test_the_bar_of_an_hour_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:

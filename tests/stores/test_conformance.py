@@ -37,7 +37,7 @@ from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.repeats import repeats_of
 from analyzer.types.trace import Operation, Span
 from analyzer.wiring.collecting import followed
-from analyzer.wiring.judging import quiet_judge
+from analyzer.wiring.judging import loop_judge
 from analyzer.wiring.opening import open_store
 
 FLEETS = {"simulated-3": lambda: simulated(3), "simulated-8": lambda: simulated(8), "odd-1": lambda: odd(1)}
@@ -47,7 +47,7 @@ FLEETS = {"simulated-3": lambda: simulated(3), "simulated-8": lambda: simulated(
 def sqlite(folder: Path, requests: Requests) -> Iterator[TrajectoryStore]:
     """Take in as ever, request by request."""
     pricer = Pricer()
-    with SqliteTrajectories(folder / "store.db", judge=quiet_judge) as store:
+    with SqliteTrajectories(folder / "store.db", judge=loop_judge) as store:
         for one in requests:
             store.add(spans_from_json(one, pricer=pricer).spans)
         yield store
@@ -58,7 +58,7 @@ def sqlite_late(folder: Path, requests: Requests) -> Iterator[TrajectoryStore]:
     """Take in span by span, out of order, some twice, asking between: counts are brought up to date many times."""
     pricer = Pricer()
     spans = [span for one in scrambled(requests, 5) for span in spans_from_json(one, pricer=pricer).spans]
-    with SqliteTrajectories(folder / "late.db", judge=quiet_judge) as store:
+    with SqliteTrajectories(folder / "late.db", judge=loop_judge) as store:
         for first in range(0, len(spans), 700):
             store.add(spans[first : first + 700])
             store.series(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 12, 1, tzinfo=UTC))

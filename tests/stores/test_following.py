@@ -24,6 +24,7 @@ from analyzer.stores.following import Followed, follow, reached, unread
 from analyzer.stores.rows import TEXTS
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.collector import CollectorTables
+from analyzer.types.loops import Looked
 from analyzer.types.report import Gap
 from analyzer.types.steps import Step
 from analyzer.types.trace import Operation
@@ -36,13 +37,14 @@ READ = reader(None)
 
 
 class Calls:
-    """Takes what has fewer than four calls for quiet."""
+    """Sees polls in what has four calls or more."""
 
     program = b"calls"
 
-    def is_quiet(self, steps: Sequence[Step]) -> bool:
+    def look(self, steps: Sequence[Step]) -> Looked:
         """See `stores.verdicts.Judge`."""
-        return sum(one.operation is Operation.TOOL for one in steps) < 4
+        calls = sum(one.operation is Operation.TOOL for one in steps)
+        return Looked(polls=calls if calls >= 4 else 0)
 
 
 class Place:
@@ -589,8 +591,8 @@ def test_steps_of_other_services_are_among_those_that_are_judged(tmp_path: Path)
         assert place.follow().spans_new == 5
         trace_id = f"{1:032x}"
         assert place.store.summary(trace_id).repeats == 3
-        assert place.store.quiet([trace_id]) == set()
-        found = place.store.suspects([trace_id])[trace_id]
+        assert place.store.looked([trace_id]) == {}
+        found = place.store.suspects([trace_id])[trace_id].steps
         assert len(found) == 5
         assert found == place.store.trajectory(trace_id).steps
         place.close()

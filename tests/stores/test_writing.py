@@ -239,7 +239,7 @@ def test_stats_say_what_is_there_and_what_was_saved(store: SqliteTrajectories) -
     store.add(spans)
     found = store.stats()
     sent = sum(len(json.dumps(json.loads(span.input or ""), separators=(",", ":"))) for span in spans)
-    assert found.schema == "m021_quiet"
+    assert found.schema == "m022_looked"
     assert (found.spans, found.trajectories, found.rows["threads"]) == (40, 1, 40)
     assert sent <= found.sent_bytes < sent + 40 * 200
     assert found.packed_bytes < found.distinct_bytes < found.sent_bytes / 10

@@ -277,4 +277,4 @@ def _of_trajectories(store: TrajectoryStore, ids: Sequence[str]) -> Iterator[tup
     yield "steps", "some", lambda: sorted(store.steps(ids[:20]).items())
     yield "suspects", "some", lambda: sorted(store.suspects(ids[:40]).items())
     # After the question above, which notes it; of others one store may know more than another.
-    yield "quiet", "some", lambda: sorted(store.quiet(ids[:40]))
+    yield "looked", "some", lambda: sorted(store.looked(ids[:40]).items())

@@ -6,8 +6,7 @@
     calls       rules over tool calls
     replies     rules over what the model says
     scan        all rules over one trajectory; overlapping hits become one Loop
-    remembered  scans that an earlier run made
-    quiet       which trajectories need not be read again
+    judge       what is to be seen in a trajectory, for a store that notes it
 
 Every rule looks at the outcome too: the same call with another answer is progress. Each is a small automaton, so the
 whole is near linear in the length of the trajectory and works on a prefix of one.

@@ -6,15 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from analyzer.detectors.loops.calls import LONG_POLL
-from analyzer.detectors.loops.scan import POLLS_MIN, polls, scan
+from analyzer.types.loops import Looked
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Kind, Subject
-from analyzer.types.steps import Step
 
 DETECTABLE = "A loop is seen from the third or fourth turn on, whatever the volume; one trajectory is enough."
 
 
-def reading_of(suspects: Sequence[Sequence[Step]], agent: str, confidence_min: float, detector: str) -> Reading:
+def reading_of(suspects: Sequence[Looked], agent: str, confidence_min: float, detector: str) -> Reading:
     """Return where the rules stand with an agent's suspects; `score` and `threshold` are confidences."""
     blank = Reading(
         detector,
@@ -27,7 +26,7 @@ def reading_of(suspects: Sequence[Sequence[Step]], agent: str, confidence_min: f
     )
     if not suspects:
         return blank
-    loops = [loop for steps in suspects for loop in scan(steps)]
+    loops = [loop for one in suspects for loop in one.loops]
     if not loops:
         why = f"of {len(suspects)} trajectories that repeat themselves none does so without getting anywhere"
         why += _polling(suspects)
@@ -46,9 +45,9 @@ def reading_of(suspects: Sequence[Sequence[Step]], agent: str, confidence_min: f
     )
 
 
-def _polling(suspects: Sequence[Sequence[Step]]) -> str:
+def _polling(suspects: Sequence[Looked]) -> str:
     """Say how many wait for something, and how near they come to a loop: rules let them ask far longer than others."""
-    waiting = [times for times in map(polls, suspects) if times >= POLLS_MIN]
+    waiting = [one.polls for one in suspects if one.polls]
     if not waiting:
         return ""
     return (

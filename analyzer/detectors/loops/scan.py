@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from analyzer.detectors.loops import calls, replies
 from analyzer.detectors.loops.hits import Hit, Rule
 from analyzer.detectors.loops.sequence import events_of
+from analyzer.types.loops import POLLS_MIN, Looked, Loop
 from analyzer.types.steps import Step
 
 RULES: tuple[type[Rule], ...] = (
@@ -27,9 +27,6 @@ RULES: tuple[type[Rule], ...] = (
     replies.Chanting,
     replies.PingPong,
 )
-
-POLLS_MIN = 4
-"""Equal calls with equal answers that would be a loop if they were no polls (rule `repeat_same_call`)."""
 
 _WHAT = {
     "repeat_same_call": "the same call to {tool} with the same result {repeats} times",
@@ -56,61 +53,21 @@ _WHAT_UNSEEN = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Loop:
-    """One stretch of a trajectory that repeats itself."""
-
-    rule: str
-    first_step: int
-    """1-based numbers of the first and last step of the stretch."""
-    last_step: int
-    repeats: int
-    limit: int
-    """Repeats at which the rule fires."""
-    period: int
-    """Calls, words or hand-offs in one turn of it."""
-    tool: str | None
-    example_span_ids: tuple[str, ...]
-    """First, second and last occurrence."""
-    wasted_steps: int
-    """Steps after the one at which the limit was reached: what an agent that noticed would have saved."""
-    wasted_usd: float
-    wasted_tokens: int
-    confidence: float
-    """0 to 1: 1 - 2^-(repeats - limit + 2), less where texts are only alike."""
-    what: str
-    """One phrase for people."""
-
-
 def scan(steps: Sequence[Step]) -> tuple[Loop, ...]:
     """Return the loops of a trajectory, or of the beginning of one, in order; stretches do not overlap."""
+    return look(steps).loops
+
+
+def look(steps: Sequence[Step]) -> Looked:
+    """Return all that the rules see in a trajectory, or in the beginning of one."""
     rules = [rule() for rule in RULES]
     for event in events_of(steps):
         for rule in rules:
             rule.see(event)
+    polls = max((rule.longest for rule in rules if isinstance(rule, calls.Polling)), default=0)
     hits = [hit for rule in rules for hit in rule.hits]
-    return tuple(_loop(hit, steps) for hit in _strongest(hits))
-
-
-def is_quiet(steps: Sequence[Step]) -> bool:
-    """Tell whether a trajectory has no loop by any rule, however unsure, and nothing that only waiting would explain.
-
-    So it is as if it had no steps: `scan` gives nothing, and `polls` fewer than `POLLS_MIN`.
-    """
-    rules = [rule() for rule in RULES]
-    polling = next(rule for rule in rules if isinstance(rule, calls.Polling))
-    for event in events_of(steps):
-        for rule in rules:
-            rule.see(event)
-    return polling.longest < POLLS_MIN and not any(rule.hits for rule in rules)
-
-
-def polls(steps: Sequence[Step]) -> int:
-    """Return the most equal polls with equal answers in a trajectory; `calls.LONG_POLL` make a loop."""
-    rule = calls.Polling()
-    for event in events_of(steps):
-        rule.see(event)
-    return rule.longest
+    loops = tuple(_loop(hit, steps) for hit in _strongest(hits))
+    return Looked(loops, polls if polls >= POLLS_MIN else 0)
 
 
 def _strongest(hits: Sequence[Hit]) -> list[Hit]:
@@ -155,4 +112,5 @@ def _loop(hit: Hit, steps: Sequence[Step]) -> Loop:
         wasted_tokens=sum(step.tokens for step in wasted),
         confidence=round(hit.confidence, 4),
         what=what.format(tool=hit.tool or "a tool", repeats=hit.repeats, period=hit.period),
+        began_ns=hit.first.start_ns,
     )

@@ -168,8 +168,8 @@ def test_prefix_and_growth():
     assert repeats[8] == 4
 
 
-def test_long_trajectories_take_seconds():
-    """Ten thousand steps are scanned in near linear time."""
+def test_long_trajectories_take_little_more_a_step():
+    """Five times the steps are scanned in near linear time."""
     durations = []
     for count in (1000, 5000):
         tape = Tape()
@@ -178,7 +178,6 @@ def test_long_trajectories_take_seconds():
         began = time.process_time()
         assert scan(tape.steps) == ()
         durations.append(time.process_time() - began)
-    assert durations[1] < 5
     assert durations[1] < 12 * durations[0]
 
 
