@@ -94,6 +94,8 @@ class RecallingTrajectories(SqliteTrajectories):
         """See `TrajectoryStore.suspects`: what was seen is remembered, also where nothing can be noted."""
         found = super().suspects(trace_ids)
         self._looked |= {trace_id: one.looked for trace_id, one in found.items() if one.looked is not None}
+        for gone in set(trace_ids) - found.keys() if found else ():
+            self._looked.pop(gone, None)
         return found
 
     def usage(self, agent: str, start: datetime, end: datetime) -> list[Usage]:

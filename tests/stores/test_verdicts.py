@@ -151,9 +151,11 @@ def test_that_nothing_is_seen_in_more_than_is_here_is_noted(opening: Opening, ke
         assert store.looked([CALM]) == ({CALM: Looked()} if is_noted else {})
 
 
-def test_what_cannot_be_read_beside_others_is_forgotten(opening: Opening) -> None:
+@pytest.mark.parametrize("form", [SqliteTrajectories, RecallingTrajectories])
+def test_what_cannot_be_read_beside_others_is_forgotten(opening: Opening, form: type) -> None:
     """It is gone from where it lay. Where nothing comes at all that may be down, and what was noted stays."""
-    with opening(Judge()) as store:
+    with opening(Judge(), form) as store:
+        assert store.looked([CALM, LOUD]) == {}
         store.suspects([CALM, LOUD])
         whole = store.steps
         store.steps = lambda _ids: {}  # type: ignore[method-assign]
