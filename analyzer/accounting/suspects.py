@@ -110,7 +110,7 @@ def _slow_models(store: TrajectoryStore, finding: Finding, end: datetime) -> Ite
     since = store.summaries(agent=agent, start=finding.onset_high, end=end, limit=TIMED)
     if not before or not since:
         return
-    old, new = (_timed(store.steps([one.trace_id for one in those]).values()) for those in (before, since))
+    old, new = (_timed(store.light_steps([one.trace_id for one in those]).values()) for those in (before, since))
     added = finding.value - finding.baseline
     for model, (calls, seconds) in sorted(new.items()):
         was_calls, was_seconds = old.get(model, (0, 0.0))

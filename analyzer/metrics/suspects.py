@@ -49,7 +49,8 @@ def suspects_of(store: TrajectoryStore, summaries: Sequence[TrajectorySummary]) 
         # Something is gone from where it lay, or is not what it was: no loop is believed that was only noted.
         noted = {trace_id: one for trace_id, one in noted.items() if one.is_quiet}
     reading.looked |= {trace_id: one for trace_id, one in noted.items() if trace_id not in quoted}
-    reading.read([one for one in summaries if one.trace_id not in {*noted, *quoted}])
+    known = noted.keys() | quoted
+    reading.read([one for one in summaries if one.trace_id not in known])
     seen = [trace_id for trace_id in agents if trace_id in reading.steps or trace_id in reading.looked]
     steps = {trace_id: reading.steps.get(trace_id, ()) for trace_id in seen}
     return Suspects(steps, reading.looked, reading.unread)

@@ -9,6 +9,7 @@ from typing import Any
 
 from analyzer.stores.base import Callers, UnpricedUse, Usage
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
+from analyzer.stores.tools import CALLS_OF_ONE, calls_of_one
 
 _UNPRICED = "s.input_tokens IS NOT NULL AND s.cost_usd IS NULL"
 """An inference whose tokens are known and whose price is not."""
@@ -73,11 +74,9 @@ def callers(raw: sqlite3.Connection, agent: str, tool: str, start: datetime, end
     """Return calls and distinct trajectories of one tool. See `TrajectoryStore.callers`."""
     query = (
         "SELECT COUNT(*), COUNT(DISTINCT s.trajectory),"
-        " COUNT(DISTINCT CASE WHEN s.status = 'error' THEN s.trajectory END)"
-        " FROM spans s JOIN trajectories t ON t.id = s.trajectory WHERE s.operation = 'execute_tool'"
-        " AND s.repeated = 0 AND s.tool = ? AND t.agent = ? AND s.end_ns >= ? AND s.end_ns < ?"
+        f" COUNT(DISTINCT CASE WHEN s.status = 'error' THEN s.trajectory END){CALLS_OF_ONE}"
     )
-    return Callers(*raw.execute(query, (tool, agent, nanoseconds(start), nanoseconds(end))).fetchone())
+    return Callers(*raw.execute(query, calls_of_one(agent, tool, start, end)).fetchone())
 
 
 def unpriced(raw: sqlite3.Connection, start: datetime, end: datetime) -> list[UnpricedUse]:

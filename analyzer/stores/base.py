@@ -242,6 +242,9 @@ class TrajectoryStore(Protocol):
     def steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
         """Return the steps of several trajectories by trace id, in the order of the ids and not of the question."""
 
+    def light_steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
+        """Return the same without their texts: to time and count calls, none has to be fetched from elsewhere."""
+
     def looked(self, trace_ids: Sequence[str]) -> dict[str, Looked]:
         """Return what was noted of trajectories: what there is to see in them. They need not be read for that."""
 

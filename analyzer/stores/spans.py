@@ -126,6 +126,19 @@ def steps(raw: sqlite3.Connection, payloads: Payloads, trace_ids: Sequence[str])
     return {trace_id: steps_of(found) for trace_id, found in brief(raw, payloads, trace_ids).items()}
 
 
+def light_steps(raw: sqlite3.Connection, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
+    """Return steps without their texts, of what is known here; see `TrajectoryStore.light_steps`."""
+    found = {}
+    for trace_id in sorted(trace_ids):
+        light = raw.execute(f"{rows.SELECT_LIGHT} WHERE trajectory = {_OWNER}", (trace_id,)).fetchall()
+        if light:
+            found[trace_id] = steps_of(rows.light_span(trace_id, row) for row in light)
+    return found
+
+
+_OWNER = "(SELECT id FROM trajectories WHERE trace_id = ?)"
+
+
 def brief(raw: sqlite3.Connection, payloads: Payloads, trace_ids: Sequence[str]) -> dict[str, list[Span]]:
     """Return the spans that such steps are made of."""
     marks = ",".join("?" * len(trace_ids))

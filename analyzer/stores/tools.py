@@ -24,6 +24,20 @@ def uses(raw: sqlite3.Connection, start: datetime, end: datetime, agent: str | N
     return sorted(found, key=lambda use: (-(use.cost_usd or 0), -(use.seconds or 0), use.agent, use.tool))
 
 
+CALLS_OF_ONE = (
+    " FROM trajectories t JOIN spans s ON s.trajectory = t.id WHERE t.agent = ? AND t.end_ns >= ?"
+    " AND s.operation = 'execute_tool' AND s.repeated = 0 AND s.tool = ? AND s.end_ns >= ? AND s.end_ns < ?"
+)
+"""An agent's calls of one tool that ended in a range. None ended after its trajectory: what was over before the range
+is not looked into."""
+
+
+def calls_of_one(agent: str, tool: str, start: datetime, end: datetime) -> tuple[str, int, str, int, int]:
+    """Return the values of `CALLS_OF_ONE`."""
+    start_ns = nanoseconds(start)
+    return agent, start_ns, tool, start_ns, nanoseconds(end)
+
+
 _MEASURES = {"seconds": "s.end_ns - s.start_ns", "cost": "s.cost_usd"}
 
 
@@ -38,10 +52,6 @@ def worst_callers(
     limit: int,
 ) -> list[str]:
     """Return trace ids by their longest or dearest call of a tool; see `TrajectoryStore.worst_callers`."""
-    query = (
-        f"SELECT t.trace_id FROM spans s JOIN trajectories t ON t.id = s.trajectory"  # noqa: S608 - own names
-        " WHERE s.operation = 'execute_tool' AND s.repeated = 0 AND s.tool = ? AND t.agent = ?"
-        f" AND s.end_ns >= ? AND s.end_ns < ? GROUP BY t.id ORDER BY MAX({_MEASURES[by]}) DESC, t.trace_id LIMIT ?"
-    )
-    bounds = (tool, agent, nanoseconds(start), nanoseconds(end), limit)
-    return [str(row[0]) for row in raw.execute(query, bounds)]
+    worst = f" GROUP BY t.id ORDER BY MAX({_MEASURES[by]}) DESC, t.trace_id LIMIT ?"
+    found = raw.execute(f"SELECT t.trace_id{CALLS_OF_ONE}{worst}", (*calls_of_one(agent, tool, start, end), limit))
+    return [str(row[0]) for row in found]

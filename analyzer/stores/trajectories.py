@@ -189,6 +189,11 @@ class SqliteTrajectories:
         """
         return joined.steps(self, trace_ids)
 
+    def light_steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
+        """See `TrajectoryStore.light_steps`."""
+        with self.connection.reading() as raw:
+            return spans.light_steps(raw, trace_ids)
+
     def looked(self, trace_ids: Sequence[str]) -> dict[str, Looked]:
         """See `TrajectoryStore.looked`."""
         return self._verdicts.known(trace_ids)

@@ -237,6 +237,15 @@ def test_callers_are_those_of_the_spans(asked: Asked) -> None:
     assert {key: asked.store.callers(*key, start, end).calls for key in calls} == {key: ended[key] for key in calls}
 
 
+def test_steps_without_texts_are_the_same_steps(asked: Asked) -> None:
+    """Who called what, when and for how much is told alike, whether texts are asked for or not."""
+    ids = [one.trace_id for one in asked.store.summaries(limit=200)]
+    whole, light = asked.store.steps(ids), asked.store.light_steps([*ids, "0" * 32])
+    bare = {"input": "", "output": ""}
+    assert light == {key: tuple(replace(step, **bare) for step in steps) for key, steps in whole.items()}
+    assert any(step.output for steps in whole.values() for step in steps)
+
+
 def test_a_text_is_found_where_it_stands(asked: Asked) -> None:
     """A word of a tool's result is found in that span, whatever its case, and in no trajectory without it."""
     spoken = [span for span in asked.spans if span.operation is Operation.TOOL and len((span.output or "").split()) > 1]
