@@ -9,32 +9,43 @@ far beyond all that ever ended, or where it costs more than `usd_cap`. `value` i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from itertools import groupby
 from operator import attrgetter
-from typing import ClassVar, NamedTuple
-
-import numpy as np
+from typing import Any, ClassVar, NamedTuple
 
 from analyzer.detectors.kernels.events import log_tail
 from analyzer.detectors.kernels.grid import TICKS_PER_DAY, TICKS_PER_HOUR
-from analyzer.detectors.kernels.proportion import overdispersion
+from analyzer.detectors.kernels.tail import Tail
 from analyzer.detectors.wording import rounded, still_running
-from analyzer.types.metric import BIN_WIDTH, TICK_S, FlatSketches, OpenTrajectory, Series, Signal, Usual, Window
+from analyzer.types.metric import BIN_WIDTH, OpenTrajectory, Series, Signal, Usual, Window
 from analyzer.types.reading import Gate, Reading
 from analyzer.types.report import Finding, Kind, Subject
 from analyzer.types.trajectory import TrajectorySummary
 
-MEASURES: Mapping[Signal, str] = {
-    Signal.COST: "USD",
-    Signal.TOKENS: "tokens",
-    Signal.STEPS: "steps",
-    Signal.LATENCY: "s",
+
+class _Size(NamedTuple):
+    """One way in which a trajectory can be large."""
+
+    unit: str
+    of: Callable[[TrajectorySummary], Any]
+    """Returns it, or None. A trajectory that runs has lasted until its last sign of life: it may be lost."""
+    usual: Callable[[Usual], tuple[float | None, float | None]]
+    """Returns the median and the 99th percentile."""
+
+
+MEASURES: Mapping[Signal, _Size] = {
+    Signal.COST: _Size("USD", attrgetter("cost_usd"), attrgetter("cost_p50", "cost_p99")),
+    Signal.TOKENS: _Size("tokens", attrgetter("tokens"), attrgetter("tokens_p50", "tokens_p99")),
+    Signal.STEPS: _Size("steps", attrgetter("steps"), attrgetter("steps_p50", "steps_p99")),
+    Signal.LATENCY: _Size("s", attrgetter("duration_s"), attrgetter("duration_p50_s", "duration_p99_s")),
 }
-"""What a trajectory is measured by, and its unit; money first, because it is what is paid."""
+"""What a trajectory is measured by; money first, because it is what is paid."""
 WINDOWS_H = (1, 24)
+_ByMeasure = Mapping[tuple[Signal, str | None], Series]
+"""Series by signal and agent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +124,17 @@ class _Runs(NamedTuple):
     """What is looked at one by one of an agent: all that runs, and some of what ended."""
 
     running: Sequence[OpenTrajectory]
+    open_: Mapping[str, TrajectorySummary]
+    """The same by trace id."""
     ended: Sequence[TrajectorySummary]
+    """None of those that run."""
+
+    @staticmethod
+    def of(window: Window, agent: str, ended: Sequence[TrajectorySummary]) -> _Runs:
+        """Return those of an agent; what runs counts as that alone."""
+        running = [one for one in window.running if one.summary.agent == agent]
+        open_ = {one.summary.trace_id: one.summary for one in running}
+        return _Runs(running, open_, [one for one in ended if one.trace_id not in open_])
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +150,11 @@ class RunawayDetector:
     def detect(self, window: Window) -> tuple[Finding, ...]:
         """Return at most one finding per agent: its worst measure, its trajectories worst first."""
         found = []
-        ended = _by_agent(window)
+        ended, series = _by_agent(window), _measured(window)
         for agent in sorted(window.usual):
-            runs = _Runs([one for one in window.running if one.summary.agent == agent], ended.get(agent, ()))
+            runs = _Runs.of(window, agent, ended.get(agent, ()))
             candidates = [
-                *(self._far(window, measure, runs) for measure in self._measures(window, agent, runs.running)),
+                *(self._far(window, measure, runs) for measure in self._measures(window, agent, runs, series)),
                 self._silent(window, window.usual[agent], runs.running),
             ]
             best = [one for one in candidates if one is not None]
@@ -150,15 +171,14 @@ class RunawayDetector:
         if usual.trajectories < own.few_finished_min:
             why = f"{usual.trajectories} trajectories have ended, {own.few_finished_min} are needed"
             return (replace(blank, gate=Gate.UNITS, why=why),)
-        running = [one for one in window.running if one.summary.agent == agent]
-        measures = self._measures(window, agent, running)
-        hanging = (self._hanging(window, usual, running, blank),) if running and usual.gap_p99_s > 0 else ()
-        runs = _Runs(running, _by_agent(window).get(agent, ()))
+        runs = _Runs.of(window, agent, _by_agent(window).get(agent, ()))
+        measures = self._measures(window, agent, runs, _measured(window))
+        hanging = (self._hanging(window, usual, runs.running, blank),) if runs.running and usual.gap_p99_s > 0 else ()
         return (*(self._reading(window, measure, runs, blank) for measure in measures), *hanging)
 
     def _reading(self, window: Window, measure: _Measure, runs: _Runs, blank: Reading) -> Reading:
         far = _beyond(measure, runs)
-        unit = MEASURES[measure.signal]
+        unit = MEASURES[measure.signal].unit
         found = self._far(window, measure, runs) is not None
         if not far:
             gate, why = Gate.EFFECT, f"no trajectory looked at is beyond {rounded(measure.limit)} {unit}"
@@ -182,58 +202,51 @@ class RunawayDetector:
         """Say what a single trajectory must exceed to be reported by itself."""
         if not measure.record:
             return f"A single trajectory is reported from {self.settings.usd_cap:g} USD on."
-        return f"A single trajectory is reported beyond {rounded(self._least(measure))} {MEASURES[measure.signal]}."
+        least, unit = rounded(self._least(measure)), MEASURES[measure.signal].unit
+        return f"A single trajectory is reported beyond {least} {unit}."
 
-    def _measures(self, window: Window, agent: str, running: Sequence[OpenTrajectory]) -> Iterator[_Measure]:
-        usual = window.usual[agent]
-        own = self.settings
+    def _measures(self, window: Window, agent: str, runs: _Runs, series: _ByMeasure) -> Iterator[_Measure]:
+        usual, own = window.usual[agent], self.settings
         few = usual.trajectories < own.finished_min
         if usual.trajectories < own.few_finished_min:
             return
-        for signal in MEASURES:
-            median, p99 = _usual(usual, signal)
+        for signal, size in MEASURES.items():
+            median, p99 = size.usual(usual)
             base, ratio = (median, own.median_ratio) if few else (p99, own.p99_ratio)
             if not base or not math.isfinite(base):
                 continue
-            series = next((s for s in window.series if s.signal is signal and s.subject == Subject(agent=agent)), None)
+            measured = series.get((signal, agent))
             blank = _Measure(agent, signal, base, ratio, few)
-            open_ = sum(1 for one in running if (_value(one.summary, signal) or 0.0) > blank.limit)
-            yield blank if series is None or series.sketches is None else self._counted(window, series, blank, open_)
+            open_ = sum(1 for one in runs.running if (size.of(one.summary) or 0.0) > blank.limit)
+            yield blank if measured is None else self._counted(window, measured, blank, open_)
 
     def _counted(self, window: Window, series: Series, measure: _Measure, open_: int) -> _Measure:
         """Count those beyond the limit in the last hour and day, and compare with how many there always were."""
-        ended = max(math.floor((window.end.timestamp() - series.start_s) / TICK_S), 0)
-        units = np.asarray(series.count[:ended], dtype=np.float64)
-        lowest = math.ceil(math.log(measure.limit) / BIN_WIDTH)
-        flat = series.sketches if isinstance(series.sketches, FlatSketches) else FlatSketches.of(series.sketches or ())
-        used = flat.until(ended)
-        ticks, bins = np.asarray(used.ticks, dtype=np.int64), np.asarray(used.bins, dtype=np.int64)
-        units_beyond = np.where(bins >= lowest, np.asarray(used.units, dtype=np.float64), 0.0)
-        beyond = np.bincount(ticks, units_beyond, minlength=ended).astype(np.float64)
+        tail = Tail.of(series, window.end, measure.limit)
         # What is judged must not be what it is judged by.
-        past = max(len(units) - TICKS_PER_DAY, 0) // TICKS_PER_HOUR * TICKS_PER_HOUR
-        earlier = bins[ticks < past]
-        if not len(earlier):
+        past = max(tail.stop - TICKS_PER_DAY, 0) // TICKS_PER_HOUR * TICKS_PER_HOUR
+        highest = tail.highest(past)
+        if highest is None:
             return measure
-        rate = (float(beyond[:past].sum()) + 0.5) / (float(units[:past].sum()) + 1)
-        tau2 = overdispersion(beyond[:past], units[:past], np.full(past, rate))
+        units, beyond = tail.counted(0, past)
+        day, day_beyond = tail.counted(past, tail.stop)
+        rate = (beyond + 0.5) / (units + 1)
         return replace(
             measure,
-            record=math.exp((int(earlier.max()) + 1) * BIN_WIDTH),
-            past=round(float(units[:past].sum())),
-            many=any(self._more(units, beyond, hours, open_, rate, tau2) for hours in WINDOWS_H),
-            finished=round(units[past:].sum()),
-            beyond=round(beyond[past:].sum()),
+            record=math.exp((highest + 1) * BIN_WIDTH),
+            past=round(units),
+            many=any(self._more(tail, hours, open_, rate, past) for hours in WINDOWS_H),
+            finished=round(day),
+            beyond=round(day_beyond),
         )
 
-    def _more(self, units: np.ndarray, beyond: np.ndarray, hours: int, open_: int, rate: float, tau2: float) -> bool:
+    def _more(self, tail: Tail, hours: int, open_: int, rate: float, past: int) -> bool:
         """Tell whether more are beyond the limit in a window than the agent always has."""
         own = self.settings
-        n = float(units[-hours * TICKS_PER_HOUR :].sum()) + open_
-        k = float(beyond[-hours * TICKS_PER_HOUR :].sum()) + open_
+        n, k = (part + open_ for part in tail.counted(max(tail.stop - hours * TICKS_PER_HOUR, 0), tail.stop))
         if k < own.more_n_min or k < own.more_ratio_min * rate * n:
             return False
-        return log_tail(round(k), round(n), rate, tau2) <= math.log(own.more_p_max * hours)
+        return log_tail(round(k), round(n), rate, tail.drift(past, rate)) <= math.log(own.more_p_max * hours)
 
     def _far(self, window: Window, measure: _Measure, runs: _Runs) -> Finding | None:
         """Return the finding of one measure, where any of its trajectories is worth one."""
@@ -242,18 +255,16 @@ class RunawayDetector:
             far = [one for one in far if self._stands_out(one, measure)]
         if not far:
             return None
-        worst = far[0]
-        agent = worst.summary.agent
+        worst, unit = far[0], MEASURES[measure.signal].unit
         begun = [one.summary.start_ns for one in far if one.summary.start_ns is not None]
         onset = datetime.fromtimestamp(min(begun) / 1e9, tz=UTC) if begun else window.start
-        cost = window.usual[agent].cost_p50 or 0.0
+        cost = window.usual[measure.agent].cost_p50 or 0.0
         still = sum(one.running for one in far)
         hit = max(len(far), measure.beyond + still if measure.many else 0)
-        unit = MEASURES[measure.signal]
         return Finding(
             detector=self.name,
             kind=self.kind,
-            subject=Subject(agent=agent),
+            subject=Subject(agent=measure.agent),
             onset=onset,
             onset_low=onset,
             onset_high=onset,
@@ -280,7 +291,7 @@ class RunawayDetector:
         return max(max(own.record_ratio, by_chance) * (measure.record or math.inf), measure.limit)
 
     def _note(self, measure: _Measure, worst: _Far, still: int, hit: int) -> str:
-        unit = MEASURES[measure.signal]
+        unit = MEASURES[measure.signal].unit
         usual = "half of its trajectories end" if measure.few else "99 % of its trajectories end"
         state = "still running" if worst.running else "ended"
         why = (
@@ -299,10 +310,11 @@ class RunawayDetector:
         """Return a finding where most of an agent's running trajectories have fallen silent: something hangs."""
         own = self.settings
         limit_s = own.silent_ratio * usual.gap_p99_s
-        stuck = [(s, one) for s, one in _pauses(window, running) if s > limit_s]
-        if len(stuck) < self._needed(window, usual, running) or limit_s <= 0:
+        if limit_s <= 0 or usual.trajectories < own.few_finished_min or usual.lost_share > own.lost_share_max:
             return None
-        if usual.trajectories < own.few_finished_min or usual.lost_share > own.lost_share_max:
+        stuck = [(s, one) for s, one in _pauses(window, running) if s > limit_s]
+        # How many began need not be counted where too few are silent even for those that never are.
+        if len(stuck) < own.silent_n_min or len(stuck) < self._needed(window, usual, running):
             return None
         worst_s = stuck[0][0]
         onset = datetime.fromtimestamp(min(one.seen_ns for _, one in stuck) / 1e9, tz=UTC)
@@ -354,18 +366,25 @@ class RunawayDetector:
         return replace(shown, kernel="pauses", score=score, threshold=threshold)
 
 
-def _by_agent(window: Window) -> dict[str, list[TrajectorySummary]]:
+def _by_agent(window: Window) -> Mapping[str, list[TrajectorySummary]]:
     """Return the trajectories of a window that are looked at one by one."""
-    ranked = sorted(window.summaries.values(), key=attrgetter("agent"))
-    return {agent: list(own) for agent, own in groupby(ranked, key=attrgetter("agent"))}
+    found = defaultdict(list)
+    for one in window.summaries.values():
+        found[one.agent].append(one)
+    return found
+
+
+def _measured(window: Window) -> _ByMeasure:
+    """Return the series of what whole agents are measured by, as far as their distribution is known."""
+    known = (one for one in window.series if one.signal in MEASURES and one.sketches is not None)
+    return {(one.signal, one.subject.agent): one for one in known if one.subject == Subject(agent=one.subject.agent)}
 
 
 def _beyond(measure: _Measure, runs: _Runs) -> list[_Far]:
-    """Return trajectories beyond the limit, the farthest first; what runs counts as that alone."""
-    running = {one.summary.trace_id: one.summary for one in runs.running}
-    both = [*running.values(), *(one for one in runs.ended if one.trace_id not in running)]
-    values = ((_value(one, measure.signal) or 0.0, one) for one in both)
-    far = (_Far(one, value, one.trace_id in running) for value, one in values if value > measure.limit)
+    """Return trajectories beyond the limit, the farthest first."""
+    size, limit = MEASURES[measure.signal].of, measure.limit
+    both = (*runs.open_.values(), *runs.ended)
+    far = [_Far(one, float(size(one)), one.trace_id in runs.open_) for one in both if (size(one) or 0.0) > limit]
     return sorted(far, key=lambda one: (-one.value, one.summary.trace_id))
 
 
@@ -375,26 +394,7 @@ def _pauses(window: Window, running: Sequence[OpenTrajectory]) -> list[tuple[flo
     return sorted(pauses, key=lambda pair: (-pair[0], pair[1].summary.trace_id))
 
 
-def _usual(usual: Usual, signal: Signal) -> tuple[float | None, float | None]:
-    """Return the median and the 99th percentile of a measure."""
-    return {
-        Signal.COST: (usual.cost_p50, usual.cost_p99),
-        Signal.TOKENS: (usual.tokens_p50, usual.tokens_p99),
-        Signal.STEPS: (usual.steps_p50, usual.steps_p99),
-        Signal.LATENCY: (usual.duration_p50_s, usual.duration_p99_s),
-    }[signal]
-
-
 def _begun(window: Window, agent: str) -> float:
     """Return how many trajectories of an agent began in the last day."""
     volume = (s for s in window.series if s.signal is Signal.VOLUME and s.subject == Subject(agent=agent))
     return sum(count for one in volume for count in one.count[-TICKS_PER_DAY:] if math.isfinite(count))
-
-
-def _value(summary: TrajectorySummary, signal: Signal) -> float | None:
-    """Return what a trajectory measures. One that runs has lasted until its last sign of life: it may be lost."""
-    if signal is Signal.COST:
-        return summary.cost_usd
-    if signal is Signal.LATENCY:
-        return summary.duration_s
-    return float(summary.tokens if signal is Signal.TOKENS else summary.steps)
