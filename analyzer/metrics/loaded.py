@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from analyzer.errors import MetricsError
 from analyzer.metrics.base import MetricSource
 from analyzer.metrics.builds import build_changes
@@ -48,9 +50,9 @@ class Loaded:
         return Loaded(
             self.start,
             at,
-            [one for one in stored if any(one.count)],
+            [one for one in stored if np.asarray(one.count).any()],
             [one for one in metered if any(one.count)],
-            [one for one in choices if sum(one.of) >= CHOICES_MIN],
+            [one for one in choices if np.asarray(one.of).sum() >= CHOICES_MIN],
             {agent: tuple(one for one in seen if one.at < at) for agent, seen in self.builds.items()},
             self.gaps,
         )

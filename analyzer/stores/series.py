@@ -154,8 +154,8 @@ def _wanted(day_s: int, start_s: int, end_s: int, hours: frozenset[int], *, fres
 def _series(key: _Key, start_s: int, growing: Mapping[_Key, _Growing]) -> Series:
     name, agent, tool = key
     signal, grown = Signal(name), growing[key]
-    total = grown.total.tolist()
-    hit = growing[rollups.HIT, agent, tool].total.tolist() if signal is Signal.TOOL_ERRORS else None
+    total = _packed(grown.total)
+    hit = _packed(growing[rollups.HIT, agent, tool].total) if signal is Signal.TOOL_ERRORS else None
     return Series(
         signal=signal,
         subject=Subject(agent=agent, tool=tool or None),
@@ -163,7 +163,7 @@ def _series(key: _Key, start_s: int, growing: Mapping[_Key, _Growing]) -> Series
         source="store",
         query=_query(signal, agent, tool),
         start_s=start_s,
-        count=grown.count.tolist(),
+        count=_packed(grown.count),
         total=total,
         sketches=grown.sketches() if signal in AMOUNTS else None,
         hit=hit if hit != total else None,
@@ -178,13 +178,18 @@ def _unpriced(growing: Mapping[_Key, _Growing], agent: str) -> Unpriced | None:
     if not calls.total.any():
         return None
     unknown = growing[rollups.UNKNOWN, agent, ""]
-    return Unpriced(unknown.total.tolist(), calls.total.tolist(), calls.count.tolist())
+    return Unpriced(*map(_packed, (unknown.total, calls.total, calls.count)))
 
 
 def _bought(growing: Mapping[_Key, _Growing], agent: str) -> Bought:
     """Return the tokens that an agent's priced trajectories took."""
     taken, cached = (growing[name, agent, ""] for name in (rollups.TAKEN, rollups.CACHED))
-    return Bought(taken.count.tolist(), taken.total.tolist(), cached.count.tolist(), cached.total.tolist())
+    return Bought(*map(_packed, (taken.count, taken.total, cached.count, cached.total)))
+
+
+def _packed(values: Floats) -> array[float]:
+    """Return values as a plain sequence that is no larger than they are, and quick to cut."""
+    return array("d", values.tobytes())
 
 
 def _query(signal: Signal, agent: str, tool: str) -> str:

@@ -6,8 +6,10 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import compress, islice
+from typing import TypeVar
 
+_N = TypeVar("_N", int, float)
 _NAME_BITS = 32
 _NAME_MASK = (1 << _NAME_BITS) - 1
 """An hour and a name as one number: a fifth of a million of them are summed and sorted in each run."""
@@ -95,21 +97,30 @@ class HourlyCounts(Mapping[str, Sequence[float]]):
         if hour >= self.length:
             return self
         stop, known = bisect_left(self.hours, hour), bisect_left(self.first, hour, hi=self.known)
-        hours, ranks, counts = self.hours[:stop], self.ranks[:stop], self.counts[:stop]
-        return HourlyCounts(hour, self.rank, self.first, hours, ranks, counts, known)
+        hours, ranks = beginning(self.hours, stop), beginning(self.ranks, stop)
+        return HourlyCounts(hour, self.rank, self.first, hours, ranks, beginning(self.counts, stop), known)
 
     def among(self, names: Collection[str]) -> HourlyCounts:
         """Return the same with some of the names only."""
         if self.known <= len(names) and all(name in names for name in self):
             return self
-        again = {rank: at for at, rank in enumerate(self.rank[name] for name in self if name in names)}
-        kept = [at for at, rank in enumerate(self.ranks) if rank in again]
+        kept = sorted((self.rank[name], name) for name in set(names) if name in self)
+        again = array("i", [-1]) * len(self.rank)
+        for at, (rank, _) in enumerate(kept):
+            again[rank] = at
+        ranks = [again[rank] for rank in self.ranks]
+        held = [at >= 0 for at in ranks]
         return replace(
             self,
-            rank={name: again[rank] for name, rank in self.rank.items() if rank in again},
-            first=array("i", [self.first[rank] for rank in again]),
-            hours=array("i", [self.hours[at] for at in kept]),
-            ranks=array("i", [again[self.ranks[at]] for at in kept]),
-            counts=array("d", [self.counts[at] for at in kept]),
-            known=len(again),
+            rank={name: at for at, (_, name) in enumerate(kept)},
+            first=array("i", [self.first[rank] for rank, _ in kept]),
+            hours=array("i", compress(self.hours, held)),
+            ranks=array("i", compress(ranks, held)),
+            counts=array("d", compress(self.counts, held)),
+            known=len(kept),
         )
+
+
+def beginning(part: Sequence[_N], stop: int) -> Sequence[_N]:
+    """Return the first entries, without a copy where that can be: a backtest cuts everything at every run."""
+    return memoryview(part)[:stop] if isinstance(part, array | memoryview) else part[:stop]

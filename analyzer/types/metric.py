@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import overload
 
-from analyzer.types.hourly import HourlyCounts
+from analyzer.types.hourly import HourlyCounts, beginning
 from analyzer.types.loops import Looked
 from analyzer.types.report import Change, Gap, Subject
 from analyzer.types.steps import Step
@@ -81,14 +80,8 @@ class FlatSketches(Sequence[Sketch]):
     def until(self, tick: int) -> FlatSketches:
         """Return the sketches of the ticks before one."""
         stop = bisect_left(self.ticks, tick)
-        return FlatSketches(
-            min(tick, self.length), *(_first(part, stop) for part in (self.ticks, self.bins, self.units))
-        )
-
-
-def _first(part: Sequence[int], stop: int) -> Sequence[int]:
-    """Return the first entries, without a copy where that can be: a backtest cuts every series at every run."""
-    return memoryview(part)[:stop] if isinstance(part, array) else part[:stop]
+        parts = (beginning(part, stop) for part in (self.ticks, self.bins, self.units))
+        return FlatSketches(min(tick, self.length), *parts)
 
 
 class Signal(StrEnum):
@@ -216,18 +209,19 @@ class Series:
         ended = max(min(len(self.count), math.floor((end_s - self.start_s) / TICK_S)), 0)
         if ended == len(self.count):
             return self
-        cut, sketches, unpriced = slice(ended), self.sketches, self.unpriced
+        sketches, unpriced = self.sketches, self.unpriced
         if unpriced is not None:
-            parts = (part[cut] for part in (unpriced.trajectories, unpriced.calls, unpriced.inferences))
+            known = unpriced.trajectories, unpriced.calls, unpriced.inferences
+            parts = (beginning(part, ended) for part in known)
             unpriced = Unpriced(*parts)
             unpriced = unpriced if any(unpriced.calls) else None
         return replace(
             self,
-            count=self.count[cut],
-            total=self.total[cut],
-            sketches=sketches.until(ended) if isinstance(sketches, FlatSketches) else sketches and sketches[cut],
-            hit=None if self.hit is None else self.hit[cut],
-            bought=None if self.bought is None else Bought(*(part[cut] for part in self.bought.parts)),
+            count=beginning(self.count, ended),
+            total=beginning(self.total, ended),
+            sketches=sketches.until(ended) if isinstance(sketches, FlatSketches) else sketches and sketches[:ended],
+            hit=None if self.hit is None else beginning(self.hit, ended),
+            bought=None if self.bought is None else Bought(*(beginning(part, ended) for part in self.bought.parts)),
             unpriced=unpriced,
         )
 
@@ -259,7 +253,7 @@ class Choices:
         if ended == len(self.of):
             return self
         picked, failed = (HourlyCounts.of(part, len(self.of)).until(ended) for part in (self.picked, self.failed))
-        return replace(self, picked=picked, of=self.of[:ended], failed=failed)
+        return replace(self, picked=picked, of=beginning(self.of, ended), failed=failed)
 
     def of_values(self, values: Collection[str]) -> Choices:
         """Return the same with some of the values only."""

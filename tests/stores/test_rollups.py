@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from support.spans import EPOCH, chat, history, ns, root, tool
 
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.metric import AMOUNTS, TICK_S, Bought, Series, Signal, bin_of
+from analyzer.types.metric import AMOUNTS, TICK_S, Series, Signal, bin_of
 from analyzer.types.trace import ErrorClass, FinishReason, Outcome, Span, Status, Tokens
 
 END = EPOCH + timedelta(days=3)
@@ -91,7 +91,9 @@ def test_what_money_bought_stands_beside_it(store: SqliteTrajectories) -> None:
     assert (sum(price.count), sum(price.total)) == (1, pytest.approx(0.0008))
     assert price.bought is not None
     assert [sum(part) for part in price.bought.parts] == [40, 40, 100, 60]
-    assert price.until(EPOCH.timestamp()).bought == Bought([], [], [], [])
+    before = price.until(EPOCH.timestamp()).bought
+    assert before is not None
+    assert [list(part) for part in before.parts] == [[], [], [], []]
 
 
 def test_a_tool_counts_by_trajectory_and_its_calls_by_second(store: SqliteTrajectories) -> None:
