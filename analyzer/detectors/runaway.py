@@ -228,23 +228,22 @@ class RunawayDetector:
         highest = tail.highest(past)
         if highest is None:
             return measure
-        units, beyond = tail.counted(0, past)
-        day, day_beyond = tail.counted(past, tail.stop)
-        rate = (beyond + 0.5) / (units + 1)
+        units = tail.seen(0, past)
+        rate = (tail.beyond(0, past) + 0.5) / (units + 1)
         return replace(
             measure,
             record=math.exp((highest + 1) * BIN_WIDTH),
             past=round(units),
             many=any(self._more(tail, hours, open_, rate, past) for hours in WINDOWS_H),
-            finished=round(day),
-            beyond=round(day_beyond),
+            finished=round(tail.seen(past, tail.stop)),
+            beyond=round(tail.beyond(past, tail.stop)),
         )
 
     def _more(self, tail: Tail, hours: int, open_: int, rate: float, past: int) -> bool:
         """Tell whether more are beyond the limit in a window than the agent always has."""
-        own = self.settings
-        n, k = (part + open_ for part in tail.counted(max(tail.stop - hours * TICKS_PER_HOUR, 0), tail.stop))
-        if k < own.more_n_min or k < own.more_ratio_min * rate * n:
+        own, first = self.settings, max(tail.stop - hours * TICKS_PER_HOUR, 0)
+        k = tail.beyond(first, tail.stop) + open_
+        if k < own.more_n_min or k < own.more_ratio_min * rate * (n := tail.seen(first, tail.stop) + open_):
             return False
         return log_tail(round(k), round(n), rate, tail.drift(past, rate)) <= math.log(own.more_p_max * hours)
 

@@ -33,9 +33,10 @@ class _Merged:
         ticks = len(series.count)
         held_out = series.sketches.until(max(0, ticks - (series.end_s - (end_s - HELD_OUT_S)) // TICK_S))
         known = held_out if held_out.units else series.sketches
-        bins = np.asarray(known.bins, dtype=np.int64)
+        bins = np.array(known.bins, dtype=np.int64)
         lowest = int(bins.min()) if len(bins) else 0
-        return _Merged(lowest, np.cumsum(np.bincount(bins - lowest, weights=known.units)).astype(np.int64))
+        bins -= lowest
+        return _Merged(lowest, np.cumsum(np.bincount(bins, weights=known.units)).astype(np.int64))
 
     @property
     def total(self) -> int:

@@ -10,6 +10,7 @@ from itertools import compress, islice
 from typing import TypeVar
 
 _N = TypeVar("_N", int, float)
+_PACKED = array, memoryview
 _NAME_BITS = 32
 _NAME_MASK = (1 << _NAME_BITS) - 1
 """An hour and a name as one number: a fifth of a million of them are summed and sorted in each run."""
@@ -105,17 +106,17 @@ class HourlyCounts(Mapping[str, Sequence[float]]):
         if self.known <= len(names) and all(name in names for name in self):
             return self
         kept = sorted((self.rank[name], name) for name in set(names) if name in self)
-        again = array("i", [-1]) * len(self.rank)
-        for at, (rank, _) in enumerate(kept):
-            again[rank] = at
-        ranks = [again[rank] for rank in self.ranks]
-        held = [at >= 0 for at in ranks]
+        again = {rank: at for at, (rank, _) in enumerate(kept)}
+        wanted = bytearray(len(self.rank))
+        for rank in again:
+            wanted[rank] = True
+        held = bytes(map(wanted.__getitem__, self.ranks))
         return replace(
             self,
             rank={name: at for at, (_, name) in enumerate(kept)},
             first=array("i", [self.first[rank] for rank, _ in kept]),
             hours=array("i", compress(self.hours, held)),
-            ranks=array("i", compress(ranks, held)),
+            ranks=array("i", map(again.__getitem__, compress(self.ranks, held))),
             counts=array("d", compress(self.counts, held)),
             known=len(kept),
         )
@@ -123,4 +124,4 @@ class HourlyCounts(Mapping[str, Sequence[float]]):
 
 def beginning(part: Sequence[_N], stop: int) -> Sequence[_N]:
     """Return the first entries, without a copy where that can be: a backtest cuts everything at every run."""
-    return memoryview(part)[:stop] if isinstance(part, array | memoryview) else part[:stop]
+    return memoryview(part)[:stop] if isinstance(part, _PACKED) else part[:stop]

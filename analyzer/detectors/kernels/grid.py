@@ -149,8 +149,9 @@ def running_sum(values: Floats, width: int) -> Floats:
 
 def windowed(cumulated: Floats, width: int) -> Floats:
     """Return the same as `running_sum` of what `cumulated` is the cumulated sum of: several widths share one sum."""
-    sums = cumulated.copy()
-    sums[..., width:] -= cumulated[..., :-width]
+    sums = np.empty_like(cumulated)
+    sums[..., :width] = cumulated[..., :width]
+    np.subtract(cumulated[..., width:], cumulated[..., :-width], out=sums[..., width:])
     return sums
 
 

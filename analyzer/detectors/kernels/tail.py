@@ -43,10 +43,13 @@ class Tail:
         ticks, units = np.asarray(used.ticks)[beyond], np.asarray(used.units)[beyond]
         return Tail(stop, series.count, used, ticks.astype(np.int64), units.astype(np.float64))
 
-    def counted(self, first: int, stop: int) -> tuple[float, float]:
-        """Return how many units ticks [first, stop) hold, and how many of them are beyond the limit."""
-        held = slice(*np.searchsorted(self.ticks, (first, stop)).tolist())
-        return float(np.asarray(self.count[first:stop]).sum()), float(self.units[held].sum())
+    def seen(self, first: int, stop: int) -> float:
+        """Return how many units ticks [first, stop) hold."""
+        return float(np.asarray(self.count[first:stop]).sum())
+
+    def beyond(self, first: int, stop: int) -> float:
+        """Return how many of them are beyond the limit."""
+        return float(self.units[self.ticks.searchsorted(first) : self.ticks.searchsorted(stop)].sum())
 
     def highest(self, stop: int) -> int | None:
         """Return the highest bin of the ticks before one; None where they hold nothing."""
@@ -55,6 +58,6 @@ class Tail:
 
     def drift(self, stop: int, rate: float) -> float:
         """Return tau^2 of the share beyond the limit over the ticks before one, whole hours; see `overdispersion`."""
-        held = slice(np.searchsorted(self.ticks, stop))
+        held = slice(self.ticks.searchsorted(stop))
         beyond = np.bincount(self.ticks[held], self.units[held], minlength=stop).astype(np.float64)
         return overdispersion(beyond, np.asarray(self.count[:stop], dtype=np.float64), np.full(stop, rate))

@@ -50,7 +50,7 @@ def test_counts_are_those_of_all_ticks(sketches, packed, bin_, data) -> None:
     tail = Tail.of(series(sketches, packed=packed), time_of(stop), limit)
 
     assert tail.stop == stop
-    assert tail.counted(first, stop) == (units[first:stop].sum(), beyond[first:stop].sum())
+    assert (tail.seen(first, stop), tail.beyond(first, stop)) == (units[first:stop].sum(), beyond[first:stop].sum())
     assert tail.highest(first) == max((bin_ for sketch in sketches[:first] for bin_ in sketch), default=None)
     hours = first // HOUR * HOUR
     plain = overdispersion(beyond[:hours], units[:hours], np.full(hours, 0.25))
@@ -60,7 +60,7 @@ def test_counts_are_those_of_all_ticks(sketches, packed, bin_, data) -> None:
 def test_a_bin_counts_that_is_wholly_beyond() -> None:
     """The bin in which the limit lies holds units on both sides of it, and is not beyond."""
     one = series([{9: 1, 10: 2, 11: 4}], packed=False)
-    assert Tail.of(one, time_of(1), math.exp(10 * BIN_WIDTH) * 1.001).counted(0, 1) == (7, 4)
-    assert Tail.of(one, time_of(1), math.exp(10 * BIN_WIDTH) * 0.999).counted(0, 1) == (7, 6)
+    assert Tail.of(one, time_of(1), math.exp(10 * BIN_WIDTH) * 1.001).beyond(0, 1) == 4
+    assert Tail.of(one, time_of(1), math.exp(10 * BIN_WIDTH) * 0.999).beyond(0, 1) == 6
     with pytest.raises(ValueError, match=r"math domain error|positive"):
         Tail.of(one, time_of(1), 0.0)
