@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from analyzer.types.hourly import HourlyCounts
+from analyzer.types.hourly import HourlyCounts, beginning
 
 HOURS = 12
 _PLAIN = st.dictionaries(
@@ -62,3 +64,12 @@ def test_a_name_that_is_not_there_is_a_key_error() -> None:
     assert list(counts["a"]) == [0.0, 1.0]
     with pytest.raises(KeyError):
         counts.until(1)["a"]
+
+
+@given(st.lists(st.floats(0, 9)), st.integers(0, 12), st.integers(0, 12))
+def test_a_beginning_is_the_same_of_a_list_and_of_an_array(values: list[float], once: int, again: int) -> None:
+    """It may be cut again, and what it was cut from stays as it was."""
+    packed = array("d", values)
+
+    assert list(beginning(beginning(packed, once), again)) == beginning(beginning(values, once), again)
+    assert list(packed) == values
