@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 from analyzer.detectors.base import Replay
 from analyzer.detectors.choosing.candidates import Looked, is_worse
 from analyzer.detectors.choosing.likelihood import ChoiceSettings
+from analyzer.detectors.choosing.openings import Opening, are_quiet
 from analyzer.detectors.choosing.reading import reading_of
 from analyzer.detectors.choosing.tables import Table, commonest, tables
-from analyzer.detectors.choosing.walk import Shift, first_look, past, shifts_among, shifts_of
+from analyzer.detectors.choosing.walk import Shift, first_look, openings, past, shifts_among, shifts_of
 from analyzer.types.choices import TABLES, TOOL, Shifted
 from analyzer.types.metric import Choices, Window
 from analyzer.types.percents import percent
@@ -115,8 +116,15 @@ class ToolChoiceDetector:
         )
 
 
-_Places = tuple[tuple[Any, ...], ...]
-"""The strata of a table, each with the values that were ever picked in it."""
+@dataclass(slots=True, eq=False)
+class _Held:
+    """The latest look at a choice: for the kinds of task and the values that were known by then, over all hours."""
+
+    places: tuple[Any, ...]
+    values: tuple[str, ...]
+    looked: list[tuple[Table, Looked]]
+    openings: dict[str, Opening]
+    """Of values in these places, as far as they were asked for."""
 
 
 class _Replayed:
@@ -126,8 +134,8 @@ class _Replayed:
         self._detector, self._end = detector, whole.end
         self._whole = {_place(one): one for one in whole.choices}
         # Moments come in order: the last tables are held, and not those of every hour.
-        self._looked: dict[Any, tuple[_Places, list[tuple[Table, Looked]]]] = {}
-        self._walks: dict[Any, tuple[tuple[_Places, ...], Sequence[tuple[Table, Shift]]]] = {}
+        self._held: dict[Any, _Held] = {}
+        self._walks: dict[Any, tuple[list[_Held], Sequence[tuple[Table, Shift]]]] = {}
 
     def detect(self, window: Window) -> tuple[Finding, ...]:
         return self._detector.found_by(window, lambda own: self._past(own, window))
@@ -144,26 +152,43 @@ class _Replayed:
         groups: dict[tuple[str, str], list[Choices]] = defaultdict(list)
         for one in own:
             groups[one.subject.tool or "", one.what].append(one)
-        known = tuple(
-            tuple((_place(one), tuple(sorted(values & one.picked.keys()))) for one in groups[at])
-            for at in sorted(groups)
-            for values in [set(commonest(groups[at]))]
-        )
+        held = [self._look(groups[at]) for at in sorted(groups)]
         agent = own[0].subject.agent
         walked = self._walks.get(agent)
-        if walked is None or walked[0] != known:
-            found = shifts_among([pair for places in known for pair in self._look(places)], settings)
-            walked = self._walks[agent] = known, found
+        if walked is None or walked[0] != held:
+            found = shifts_among([pair for one in held for pair in one.looked], settings)
+            walked = self._walks[agent] = held, found
         return past(walked[1], window.end)
 
-    def _look(self, places: _Places) -> list[tuple[Table, Looked]]:
-        choice = places[0][0][:2]
-        looked = self._looked.get(choice)
-        if looked is None or looked[0] != places:
-            whole = tables([self._whole[place].of_values(values) for place, values in places], self._end)
-            looked = places, [(table, first_look(table, self._detector.settings)) for table in whole]
-            self._looked[choice] = looked
-        return looked[1]
+    def _look(self, parts: Sequence[Choices]) -> _Held:
+        """Return the look at one choice.
+
+        Of ids, the commonest are others every hour. While neither those of the latest look nor those of now ever open
+        a test, that look stands: it found nothing, and tests are counted by trajectories and not by values.
+        """
+        places, values = tuple(map(_place, parts)), commonest(parts)
+        choice = places[0][:2]
+        held = self._held.get(choice)
+        same = held is not None and held.places == places
+        if held is not None and same and (held.values == values or self._is_quiet(held, values)):
+            return held
+        looked = [(table, first_look(table, self._detector.settings)) for table in self._tables(places, values)]
+        self._held[choice] = _Held(places, values, looked, held.openings if held is not None and same else {})
+        return self._held[choice]
+
+    def _is_quiet(self, held: _Held, values: Sequence[str]) -> bool:
+        """Tell whether neither the values of a look nor some others open a test in its places."""
+        _, what, *_ = held.places[0]
+        # All tools together are a mix that may drift; and where nothing was picked there is no table.
+        if what == TOOL or not held.values or not values:
+            return False
+        new = sorted({*held.values, *values} - held.openings.keys())
+        for table in self._tables(held.places, new) if new else ():
+            held.openings.update(openings(table, self._detector.settings))
+        return all(are_quiet([held.openings[value] for value in either]) for either in (held.values, values))
+
+    def _tables(self, places: Sequence[Any], values: Sequence[str]) -> tuple[Table, ...]:
+        return tables([self._whole[place] for place in places], self._end, values)
 
 
 def _place(one: Choices) -> tuple[Any, ...]:

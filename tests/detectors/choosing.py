@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
 from detectors.fleets import START_S
 
+from analyzer.types.hourly import HourlyCounts
 from analyzer.types.metric import HOUR_S, Choices, Window
 from analyzer.types.report import Subject
 
@@ -64,6 +65,24 @@ def choices(
         picked[fault.picked] = picked.get(fault.picked, np.zeros(len(hours))) + moved
         failed[fault.picked] = failed.get(fault.picked, np.zeros(len(hours))) + rng.binomial(moved, fault.fails)
     return Choices(subject, what, task, START_S, picked, of.astype(float), failed)
+
+
+def passing(one: Choices, value: str, hours: int) -> Choices:
+    """Return the same with an id in the place of a value, another one every few hours."""
+
+    def renamed(counts: Counts) -> dict[str, np.ndarray]:
+        rows = {name: row for name, row in counts.items() if name != value}
+        own = counts.get(value, np.zeros(len(one.of)))
+        turn = np.arange(len(own)) // hours
+        return rows | {f"{value}-{at}": own * (turn == at) for at in range(turn[-1] + 1) if own[turn == at].any()}
+
+    return replace(one, picked=renamed(one.picked), failed=renamed(one.failed))
+
+
+def stored(one: Choices) -> Choices:
+    """Return the same as a store gives it."""
+    picked, failed = (HourlyCounts.of(counts, len(one.of)) for counts in (one.picked, one.failed))
+    return replace(one, picked=picked, failed=failed)
 
 
 def over_all(parts: tuple[Choices, ...]) -> Choices:

@@ -8,7 +8,7 @@ from datetime import datetime
 
 import numpy as np
 import pytest
-from detectors.choosing import Fault, choices, over_all
+from detectors.choosing import Fault, choices, over_all, passing, stored
 from detectors.fleets import DAY, HOUR, arrivals, costs, counters_only, failures, flat, step, time_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from analyzer.detectors import DETECTORS
 from analyzer.detectors.base import replay_of
 from analyzer.stores.choices import TRAJECTORIES_MIN as CHOICES_MIN
+from analyzer.types.choices import TOOL
 from analyzer.types.metric import Signal, Window
 from analyzer.types.report import Subject
 
@@ -131,6 +132,32 @@ def test_choices(ticks, begin, hours, share, late):
     parts = (over_all((listed, new)), listed, new)
     whole = Window(time_of(0), time_of(18 * DAY), choices=parts)
     agree(of("tool-choice"), whole, [*ticks, (begin + 6) * HOUR, (begin + hours) * HOUR])
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    first=st.integers(5 * 24, 15 * 24),
+    begin=st.integers(5 * 24, 17 * 24),
+    share=st.sampled_from([0.0, 0.4, 1.0]),
+    usual=st.sampled_from([0.1, 0.5, 0.9]),
+    life=st.sampled_from([1, 2, 5]),
+    per_hour=st.sampled_from([2, 12]),
+    late=st.sampled_from([0, 11 * 24]),
+    what=st.sampled_from(["tables", TOOL]),
+)
+def test_choices_of_ids(first, begin, share, usual, life, per_hour, late, what):
+    """The commonest of too many values are others every hour; what is found is the same to the last digit."""
+    faults = (Fault("orders", "orders_old", begin, share=share),)
+    mix = {"orders": usual, "id": 1 - usual}
+    listed = choices(mix, task="refund", days=18, faults=faults, per_hour=per_hour, what=what)
+    new = choices(mix, task="new", days=18, seed=2, per_hour=(np.arange(18 * 24) >= late) * 4.0, what=what)
+    listed, new = passing(listed, "id", life), passing(new, "id", life + 1)
+    parts = tuple(map(stored, (over_all((listed, new)), listed, new)))
+    whole = Window(time_of(0), time_of(18 * DAY), choices=parts)
+    replay = replay_of(of("tool-choice"), whole)
+    for hour in [*range(first, first + 12), *range(max(first, begin) + 12, 18 * 24, 24)]:
+        at = cut(whole, time_of(hour * HOUR))
+        assert replay.detect(at) == of("tool-choice").detect(at)
 
 
 def test_something_is_found():

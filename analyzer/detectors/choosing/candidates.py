@@ -23,6 +23,7 @@ from analyzer.detectors.choosing.likelihood import (
     windowed,
     windows,
 )
+from analyzer.detectors.choosing.openings import VALUES_USUAL_MAX, Opening
 from analyzer.detectors.choosing.tables import (
     BASELINE_DAYS,
     DAY_H,
@@ -42,8 +43,6 @@ from analyzer.types.metric import HOUR_S
 
 WINDOWS_H = (6, 24, 72)
 MIX_WINDOW_H = 24
-VALUES_USUAL_MAX = 20
-"""A choice that had more values than this has no usual ones, and a new one means nothing."""
 DISPLACED_SHARE = 0.5
 """A new choice must take from a usual one, at least half of what it gains. Else something was added: a feature, or a
 kind of task that is not known as one."""
@@ -106,17 +105,51 @@ class Look:
         """Test every hour from `start` on."""
         found: list[Candidate] = []
         tests = np.zeros(self.table.hours)
-        for seen in self._views:
-            known = seen.units >= TRAJECTORIES_MIN
-            for sums in windows(seen, WINDOWS_H) if known.any() else ():
-                enough = (sums.of >= self.settings.fallen_n_min) & known
-                tests += 2.0 * enough / len(WINDOWS_H)
-                if enough.any():
-                    found += self._fallen(seen, sums, enough, start)
-                    found += self._unseen(seen, sums, enough, start)
+        for seen, sums, enough in self._windows():
+            tests += 2.0 * enough / len(WINDOWS_H)
+            if enough.any():
+                found += self._fallen(seen, sums, enough, start)
+                found += self._unseen(seen, sums, enough, start)
         if self.table.what == TOOL:
             found += self._drifted(self._pooled, tests, start)
         return Looked(tuple(sorted(found, key=_order)), np.ceil(tests))
+
+    def openings(self) -> list[Opening]:
+        """Return, for each value, when a test of it is opened, whichever others are looked at beside it."""
+        fallen, unseen = (np.zeros(self._before.shape, dtype=np.bool_) for _ in range(2))
+        for _, sums, enough in self._windows():
+            fallen |= self._low(sums.usual, sums.share, sums.of) & enough
+            unseen |= self._new(sums) & enough
+        known = (self._before == 0).sum(axis=1)
+        return [
+            Opening(bool(falls.any()), int(np.argmax(comes)) if comes.any() else None, int(since))
+            for falls, comes, since in zip(fallen, unseen, known, strict=True)
+        ]
+
+    def _windows(self) -> Iterator[tuple[View, Windowed, Bools]]:
+        """Yield the windows of each view, with the hours at which they hold enough to be tested."""
+        for seen in self._views:
+            known = seen.units >= TRAJECTORIES_MIN
+            for sums in windows(seen, WINDOWS_H) if known.any() else ():
+                yield seen, sums, (sums.of >= self.settings.fallen_n_min) & known
+
+    def _low(self, expected: Floats, share: Floats, of: Floats) -> Bools:
+        """Return where a share that makes a value the usual one has given way to another."""
+        own = self.settings
+        low = (share <= own.fallen_max) | ((expected - share >= own.fall_min) & (of >= own.fall_n_min))
+        return np.asarray((expected >= own.dominant_min) & low)
+
+    def _new(self, sums: Windowed) -> Bools:
+        """Return where a value is picked often that was not picked in any hour before the window: (values, hours)."""
+        own = self.settings
+        many = (sums.picked >= own.unseen_n_min) & (sums.picked >= own.unseen_share_min * sums.of)
+        return np.asarray((self._before_window(sums.hours) == 0) & many)
+
+    def _before_window(self, hours: int) -> Floats:
+        before: Floats = np.zeros(self._before.shape)
+        if hours <= self.table.hours:
+            before[:, hours - 1 :] = self._before[:, : self.table.hours - hours + 1]
+        return before
 
     def _fallen(self, seen: View, sums: Windowed, enough: Bools, start: int) -> Iterator[Candidate]:
         """Yield where the usual choice has given way."""
@@ -126,8 +159,7 @@ class Look:
         hours = np.arange(self.table.hours)
         expected = usual_share[dominant, hours]
         share = picked[dominant, hours] / np.maximum(sums.of, 1e-9)
-        low = (share <= own.fallen_max) | ((expected - share >= own.fall_min) & (sums.of >= own.fall_n_min))
-        open_ = enough & (expected >= own.dominant_min) & low
+        open_ = enough & self._low(expected, share, sums.of)
         for hour in self._open(open_, start):
             d = int(dominant[hour])
             size = float(expected[hour] - share[hour])
@@ -141,13 +173,9 @@ class Look:
 
     def _unseen(self, seen: View, sums: Windowed, enough: Bools, start: int) -> Iterator[Candidate]:
         """Yield where something is picked that was not picked in any hour before the window."""
-        own = self.settings
-        before = np.zeros_like(self._before)
-        if sums.hours <= self.table.hours:
-            before[:, sums.hours - 1 :] = self._before[:, : self.table.hours - sums.hours + 1]
-        many = (sums.picked >= own.unseen_n_min) & (sums.picked >= own.unseen_share_min * sums.of)
+        own, before = self.settings, self._before_window(sums.hours)
         known_values = (self._before > 0).sum(axis=0)
-        open_ = enough & (before == 0) & many & (known_values <= VALUES_USUAL_MAX)
+        open_ = enough & self._new(sums) & (known_values <= VALUES_USUAL_MAX)
         for hour in self._open(open_.any(axis=0), start):
             c = int(np.argmax(np.where(open_[:, hour], sums.picked[:, hour], -1)))
             fallen = np.where(before[:, hour] > 0, sums.expected[:, hour] - sums.picked[:, hour], -np.inf)

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from heapq import nsmallest
 
 import numpy as np
 
@@ -104,19 +103,19 @@ class View:
     """Whether trajectories without a kind of task are among them."""
 
 
-def tables(choices: Iterable[Choices], end: datetime) -> tuple[Table, ...]:
-    """Put the strata of each choice together, as known at `end`."""
+def tables(choices: Iterable[Choices], end: datetime, values: Sequence[str] | None = None) -> tuple[Table, ...]:
+    """Put the strata of each choice together, as known at `end`, with the given values or the commonest."""
     groups: dict[tuple[str, str, str], list[Choices]] = defaultdict(list)
     for one in choices:
         groups[one.subject.agent or "", one.subject.tool or "", one.what].append(one)
-    found = (_table(sorted(groups[key], key=lambda one: one.task or ""), end) for key in sorted(groups))
+    found = (_table(sorted(groups[key], key=lambda one: one.task or ""), end, values) for key in sorted(groups))
     return tuple(table for table in found if table.hours > 0 and table.values)
 
 
-def _table(parts: Sequence[Choices], end: datetime) -> Table:
+def _table(parts: Sequence[Choices], end: datetime, given: Sequence[str] | None) -> Table:
     start_s = min(part.start_s for part in parts) // DAY_S * DAY_S
     hours = max(math.floor((end.timestamp() - start_s) / HOUR_S), 0)
-    values = commonest(parts, hours - (parts[0].start_s - start_s) // HOUR_S)
+    values = commonest(parts, hours - (parts[0].start_s - start_s) // HOUR_S) if given is None else tuple(given)
     of = np.stack([_cut(part.of, part.start_s, start_s, hours) for part in parts])
     picked = np.stack([_by_value(part.picked, part, values, start_s, hours) for part in parts])
     failed = np.stack([_by_value(part.failed, part, values, start_s, hours) for part in parts])
@@ -139,7 +138,7 @@ def commonest(parts: Sequence[Choices], hours: int | None = None) -> tuple[str, 
 
     Counted are the first `hours` of the choices, or all of them.
     """
-    known = {value for part in parts for value in part.picked}
+    known = set().union(*(part.picked for part in parts))
     if len(known) <= VALUES_MAX:
         return tuple(sorted(known))
     totals: dict[str, float] = defaultdict(float)
@@ -151,7 +150,10 @@ def commonest(parts: Sequence[Choices], hours: int | None = None) -> tuple[str, 
         sums = np.bincount(np.asarray(picked.ranks[:stop], dtype=np.int64), weights=taken, minlength=len(picked))
         for value, total in zip(picked, sums.tolist(), strict=True):
             totals[value] += total
-    return tuple(sorted(nsmallest(VALUES_MAX, totals, key=lambda value: (-totals[value], value))))
+    least = sorted(totals.values(), reverse=True)[VALUES_MAX - 1]
+    more = [value for value, total in totals.items() if total > least]
+    level = sorted(value for value, total in totals.items() if total == least)
+    return tuple(sorted(more + level[: VALUES_MAX - len(more)]))
 
 
 def _cut(counts: Sequence[float], own_s: int, start_s: int, hours: int) -> Floats:

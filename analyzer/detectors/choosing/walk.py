@@ -15,6 +15,7 @@ import numpy as np
 
 from analyzer.detectors.choosing.candidates import Candidate, Look, Looked
 from analyzer.detectors.choosing.likelihood import ChoiceSettings, discovered
+from analyzer.detectors.choosing.openings import Opening
 from analyzer.detectors.choosing.tables import DAY_H, Table
 from analyzer.detectors.kernels.episode import date_onset, rate_gain
 from analyzer.detectors.kernels.grid import Bools, Floats
@@ -80,6 +81,12 @@ def shifts_of(tables: Sequence[Table], settings: ChoiceSettings) -> list[tuple[T
 def first_look(table: Table, settings: ChoiceSettings) -> Looked:
     """Test every hour of a table as if nothing had ever been found: most of the work, and each table's own."""
     return Look(table, np.zeros(table.hours, dtype=np.bool_), settings).run(0)
+
+
+def openings(table: Table, settings: ChoiceSettings) -> dict[str, Opening]:
+    """Return when a first look at a table with each value would open a test of it."""
+    found = Look(table, np.zeros(table.hours, dtype=np.bool_), settings).openings()
+    return dict(zip(table.values, found, strict=True))
 
 
 def shifts_among(looked_at: Sequence[tuple[Table, Looked]], settings: ChoiceSettings) -> list[tuple[Table, Shift]]:
