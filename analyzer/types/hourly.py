@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import compress, islice
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from typing import TypeVar
 
 _N = TypeVar("_N", int, float)
@@ -100,26 +100,6 @@ class HourlyCounts(Mapping[str, Sequence[float]]):
         stop, known = bisect_left(self.hours, hour), bisect_left(self.first, hour, hi=self.known)
         hours, ranks = beginning(self.hours, stop), beginning(self.ranks, stop)
         return HourlyCounts(hour, self.rank, self.first, hours, ranks, beginning(self.counts, stop), known)
-
-    def among(self, names: Collection[str]) -> HourlyCounts:
-        """Return the same with some of the names only."""
-        if self.known <= len(names) and all(name in names for name in self):
-            return self
-        kept = sorted((self.rank[name], name) for name in set(names) if name in self)
-        again = {rank: at for at, (rank, _) in enumerate(kept)}
-        wanted = bytearray(len(self.rank))
-        for rank in again:
-            wanted[rank] = True
-        held = bytes(map(wanted.__getitem__, self.ranks))
-        return replace(
-            self,
-            rank={name: at for at, (_, name) in enumerate(kept)},
-            first=array("i", [self.first[rank] for rank, _ in kept]),
-            hours=array("i", compress(self.hours, held)),
-            ranks=array("i", map(again.__getitem__, compress(self.ranks, held))),
-            counts=array("d", compress(self.counts, held)),
-            known=len(kept),
-        )
 
 
 def beginning(part: Sequence[_N], stop: int) -> Sequence[_N]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -254,11 +254,6 @@ class Choices:
             return self
         picked, failed = (HourlyCounts.of(part, len(self.of)).until(ended) for part in (self.picked, self.failed))
         return replace(self, picked=picked, of=beginning(self.of, ended), failed=failed)
-
-    def of_values(self, values: Collection[str]) -> Choices:
-        """Return the same with some of the values only."""
-        picked, failed = (HourlyCounts.of(part, len(self.of)).among(values) for part in (self.picked, self.failed))
-        return replace(self, picked=picked, failed=failed)
 
     offered_s: Mapping[str, float] = field(default_factory=dict)
     """Tool -> Unix seconds at which it was first among the definitions sent to the model, as far as traces hold them: a

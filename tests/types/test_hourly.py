@@ -40,14 +40,6 @@ def test_what_is_cut_off_at_an_hour_knows_nothing_of_later_ones(plain: dict[str,
     assert _read(HourlyCounts.of(plain, HOURS).until(hour)) == cut
 
 
-@given(_PLAIN, st.sets(st.sampled_from("abcdefz")), st.integers(0, HOURS))
-def test_some_of_the_names_keep_their_counts(plain: dict[str, list[float]], names: set[str], hour: int) -> None:
-    """Names that are asked for stay as they are, also in what is cut off; names that are not there are no names."""
-    counts = HourlyCounts.of(plain, HOURS).until(hour)
-
-    assert _read(counts.among(names)) == {name: row for name, row in _read(counts).items() if name in names}
-
-
 @given(st.lists(st.tuples(st.integers(0, HOURS - 1), st.sampled_from("abc"), st.integers(1, 5))), st.randoms())
 def test_entries_add_up_in_any_order(entries: list[tuple[int, str, int]], random) -> None:
     """Several entries of one hour and name are one count, whatever order they come in."""
