@@ -147,6 +147,8 @@ def _sent(one: Trajectory, mask: Mask, split: Split) -> _Sent:
     """Return what a trajectory is sent, inference by inference, until `LINES_MAX` lines or parts are looked at."""
     sent = _Sent({})
     left = LINES_MAX
+    # A history comes again with every inference: what it says is put into shape once.
+    shapes: dict[str, tuple[str, str] | None] = {}
     steps = {step.span_id: step for step in one.steps if step.operation is Operation.CHAT}
     for span in one.spans:
         step = steps.get(span.span_id)
@@ -161,14 +163,27 @@ def _sent(one: Trajectory, mask: Mask, split: Split) -> _Sent:
                 left -= 1
                 words = part.strip()
                 sent.chars += len(words)
-                quotable = _beginning(words)
-                if _extent(quotable) < LINE_CHARS_MIN or has_hidden(quotable):
+                if words not in shapes:
+                    shapes[words] = _shaped(words)
+                shaped = shapes[words]
+                if shaped is None:
                     continue
-                quote = SpanEvidence("", one.summary.trace_id, step.span_id, field, quotable)
-                text = sent.texts.setdefault(shape_of(quotable), _Text(step, quote))
+                quotable, shape = shaped
+                if shape not in sent.texts:
+                    quote = SpanEvidence("", one.summary.trace_id, step.span_id, field, quotable)
+                    sent.texts[shape] = _Text(step, quote)
+                text = sent.texts[shape]
                 text.times += text.step is step
                 text.chars += len(words)
     return sent
+
+
+def _shaped(words: str) -> tuple[str, str] | None:
+    """Return what of a line can be quoted, and its shape; None where it is too short, or hides something."""
+    quotable = _beginning(words)
+    if _extent(quotable) < LINE_CHARS_MIN or has_hidden(quotable):
+        return None
+    return quotable, shape_of(quotable)
 
 
 def _extent(words: str) -> int:
