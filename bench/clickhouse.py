@@ -32,7 +32,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from run_cost import NOW, SEED, command, drawn_agents, with_faults
+from run_cost import NOW, SEED, command, copied_id, drawn_agents, with_faults
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -51,8 +51,6 @@ SPANS_PER_RUN = 7.5
 SHORTER = 0.2
 """Of what the usage says, texts have this share: some 4 kB a span, 7 kB an inference."""
 BATCH = 10_000
-COPIED = "00000"
-"""The trace ids of copies begin with this, and with the number of the copy."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def _fill(client: Any, folder: Path, spans: int) -> None:
             if due:
                 client.command(
                     f"INSERT INTO {TRACES} (Timestamp, TraceId, {_names(client)}) SELECT Timestamp - "  # noqa: S608
-                    f"toIntervalDay({day}), concat('{day:06x}', substring(TraceId, 7)), {_names(client)} FROM {TRACES} "
+                    f"toIntervalDay({day}), {copied_id('TraceId', day)}, {_names(client)} FROM {TRACES} "
                     f"WHERE Timestamp >= toDateTime64({base.start.timestamp():.0f}, 9) "
                     f"AND Timestamp < toDateTime64({base.now.timestamp():.0f}, 9)"
                 )
@@ -153,10 +151,10 @@ def _written(client: Any, fleet: Fleet, start: datetime, end: datetime) -> None:
 
 
 def began_in(request: Mapping[str, Any], start_ns: float, end_ns: float) -> Mapping[str, Any]:
-    """Return a request with only the spans of a stretch of time, without those whose trace id a copy would be given."""
+    """Return a request with only the spans of a stretch of time."""
 
     def stays(span: Mapping[str, Any]) -> bool:
-        return start_ns <= int(span["startTimeUnixNano"]) < end_ns and not span["traceId"].startswith(COPIED)
+        return start_ns <= int(span["startTimeUnixNano"]) < end_ns
 
     return {
         "resourceSpans": [

@@ -185,7 +185,17 @@ def _moved(table: str, name: str, key: str, copy: int, step: int, by_ns: int) ->
         return f"{name} + {copy * step}"
     if f"{table}.{name}" in TIMED:
         return f"{name} + {by_ns}"
-    return f"printf('%06x', {copy}) || substr(trace_id, 7)" if name == "trace_id" else name
+    return copied_id(name, copy) if name == "trace_id" else name
+
+
+def copied_id(trace_id: str, copy: int) -> str:
+    """Return SQL for the trace id of a copy, for SQLite and ClickHouse.
+
+    It is in any order with those of other copies: of trajectories that repeat as much the smaller id is looked at
+    first, and no day may win all of them.
+    """
+    turned = copy % 26
+    return f"substr({trace_id}, {turned + 1}, {26 - turned}) || substr({trace_id}, 1, {turned}) || '{copy:06x}'"
 
 
 def _copy_counts(raw, first: int, day: int) -> None:
