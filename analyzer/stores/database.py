@@ -41,10 +41,16 @@ PRAGMAS = (
 
 
 _WRITABLE = "make the file and its folder writable for this user, or set ANALYZER_STORE to one that is"
+_OLDER = (
+    "it may be of an earlier release, which `analyzer store stats` brings up to date as a user who may write it;"
+    " `analyzer doctor` checks it"
+)
 _HINTS = (
     ("readonly", _WRITABLE),
     ("unable to open", _WRITABLE),
     ("disk is full", "make room on its disk, or run `analyzer` with its store elsewhere (ANALYZER_STORE)"),
+    ("no such table", _OLDER),
+    ("no such column", _OLDER),
     ("disk I/O", "check its disk, and restore the store from a backup if it is damaged"),
 )
 """What to do by a word of SQLite's own message."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
@@ -187,9 +187,9 @@ def _bought(growing: Mapping[_Key, _Growing], agent: str) -> Bought:
     return Bought(*map(_packed, (taken.count, taken.total, cached.count, cached.total)))
 
 
-def _packed(values: Floats) -> array[float]:
-    """Return values as a plain sequence that is no larger than they are, and quick to cut."""
-    return array("d", values.tobytes())
+def _packed(values: Floats) -> Sequence[float]:
+    """Return values as a sequence that is no larger than they are, is cut without a copy, and cannot be written to."""
+    return memoryview(values.tobytes()).cast("d")
 
 
 def _query(signal: Signal, agent: str, tool: str) -> str:

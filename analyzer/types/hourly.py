@@ -103,5 +103,8 @@ class HourlyCounts(Mapping[str, Sequence[float]]):
 
 
 def beginning(part: Sequence[_N], stop: int) -> Sequence[_N]:
-    """Return the first entries, without a copy where that can be: a backtest cuts everything at every run."""
-    return memoryview(part)[:stop] if isinstance(part, _PACKED) else part[:stop]
+    """Return the first entries, without a copy where that can be: a backtest cuts everything at every run.
+
+    A view is shared by all who look at it, and nobody can write into it.
+    """
+    return memoryview(part).toreadonly()[:stop] if isinstance(part, _PACKED) else part[:stop]

@@ -513,6 +513,8 @@ def test_texts_that_cannot_be_read_are_said_or_raised(place: Place):
         told = unset.elsewhere.heard()
         assert len(unset.trajectory(trace_id).spans) == 3
         assert unset.steps([trace_id]) == {}
+        # What they took and when is here.
+        assert [step.input + step.output for step in unset.light_steps([trace_id])[trace_id]] == ["", ""]
     assert {gap.what for gap in told} == {"texts of trajectories"}
 
 

@@ -13,6 +13,7 @@ from support.incidents import incident
 from support.spans import EPOCH, chat, history, root, trace_id
 from support.stores import SCHEMAS, restored, spans_of, told
 
+from analyzer.errors import StoreError
 from analyzer.stores.incidents import SqliteIncidents
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.metric import Signal
@@ -52,6 +53,26 @@ def test_an_older_store_works_on(dump: Path, tmp_path: Path) -> None:
     assert [one.trace_id for one in store.summaries()] == [trace_id(7)]
     store.close()
     SqliteTrajectories(store.connection.path).close()
+
+
+def test_an_older_store_that_is_only_read_says_what_brings_it_up_to_date(tmp_path: Path) -> None:
+    """A reader cannot migrate, and a table that is missing alone tells nobody what to do."""
+    path = tmp_path / "store.db"
+    SqliteTrajectories(path).close()
+    raw = sqlite3.connect(path)
+    with raw:
+        raw.execute("DROP TABLE looked")
+        raw.execute("DELETE FROM _sqlite_migrations WHERE name = 'm022_looked'")
+    raw.close()
+    with (
+        SqliteTrajectories(path, read_only=True) as store,
+        pytest.raises(StoreError, match=r"no such table: looked; it may be of an earlier release, which `analyzer st"),
+        store.connection.reading() as reader,
+    ):
+        reader.execute("SELECT * FROM looked")
+    SqliteTrajectories(path).close()
+    with SqliteTrajectories(path, read_only=True) as store, store.connection.reading() as reader:
+        assert reader.execute("SELECT * FROM looked").fetchall() == []
 
 
 def opened(path: Path, number: int) -> None:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -94,6 +95,14 @@ def test_what_money_bought_stands_beside_it(store: SqliteTrajectories) -> None:
     before = price.until(EPOCH.timestamp()).bought
     assert before is not None
     assert [list(part) for part in before.parts] == [[], [], [], []]
+
+
+def test_nobody_can_change_what_others_read(store: SqliteTrajectories) -> None:
+    """Whoever makes an array of a series has the same memory before him: it cannot be written to, cut or whole."""
+    store.add([root(1), chat(1, 2)])
+    (volume,) = (one for one in store.series(EPOCH, END) if one.signal is Signal.VOLUME)
+    for counts in (volume.count, volume.until(END.timestamp() - 3600).count):
+        assert not np.asarray(counts, dtype=np.float64).flags.writeable
 
 
 def test_a_tool_counts_by_trajectory_and_its_calls_by_second(store: SqliteTrajectories) -> None:

@@ -65,3 +65,5 @@ def test_a_beginning_is_the_same_of_a_list_and_of_an_array(values: list[float], 
 
     assert list(beginning(beginning(packed, once), again)) == beginning(beginning(values, once), again)
     assert list(packed) == values
+    with pytest.raises(TypeError, match="read-only"):
+        beginning(packed, once)[:0] = packed[:0]
