@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -106,12 +107,8 @@ class _Growing:
     def sketches(self) -> FlatSketches:
         """Return the distribution, by tick: hours that were counted just now were laid last."""
         order = np.argsort(np.frombuffer(self.at, np.int32), kind="stable")
-        parts = []
-        for part in (self.at, self.bins, self.units):
-            ordered = array(part.typecode)
-            ordered.frombytes(np.frombuffer(part, np.dtype(part.typecode))[order].tobytes())
-            parts.append(ordered)
-        return FlatSketches(self.ticks, *parts)
+        parts = (np.frombuffer(part, np.dtype(part.typecode))[order] for part in (self.at, self.bins, self.units))
+        return FlatSketches(self.ticks, *map(_packed, parts))
 
 
 def series(
@@ -187,9 +184,9 @@ def _bought(growing: Mapping[_Key, _Growing], agent: str) -> Bought:
     return Bought(*map(_packed, (taken.count, taken.total, cached.count, cached.total)))
 
 
-def _packed(values: Floats) -> Sequence[float]:
-    """Return values as a sequence that is no larger than they are, is cut without a copy, and cannot be written to."""
-    return memoryview(values.tobytes()).cast("d")
+def _packed(values: np.ndarray) -> Sequence[Any]:
+    """Return a view of values as plain numbers: it is cut without a copy, and cannot be written to."""
+    return values.data.toreadonly()
 
 
 def _query(signal: Signal, agent: str, tool: str) -> str:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from support.spans import EPOCH, chat, history, ns, root, tool
 
 from analyzer.stores.trajectories import SqliteTrajectories
-from analyzer.types.metric import AMOUNTS, TICK_S, Series, Signal, bin_of
+from analyzer.types.metric import AMOUNTS, TICK_S, FlatSketches, Series, Signal, bin_of
 from analyzer.types.trace import ErrorClass, FinishReason, Outcome, Span, Status, Tokens
 
 END = EPOCH + timedelta(days=3)
@@ -100,9 +100,13 @@ def test_what_money_bought_stands_beside_it(store: SqliteTrajectories) -> None:
 def test_nobody_can_change_what_others_read(store: SqliteTrajectories) -> None:
     """Whoever makes an array of a series has the same memory before him: it cannot be written to, cut or whole."""
     store.add([root(1), chat(1, 2)])
-    (volume,) = (one for one in store.series(EPOCH, END) if one.signal is Signal.VOLUME)
-    for counts in (volume.count, volume.until(END.timestamp() - 3600).count):
-        assert not np.asarray(counts, dtype=np.float64).flags.writeable
+    steps = named(store.series(EPOCH, END), Signal.STEPS)
+    for one in (steps, steps.until(END.timestamp() - 3600)):
+        sketches = one.sketches
+        assert isinstance(sketches, FlatSketches)
+        for part in (one.count, one.total, sketches.ticks, sketches.bins, sketches.units):
+            assert len(part) > 0
+            assert not np.asarray(part).flags.writeable
 
 
 def test_a_tool_counts_by_trajectory_and_its_calls_by_second(store: SqliteTrajectories) -> None:
