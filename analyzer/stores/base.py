@@ -243,7 +243,10 @@ class TrajectoryStore(Protocol):
         """Return the steps of several trajectories by trace id, in the order of the ids and not of the question."""
 
     def light_steps(self, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
-        """Return the same without their texts: to time and count calls, none has to be fetched from elsewhere."""
+        """Return steps as `steps` does, with empty inputs and outputs: to time and count calls, no text is fetched.
+
+        Trajectories whose texts lie elsewhere are among them, also where these are gone or cannot be read.
+        """
 
     def looked(self, trace_ids: Sequence[str]) -> dict[str, Looked]:
         """Return what was noted of trajectories: what there is to see in them. They need not be read for that."""

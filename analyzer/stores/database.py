@@ -42,8 +42,8 @@ PRAGMAS = (
 
 _WRITABLE = "make the file and its folder writable for this user, or set ANALYZER_STORE to one that is"
 _OLDER = (
-    "it may be of an earlier release, which `analyzer store stats` brings up to date as a user who may write it;"
-    " `analyzer doctor` checks it"
+    "`analyzer doctor` checks it; one of an earlier release is brought up to date by `analyzer store stats`, run by a"
+    " user who may write it"
 )
 _HINTS = (
     ("readonly", _WRITABLE),

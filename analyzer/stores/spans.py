@@ -128,15 +128,13 @@ def steps(raw: sqlite3.Connection, payloads: Payloads, trace_ids: Sequence[str])
 
 def light_steps(raw: sqlite3.Connection, trace_ids: Sequence[str]) -> dict[str, tuple[Step, ...]]:
     """Return steps without their texts, of what is known here; see `TrajectoryStore.light_steps`."""
+    query = f"{rows.SELECT_LIGHT} WHERE trajectory = (SELECT id FROM trajectories WHERE trace_id = ?)"  # noqa: S608 - own names
     found = {}
     for trace_id in sorted(trace_ids):
-        light = raw.execute(f"{rows.SELECT_LIGHT} WHERE trajectory = {_OWNER}", (trace_id,)).fetchall()
+        light = [rows.light_span(trace_id, row) for row in raw.execute(query, (trace_id,))]
         if light:
-            found[trace_id] = steps_of(rows.light_span(trace_id, row) for row in light)
+            found[trace_id] = steps_of(light)
     return found
-
-
-_OWNER = "(SELECT id FROM trajectories WHERE trace_id = ?)"
 
 
 def brief(raw: sqlite3.Connection, payloads: Payloads, trace_ids: Sequence[str]) -> dict[str, list[Span]]:

@@ -119,9 +119,14 @@ def timed(first: int, from_s: float, model_s: float, tool_s: float) -> list[Span
     ("model_s", "tool_s", "expected"), [(12, 2, (Shared("model", "opus"),)), (4, 10, ())], ids=["model", "tool"]
 )
 def test_slow_runs_point_to_the_model_whose_calls_take_longer(
-    store: SqliteTrajectories, model_s: float, tool_s: float, expected: tuple[Shared, ...]
+    store: SqliteTrajectories,
+    model_s: float,
+    tool_s: float,
+    expected: tuple[Shared, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Where the time goes into a tool, the model is not to blame."""
+    """Where the time goes into a tool, the model is not to blame. No text is fetched to know."""
+    monkeypatch.delattr(SqliteTrajectories, "steps")
     spans = [*timed(100, 0, 4, 2), *timed(200, 3600, model_s, tool_s)]
     found = finding(
         Kind.LATENCY, "shop", onset=ONSET, onset_low=ONSET, onset_high=ONSET, value=14, baseline=6, unit="s"
