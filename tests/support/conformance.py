@@ -7,7 +7,7 @@ import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -165,6 +165,15 @@ def _plain(answer: object) -> str:
     return re.sub(r"\d+\.\d+(?:e[-+]\d+)?", lambda found: f"{float(found[0]):.9g}", text)
 
 
+def _listed(value: object) -> object:
+    """Return the same with every view of numbers as a list: as text a view says only where it lies."""
+    if isinstance(value, memoryview):
+        return value.tolist()
+    if is_dataclass(value) and not isinstance(value, type):
+        return type(value).__name__, [(one.name, _listed(getattr(value, one.name))) for one in fields(value)]
+    return [_listed(one) for one in value] if isinstance(value, list | tuple) else value
+
+
 def _worded(trajectory: Trajectory) -> Trajectory:
     return replace(trajectory, spans=tuple(_texts(one) for one in trajectory.spans))
 
@@ -208,7 +217,7 @@ def _of_window(store: TrajectoryStore, what: str, asked: Window) -> Iterator[tup
     start, end = asked.start, asked.end
     yield "agents", what, lambda: store.agents(start, end)
     yield "count", what, lambda: store.count(start, end)
-    yield "series", what, lambda: store.series(start, end)
+    yield "series", what, lambda: _listed(store.series(start, end))
     yield "choices", what, lambda: store.choices(start, end)
     yield "lost", what, lambda: store.lost(start, end)
     yield "steered", what, lambda: store.steered(start, end, limit=5)
@@ -244,7 +253,7 @@ def _of_agents(store: TrajectoryStore, window: Window) -> Iterator[tuple[str, st
     for agent in [*store.agents(start, end), "nobody"]:
         yield "usage", agent, lambda agent=agent: sorted(map(repr, store.usage(agent, start, end)))
         yield "changes", agent, lambda agent=agent: store.changes(agent, start, end)
-        yield "series", agent, lambda agent=agent: store.series(start, end, agent=agent)
+        yield "series", agent, lambda agent=agent: _listed(store.series(start, end, agent=agent))
         yield "summaries", agent, lambda agent=agent: store.summaries(agent=agent, limit=20)
         yield (
             "cohorts",
