@@ -65,6 +65,15 @@ class SourceError(StoreError):
     """A database that others write and that is only read here did not answer, or stopped at a limit."""
 
 
+class SourceRefusedError(SourceError):
+    """It answered, and said no."""
+
+    def __init__(self, text: str, number: int, *, is_too_much: bool) -> None:
+        """Take what to say, the number of ClickHouse's error, and whether less at once may go."""
+        super().__init__(text)
+        self.number, self.is_too_much = number, is_too_much
+
+
 class MetricsError(AnalyzerError):
     """Prometheus could not be reached or answered with an error."""
 

@@ -12,7 +12,6 @@ from analyzer.agent.fleet import Range, fleet_topic
 from analyzer.agent.investigate import Means, investigate
 from analyzer.agent.rules import explain
 from analyzer.agent.session import Session
-from analyzer.errors import NotFoundError
 from analyzer.types.explained import Explained
 from analyzer.types.report import Finding, Incident
 from analyzer.types.spending import ModelUse
@@ -35,8 +34,7 @@ class Explainer:
 
     def explain(self, incident: Incident, *, budget_usd: float, history_start: datetime) -> Explained:
         """Return the gated explanation of one incident; the model may spend up to `budget_usd`."""
-        trajectories = self._loaded(incident.trace_ids, WORST_LOADED)
-        healthy = self._loaded(incident.healthy_trace_ids, HEALTHY_LOADED)
+        trajectories, healthy = self._of(incident)
         case = build_case(
             incident,
             trajectories=trajectories,
@@ -51,8 +49,7 @@ class Explainer:
 
     def explain_by_rules(self, incident: Incident) -> Explained:
         """Return the explanation that needs no model."""
-        trajectories = self._loaded(incident.trace_ids, WORST_LOADED)
-        healthy = self._loaded(incident.healthy_trace_ids, HEALTHY_LOADED)
+        trajectories, healthy = self._of(incident)
         spoken = explain(incident, trajectories, healthy, mask=self.means.mask)
         return Explained(spoken.diagnosis, spoken.evidence, ModelUse())
 
@@ -63,7 +60,7 @@ class Explainer:
         topic = trajectory_topic(
             self.means.store.trajectory(trace_id),
             self.means,
-            peers=self._loaded(healthy_trace_ids, HEALTHY_LOADED),
+            peers=list(self.means.store.trajectories(healthy_trace_ids[:HEALTHY_LOADED]).values()),
             findings=findings,
             tokens_max=self.case_tokens,
         )
@@ -73,8 +70,7 @@ class Explainer:
         """Return a session of questions about an incident."""
         topic = incident_topic(
             incident,
-            self._loaded(incident.trace_ids, WORST_LOADED),
-            self._loaded(incident.healthy_trace_ids, HEALTHY_LOADED),
+            *self._of(incident),
             self.means,
             window=(min(history_start, incident.onset), max(incident.last_seen_at, incident.onset)),
             tokens_max=self.case_tokens,
@@ -91,12 +87,9 @@ class Explainer:
         span = Range(start, end, min(reach, start), now, fixed)
         return Session(fleet_topic(span, self.means, agent=agent, tokens_max=self.case_tokens), self.means)
 
-    def _loaded(self, trace_ids: Sequence[str], limit: int) -> list[Trajectory]:
-        loaded = []
-        for trace_id in trace_ids[:limit]:
-            try:
-                loaded.append(self.means.store.trajectory(trace_id))
-            except NotFoundError:
-                # Pruned since it was named: the others still tell the story.
-                continue
-        return loaded
+    def _of(self, incident: Incident) -> tuple[list[Trajectory], list[Trajectory]]:
+        """Return the worst trajectories of an incident and healthy ones beside them, as far as they are still there."""
+        worst, healthy = incident.trace_ids[:WORST_LOADED], incident.healthy_trace_ids[:HEALTHY_LOADED]
+        found = self.means.store.trajectories([*worst, *healthy])
+        # Some may have been pruned since they were named: the others still tell the story.
+        return [found[one] for one in worst if one in found], [found[one] for one in healthy if one in found]

@@ -161,7 +161,7 @@ def _peers(store: TrajectoryStore, bad: Observed, holding: Sequence[Incident]) -
         and _may_be(bad, summary)
     ]
     found.sort(key=lambda one: (one.trace_id not in compared, one.errors, not one.judged, -(one.end_ns or 0)))
-    runs = [observed(store.trajectory(one.trace_id)) for one in found[:PEERS_MAX]]
+    runs = list(map(observed, store.trajectories([one.trace_id for one in found[:PEERS_MAX]]).values()))
     alike = [run for run in runs if run.complete and (None not in (run.task, bad.task) or _goal(run) == _goal(bad))]
     return sorted(alike, key=lambda run: (_goal(run) != _goal(bad), run.tools != bad.tools, run.prompt != bad.prompt))
 

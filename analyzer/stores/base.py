@@ -204,6 +204,12 @@ class TrajectoryStore(Protocol):
         messages of it. `span` gives the whole.
         """
 
+    def trajectories(self, trace_ids: Sequence[str]) -> dict[str, Trajectory]:
+        """Return some trajectories as `trajectory` does, in the order of the question, as far as they are there.
+
+        What lies elsewhere is asked for at once. All are in memory: some dozen of them.
+        """
+
     def outline(self, trace_id: str) -> Trajectory:
         """Return a trajectory as it is drawn: goals, arguments, results and replies. Raises NotFoundError.
 

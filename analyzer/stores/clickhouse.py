@@ -11,12 +11,12 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from analyzer.errors import SourceError
+from analyzer.errors import SourceError, SourceRefusedError
 from analyzer.types.collector import CollectorTables
 
 NS = 1_000_000_000
@@ -27,6 +27,8 @@ _REST_S = 30.0
 _CONNECT_S = 10
 _BLOCK_ROWS = 1_000
 """Rows that come at once: with their texts some megabytes."""
+_PAUSE_S, _STRETCHES_MAX = 300, 50
+"""Trajectories that are asked for at once are sought in so many stretches of time, with such pauses between them."""
 
 
 class Count(NamedTuple):
@@ -68,16 +70,17 @@ COLUMNS = (
 )  # fmt: skip
 """In the order of `Row`."""
 _ATTRIBUTES = "SpanAttributes"
-_WITHIN = "Timestamp >= fromUnixTimestamp64Nano({start:Int64}) AND Timestamp < fromUnixTimestamp64Nano({end:Int64})"
 
 
-class _RefusedError(SourceError):
-    """The server answered, and said no."""
+def _within(which: str = "") -> str:
+    """Return the condition that a span began in a time, whose bounds are the parameters `start` and `end`."""
+    return (
+        f"Timestamp >= fromUnixTimestamp64Nano({{start{which}:Int64}})"
+        f" AND Timestamp < fromUnixTimestamp64Nano({{end{which}:Int64}})"
+    )
 
-    def __init__(self, text: str, number: int) -> None:
-        """Take what to say, and the number of ClickHouse's error."""
-        super().__init__(text)
-        self.number = number
+
+_WITHIN = _within()
 
 
 class ClickHouse:
@@ -156,18 +159,20 @@ class ClickHouse:
         With `cut` as `between` gives them.
         """
         query = (
-            f"SELECT toUnixTimestamp(min(Start)), toUnixTimestamp(max(End)), count() FROM {self.tables.lookup_table}"  # noqa: S608 - checked names
-            " WHERE TraceId IN {ids:Array(String)}"
+            f"SELECT toUnixTimestamp(min(Start)), toUnixTimestamp(max(End)) FROM {self.tables.lookup_table}"  # noqa: S608 - checked names
+            " WHERE TraceId IN {ids:Array(String)} GROUP BY TraceId"
         )
-        ids = {"ids": list(trace_ids)}
-        of = self.tables.services if of_services else ()
-        first, last, known = next(self._rows(query, ids))
-        if not known:
-            return iter(())
+        given: dict[str, Any] = {"ids": list(trace_ids)}
         # The lookup table may have whole seconds.
-        bounds = {"start": int(first) * NS, "end": (int(last) + 1) * NS}
-        given = {**ids, **bounds, "services": list(of)}
-        return self._spans(f"TraceId IN {{ids:Array(String)}} AND {_WITHIN}{_of(of)}", given, cut=cut)
+        stretches = _stretches((int(first), int(last) + 1) for first, last in self._rows(query, given))
+        if not stretches:
+            return iter(())
+        for number, (first, end) in enumerate(stretches):
+            given |= {f"start{number}": first * NS, f"end{number}": end * NS}
+        of = self.tables.services if of_services else ()
+        given["services"] = list(of)
+        times = " OR ".join(_within(str(number)) for number in range(len(stretches)))
+        return self._spans(f"TraceId IN {{ids:Array(String)}} AND ({times}){_of(of)}", given, cut=cut)
 
     def _spans(self, meant: str, given: Mapping[str, Any], *, cut: bool) -> Iterator[Row]:
         """Yield the rows that meet a condition, `cut` where the server knows how to."""
@@ -178,7 +183,7 @@ class ClickHouse:
                 for row in self._rows(self._selected(self._cut, meant), given):
                     none_yet = False
                     yield Row._make(row)
-            except _RefusedError as error:
+            except SourceRefusedError as error:
                 if not none_yet or error.number not in _NOT_KNOWN:
                     raise
                 self._cut = ""
@@ -271,7 +276,7 @@ class ClickHouse:
                 self._failed = time.monotonic(), text
                 self._client = None
                 raise SourceError(text) from error
-            raise _RefusedError(text, number) from error
+            raise SourceRefusedError(text, number, is_too_much=number in _TOO_MUCH) from error
 
     def _worded(self, error: Exception, query: str) -> tuple[str, int | None]:
         """Return what to say of an error, and its number: None where the server could not be reached at all."""
@@ -309,6 +314,20 @@ class ClickHouse:
         return f"{what}; set {setting} under [clickhouse] in analyzer.toml{instead}"
 
 
+def _stretches(times: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return times [start, end) in seconds as stretches in order: neighbours in one, and all where they are too many.
+
+    Where a table has billions of rows, what lies between two trajectories takes longer to pass over than they to read.
+    """
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(times):
+        if found and start <= found[-1][1] + _PAUSE_S:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return found if len(found) <= _STRETCHES_MAX else [(found[0][0], max(end for _, end in found))]
+
+
 def _of(services: Sequence[str]) -> str:
     return " AND ServiceName IN {services:Array(String)}" if services else ""
 
@@ -324,6 +343,8 @@ _CODE = re.compile(r"[Cc]ode: (\d+)")
 _NOT_KNOWN = (36, 42, 43, 44, 46, 47, 53, 62, 70, 167, 168, 386, 427)
 """How a server says that it knows no such function, or none for such arguments, or finds the query too deep or large;
 that it cannot compile a pattern."""
+_TOO_MUCH = (158, 241, 307, 396)
+"""Rows, bytes or memory of one query; not its time, which the next would take again."""
 _ABSENT = (60, 81)
 """UNKNOWN_TABLE, UNKNOWN_DATABASE."""
 _DATABASE_NAME = re.compile(r"Database [`'\"]?(\w+)[`'\"]? (?:does not exist|doesn't exist)")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from analyzer.errors import NotFoundError, SourceError
+from analyzer.errors import NotFoundError, SourceError, SourceRefusedError
 from analyzer.stores import summaries
 from analyzer.types.report import Gap
 from analyzer.types.trace import Span
@@ -28,6 +28,8 @@ _SPANS_MAX = 20_000
 _AT_ONCE = 500
 """Trajectories of one question: whoever asks for many bounds their spans. Another question reads the same part of a
 table again, whose order is not by trajectory."""
+_SINGLY_MAX = 20
+"""Trajectories that are asked for one by one where they are too much for a server together."""
 HINT = "`analyzer doctor` checks the connection; what is counted is in the store"
 
 
@@ -87,7 +89,8 @@ class Elsewhere:
 
         `wanted` are the spans without texts by trajectory, each with a number of its form: a trajectory of which a span
         came, or came in a newer form, since it was fetched is fetched anew.
-        None where the database did not answer and somebody listens (`heard`). Raises SourceError.
+        None where the database did not answer and somebody listens (`heard`); a trajectory that was too much for it is
+        not there (`has`). Raises SourceError.
         """
         with self._lock:
             try:
@@ -97,6 +100,10 @@ class Elsewhere:
                 yield None
                 return
             yield self._held
+
+    def has(self, trace_id: str) -> bool:
+        """Whether a trajectory was fetched, were it that nothing is left of it there."""
+        return trace_id in self._known
 
     def read(self, trace_ids: Sequence[str]) -> list[Span] | None:
         """See `SpanSource.followed_of`, for some hundred trajectories; nothing of them is remembered.
@@ -138,11 +145,25 @@ class Elsewhere:
             self._drop()
             self._held, wanted = make(), list(forms)
         for start in range(0, len(wanted), _AT_ONCE):
-            some = wanted[start : start + _AT_ONCE]
+            self._take(self._held, wanted[start : start + _AT_ONCE], forms)
+
+    def _take(self, held: SqliteTrajectories, some: Sequence[str], forms: Mapping[str, int]) -> None:
+        """Fetch some trajectories; where together they are too much for the server, each by itself."""
+        try:
             spans = list(self._asked().spans_of(some))
-            self._held.add(spans)
-            self._spans += len(spans)
-            self._known.update((trace_id, forms[trace_id]) for trace_id in some)
+        except SourceRefusedError as error:
+            if not error.is_too_much or len(some) > _SINGLY_MAX:
+                raise
+            if len(some) > 1:
+                for trace_id in some:
+                    self._take(held, [trace_id], forms)
+                return
+            self._known.pop(some[0], None)
+            self._leave_out(error)
+            return
+        held.add(spans)
+        self._spans += len(spans)
+        self._known.update((trace_id, forms[trace_id]) for trace_id in some)
 
     def _asked(self) -> SpanSource:
         if self._source is None:

@@ -30,24 +30,56 @@ Away = Mapping[str, int]
 """The spans of a trajectory whose texts are not here, by id, with a number that is another for another form of it."""
 
 
-def trajectory(
-    store: SqliteTrajectories,
-    trace_id: str,
-    here: Callable[[sqlite3.Connection, Payloads, int, str], tuple[Span, ...]],
-    there: Callable[[SqliteTrajectories, str], Trajectory],
-) -> Trajectory:
+Here = Callable[[sqlite3.Connection, Payloads, int, str], tuple[Span, ...]]
+There = Callable[["SqliteTrajectories", str], Trajectory]
+"""How the spans of a trajectory are read in this store, and in one in memory that holds what lies elsewhere."""
+
+
+def trajectory(store: SqliteTrajectories, trace_id: str, here: Here, there: There) -> Trajectory:
     """Return a trajectory by its rows, with what lies elsewhere; without texts where they are gone from there.
 
     Raises NotFoundError, SourceError.
     """
     with store.connection.reading() as raw:
-        owner, summary = summaries.one(raw, trace_id)
-        own, away = here(raw, store.payloads, owner, trace_id), _among(raw, [trace_id])
-    if away:
-        with store.elsewhere.fetched(away, store.empty) as held, suppress(NotFoundError):
-            if held is not None:
-                own = completed(_joined(own, there(held, trace_id).spans, away[trace_id]))
-    return Trajectory(summary, own)
+        own = {trace_id: _own(raw, store, trace_id, here)}
+        away = _among(raw, [trace_id])
+    return _with_texts(store, own, away, there)[trace_id]
+
+
+def trajectories(
+    store: SqliteTrajectories, trace_ids: Sequence[str], here: Here, there: There
+) -> dict[str, Trajectory]:
+    """Return the same of some dozen trajectories, as far as they are there. Raises SourceError."""
+    own: dict[str, Trajectory] = {}
+    with store.connection.reading() as raw:
+        for trace_id in trace_ids:
+            with suppress(NotFoundError):
+                own[trace_id] = _own(raw, store, trace_id, here)
+        away = _among(raw, list(own))
+    return _with_texts(store, own, away, there)
+
+
+def _own(raw: sqlite3.Connection, store: SqliteTrajectories, trace_id: str, here: Here) -> Trajectory:
+    """Return a trajectory as it is in this store. Raises NotFoundError."""
+    owner, summary = summaries.one(raw, trace_id)
+    return Trajectory(summary, here(raw, store.payloads, owner, trace_id))
+
+
+def _with_texts(
+    store: SqliteTrajectories, own: Mapping[str, Trajectory], away: Mapping[str, Away], there: There
+) -> dict[str, Trajectory]:
+    """Return trajectories with what lies elsewhere, as far as it is still there. Raises SourceError."""
+    found = dict(own)
+    if not away:
+        return found
+    with store.elsewhere.fetched(away, store.empty) as held:
+        if held is None:
+            return found
+        for trace_id, missing in away.items():
+            with suppress(NotFoundError):
+                whole = _joined(own[trace_id].spans, there(held, trace_id).spans, missing)
+                found[trace_id] = Trajectory(own[trace_id].summary, completed(whole))
+    return found
 
 
 def span(store: SqliteTrajectories, trace_id: str, span_id: str) -> Span:
@@ -112,8 +144,9 @@ def _mixed(store: SqliteTrajectories, away: Mapping[str, Away]) -> dict[str, tup
             return {}
         with held.connection.reading() as raw:
             there = spans.brief(raw, held.payloads, list(away))
+        fetched = {trace_id: missing for trace_id, missing in away.items() if store.elsewhere.has(trace_id)}
     found = {}
-    for trace_id, missing in away.items():
+    for trace_id, missing in fetched.items():
         kept = [one for one in own.get(trace_id, ()) if one.span_id not in missing]
         whole = _joined(kept, there.get(trace_id, ()), missing)
         if whole:

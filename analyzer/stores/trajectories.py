@@ -155,6 +155,10 @@ class SqliteTrajectories:
         """See `TrajectoryStore.trajectory`. Raises SourceError too, where the texts lie elsewhere."""
         return joined.trajectory(self, trace_id, spans.whole, SqliteTrajectories.trajectory)
 
+    def trajectories(self, trace_ids: Sequence[str]) -> dict[str, Trajectory]:
+        """See `TrajectoryStore.trajectories`. Raises SourceError too, where the texts lie elsewhere."""
+        return joined.trajectories(self, trace_ids, spans.whole, SqliteTrajectories.trajectory)
+
     def outline(self, trace_id: str) -> Trajectory:
         """See `TrajectoryStore.outline`. Raises SourceError too, where the texts lie elsewhere."""
         return joined.trajectory(self, trace_id, spans.outline, SqliteTrajectories.outline)

@@ -208,6 +208,10 @@ class HeldStore:
         finally:
             self.inside.discard(get_ident())
 
+    def trajectories(self, trace_ids: Sequence[str]) -> dict[str, Trajectory]:
+        """Return those trajectories that are there."""
+        return {trace_id: self.trajectory(trace_id) for trace_id in trace_ids if trace_id in self.held}
+
     def span(self, trace_id: str, span_id: str) -> Span:
         """Return a span."""
         self._enter(trace_id)

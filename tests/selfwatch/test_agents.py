@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import itertools
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.spans import EPOCH, chat, root, tool, trace_id
 
+from analyzer.errors import NotFoundError
 from analyzer.selfwatch.agents import calls_of
 from analyzer.stores import spans
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.audit import Head, chained, digest, faults
 from analyzer.types.messages import readable
 from analyzer.types.trace import Status
+from analyzer.types.trajectory import TrajectorySummary
 
 DAY = timedelta(days=1)
 
@@ -64,6 +68,23 @@ def test_the_hash_of_a_long_result_is_of_all_of_it(tmp_path: Path, monkeypatch: 
         whole = store.span(trace_id(1), f"{2:016x}")
     assert len(shown.output) < len(whole.output) / 2
     assert found["returned"] == digest(readable(whole.output))
+
+
+def test_many_come_in_order_and_one_that_is_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trajectories are read some at a time; a log without the calls of one would look whole."""
+    listed = SqliteTrajectories.summaries
+    with SqliteTrajectories(tmp_path / "s.db") as store:
+        store.add([one for number in range(1, 13) for one in (root(number, at_s=number), tool(number, 3, at_s=number))])
+        ids = [trace_id(number) for number in range(1, 13)]
+        assert [call["run"] for call in calls_of(store, "shop", EPOCH, EPOCH + DAY)] == ids
+
+        def with_one_more(store: SqliteTrajectories, **asked: Any) -> list[TrajectorySummary]:
+            found = listed(store, **asked)
+            return [*found, replace(found[0], trace_id="f" * 32)]
+
+        monkeypatch.setattr(SqliteTrajectories, "summaries", with_one_more)
+        with pytest.raises(NotFoundError):
+            list(calls_of(store, "shop", EPOCH, EPOCH + DAY))
 
 
 def test_exported_they_are_a_chain(tmp_path: Path) -> None:

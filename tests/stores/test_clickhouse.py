@@ -6,9 +6,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support.clickhouse import connected, served, write
 from support.collected import request
 from support.spans import EPOCH
@@ -17,7 +20,7 @@ from analyzer.config import load
 from analyzer.errors import SourceError, UsageError
 from analyzer.ingest.cutting import cut_attributes
 from analyzer.ingest.wire_clickhouse import reader, span_of
-from analyzer.stores.clickhouse import ClickHouse
+from analyzer.stores.clickhouse import _PAUSE_S, _STRETCHES_MAX, ClickHouse, _stretches
 from analyzer.stores.collected import CollectedSpans
 from analyzer.stores.elsewhere import Elsewhere
 from analyzer.stores.following import follow
@@ -126,6 +129,18 @@ def test_want_of_memory_is_no_limit_of_ours():
         raise DatabaseError(refusal)
     said = "had not the memory for the query; try again later, or give its user more (max_memory_usage)"
     assert str(caught.value) == f"ClickHouse at http://host {said}"
+
+
+@given(st.lists(st.tuples(st.integers(0, 30_000), st.integers(0, 900)), max_size=90))
+def test_stretches_of_time_hold_every_time_and_are_few(drawn: list[tuple[int, int]]):
+    """Whatever times there are, each lies in one of some stretches, which are in order and apart."""
+    times = [(start, start + lasts + 1) for start, lasts in drawn]
+    stretches = _stretches(times)
+    assert all(any(start <= first and last <= end for start, end in stretches) for first, last in times)
+    assert {start for start, _ in stretches} <= {start for start, _ in times}
+    assert {end for _, end in stretches} <= {end for _, end in times}
+    assert all(later[0] > earlier[1] + _PAUSE_S for earlier, later in pairwise(stretches))
+    assert len(stretches) <= _STRETCHES_MAX
 
 
 def test_the_table_that_is_missing_is_named(server: str):

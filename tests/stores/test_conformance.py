@@ -246,6 +246,15 @@ def test_steps_without_texts_are_the_same_steps(asked: Asked) -> None:
     assert any(step.output for steps in whole.values() for step in steps)
 
 
+def test_several_trajectories_are_those_that_are_there_in_the_order_asked(asked: Asked) -> None:
+    """Asked for together they are what each is by itself; one that is not there is left out."""
+    ids = [one.trace_id for one in asked.store.summaries(limit=5)]
+    found = asked.store.trajectories([ids[3], "f" * 32, *ids])
+    assert list(found) == list(dict.fromkeys([ids[3], *ids]))
+    assert found == {trace_id: asked.store.trajectory(trace_id) for trace_id in ids}
+    assert asked.store.trajectories([]) == asked.store.trajectories(["f" * 32]) == {}
+
+
 def test_a_text_is_found_where_it_stands(asked: Asked) -> None:
     """A word of a tool's result is found in that span, whatever its case, and in no trajectory without it."""
     spoken = [span for span in asked.spans if span.operation is Operation.TOOL and len((span.output or "").split()) > 1]

@@ -16,7 +16,7 @@ from support.collected import request
 from analyzer.errors import NotFoundError, SourceError
 from analyzer.ingest.otlp import spans_from_json
 from analyzer.ingest.wire_clickhouse import reader
-from analyzer.stores.clickhouse import ClickHouse
+from analyzer.stores.clickhouse import ClickHouse, Row
 from analyzer.stores.collected import CollectedSpans
 from analyzer.stores.counting import count
 from analyzer.stores.elsewhere import Elsewhere
@@ -476,6 +476,32 @@ def test_a_limit_is_a_gap_and_the_next_run_goes_on(tmp_path: Path, limit: dict[s
         wider.close()
 
 
+def test_trajectories_that_are_too_much_together_come_one_by_one(tmp_path: Path):
+    """One that is too large by itself is left out, as it would be alone; whoever does not listen gets the error."""
+    with embedded(tmp_path) as client:
+        place = Place(client, tmp_path)
+        large, begin = 40, AT - timedelta(hours=1)
+        for number, extra in ((1, 0), (2, large), (3, 0)):
+            place.write(request(number, begin, extra=extra, said="x" * 300))
+        assert place.follow().gaps == ()
+        ids = [f"{number:032x}" for number in (1, 2, 3)]
+        place.store.add(spans_from_json(request(2, begin)).spans[2:])
+        narrow = ClickHouse(place.url, None, CollectorTables(max_result_rows=5))
+        elsewhere = Elsewhere(lambda: CollectedSpans(narrow, READ, timedelta(days=28), lambda: AT))
+        with SqliteTrajectories(place.store.connection.path, elsewhere=elsewhere) as store:
+            with pytest.raises(SourceError, match="stopped the query at a limit"):
+                store.trajectories(ids)
+            told = elsewhere.heard()
+            texts = {
+                one: len([span for span in whole.spans if span.input]) for one, whole in store.trajectories(ids).items()
+            }
+            assert texts == {ids[0]: 2, ids[1]: 1, ids[2]: 2}
+            assert ids[1] not in store.steps(ids)
+            assert {gap.what for gap in told} == {"texts of trajectories"}
+        narrow.close()
+        place.close()
+
+
 def test_every_query_is_read_only_and_within_limits(place: Place):
     """The engine itself refuses to write for what comes through the door, and has the four limits."""
     names = ["max_bytes_to_read", "max_execution_time", "max_result_rows", "readonly"]
@@ -512,10 +538,44 @@ def test_texts_that_cannot_be_read_are_said_or_raised(place: Place):
             unset.trajectory("f" * 32)
         told = unset.elsewhere.heard()
         assert len(unset.trajectory(trace_id).spans) == 3
+        assert unset.trajectories([trace_id, "f" * 32]) == {trace_id: unset.trajectory(trace_id)}
         assert unset.steps([trace_id]) == {}
         # What they took and when is here.
         assert [step.input + step.output for step in unset.light_steps([trace_id])[trace_id]] == ["", ""]
     assert {gap.what for gap in told} == {"texts of trajectories"}
+
+
+@pytest.mark.parametrize("few", [2, 60])
+def test_trajectories_that_lie_far_apart_are_found_where_they_are(place: Place, few: int):
+    """Whether they are sought stretch by stretch of time, or, where these are too many, from the first to the last."""
+    begins = {f"{number:032x}": AT - timedelta(minutes=20 * number) for number in range(1, few + 1)}
+    place.write(*(request(number, begin) for number, begin in enumerate(begins.values(), start=1)))
+    found = [row.trace_id for row in place.source.of_trajectories([*begins, "f" * 32])]
+    assert sorted(found) == sorted([*begins] * 3)
+    assert [row.trace_id for row in place.source.of_trajectories([*begins][1:2])] == [[*begins][1]] * 3
+    assert list(place.source.of_trajectories(["f" * 32])) == []
+
+
+def test_several_trajectories_are_fetched_by_one_question(place: Place, monkeypatch: pytest.MonkeyPatch):
+    """One that is gone from there comes without its texts, and the others whole."""
+    asked: list[list[str]] = []
+    fetch = ClickHouse.of_trajectories
+
+    def noted(source: ClickHouse, trace_ids: Sequence[str], **given: bool) -> Iterator[Row]:
+        asked.append(sorted(trace_ids))
+        return fetch(source, trace_ids, **given)
+
+    ids = [f"{number:032x}" for number in (1, 2, 3)]
+    for number in (1, 2, 3):
+        place.write(request(number, AT - timedelta(hours=1)))
+    place.follow()
+    place.client.command(f"ALTER TABLE otel_traces DELETE WHERE TraceId = '{ids[1]}' SETTINGS mutations_sync = 2")
+    monkeypatch.setattr(ClickHouse, "of_trajectories", noted)
+    found = place.store.trajectories([ids[2], "f" * 32, ids[0], ids[1]])
+    assert asked == [ids]
+    texts = {one: any(span.input for span in trajectory.spans) for one, trajectory in found.items()}
+    assert texts == {ids[2]: True, ids[0]: True, ids[1]: False}
+    assert list(texts) == [ids[2], ids[0], ids[1]]
 
 
 def test_what_grew_since_its_texts_were_fetched_is_fetched_anew(place: Place):

@@ -284,6 +284,7 @@ def _of_trajectories(store: TrajectoryStore, ids: Sequence[str]) -> Iterator[tup
         yield "resolve", trace_id, lambda trace_id=trace_id: store.resolve(trace_id)
     yield "summaries_of", "some", lambda: sorted(store.summaries_of([*ids[:20], "f" * 32]).items())
     yield "steps", "some", lambda: sorted(store.steps(ids[:20]).items())
+    yield "trajectories", "some", lambda: [_worded(one) for one in store.trajectories([*ids[:7], "f" * 32]).values()]
     yield "light_steps", "some", lambda: sorted(store.light_steps(ids[:20]).items())
     yield "suspects", "some", lambda: sorted(store.suspects(ids[:40]).items())
     # After the question above, which notes it; of others one store may know more than another.
