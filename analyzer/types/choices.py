@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from analyzer.types.sql import is_sql, tables_of
@@ -167,7 +168,13 @@ def task_of(goal: str) -> str:
     count as words; a language that capitalises its nouns gets fewer, wider kinds; goals that begin with the same twelve
     words are one kind. Never raises.
     """
-    goal = unicodedata.normalize("NFKC", goal[:GOAL_CHARS_MAX]).strip()
+    return _task_of(goal[:GOAL_CHARS_MAX])
+
+
+@lru_cache(maxsize=1_024)
+def _task_of(goal: str) -> str:
+    """Return the kind of task of a goal that is cut. Each inference of a conversation repeats it."""
+    goal = unicodedata.normalize("NFKC", goal).strip()
     if goal.startswith("{") and (keys := _form(goal)):
         return keys
     words: list[str] = []

@@ -72,8 +72,12 @@ def _noise_in(word: str) -> tuple[str, tuple[str, ...]]:
 def _looked_at(word: str) -> tuple[str, tuple[str, ...]]:
     if not _DIGIT.search(word):
         return word, ()
-    noise = tuple(found[0] for found in NOISE.finditer(word))
-    return (NOISE.sub("<*>", word) if noise else word), noise
+    # The pattern is slow, so each word is searched once.
+    found = list(NOISE.finditer(word))
+    ends = [0, *(one.end() for one in found)]
+    starts = [*(one.start() for one in found), len(word)]
+    kept = "<*>".join(word[end:start] for end, start in zip(ends, starts, strict=True))
+    return kept, tuple(one[0] for one in found)
 
 
 _remembered = lru_cache(maxsize=65_536)(_looked_at)
