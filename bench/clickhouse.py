@@ -32,7 +32,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from run_cost import NOW, SEED, command, copied_id, drawn_agents, with_faults
+from run_cost import NOW, PRODUCTS, SEED, command, copied_id, drawn_agents, pace, with_faults
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -199,10 +199,11 @@ def _measure(url: str, client: Any, folder: Path, environment: Mapping[str, str]
         if due:
             _written(client, fleets(int(folder.name.split("-")[1]))[1], NOW - HOUR, NOW)
     rows, packed, unpacked = _stored(client)
-    at = _read(url, client)
+    at, before = _read(url, client), pace()
     began = time.perf_counter()
     cpu_s, mib, report = command("run", "--json", "--at", NOW.isoformat(), **environment)
     wall_s, after = time.perf_counter() - began, _read(url, client)
+    during = pace()
     index = (folder / "index.db").stat().st_size
     by_id_ms = by_id_ms_of(environment)
     week = ("--from", (NOW - timedelta(days=7)).isoformat(), "--to", NOW.isoformat(), "--every", "1h")
@@ -222,6 +223,7 @@ def _measure(url: str, client: Any, folder: Path, environment: Mapping[str, str]
         "a trajectory by id": f"{by_id_ms:.0f} ms",
         "backtest of a week": f"{week_cpu_s:.1f} CPU s, {week_mib:.0f} MiB, {done['runs']} runs",
         "its incidents over the week": str(len(done["incidents"])),
+        f"{PRODUCTS:,} products in plain Python, before the run, after it, at the end": f"{before}, {during}, {pace()}",
     }
     for name, value in figures.items():
         print(f"| {name} | {value} |", flush=True)

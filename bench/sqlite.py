@@ -20,7 +20,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from clickhouse import BATCH, DAYS, HOUR, began_in, by_id_ms_of, fleets, once
-from run_cost import DAY_NS, NOW, command, copy_rows
+from run_cost import DAY_NS, NOW, PRODUCTS, command, copy_rows, pace
 
 from analyzer.ingest.otlp import spans_from_json
 from analyzer.ingest.pricing import Pricer
@@ -103,6 +103,7 @@ def _measure(folder: Path, spans: int) -> None:
             began = time.process_time()
             taken = _taken(store, fleets(spans)[1], NOW - HOUR, NOW)
             _say("1 h of news taken in", f"{taken:,} spans, {time.process_time() - began:.0f} CPU s")
+    before = pace()
     cpu_s, mib, report = command("run", "--json", "--at", NOW.isoformat(), **environment)
     _say("run with 1 h of news", f"{cpu_s:.1f} CPU s, {mib:.0f} MiB")
     _say("its incidents", str(len(report["incidents"])))
@@ -111,6 +112,7 @@ def _measure(folder: Path, spans: int) -> None:
     cpu_s, mib, done = command("backtest", *week, "--json", **environment)
     _say("backtest of a week", f"{cpu_s:.1f} CPU s, {mib:.0f} MiB, {done['runs']} runs")
     _say("its incidents over the week", str(len(done["incidents"])))
+    _say(f"{PRODUCTS:,} products in plain Python, before the run, at the end", f"{before}, {pace()}")
     for name, value in _sizes(folder).items():
         _say(name, value)
 

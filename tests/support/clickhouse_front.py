@@ -169,12 +169,14 @@ def _run(
     try:
         if database:
             connection.query(f"USE `{database.replace('`', '')}`", "TabSeparated")
-        # A read-only connection takes no further settings.
-        for name in sorted(settings, key=lambda one: one == "readonly"):
+        for name in settings:
             if not name.isidentifier():
                 raise ValueError(f"Code: 115. DB::Exception: Unknown setting '{name}'")
-            value = settings[name].replace("\\", "\\\\").replace("'", "\\'")
-            connection.query(f"SET {name} = '{value}'", "TabSeparated")
+        # All in one statement, which takes a millisecond; read-only at last, for nothing can be set after that.
+        given = sorted(settings.items(), key=lambda one: one[0] == "readonly")
+        values = ((name, value.replace("\\", "\\\\").replace("'", "\\'")) for name, value in given)
+        if given:
+            connection.query("SET " + ", ".join(f"{name} = '{value}'" for name, value in values), "TabSeparated")
         if not rows:
             return connection.query(statement, "TabSeparated", params=parameters)
         # The embedded engine cuts rows that stand in the statement off where they are many.
