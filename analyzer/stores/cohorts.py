@@ -8,6 +8,7 @@ such: users stand for it.
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from datetime import datetime
 
 from analyzer.stores.base import Cohort, Measure
@@ -79,13 +80,11 @@ def percentile(
     raw: sqlite3.Connection, agent: str | None, start: datetime, end: datetime, measure: Measure, share: float
 ) -> float | None:
     """Return the value below which a share of the trajectories of a range lies; None without any."""
-    of = (
-        f" FROM (SELECT {MEASURES[measure]} AS x FROM trajectories WHERE agent {'=' if agent else '<>'} ?"  # noqa: S608 - own text
-        " AND end_ns >= ? AND end_ns < ?) WHERE x IS NOT NULL"
+    # Read once and put in order here: SQLite would read the rows twice, to count them first.
+    query = (
+        f"SELECT {MEASURES[measure]} AS x FROM trajectories WHERE agent {'=' if agent else '<>'} ?"  # noqa: S608 - own text
+        " AND end_ns >= ? AND end_ns < ? AND x IS NOT NULL"
     )
-    values = (agent or OWN_AGENT, nanoseconds(start), nanoseconds(end))
-    count = raw.execute(f"SELECT COUNT(*){of}", values).fetchone()[0]
-    if not count:
-        return None
-    row = raw.execute(f"SELECT x{of} ORDER BY x LIMIT 1 OFFSET ?", (*values, int(share * (count - 1)))).fetchone()
-    return float(row[0])
+    found = raw.execute(query, (agent or OWN_AGENT, nanoseconds(start), nanoseconds(end)))
+    amounts = sorted(array("d", (amount for (amount,) in found)))
+    return amounts[int(share * (len(amounts) - 1))] if amounts else None

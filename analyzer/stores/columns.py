@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from analyzer.stores.base import Cohort, Measure
 from analyzer.stores.cohorts import COHORTS_MAX, MEASURES, order_of
-from analyzer.stores.running import REACH_NS, RUNNING_MAX, lost_before_ns
+from analyzer.stores.running import REACH_NS, RUNNING_MAX, SILENT_NS, lost_before_ns
 from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 
 Values = tuple[str | None, ...]
@@ -140,7 +140,9 @@ class Starts:
     starts_ns: npt.NDArray[np.int64]
     """Unix nanoseconds, ascending."""
     ends_ns: npt.NDArray[np.int64]
-    """Unix nanoseconds; the latest there are for one that has not ended."""
+    """Of the latest span, in Unix nanoseconds; 0 where none has an end."""
+    is_open: npt.NDArray[np.bool_]
+    """Whether no top span has arrived."""
     owners: npt.NDArray[np.int64]
     """Row ids."""
 
@@ -148,18 +150,21 @@ class Starts:
     def of(raw: sqlite3.Connection) -> Starts:
         """Read all that have a time."""
         query = (
-            "SELECT start_ns, CASE WHEN complete THEN end_ns ELSE ? END, id FROM trajectories"
+            "SELECT start_ns, COALESCE(end_ns, 0), NOT complete, id FROM trajectories"
             " WHERE agent <> ? AND start_ns IS NOT NULL ORDER BY start_ns, id"
         )
         values = array("q")
-        for row in raw.execute(query, (np.iinfo(np.int64).max, OWN_AGENT)):
-            values.extend([one or 0 for one in row])
-        return Starts(*np.asarray(values, dtype=np.int64).reshape(-1, 3).T)
+        for row in raw.execute(query, (OWN_AGENT,)):
+            values.extend(row)
+        starts_ns, ends_ns, is_open, owners = np.asarray(values, dtype=np.int64).reshape(-1, 4).T
+        return Starts(starts_ns, ends_ns, is_open.astype(np.bool_), owners)
 
     def running(self, raw: sqlite3.Connection, at: datetime) -> list[tuple[int, str]]:
         """Return the candidates of `running.opened` at a moment, longest running first."""
         at_ns = nanoseconds(at)
         first, stop = np.searchsorted(self.starts_ns, (at_ns - REACH_NS, at_ns)).tolist()
-        owners = self.owners[first:stop][self.ends_ns[first:stop] >= at_ns][:RUNNING_MAX].tolist()
+        ends_ns, is_open = self.ends_ns[first:stop], self.is_open[first:stop]
+        runs = np.where(is_open, ends_ns >= at_ns - SILENT_NS, ends_ns >= at_ns)
+        owners = self.owners[first:stop][runs][:RUNNING_MAX].tolist()
         known = [raw.execute("SELECT id, trace_id FROM trajectories WHERE id = ?", (one,)).fetchone() for one in owners]
         return [row for row in known if row is not None]

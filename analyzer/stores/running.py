@@ -12,19 +12,31 @@ from analyzer.stores.summaries import OWN_AGENT, nanoseconds
 from analyzer.types.metric import OpenTrajectory
 from analyzer.types.trajectory import ordered, summarise
 
-_DAY_NS = 86_400 * 1_000_000_000
-REACH_NS = 7 * _DAY_NS
+SILENT_NS = 86_400 * 1_000_000_000
+REACH_NS = 7 * SILENT_NS
 """A trajectory that began longer ago and never ended was lost, not slow; so was one that is silent for a day."""
 RUNNING_MAX = 2_000
 """The longest running of more are loaded."""
 
 _RUNNING = (
-    "SELECT id, trace_id FROM trajectories WHERE agent <> ? AND start_ns >= ? AND start_ns < ?"
-    " AND (NOT complete OR end_ns >= ?) ORDER BY start_ns, id LIMIT ?"
+    # By their ends, of which few are late enough; SQLite would go through all that began in a week.
+    "SELECT id, trace_id FROM trajectories WHERE agent <> ? AND +start_ns >= ? AND +start_ns < ?"
+    " AND end_ns >= ? AND (NOT complete OR end_ns >= ?) ORDER BY +start_ns, id LIMIT ?"
+)
+_SEEN = (
+    # Each agent's are counted by an index; a group would put all of them in order first.
+    "WITH RECURSIVE named(agent) AS (SELECT MIN(agent) FROM trajectories UNION ALL"
+    " SELECT (SELECT MIN(agent) FROM trajectories WHERE agent > named.agent) FROM named WHERE named.agent IS NOT NULL)"
+    " SELECT agent, (SELECT COUNT(*) FROM trajectories t WHERE t.agent = named.agent AND end_ns >= ? AND end_ns < ?)"
+    " FROM named WHERE agent <> ?"
+)
+_UNENDED = (
+    "SELECT agent, COUNT(*) FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ? AND NOT complete"
+    " GROUP BY 1"
 )
 
 Candidates = Sequence[tuple[int, str]]
-"""Row ids and trace ids of what began and did not end by a moment, as far as its latest spans tell."""
+"""Row ids and trace ids of what began and did not end by a moment, nor fell silent, as far as its latest spans tell."""
 
 
 def running(raw: sqlite3.Connection, at: datetime) -> list[OpenTrajectory]:
@@ -33,8 +45,8 @@ def running(raw: sqlite3.Connection, at: datetime) -> list[OpenTrajectory]:
     Some of it was lost: its process died, or its root is exported elsewhere. How many always are, `lost` says.
     """
     at_ns = nanoseconds(at)
-    found = raw.execute(_RUNNING, (OWN_AGENT, at_ns - REACH_NS, at_ns, at_ns, RUNNING_MAX)).fetchall()
-    return opened(raw, found, at)
+    bounds = (at_ns - REACH_NS, at_ns, at_ns - SILENT_NS, at_ns)
+    return opened(raw, raw.execute(_RUNNING, (OWN_AGENT, *bounds, RUNNING_MAX)).fetchall(), at)
 
 
 def opened(raw: sqlite3.Connection, candidates: Candidates, at: datetime) -> list[OpenTrajectory]:
@@ -45,7 +57,7 @@ def opened(raw: sqlite3.Connection, candidates: Candidates, at: datetime) -> lis
         query = f"{rows.SELECT_LIGHT} WHERE trajectory = ? AND end_ns < ?"
         spans = ordered(rows.light_span(trace_id, row) for row in raw.execute(query, (owner, at_ns)))
         ends = [span.end_ns for span in spans if span.end_ns is not None]
-        if not ends or max(ends) < at_ns - _DAY_NS:
+        if not ends or max(ends) < at_ns - SILENT_NS:
             continue
         summary = summarise(trace_id, spans)
         if not summary.complete:
@@ -60,7 +72,6 @@ def lost_before_ns(end: datetime) -> int:
 
 def lost(raw: sqlite3.Connection, start: datetime, end: datetime) -> dict[str, float]:
     """Return by agent which share of its trajectories never ended, of those without a sign of life for an hour."""
-    query = (
-        "SELECT agent, AVG(NOT complete) FROM trajectories WHERE agent <> ? AND end_ns >= ? AND end_ns < ? GROUP BY 1"
-    )
-    return dict(raw.execute(query, (OWN_AGENT, nanoseconds(start), lost_before_ns(end))).fetchall())
+    bounds = nanoseconds(start), lost_before_ns(end)
+    unended: dict[str, int] = dict(raw.execute(_UNENDED, (OWN_AGENT, *bounds)).fetchall())
+    return {agent: unended.get(agent, 0) / of for agent, of in raw.execute(_SEEN, (*bounds, OWN_AGENT)) if of}
