@@ -14,7 +14,7 @@ from analyzer.accounting.changes import compared as compared_changes
 from analyzer.accounting.changes import rank_changes, together
 from analyzer.accounting.guilty import WORST, at_fault
 from analyzer.accounting.peers import healthy_before
-from analyzer.accounting.periods import account_of, compared
+from analyzer.accounting.periods import UsageOf, account_of, compared
 from analyzer.accounting.places import Searched, named, places_of, price_changes
 from analyzer.accounting.suspects import suspects_of
 from analyzer.stores.base import TrajectoryStore
@@ -35,11 +35,13 @@ def examine(
     history_start: datetime,
     builds: Sequence[Change] = (),
     exemplars: Sequence[str] = (),
+    usage: UsageOf | None = None,
 ) -> Examined:
     """Return the finding with its account, changes, trajectories and shared errors. Reads from the store.
 
     `builds` are versions that metrics saw first, of the finding's agent or of all; `exemplars` the trajectories that
-    metrics name as carrying it, worst first. They go before those that the store finds.
+    metrics name as carrying it, worst first. They go before those that the store finds. `usage` stands in for the
+    store's: findings of one onset compare the same periods.
     """
     agent = finding.subject.agent
     if agent is None:
@@ -48,7 +50,7 @@ def examine(
     oldest = store.summaries(agent=agent, order="oldest", limit=1)
     known_since = _moment(oldest[0].end_ns) if oldest else at
     periods = compared(finding.onset, finding.onset_low, end, max(history_start, known_since))
-    account = account_of(store, finding.kind, agent, periods)
+    account = account_of(usage or store.usage, finding.kind, agent, periods)
     searched = places_of(store, finding, agent, periods)
     seen = together(store.changes(agent, history_start, at), builds)
     changes = near(finding, [*compared_changes(seen, searched.since), *price_changes(account, finding)], searched)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from analyzer.accounting.lmdi import Account, account, step_account, token_account
-from analyzer.stores.base import TrajectoryStore, Usage
+from analyzer.stores.base import Usage
 from analyzer.types.report import Kind
 
 DAYS_BEFORE = 7
@@ -17,6 +17,9 @@ RUNS_NOISE = 0.1
 """Relative drift of traffic from day to day that no one would call a change; simulated fleets have 6 % day effects."""
 ACCOUNTED = frozenset({Kind.COST, Kind.TOKENS, Kind.STEPS})
 """Kinds of findings whose amount is a product of factors."""
+
+UsageOf = Callable[[str, datetime, datetime], Sequence[Usage]]
+"""See `TrajectoryStore.usage`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,12 @@ def compared(onset: datetime, onset_low: datetime, end: datetime, known_since: d
     return Periods((onset, end), tuple(before))
 
 
-def account_of(store: TrajectoryStore, kind: Kind, agent: str, periods: Periods) -> Account:
+def account_of(usage: UsageOf, kind: Kind, agent: str, periods: Periods) -> Account:
     """Return the account of a rise of cost, tokens or steps; empty for other kinds and without a run in a period."""
     if kind not in ACCOUNTED:
         return Account()
-    after = store.usage(agent, *periods.after)
-    before = [row for period in periods.before for row in store.usage(agent, *period)]
+    after = usage(agent, *periods.after)
+    before = [row for period in periods.before for row in usage(agent, *period)]
     hours_after = _hours(periods.after)
     hours_before = sum(_hours(period) for period in periods.before)
     runs_after, runs_before = _runs(after), _runs(before)

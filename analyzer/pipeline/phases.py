@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 
 from analyzer.accounting.drawn import with_charts
 from analyzer.accounting.examine import examine, is_single, with_extent
@@ -120,6 +121,7 @@ def examined(app: App, findings: Sequence[Finding], window: Window, exemplars: E
     And which of them several agents share, where one thing is behind them all. `exemplars` are what metrics name.
     """
     rows = sides(app.detectors, window) if findings else ()
+    usage = cache(app.trajectories.usage)
     known = [
         examine(
             app.trajectories,
@@ -128,6 +130,7 @@ def examined(app: App, findings: Sequence[Finding], window: Window, exemplars: E
             history_start=window.end - app.history,
             builds=(*window.builds.get(None, ()), *window.builds.get(finding.subject.agent, ())),
             exemplars=exemplars.of(finding),
+            usage=usage,
         )
         for finding in doubted(findings, rows, window)
     ]

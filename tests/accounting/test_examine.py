@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from support.spans import EPOCH, chat, root, tool, trace_id
 
 from analyzer.accounting.examine import examine, is_single, with_extent
 from analyzer.accounting.peers import peers_of
+from analyzer.stores.base import Usage
 from analyzer.stores.trajectories import SqliteTrajectories
 from analyzer.types.metric import Series, Signal, Window
 from analyzer.types.report import Affected, Examined, Finding, Kind, Subject
@@ -70,6 +73,23 @@ def test_a_store_that_holds_a_sample_does_not_say_how_many_trajectories_were_hit
 def test_other_kinds_count_trajectories_themselves(store: SqliteTrajectories) -> None:
     """A finding of failed trajectories keeps its own count."""
     assert examined(store, finding(Kind.ERRORS, "shop", onset=ONSET, affected=3, of=5)).affected is None
+
+
+def test_findings_of_one_onset_share_what_was_used_in_their_periods(store: SqliteTrajectories) -> None:
+    """Each period is asked for once, however many findings compare it, and the accounts are what they are alone."""
+    asked: Counter[tuple[object, ...]] = Counter()
+
+    @cache
+    def usage(agent: str, start: datetime, end: datetime) -> list[Usage]:
+        asked[agent, start, end] += 1
+        return store.usage(agent, start, end)
+
+    found = [finding(kind, "shop", onset=ONSET) for kind in (Kind.STEPS, Kind.TOKENS)]
+    at, since = EPOCH + timedelta(hours=2), EPOCH
+    shared = [examine(store, one, at=at, history_start=since, usage=usage) for one in found]
+    assert shared == [examined(store, one) for one in found]
+    assert shared[0].account
+    assert len(asked) == asked.total() > 1
 
 
 def test_what_metrics_name_goes_before_what_the_store_finds(store: SqliteTrajectories) -> None:
