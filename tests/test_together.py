@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -26,12 +27,13 @@ from analyzer.errors import StoreError
 from analyzer.pipeline import App, run
 from analyzer.pipeline.app import Division
 from analyzer.pipeline.parts import parts_of
-from analyzer.pipeline.phases import collected, detected
+from analyzer.pipeline.phases import collected, detected, examined
 from analyzer.pipeline.together import Helped, detected_together, helped
 from analyzer.simulation.agents import Agent
 from analyzer.simulation.faults import Fault, FaultKind
 from analyzer.simulation.fleet import Fleet
 from analyzer.stores.audit import SqliteAudit
+from analyzer.stores.base import TrajectoryStore, Usage
 from analyzer.stores.database import Connection
 from analyzer.stores.postgres import PostgresState
 from analyzer.stores.remembered import SqliteRemembered
@@ -574,3 +576,18 @@ def test_what_cannot_be_handed_in_is_the_holder_s(server: str, fleet: Path, tmp_
     assert done == Helped(0, 0)
     assert [one.subject.agent for one in both] == ["billing", "reviewer", "search"]
     assert (gaps, note) == ([], {})
+
+
+def test_findings_of_one_onset_ask_once_what_was_used(looked: tuple[App, Window], monkeypatch) -> None:
+    """Cost, tokens and steps rise together and compare the same periods: each is added up once."""
+    app, window = looked
+    asked: Counter[tuple[object, ...]] = Counter()
+    usage = type(app.trajectories).usage
+
+    def counted(store: TrajectoryStore, *given: Any) -> list[Usage]:
+        asked[given] += 1
+        return usage(store, *given)
+
+    monkeypatch.setattr(type(app.trajectories), "usage", counted)
+    examined(app, detected(app, window)[0], window)
+    assert set(asked.values()) == {1}
